@@ -1,0 +1,36 @@
+//! The two kinds that a user writes, and the status that the operator writes: types only.
+//!
+//! The custom resource definitions are derived from these types ([`crds`]), so a doc comment here is what
+//! `kubectl explain` prints.
+
+#![allow(clippy::doc_markdown, reason = "these comments are read in a terminal, by `kubectl explain`")]
+
+#![expect(unreachable_pub, reason = "deriving KubeSchema repeats each struct where nobody else can see it")]
+
+mod connector_restore;
+mod crd;
+mod migration_rollback;
+mod status;
+mod text;
+
+pub use connector_restore::{
+    ConnectorRestore, ConnectorRestoreSpec, ConnectorSummary, RestoreResult, RestoredVersion,
+};
+pub use crd::{crds, crds_yaml};
+pub use migration_rollback::{
+    ExecutableConditions, MigrationRollback, MigrationRollbackSpec, Preconditions, ResolvedVersion,
+    RollbackResult,
+};
+pub(crate) use status::TEXT;
+pub use status::{
+    Evidence, Executables, InFlight, LastError, OperationRecord, Outcome, PlatformConnectors, Reason, Status,
+    VersionFacts,
+};
+pub use text::{clean, cut, cut_bytes};
+
+/// API group of both kinds.
+pub const GROUP: &str = "cde.productsup.com";
+/// Version of both kinds.
+pub const VERSION: &str = "v1alpha1";
+/// Annotation that asks for another attempt: an RFC 3339 time, later than `status.lastHandledRetry`.
+pub const RETRY_ANNOTATION: &str = "cde.productsup.com/retry";

@@ -1,0 +1,140 @@
+//! Where the CDE API is. A token goes out over TLS, or to this very machine, unless the user insists.
+
+use std::net::IpAddr;
+
+use reqwest::Url;
+
+use super::ConfigError;
+
+/// The base address of the CDE API, in canonical form: scheme, host, port if not the scheme's own, and a
+/// path prefix, without a slash at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl(Url);
+
+impl BaseUrl {
+    /// Takes an `https` address, or an `http` one of a loopback host (`localhost`, 127.0.0.0/8, `::1`), or any
+    /// `http` one if `allow_http`.
+    ///
+    /// # Errors
+    /// Not a URL, another scheme, `http` where it is not allowed, or with user info, query or fragment. The
+    /// sentence never repeats the text, which may hold a password.
+    pub fn parse(text: &str, allow_http: bool) -> Result<Self, ConfigError> {
+        let refuse = |why: String| Err(ConfigError(format!("--url {why}")));
+        let mut url = match Url::parse(text.trim()) {
+            Ok(url) => url,
+            Err(why) => {
+                return refuse(format!("is not a URL ({why}); write it as https://cde.example.com"));
+            }
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return refuse("must not hold a user or password; the token is read from --token-file".into());
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return refuse("must end with the host or a path; remove what begins with ? or #".into());
+        }
+        match url.scheme() {
+            "https" => {}
+            "http" if allow_http || is_loopback(&url) => {}
+            "http" => {
+                return refuse(
+                    "would send the token unencrypted to another host; use https, or --allow-http where \
+                     the network is trusted"
+                        .into(),
+                );
+            }
+            _ => return refuse("must begin with https://".into()),
+        }
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&path);
+        Ok(Self(url))
+    }
+
+    /// The canonical text, without a slash at the end.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str().trim_end_matches('/')
+    }
+
+    pub(super) fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
+    pub(super) fn is_loopback(&self) -> bool {
+        is_loopback(&self.0)
+    }
+
+    /// The address of a resource below the base; `None` where a segment is none (empty, `.` or `..`, which
+    /// would silently name another resource).
+    pub(super) fn below(&self, segments: &[&str]) -> Option<Url> {
+        if segments.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
+            return None;
+        }
+        let mut url = self.0.clone();
+        url.path_segments_mut().ok()?.pop_if_empty().extend(segments);
+        Some(url)
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_one_canonical_text() {
+        for (text, canonical) in [
+            ("https://cde.example.com", "https://cde.example.com"),
+            (" HTTPS://CDE.Example.com:443// \n", "https://cde.example.com"),
+            ("https://cde.example.com/prefix/v1/", "https://cde.example.com/prefix/v1"),
+            ("http://127.1:8089/", "http://127.0.0.1:8089"),
+            ("http://[::1]:8089/x", "http://[::1]:8089/x"),
+            ("http://LOCALHOST:8089", "http://localhost:8089"),
+        ] {
+            assert_eq!(BaseUrl::parse(text, false).as_ref().map(BaseUrl::as_str), Ok(canonical), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_unsafe_or_unclear_is_refused_in_a_sentence_without_its_password() {
+        for (text, says) in [
+            ("cde.example.com", "is not a URL"),
+            ("", "is not a URL"),
+            ("https://", "is not a URL"),
+            ("https://user:hunter2@cde.example.com", "--token-file"),
+            ("https://hunter2@cde.example.com", "--token-file"),
+            ("https://cde.example.com/?hunter2", "remove"),
+            ("https://cde.example.com/#hunter2", "remove"),
+            ("http://cde.example.com", "--allow-http"),
+            ("http://localhost.example.com", "--allow-http"),
+            ("http://128.0.0.1", "--allow-http"),
+            ("http://0.0.0.0", "--allow-http"),
+            ("ftp://127.0.0.1", "https://"),
+            ("file:///etc/passwd", "https://"),
+        ] {
+            let error = BaseUrl::parse(text, false).unwrap_err().to_string();
+            assert!(error.starts_with("--url ") && error.contains(says), "{text}: {error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        assert!(BaseUrl::parse("http://cde.example.com", true).is_ok());
+    }
+
+    #[test]
+    fn whatever_stands_in_a_segment_stays_one_segment_of_the_path() {
+        let base = BaseUrl::parse("https://cde.example.com/prefix/", false).unwrap();
+        let url = |segment| base.below(&["connectors", segment]).map(|url| url.to_string());
+        assert_eq!(url("a-1").as_deref(), Some("https://cde.example.com/prefix/connectors/a-1"));
+        assert_eq!(
+            url("../x?y#z %2e").as_deref(),
+            Some("https://cde.example.com/prefix/connectors/..%2Fx%3Fy%23z%20%252e")
+        );
+        for none in ["", ".", ".."] {
+            assert_eq!(url(none), None, "{none:?}");
+        }
+    }
+}

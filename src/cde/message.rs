@@ -1,0 +1,73 @@
+//! What of an answer or an error may be shown: one line, bounded, without anything that fools a terminal,
+//! without the token.
+
+use std::error::Error;
+
+use super::Token;
+
+/// Characters that a message has at most.
+const MAX_CHARS: usize = 512;
+
+/// `text` as one harmless line of at most 512 characters: the token is blotted out, and control characters
+/// and invisible formatting (which can reorder what a terminal shows) become spaces.
+pub(super) fn presentable(text: &str, token: &Token) -> String {
+    let text = token.redact(text);
+    let mut line: String =
+        text.chars().map(|c| if c.is_control() || is_formatting(c) { ' ' } else { c }).collect();
+    if let Some((end, _)) = line.char_indices().nth(MAX_CHARS) {
+        let last = line[..end].char_indices().next_back().map_or(0, |(at, _)| at);
+        line.truncate(last);
+        line.push('…');
+    }
+    line.trim().to_owned()
+}
+
+/// What went wrong at the bottom of it; the layers above only repeat that a call failed.
+pub(super) fn root_cause(mut error: &dyn Error) -> String {
+    while let Some(cause) = error.source() {
+        error = cause;
+    }
+    error.to_string()
+}
+
+/// Line and paragraph separators and the format characters (Unicode category Cf).
+fn is_formatting(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}'
+        | '\u{8e2}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}'
+        | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        presentable(text, &Token::fixed("canary-token"))
+    }
+
+    #[test]
+    fn a_message_is_one_harmless_line() {
+        assert_eq!(shown("Connector not found."), "Connector not found.");
+        assert_eq!(shown("a\nb\tc\0d\u{1b}[31me\u{85}f"), "a b c d [31me f");
+        assert_eq!(shown("a\u{202e}b\u{2066}c\u{200b}d\u{feff}e\u{2028}f"), "a b c d e f");
+        assert_eq!(shown("Größe, 例, 👍"), "Größe, 例, 👍");
+        assert_eq!(shown("\u{1b}\n"), "");
+    }
+
+    #[test]
+    fn a_long_message_is_cut_at_512_characters() {
+        assert_eq!(shown(&"ü".repeat(512)), "ü".repeat(512));
+        assert_eq!(shown(&"ü".repeat(513)), "ü".repeat(511) + "…");
+    }
+
+    #[test]
+    fn the_token_is_blotted_out_before_anything_is_cut() {
+        assert_eq!(shown("Bearer canary-token!"), "Bearer [redacted]!");
+        let shown = shown(&("x".repeat(507) + "canary-token"));
+        assert!(!shown.contains("cana"), "{shown}");
+    }
+}

@@ -1,0 +1,32 @@
+//! The CDE API over HTTP: one request a call, nothing repeated, no redirect followed, nothing of Kubernetes.
+//!
+//! ```text
+//! Call + CallId + Token ── client ──▶ Answer | Failure
+//! ```
+//!
+//! - [`model`]: what is said and answered, as plain values; all that the operation core may see.
+//! - [`BaseUrl`]: where the API is, and the refusal to send a token in the clear.
+//! - [`TokenFile`]: the bearer token, read again when its file changes, never printable.
+//! - [`Client`]: one call, one request, within one time-out.
+//! - `wire`, by means of `place`: from bytes to the model; tolerant of what is odd, strict about what is
+//!   unreadable.
+//! - `retry_after`: when an answer asks to come back.
+//! - `message`: what of an answer may be shown to people.
+
+mod base_url;
+mod client;
+mod message;
+pub mod model;
+mod place;
+mod retry_after;
+mod token;
+mod wire;
+
+pub use base_url::BaseUrl;
+pub use client::{Client, ClientConfig};
+pub use token::{Token, TokenFile};
+
+/// What is wrong with the configuration of this room: one sentence that says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);

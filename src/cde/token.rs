@@ -1,0 +1,280 @@
+//! The bearer token, from a file whose content may be replaced at any time.
+//!
+//! The file is looked at by content: Kubernetes replaces a mounted secret by renaming a symbolic link, which
+//! a watch of the file itself does not see. Each other token gets the next generation number, so that
+//! whoever was refused with one can tell whether there is a new one. Once a token was read there always is
+//! one: a file that goes missing later changes nothing.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::header::InvalidHeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::watch;
+
+use super::ConfigError;
+
+/// A file larger than this (in bytes) holds no token.
+const MAX_BYTES: u64 = 64 * 1024;
+
+/// A bearer token; cheap to clone, and its `Debug` output does not show it.
+#[derive(Clone, Debug)]
+pub struct Token {
+    text: Arc<SecretString>,
+    generation: u64,
+}
+
+impl Token {
+    /// Which token this is: 1 is the first that was read, each other one gets the next number.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The value of an `Authorization` header, marked as sensitive.
+    pub(super) fn authorization(&self) -> Result<HeaderValue, InvalidHeaderValue> {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", self.text.expose_secret()))?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
+    /// `text` with `[redacted]` in each place where the token stands in it.
+    pub(super) fn redact(&self, text: &str) -> String {
+        text.replace(self.text.expose_secret(), "[redacted]")
+    }
+
+    fn is(&self, text: &SecretString) -> bool {
+        self.text.expose_secret() == text.expose_secret()
+    }
+
+    #[cfg(test)]
+    pub(super) fn fixed(text: &str) -> Self {
+        Self { text: Arc::new(text.into()), generation: 1 }
+    }
+}
+
+/// The file that holds the token, and the last good token that was read from it.
+#[derive(Debug)]
+pub struct TokenFile {
+    path: PathBuf,
+    state: Mutex<State>,
+    generation: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct State {
+    token: Token,
+    /// What was wrong when the file was last read, so that it is said once and not at every look.
+    problem: Option<ConfigError>,
+}
+
+impl TokenFile {
+    /// Reads the token from the file at `path`; white space around it is trimmed.
+    ///
+    /// # Errors
+    /// The file is missing, unreadable, empty, larger than 64 KiB, not a regular file, or holds what cannot
+    /// be a bearer token.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, ConfigError> {
+        let path = path.into();
+        let token = Token { text: Arc::new(read(&path)?), generation: 1 };
+        let (generation, _) = watch::channel(token.generation);
+        Ok(Self { path, state: Mutex::new(State { token, problem: None }), generation })
+    }
+
+    /// The token as it was last read.
+    #[must_use]
+    pub fn current(&self) -> Token {
+        self.state().token.clone()
+    }
+
+    /// Reads the file again; true if it holds another token, which is the current one from now on.
+    ///
+    /// A file that is missing or unusable by now leaves the last token in use; the log says so once.
+    pub fn reload(&self) -> bool {
+        let content = read(&self.path);
+        let mut state = self.state();
+        match content {
+            Ok(text) => {
+                if state.problem.take().is_some() {
+                    tracing::info!("the token file is usable again");
+                }
+                if state.token.is(&text) {
+                    return false;
+                }
+                let generation = state.token.generation + 1;
+                state.token = Token { text: Arc::new(text), generation };
+                self.generation.send_replace(generation);
+                tracing::info!(generation, "the token was replaced");
+                true
+            }
+            Err(problem) => {
+                if state.problem.as_ref() != Some(&problem) {
+                    tracing::warn!("{problem}; the last token stays in use");
+                    state.problem = Some(problem);
+                }
+                false
+            }
+        }
+    }
+
+    /// Reads the file again every `interval`, for ever.
+    pub async fn watch(&self, interval: Duration) {
+        loop {
+            tokio::time::sleep(interval).await;
+            self.reload();
+        }
+    }
+
+    /// The generation of the current token; wakes whoever waits for another one.
+    #[must_use]
+    pub fn generations(&self) -> watch::Receiver<u64> {
+        self.generation.subscribe()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read(path: &Path) -> Result<SecretString, ConfigError> {
+    let refuse = |why: String| ConfigError(format!("--token-file {} {why}", path.display()));
+    let unreadable = |why| refuse(format!("cannot be read ({why}); put the bearer token there"));
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(refuse("is not a regular file; it is read again and again, so name one".into()));
+    }
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(refuse("is larger than 64 KiB; it must hold the bearer token and nothing else".into()));
+    }
+    let token = bytes.trim_ascii();
+    if token.is_empty() {
+        return Err(refuse("is empty; put the bearer token there".into()));
+    }
+    let printable = std::str::from_utf8(token).ok().filter(|text| text.bytes().all(|b| b.is_ascii_graphic()));
+    printable.map(SecretString::from).ok_or_else(|| {
+        refuse(
+            "holds what no bearer token can (white space within, control or non-ASCII characters); \
+                put the bare token there, without `Bearer`"
+                .into(),
+        )
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+mod tests {
+    use super::*;
+
+    fn file(content: impl AsRef<[u8]>) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), content).unwrap();
+        file
+    }
+
+    fn header(token: &Token) -> String {
+        token.authorization().unwrap().to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn white_space_around_the_token_is_trimmed() {
+        let file = file(" \t\r\ncanary-token\n\n");
+        assert_eq!(header(&TokenFile::open(file.path()).unwrap().current()), "Bearer canary-token");
+    }
+
+    #[test]
+    fn a_file_without_a_usable_token_is_refused_in_a_sentence_that_does_not_show_it() {
+        for (content, says) in [
+            (Vec::new(), "is empty"),
+            (b" \n".to_vec(), "is empty"),
+            (b"Bearer hunter2".to_vec(), "without `Bearer`"),
+            (b"hunter2\nhunter3".to_vec(), "no bearer token"),
+            (b"hunter2\0".to_vec(), "no bearer token"),
+            ("hunter2ü".into(), "no bearer token"),
+            (b"hunter2\xff".to_vec(), "no bearer token"),
+            ("hunter2".repeat(10_000).into(), "larger than 64 KiB"),
+        ] {
+            let file = file(content);
+            let error = TokenFile::open(file.path()).unwrap_err().to_string();
+            assert!(error.starts_with("--token-file /") && error.contains(says), "{error}");
+            assert!(!error.contains("hunter"), "{error}");
+        }
+        let error = TokenFile::open("/no/such/file").unwrap_err().to_string();
+        assert!(error.contains("/no/such/file cannot be read"), "{error}");
+        let error = TokenFile::open("/").unwrap_err().to_string();
+        assert!(error.contains("not a regular file"), "{error}");
+    }
+
+    #[test]
+    fn another_token_gets_the_next_generation_and_wakes_who_waits() {
+        let file = file("first");
+        let tokens = TokenFile::open(file.path()).unwrap();
+        let mut generations = tokens.generations();
+        assert!(!tokens.reload(), "the same content is no change");
+        std::fs::write(file.path(), "first\n").unwrap();
+        assert!(!tokens.reload(), "white space is no change");
+        assert!(!generations.has_changed().unwrap());
+
+        std::fs::write(file.path(), "second").unwrap();
+        assert!(tokens.reload());
+        assert_eq!((header(&tokens.current()), tokens.current().generation()), ("Bearer second".into(), 2));
+        assert_eq!(*generations.borrow_and_update(), 2);
+    }
+
+    #[test]
+    fn a_file_that_goes_missing_or_bad_leaves_the_last_token_in_use() {
+        let file = file("first");
+        let path = file.path().to_owned();
+        let tokens = TokenFile::open(&path).unwrap();
+        std::fs::write(&path, "").unwrap();
+        assert!(!tokens.reload());
+        drop(file);
+        assert!(!tokens.reload());
+        assert_eq!((header(&tokens.current()), tokens.current().generation()), ("Bearer first".into(), 1));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_secret_that_is_replaced_as_kubernetes_does_is_seen() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        for (version, content) in [("v1", "first"), ("v2", "second")] {
+            std::fs::create_dir(dir.path().join(version)).unwrap();
+            std::fs::write(dir.path().join(version).join("token"), content).unwrap();
+        }
+        symlink("v1", dir.path().join("..data")).unwrap();
+        symlink("..data/token", dir.path().join("token")).unwrap();
+        let tokens = TokenFile::open(dir.path().join("token")).unwrap();
+
+        symlink("v2", dir.path().join("..data_tmp")).unwrap();
+        std::fs::rename(dir.path().join("..data_tmp"), dir.path().join("..data")).unwrap();
+        assert!(tokens.reload());
+        assert_eq!(header(&tokens.current()), "Bearer second");
+    }
+
+    #[tokio::test]
+    async fn a_watched_file_is_read_again_by_itself() {
+        let file = file("first");
+        let tokens = Arc::new(TokenFile::open(file.path()).unwrap());
+        let mut generations = tokens.generations();
+        let watched = tokens.clone();
+        let watch = tokio::spawn(async move { watched.watch(Duration::from_millis(1)).await });
+        std::fs::write(file.path(), "second").unwrap();
+        tokio::time::timeout(Duration::from_secs(10), generations.changed()).await.unwrap().unwrap();
+        assert_eq!(tokens.current().generation(), 2);
+        watch.abort();
+    }
+
+    #[test]
+    fn no_debug_output_shows_the_token() {
+        let file = file("canary-token");
+        let tokens = TokenFile::open(file.path()).unwrap();
+        let shown = format!("{tokens:?} {:?} {:?}", tokens.current(), tokens.current().authorization());
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+}

@@ -1,0 +1,117 @@
+//! Flags and environment: read here, once, into types; nowhere else.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::runtime::telemetry::LogFormat;
+
+/// Restores CDE connectors and rolls back their migrations, once, from Kubernetes manifests.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs the operator.
+    Run(Box<RunArgs>),
+    /// Prints the custom resource definitions, as YAML.
+    Crds,
+}
+
+/// Every flag has an environment variable of the same name with the prefix `CDE_`.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Base address of the CDE API: https, or http for a loopback host.
+    #[arg(long, env = "CDE_URL")]
+    pub url: String,
+    /// File that holds the bearer token; read again when it changes.
+    #[arg(long, env = "CDE_TOKEN_FILE")]
+    pub token_file: PathBuf,
+    /// Allows http for hosts other than loopback: the token then crosses the network in the clear.
+    #[arg(long, env = "CDE_ALLOW_HTTP", default_value_t = false, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub allow_http: bool,
+    /// Extra root certificates for the CDE API, PEM.
+    #[arg(long, env = "CDE_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// For one whole call to the CDE API.
+    #[arg(long, env = "CDE_TIMEOUT", default_value = "30s", value_parser = timeout)]
+    pub timeout: Duration,
+    /// Calls a second to the CDE API, all together; 0 for no limit.
+    #[arg(long, env = "CDE_RATE", default_value_t = 10)]
+    pub rate: u32,
+    /// Objects worked on at the same time.
+    #[arg(long, env = "CDE_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    pub concurrency: u16,
+    /// First step of the backoff.
+    #[arg(long, env = "CDE_RETRY_MIN", default_value = "1s", value_parser = humantime::parse_duration)]
+    pub retry_min: Duration,
+    /// Longest step of the backoff.
+    #[arg(long, env = "CDE_RETRY_MAX", default_value = "5m", value_parser = humantime::parse_duration)]
+    pub retry_max: Duration,
+    /// Deadline of objects without activeDeadlineSeconds; 0 for none.
+    #[arg(long, env = "CDE_DEADLINE", default_value = "24h", value_parser = duration_or_zero)]
+    pub deadline: Duration,
+    /// Namespaces to watch, comma separated; all of them unless set.
+    #[arg(long, env = "CDE_NAMESPACES", value_delimiter = ',')]
+    pub namespaces: Vec<String>,
+    /// Label selector: several operators share the work.
+    #[arg(long, env = "CDE_SELECTOR")]
+    pub selector: Option<String>,
+    /// Work only while holding a Lease: for several replicas.
+    #[arg(long, env = "CDE_LEADER_ELECTION", default_value_t = false, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub leader_election: bool,
+    /// Where /livez, /readyz and /metrics are served.
+    #[arg(long, env = "CDE_LISTEN", default_value = "0.0.0.0:8080")]
+    pub listen: SocketAddr,
+    /// How log lines look; their level comes from RUST_LOG.
+    #[arg(long, env = "CDE_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+    /// The pod's name; the host's unless set.
+    #[arg(long, env = "POD_NAME", hide = true)]
+    pub pod_name: Option<String>,
+    /// The pod's namespace; the kubeconfig's unless set.
+    #[arg(long, env = "POD_NAMESPACE", hide = true)]
+    pub pod_namespace: Option<String>,
+}
+
+impl RunArgs {
+    /// What no single flag can tell.
+    ///
+    /// # Errors
+    /// A sentence that says what to change.
+    pub fn check(&self) -> Result<(), String> {
+        if self.retry_min > self.retry_max {
+            return Err("--retry-min is longer than --retry-max: make it the shorter one".to_owned());
+        }
+        if self.retry_max.is_zero() {
+            return Err("--retry-max must be longer than 0s".to_owned());
+        }
+        if self.namespaces.iter().any(|namespace| namespace.trim().is_empty()) {
+            return Err("--namespaces has an empty name: write them as a,b,c".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Claims must be believed by others: one that is valid for more than an hour is taken for absurd.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(55 * 60);
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    let timeout = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if timeout < Duration::from_millis(100) || timeout > LONGEST_TIMEOUT {
+        return Err("must be between 100ms and 55m".to_owned());
+    }
+    Ok(timeout)
+}
+
+fn duration_or_zero(text: &str) -> Result<Duration, humantime::DurationError> {
+    if text.trim() == "0" { Ok(Duration::ZERO) } else { humantime::parse_duration(text) }
+}

@@ -1,0 +1,49 @@
+//! Act: exactly one call.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use crate::api::Status;
+use crate::cde::model::Call;
+use crate::operation::{Conclusion, conclude};
+
+use super::Managed;
+use super::claim::Claimed;
+use super::pass::Pass;
+
+/// What came of the call: the outcome, to be recorded.
+pub(super) struct Acted<R> {
+    pub(super) status: Status<R>,
+    pub(super) odd: Vec<String>,
+}
+
+impl<O: Managed> Pass<'_, O> {
+    /// Makes the call that the claim is for.
+    pub(super) async fn act(&mut self, _claimed: Claimed) -> Acted<O::Result> {
+        let shared = self.context.shared.clone();
+        let result = self.object.status().map(|status| status.result.clone()).unwrap_or_default();
+        let call = self.object.call(&result);
+        let token = shared.tokens.current();
+        let begun = Instant::now();
+        let answer = shared.cde.send(&call, &self.call_id(), &token).await;
+        let token_changed = self.called(name(&call), answer.as_ref().map(|_| ()), &token, begun.elapsed());
+        let status = conclude(&Conclusion {
+            object: self.object.as_ref(),
+            answer: answer.as_ref().map(|answer| &answer.data),
+            token_changed,
+            now: Timestamp::now(),
+            settings: &shared.settings,
+            jitter: rand::random(),
+        });
+        Acted { status, odd: answer.map(|answer| answer.odd).unwrap_or_default() }
+    }
+}
+
+/// The operation's name in metrics.
+fn name(call: &Call) -> &'static str {
+    match call {
+        Call::RestoreFromBin { .. } => "restore",
+        Call::RollBackMigration { .. } => "rollback",
+    }
+}

@@ -1,0 +1,101 @@
+//! Claim: write the intent, by compare-and-swap, before anything is called.
+//!
+//! A [`Claimed`] is made here and nowhere else, and only when the API server has answered with an object whose
+//! stored claim is the one that was sent.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use crate::api::{InFlight, Status};
+use crate::operation::give_back;
+
+use super::Managed;
+use super::pass::{Interrupted, Pass};
+use super::status_write::{Unstored, put_status, read_back};
+
+/// The right to make one call.
+pub(super) struct Claimed {
+    claim: InFlight,
+    /// The claim's end by the monotonic clock.
+    over: Instant,
+}
+
+impl Claimed {
+    /// Whether the call can still end before the claim does, by both clocks.
+    fn in_time(&self, timeout: std::time::Duration) -> bool {
+        let now = Timestamp::now();
+        let ends = now.checked_add(timeout).unwrap_or(Timestamp::MAX);
+        ends < self.claim.until.0 && Instant::now() + timeout < self.over
+    }
+}
+
+impl<O: Managed> Pass<'_, O> {
+    /// Stores the claim in `status`, and checks again that the call may go out; `None` to decide again.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when the API server cannot say whether the claim is stored, or drops it.
+    pub(super) async fn claim(&mut self, status: Status<O::Result>) -> Result<Option<Claimed>, Interrupted> {
+        let shared = self.context.shared.clone();
+        if !self.rated {
+            // The claim's time begins after the wait for the rate: decide again.
+            shared.rate.permit().await;
+            self.rated = true;
+            return Ok(None);
+        }
+        if shared.stop.is_ordered() {
+            return Err(Interrupted::ApiServer("the operator stops".to_owned()));
+        }
+        if !shared.crds.is_good() {
+            return Err(Interrupted::CrdTooOld);
+        }
+        if !shared.roster.reserve(&self.key, Timestamp::now()) || !shared.gate.enter(&self.key, self.last_call()) {
+            return Ok(None);
+        }
+        self.rated = false;
+        let Some(claim) = self.store_claim(&status).await? else { return Ok(None) };
+        if shared.stop.is_ordered() || !shared.gate.still_open(&self.key) || !claim.in_time(shared.settings.timeout)
+        {
+            tracing::info!("the claim is given back: no call was made");
+            self.unrecorded = Some(give_back(self.object.as_ref(), Timestamp::now(), &shared.settings));
+            let given_back = self.unrecorded.clone().unwrap_or_default();
+            self.record(given_back).await?;
+            return Ok(None);
+        }
+        Ok(Some(claim))
+    }
+
+    /// Writes the claim, and makes sure that it stands.
+    async fn store_claim(&mut self, status: &Status<O::Result>) -> Result<Option<Claimed>, Interrupted> {
+        let Some(claim) = status.operation.as_ref().and_then(|operation| operation.in_flight.clone()) else {
+            return Ok(None);
+        };
+        let taken = Instant::now();
+        let stored = match put_status(&self.context.shared, self.object.as_ref(), status).await {
+            Ok(object) => Some(object),
+            Err(Unstored::Gone) => None,
+            Err(Unstored::Refused(why)) => return Err(Interrupted::ApiServer(why)),
+            // It may stand nevertheless: only the object itself can tell.
+            Err(Unstored::Conflict | Unstored::Unclear(_)) => read_back(&self.context.shared, self.object.as_ref()).await?,
+        };
+        let Some(object) = stored else {
+            self.gone();
+            return Ok(None);
+        };
+        let stands = object.status().and_then(|stored| stored.operation.as_ref()) == status.operation.as_ref();
+        let pruned = object.status().and_then(|stored| stored.operation.as_ref()).is_some_and(|operation| {
+            operation.attempts == claim.attempt && operation.in_flight.is_none() && operation.completed_at.is_none()
+        });
+        self.take(object);
+        if stands {
+            let length = claim.until.0.duration_since(self.last_call());
+            let over = taken + std::time::Duration::try_from(length).unwrap_or_default();
+            return Ok(Some(Claimed { claim, over }));
+        }
+        if pruned {
+            self.context.shared.crds.doubt();
+            return Err(Interrupted::CrdTooOld);
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,43 @@
+//! Observe: read the connector, once.
+
+use std::time::Instant;
+
+use crate::cde::model::CallId;
+
+use super::Managed;
+use super::pass::{Interrupted, Pass};
+
+impl<O: Managed> Pass<'_, O> {
+    /// Reads the connector, when the rate lets it; the reading is for the next decision.
+    ///
+    /// # Errors
+    /// None of its own: a read that fails is an observation, too.
+    pub(super) async fn observe(&mut self) -> Result<(), Interrupted> {
+        let shared = self.context.shared.clone();
+        if !self.rated {
+            shared.rate.permit().await;
+            self.rated = true;
+        }
+        // Pause and turn may have changed meanwhile.
+        if !shared.gate.enter(&self.key, self.last_call()) {
+            return Ok(());
+        }
+        self.rated = false;
+        let token = shared.tokens.current();
+        let begun = Instant::now();
+        let reading = shared.cde.connector(self.object.wish().connector, &self.call_id(), &token).await;
+        self.observed.token_changed =
+            self.called("read", reading.as_ref().map(|_| ()), &token, begun.elapsed());
+        self.observed.reading = Some(reading);
+        Ok(())
+    }
+
+    /// Identifies the call: the request, and the attempt that it is for.
+    pub(super) fn call_id(&self) -> CallId {
+        let operation = self.status().and_then(|status| status.operation.as_ref());
+        CallId {
+            operation: operation.map(|operation| operation.id.clone()).unwrap_or_default(),
+            attempt: operation.map_or(0, |operation| operation.attempts),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! One pass over one object: what it knows so far, and how it asks the rules.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::runtime::controller::Action;
+use tokio::sync::SemaphorePermit;
+use tracing::Span;
+
+use crate::api::Status;
+use crate::cde::Token;
+use crate::cde::model::Failure;
+use crate::operation::{Observed, Situation, Step, decide};
+
+use super::Managed;
+use super::act::Acted;
+use super::events::{Event, warn_unreadable_retry};
+use super::roster::Key;
+use super::watch::Context;
+
+/// How soon an interrupted pass begins again, at the earliest.
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
+
+/// A pass that could not go on; nothing is lost, it begins again from what is stored.
+#[derive(Debug, thiserror::Error)]
+pub enum Interrupted {
+    /// The API server did not answer, or not with what was asked for.
+    #[error("the API server cannot be used: {0}")]
+    ApiServer(String),
+    /// The API server drops fields of the status: its definitions are older than this operator.
+    #[error("the API server's custom resource definitions are older than this operator: apply crds/")]
+    CrdTooOld,
+}
+
+/// One pass over one object.
+pub(super) struct Pass<'a, O: Managed> {
+    pub(super) context: &'a Context<O>,
+    pub(super) key: Key,
+    /// As stored, as far as this process knows.
+    pub(super) object: Arc<O>,
+    /// The outcome of a call that is not stored yet.
+    pub(super) unrecorded: Option<Status<O::Result>>,
+    /// Fields that a successful answer lacked.
+    pub(super) odd: Vec<String>,
+    pub(super) observed: Observed,
+    /// The right to one call, as far as the rate goes.
+    pub(super) rated: bool,
+    _worker: SemaphorePermit<'a>,
+}
+
+impl<'a, O: Managed> Pass<'a, O> {
+    /// Waits for a free worker; `None` when there is nothing to begin.
+    pub(super) async fn begin(object: Arc<O>, context: &'a Context<O>) -> Option<Self> {
+        let worker = context.shared.workers.acquire().await.ok()?;
+        let key = Key::of(object.as_ref())?;
+        if context.shared.stop.is_ordered() || !context.shared.roster.knows(&key) {
+            return None;
+        }
+        let object = context.newest(object);
+        warn_unreadable_retry(&context.shared, &key, object.as_ref());
+        Some(Self {
+            context,
+            key,
+            object,
+            unrecorded: None,
+            odd: Vec::new(),
+            observed: Observed::default(),
+            rated: false,
+            _worker: worker,
+        })
+    }
+
+    /// Looks at clock, turn and gate, and asks the rules.
+    pub(super) fn decide(&mut self) -> Step<O::Result> {
+        let shared = &self.context.shared;
+        let now = Timestamp::now();
+        self.observed.seen_for = shared.roster.seen_for(&self.key);
+        self.observed.waits_for = shared.roster.waits_for(&self.key, now);
+        self.observed.calls_held = !shared.gate.admits(&self.key, self.last_call());
+        self.observed.jitter = rand::random();
+        let step = decide(&Situation {
+            object: self.object.as_ref(),
+            unrecorded: self.unrecorded.as_ref(),
+            now,
+            me: &shared.me,
+            settings: &shared.settings,
+            observed: &self.observed,
+        });
+        self.trace();
+        step
+    }
+
+    /// The request belongs to an operator with another base address.
+    pub(super) fn leave_to(&self, server: &str) -> Action {
+        if self.context.shared.roster.first_notice(&self.key) {
+            tracing::warn!(server, "claimed for another base address; left to the operator that has it");
+        }
+        Action::await_change()
+    }
+
+    /// Tells gate and figures what came of a call; whether the token it used was refused and has been replaced.
+    pub(super) fn called(
+        &self,
+        operation: &'static str,
+        answer: Result<(), &Failure>,
+        token: &Token,
+        took: Duration,
+    ) -> bool {
+        let shared = &self.context.shared;
+        let failure = answer.err();
+        let code = failure.map_or(Some(200), Failure::code);
+        shared.metrics.called(operation, code, took);
+        let refused = code == Some(401);
+        if refused {
+            shared.tokens.reload();
+        }
+        let current = shared.tokens.current().generation();
+        shared.gate.report(&self.key, self.object.wish().connector, failure, current != token.generation());
+        match failure {
+            None => tracing::info!(call = operation, "the CDE API answered"),
+            Some(failure) => tracing::info!(call = operation, code, error = failure.message, "the call failed"),
+        }
+        refused && current != token.generation()
+    }
+
+    /// When this object last called: who has waited longest goes first while the API is down.
+    pub(super) fn last_call(&self) -> Timestamp {
+        let operation = self.object.status().and_then(|status| status.operation.as_ref());
+        operation
+            .and_then(|operation| operation.last_attempt_at.as_ref())
+            .or(self.object.meta().creation_timestamp.as_ref())
+            .map_or(Timestamp::UNIX_EPOCH, |time| time.0)
+    }
+
+    /// Object, operation and attempt stand in each line.
+    fn trace(&self) {
+        let Some(operation) = self.status().and_then(|status| status.operation.as_ref()) else { return };
+        Span::current().record("operation", &operation.id);
+        Span::current().record("attempt", operation.attempts);
+    }
+
+    /// The newest status that this pass knows, stored or not.
+    pub(super) fn status(&self) -> Option<&Status<O::Result>> {
+        self.unrecorded.as_ref().or_else(|| self.object.status())
+    }
+
+    /// Takes over the object as the API server has it now.
+    pub(super) fn take(&mut self, object: O) {
+        let object = Arc::new(object);
+        self.context.shared.roster.see(object.as_ref());
+        self.context.keep_newest(&object);
+        self.object = object;
+        self.observed.reading = None;
+        self.observed.token_changed = false;
+    }
+
+    /// The object is gone: an outcome that cannot be stored goes to the log, and to an Event where one is still
+    /// accepted.
+    pub(super) fn gone(&mut self) {
+        self.context.forget(&self.key);
+        let Some(status) = self.unrecorded.take() else { return };
+        let operation = status.operation.as_ref();
+        tracing::warn!(
+            uid = self.key.uid,
+            operation = operation.map(|operation| operation.id.as_str()),
+            outcome = status.outcome.map(crate::api::Outcome::as_str),
+            reason = status.reason.map(crate::api::Reason::as_str),
+            error = operation.and_then(|o| o.last_error.as_ref()).map(|error| error.message.as_str()),
+            "the object was deleted while its call was under way"
+        );
+        if let Some(announcement) = crate::operation::announce(self.object.status(), &status, &self.odd) {
+            self.context.shared.events.publish(Event::about(self.object.as_ref(), announcement));
+        }
+    }
+
+    /// What an answer makes of the claim.
+    pub(super) fn conclude(&mut self, acted: Acted<O::Result>) {
+        self.odd = acted.odd;
+        self.unrecorded = Some(acted.status);
+    }
+
+}
+
+impl<O: Managed> Drop for Pass<'_, O> {
+    fn drop(&mut self) {
+        let shared = &self.context.shared;
+        shared.roster.release(&self.key);
+        shared.gate.done(&self.key);
+    }
+}

@@ -1,0 +1,103 @@
+//! Record: store what was decided; an outcome is kept and written again until it is stored.
+
+use std::time::Duration;
+
+use crate::api::{Outcome, Status};
+use crate::operation::{announce, without_data};
+
+use super::Managed;
+use super::events::Event;
+use super::pass::{Interrupted, Pass};
+use super::status_write::{Unstored, put_status, read_back};
+
+/// First and longest wait between two writes of one outcome.
+const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+
+impl<O: Managed> Pass<'_, O> {
+    /// Stores `status`: once, where it only says what is waited for; until it is stored, where it is the outcome
+    /// of a call.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a status that is no outcome could not be stored.
+    pub(super) async fn record(&mut self, status: Status<O::Result>) -> Result<(), Interrupted> {
+        if self.unrecorded.is_some() {
+            self.unrecorded = Some(status.clone());
+            self.insist(status).await;
+            return Ok(());
+        }
+        match put_status(&self.context.shared, self.object.as_ref(), &status).await {
+            Ok(object) => self.stored(&status, object),
+            Err(Unstored::Gone) => self.gone_before(),
+            Err(Unstored::Conflict) => match read_back(&self.context.shared, self.object.as_ref()).await? {
+                Some(object) => self.take(object),
+                None => self.gone_before(),
+            },
+            Err(Unstored::Refused(why) | Unstored::Unclear(why)) => return Err(Interrupted::ApiServer(why)),
+        }
+        Ok(())
+    }
+
+    /// Writes an outcome until it is stored, or is not ours to store any more.
+    async fn insist(&mut self, mut status: Status<O::Result>) {
+        let mut wait = RETRY.0;
+        loop {
+            match put_status(&self.context.shared, self.object.as_ref(), &status).await {
+                Ok(object) => return self.stored(&status, object),
+                Err(Unstored::Gone) => return self.gone(),
+                Err(Unstored::Refused(why)) => {
+                    tracing::error!(error = why, "the API server refuses the outcome; writing it without the CDE's data");
+                    status = without_data(&status);
+                }
+                Err(Unstored::Conflict) => {}
+                Err(Unstored::Unclear(why)) => {
+                    tracing::warn!(error = why, "the outcome is not stored yet");
+                }
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(RETRY.1);
+            match read_back(&self.context.shared, self.object.as_ref()).await {
+                Ok(None) => return self.gone(),
+                Ok(Some(fresh)) if fresh.status() == Some(&status) => return self.stored(&status, fresh),
+                Ok(Some(fresh)) if self.may_record(&fresh, &status) => self.object = fresh.into(),
+                Ok(Some(fresh)) => {
+                    tracing::warn!("the claim is another's by now: the outcome of this call is dropped");
+                    self.unrecorded = None;
+                    return self.take(fresh);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// The claim still stands; or the outcome is a success of this very request, which is open.
+    fn may_record(&self, fresh: &O, status: &Status<O::Result>) -> bool {
+        let claim = |status: Option<&Status<O::Result>>| {
+            let operation = status?.operation.as_ref()?;
+            Some((operation.id.clone(), operation.in_flight.clone()?))
+        };
+        let request = |status: Option<&Status<O::Result>>| Some(status?.operation.as_ref()?.id.clone());
+        let stands = claim(self.object.status()).is_some() && claim(fresh.status()) == claim(self.object.status());
+        let open = fresh.status().is_none_or(|stored| stored.outcome.is_none());
+        let success = status.outcome == Some(Outcome::Succeeded);
+        stands || (success && open && request(fresh.status()) == request(Some(status)))
+    }
+
+    /// It is stored: tell whoever should know.
+    fn stored(&mut self, status: &Status<O::Result>, object: O) {
+        let shared = &self.context.shared;
+        let before = self.object.status();
+        if let Some(announcement) = announce(before, status, &self.odd) {
+            tracing::info!(reason = announcement.reason, "{}", announcement.note);
+            shared.events.publish(Event::about(&object, announcement));
+        }
+        shared.metrics.stored(O::KIND, before.and_then(|status| status.outcome), status);
+        self.unrecorded = None;
+        self.odd.clear();
+        self.take(object);
+    }
+
+    fn gone_before(&mut self) {
+        self.gone();
+        self.context.forget(&self.key);
+    }
+}

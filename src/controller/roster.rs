@@ -1,0 +1,384 @@
+//! The roster of open objects: whose turn it is, since when each waits, and how to wake it.
+//!
+//! It follows the watch and, without delay, the process's own writes. It holds a few words an object, not the
+//! object; finished requests are not in it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::channel::mpsc::UnboundedSender;
+use jiff::Timestamp;
+
+use crate::api::{Outcome, RETRY_ANNOTATION, Reason};
+use crate::operation::{Contender, Standing, first};
+
+use super::Managed;
+
+/// Which object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// The kind, as in a manifest.
+    pub kind: &'static str,
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+}
+
+impl Key {
+    /// The key of an object of the API server's; `None` for one that it never made.
+    pub fn of<O: Managed>(object: &O) -> Option<Self> {
+        let meta = object.meta();
+        Some(Self {
+            uid: meta.uid.clone()?,
+            kind: O::KIND,
+            namespace: meta.namespace.clone()?,
+            name: meta.name.clone()?,
+        })
+    }
+
+    fn show(&self) -> String {
+        format!("{} {}/{}", self.kind, self.namespace, self.name)
+    }
+}
+
+/// Wakes objects of one watch.
+pub type Waker = UnboundedSender<Key>;
+
+/// What others, and the figures, must know of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Facts {
+    reason: Option<Reason>,
+    finished: bool,
+    /// Suspended, being deleted, or another operator's: nobody waits for it.
+    aside: bool,
+    /// A claim stands, or the effect of an attempt is open.
+    under_way: bool,
+    next_attempt: Option<Timestamp>,
+}
+
+/// What a reconcile is worth: a change of anything else is the operator's own writing.
+type Wish = (Option<i64>, Option<String>, bool);
+
+/// A claim or a wait: while it stays the same its time runs.
+type Pause = (String, u32, u32, Option<String>);
+
+struct Entry {
+    key: Key,
+    connector: String,
+    rank: u8,
+    created: Timestamp,
+    version: u64,
+    facts: Facts,
+    wish: Wish,
+    pause: Option<Pause>,
+    since: Instant,
+    reserved: bool,
+    noticed: bool,
+    warned: Option<String>,
+    watch: usize,
+    waker: Option<Waker>,
+}
+
+impl Entry {
+    fn standing(&self, now: Timestamp) -> Standing {
+        let waits = self.facts.next_attempt.is_some_and(|at| at > now);
+        if self.reserved || (self.facts.under_way && !self.facts.finished) {
+            Standing::UnderWay
+        } else if self.facts.finished || self.facts.aside || waits {
+            Standing::Aside
+        } else {
+            Standing::Ready
+        }
+    }
+}
+
+#[derive(Default)]
+struct Inner {
+    entries: HashMap<String, Entry>,
+    by_connector: HashMap<String, Vec<String>>,
+}
+
+/// The roster; cheap to clone.
+#[derive(Clone)]
+pub struct Roster {
+    server: Arc<str>,
+    inner: Arc<Mutex<Inner>>,
+}
+
+impl Roster {
+    /// An empty one, for an operator with this base address.
+    #[must_use]
+    pub fn new(server: &str) -> Self {
+        Self { server: server.into(), inner: Arc::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic elsewhere leaves the roster whole: each change to it is complete.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over an object from a write of this process.
+    pub fn see<O: Managed>(&self, object: &O) {
+        self.put(object, None);
+    }
+
+    /// Takes over an object from watch number `watch`; says whether it is worth a reconcile.
+    pub fn watched<O: Managed>(&self, object: &O, watch: usize, waker: &Waker) -> bool {
+        self.put(object, Some((watch, waker)))
+    }
+
+    fn put<O: Managed>(&self, object: &O, from: Option<(usize, &Waker)>) -> bool {
+        let Some(key) = Key::of(object) else { return false };
+        let version = version(object);
+        let facts = self.facts(object);
+        if object.status().and_then(|status| status.outcome).is_some_and(Outcome::is_final) {
+            self.forget(&key);
+            return false;
+        }
+        let (wish, pause) = (wish(object), pause(object));
+        let mut inner = self.lock();
+        let Some(entry) = inner.entries.get_mut(&key.uid) else {
+            let Some((watch, waker)) = from else { return false };
+            inner.add(Entry {
+                connector: object.wish().connector.to_owned(),
+                rank: O::RANK,
+                created: created(object),
+                since: Instant::now(),
+                reserved: false,
+                noticed: false,
+                warned: None,
+                waker: Some(waker.clone()),
+                key,
+                version,
+                facts,
+                wish,
+                pause,
+                watch,
+            });
+            return true;
+        };
+        if version < entry.version {
+            return false;
+        }
+        entry.version = version;
+        if let Some((watch, waker)) = from {
+            entry.watch = watch;
+            entry.waker = Some(waker.clone());
+        }
+        if entry.pause != pause {
+            entry.pause = pause;
+            entry.since = Instant::now();
+        }
+        let asks = from.is_some() && entry.wish != wish;
+        entry.wish = wish;
+        let changed = entry.facts != facts;
+        entry.facts = facts;
+        if changed {
+            let connector = entry.connector.clone();
+            inner.wake_others(&connector, &key.uid);
+        }
+        asks
+    }
+
+    fn facts<O: Managed>(&self, object: &O) -> Facts {
+        let status = object.status();
+        let operation = status.and_then(|status| status.operation.as_ref());
+        let elsewhere =
+            operation.and_then(|o| o.server.as_deref()).is_some_and(|server| server != self.server.as_ref());
+        Facts {
+            reason: status.and_then(|status| status.reason),
+            finished: status.is_some_and(|status| status.outcome.is_some()),
+            aside: elsewhere || object.wish().suspend || object.meta().deletion_timestamp.is_some(),
+            under_way: !elsewhere
+                && operation.is_some_and(|operation| {
+                    let doubted = operation.last_error.as_ref().is_some_and(|error| error.reason.is_some());
+                    operation.in_flight.is_some() || operation.unknown_attempts > 0 || doubted
+                }),
+            next_attempt: operation.and_then(|o| o.next_attempt_at.as_ref()).map(|time| time.0),
+        }
+    }
+
+    /// The object is gone, or finished for good.
+    pub fn forget(&self, key: &Key) {
+        self.lock().remove(&key.uid);
+    }
+
+    /// After a list: what was not in it is gone.
+    pub fn keep_only(&self, watch: usize, listed: &HashSet<String>) {
+        let mut inner = self.lock();
+        let gone: Vec<String> = inner
+            .entries
+            .values()
+            .filter(|entry| entry.watch == watch && !listed.contains(&entry.key.uid))
+            .map(|entry| entry.key.uid.clone())
+            .collect();
+        for uid in gone {
+            inner.remove(&uid);
+        }
+    }
+
+    /// Whether the object is open, as far as is known.
+    #[must_use]
+    pub fn knows(&self, key: &Key) -> bool {
+        self.lock().entries.contains_key(&key.uid)
+    }
+
+    /// For how long this process has seen the present claim or wait of the object.
+    #[must_use]
+    pub fn seen_for(&self, key: &Key) -> Duration {
+        self.lock().entries.get(&key.uid).map(|entry| entry.since.elapsed()).unwrap_or_default()
+    }
+
+    /// Who for, if another request for the connector goes first.
+    #[must_use]
+    pub fn waits_for(&self, key: &Key, now: Timestamp) -> Option<String> {
+        self.lock().ahead_of(&key.uid, now)
+    }
+
+    /// Takes the turn, if it is this object's.
+    #[must_use]
+    pub fn reserve(&self, key: &Key, now: Timestamp) -> bool {
+        let mut inner = self.lock();
+        if inner.ahead_of(&key.uid, now).is_some() {
+            return false;
+        }
+        inner.entries.get_mut(&key.uid).is_some_and(|entry| {
+            entry.reserved = true;
+            true
+        })
+    }
+
+    /// Gives the turn back; what the status says holds from now on.
+    pub fn release(&self, key: &Key) {
+        let mut inner = self.lock();
+        let Some(entry) = inner.entries.get_mut(&key.uid) else { return };
+        if std::mem::take(&mut entry.reserved) {
+            let connector = entry.connector.clone();
+            inner.wake_others(&connector, &key.uid);
+        }
+    }
+
+    /// True the first time for each object: for what is said once.
+    #[must_use]
+    pub fn first_notice(&self, key: &Key) -> bool {
+        self.lock().entries.get_mut(&key.uid).is_some_and(|entry| !std::mem::replace(&mut entry.noticed, true))
+    }
+
+    /// True the first time for each object and `value`: for a warning about it.
+    #[must_use]
+    pub fn first_warning(&self, key: &Key, value: &str) -> bool {
+        self.lock().entries.get_mut(&key.uid).is_some_and(|entry| {
+            let first = entry.warned.as_deref() != Some(value);
+            entry.warned = Some(value.to_owned());
+            first
+        })
+    }
+
+    /// Lets the object be looked at now.
+    pub fn wake(&self, key: &Key) {
+        if let Some(entry) = self.lock().entries.get(&key.uid) {
+            entry.wake();
+        }
+    }
+
+    /// How many connectors have an open request.
+    #[must_use]
+    pub fn open_connectors(&self) -> usize {
+        let inner = self.lock();
+        inner
+            .by_connector
+            .values()
+            .filter(|uids| uids.iter().any(|uid| inner.entries.get(uid).is_some_and(|e| !e.facts.finished)))
+            .count()
+    }
+
+    /// How many objects there are of each kind and reason: open ones, and failed ones.
+    #[must_use]
+    pub fn census(&self) -> BTreeMap<(&'static str, &'static str), i64> {
+        let mut counts = BTreeMap::new();
+        for entry in self.lock().entries.values() {
+            let reason = entry.facts.reason.map_or("New", Reason::as_str);
+            *counts.entry((entry.key.kind, reason)).or_default() += 1;
+        }
+        counts
+    }
+
+    /// How many open requests belong to an operator with another base address.
+    #[must_use]
+    pub fn others(&self) -> i64 {
+        let others = self.lock().entries.values().filter(|entry| entry.noticed).count();
+        i64::try_from(others).unwrap_or(i64::MAX)
+    }
+}
+
+impl Entry {
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            // Nobody listens any more only when the process stops.
+            let _ = waker.unbounded_send(self.key.clone());
+        }
+    }
+}
+
+impl Inner {
+    fn add(&mut self, entry: Entry) {
+        self.by_connector.entry(entry.connector.clone()).or_default().push(entry.key.uid.clone());
+        self.entries.insert(entry.key.uid.clone(), entry);
+    }
+
+    fn remove(&mut self, uid: &str) {
+        let Some(entry) = self.entries.remove(uid) else { return };
+        if let Some(uids) = self.by_connector.get_mut(&entry.connector) {
+            uids.retain(|other| other != uid);
+            if uids.is_empty() {
+                self.by_connector.remove(&entry.connector);
+            }
+        }
+        self.wake_others(&entry.connector, uid);
+    }
+
+    fn wake_others(&self, connector: &str, uid: &str) {
+        let others = self.by_connector.get(connector).into_iter().flatten().filter(|other| *other != uid);
+        others.filter_map(|other| self.entries.get(other)).for_each(Entry::wake);
+    }
+
+    fn ahead_of(&self, uid: &str, now: Timestamp) -> Option<String> {
+        let entry = self.entries.get(uid)?;
+        let contenders = self.by_connector.get(&entry.connector).into_iter().flatten();
+        let ahead = first(contenders.filter_map(|uid| self.entries.get(uid)).map(|other| Contender {
+            uid: &other.key.uid,
+            rank: other.rank,
+            created: other.created,
+            // Who asks is ready, whatever its status says of a wait.
+            standing: match other.standing(now) {
+                Standing::Aside if other.key.uid == uid => Standing::Ready,
+                standing => standing,
+            },
+        }))?;
+        self.entries.get(ahead.uid).filter(|other| other.key.uid != uid).map(|other| other.key.show())
+    }
+}
+
+fn version<O: Managed>(object: &O) -> u64 {
+    object.meta().resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+fn created<O: Managed>(object: &O) -> Timestamp {
+    object.meta().creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0)
+}
+
+fn wish<O: Managed>(object: &O) -> Wish {
+    let meta = object.meta();
+    let retry = meta.annotations.as_ref().and_then(|all| all.get(RETRY_ANNOTATION).cloned());
+    (meta.generation, retry, meta.deletion_timestamp.is_some())
+}
+
+fn pause<O: Managed>(object: &O) -> Option<Pause> {
+    let operation = object.status()?.operation.as_ref()?;
+    let holder = operation.in_flight.as_ref().map(|claim| claim.holder.clone());
+    Some((operation.id.clone(), operation.attempts, operation.retries, holder))
+}

@@ -1,0 +1,145 @@
+//! The funnel for writes to the API server: one compare-and-swap of `/status`, and reading back what stands.
+//!
+//! A write carries `metadata.resourceVersion` and `metadata.uid`, so it is refused when anything has changed
+//! since it was decided. It is sent once: a repetition would hide whether it was stored.
+
+use std::time::Duration;
+
+use kube::api::PostParams;
+use kube::{Api, Error, ResourceExt};
+use serde::Serialize;
+
+use crate::api::Status;
+
+use super::pass::Interrupted;
+use super::{API_SERVER_TIMEOUT, Managed, Shared};
+
+/// Named in `metadata.managedFields`.
+const FIELD_MANAGER: &str = "cde-operator";
+/// So often is an object read back before the pass gives up.
+const READS: u32 = 5;
+
+/// Why a write is not known to be stored.
+#[derive(Clone, Debug)]
+pub(super) enum Unstored {
+    /// Something has changed since (409).
+    Conflict,
+    /// There is no such object any more (404).
+    Gone,
+    /// The schema refuses it (422).
+    Refused(String),
+    /// No clear answer, or one that passes: it may be stored.
+    Unclear(String),
+}
+
+/// A status with what its write needs, and nothing else of the object.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Write<'a, R: Serialize> {
+    api_version: &'a str,
+    kind: &'a str,
+    metadata: Metadata<'a>,
+    status: &'a Status<R>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata<'a> {
+    name: &'a str,
+    namespace: &'a str,
+    uid: &'a str,
+    resource_version: &'a str,
+}
+
+/// Replaces the status of `object`, if it is still as it was.
+pub(super) async fn put_status<O: Managed>(
+    shared: &Shared,
+    object: &O,
+    status: &Status<O::Result>,
+) -> Result<O, Unstored> {
+    let meta = object.meta();
+    let name = meta.name.as_deref().unwrap_or_default();
+    let write = Write {
+        api_version: &O::api_version(&()),
+        kind: &O::kind(&()),
+        metadata: Metadata {
+            name,
+            namespace: meta.namespace.as_deref().unwrap_or_default(),
+            uid: meta.uid.as_deref().unwrap_or_default(),
+            resource_version: meta.resource_version.as_deref().unwrap_or_default(),
+        },
+        status,
+    };
+    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    let api = api(shared, object);
+    let answer = within(api.replace_subresource("status", name, &params, &write)).await;
+    answer.map(slim).map_err(|error| classify(&error))
+}
+
+/// Reads the object again; `None` when it is gone, or another one has its name.
+///
+/// # Errors
+/// When the API server does not say, after several tries.
+pub(super) async fn read_back<O: Managed>(shared: &Shared, object: &O) -> Result<Option<O>, Interrupted> {
+    let api = api(shared, object);
+    let mut wait = Duration::from_millis(100);
+    let mut last = String::new();
+    for _ in 0..READS {
+        match within(api.get(&object.name_any())).await.map(slim) {
+            Ok(fresh) if fresh.uid() == object.uid() => return Ok(Some(fresh)),
+            Ok(_) => return Ok(None),
+            Err(error) => match classify(&error) {
+                Unstored::Gone => return Ok(None),
+                Unstored::Conflict => "a read was answered with a conflict".clone_into(&mut last),
+                Unstored::Refused(why) | Unstored::Unclear(why) => last = why,
+            },
+        }
+        tokio::time::sleep(wait).await;
+        wait *= 4;
+    }
+    Err(Interrupted::ApiServer(last))
+}
+
+fn api<O: Managed>(shared: &Shared, object: &O) -> Api<O> {
+    Api::namespaced(shared.client.clone(), &object.namespace().unwrap_or_default())
+}
+
+/// Bounds a call: a half-open connection would let it wait for ever.
+pub(super) async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
+    match tokio::time::timeout(API_SERVER_TIMEOUT, call).await {
+        Ok(answer) => answer,
+        Err(elapsed) => Err(Error::Service(elapsed.into())),
+    }
+}
+
+/// The cache and the passes need no managed fields.
+pub(super) fn slim<O: Managed>(mut object: O) -> O {
+    object.meta_mut().managed_fields = None;
+    object
+}
+
+fn classify(error: &Error) -> Unstored {
+    match error {
+        Error::Api(status) => match status.code {
+            404 => Unstored::Gone,
+            409 => Unstored::Conflict,
+            422 => Unstored::Refused(status.message.clone()),
+            code => Unstored::Unclear(format!("{code}: {}", status.message)),
+        },
+        other => Unstored::Unclear(describe(other)),
+    }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,272 @@
+//! From the API server to the store, the roster and the queue.
+//!
+//! Only open and failed objects are watched: a request that succeeded or was skipped leaves the watch as if it
+//! were deleted, so memory and traffic follow the open work, not the history.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::channel::mpsc::{UnboundedReceiver, unbounded};
+use futures::{Stream, StreamExt, stream};
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{Action, Config as ControllerConfig, ReconcileRequest, applier};
+use kube::runtime::reflector::{ObjectRef, store};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, reflector};
+use kube::{Api, Client, ResourceExt};
+use tokio::sync::watch;
+use tracing::Instrument;
+
+use super::pass::{Interrupted, PAUSE};
+use super::roster::{Key, Waker};
+use super::status_write::{describe, slim};
+use super::{Managed, Shared, reconcile};
+
+/// Load balancers cut idle connections at 240 s.
+const WATCH_SECONDS: u32 = 200;
+/// Finished requests need no watching.
+const OPEN: &str = "status.outcome!=Succeeded,status.outcome!=Skipped";
+
+/// What one watch sees.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// One namespace, or all.
+    pub namespace: Option<String>,
+    /// A label selector.
+    pub selector: Option<String>,
+    /// A number of its own, for each kind and scope.
+    pub number: usize,
+}
+
+/// What the passes over one kind share.
+pub struct Context<O> {
+    pub(super) shared: Arc<Shared>,
+    /// Objects as this process wrote them, where the watch has not caught up.
+    newest: Mutex<HashMap<String, Arc<O>>>,
+    listed: watch::Receiver<usize>,
+    watches: usize,
+}
+
+impl<O: Managed> Context<O> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<O>>> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newer one of the cached object and what this process wrote.
+    pub(super) fn newest(&self, cached: Arc<O>) -> Arc<O> {
+        let uid = cached.uid().unwrap_or_default();
+        let mut newest = self.lock();
+        match newest.get(&uid) {
+            Some(own) if version(own.as_ref()) > version(cached.as_ref()) => own.clone(),
+            Some(_) => {
+                newest.remove(&uid);
+                cached
+            }
+            None => cached,
+        }
+    }
+
+    pub(super) fn keep_newest(&self, object: &Arc<O>) {
+        if let Some(uid) = object.uid() {
+            self.lock().insert(uid, object.clone());
+        }
+    }
+
+    pub(super) fn forget(&self, key: &Key) {
+        self.lock().remove(&key.uid);
+        self.shared.roster.forget(key);
+    }
+
+    /// Nothing begins before all lists are complete: who is whose turn can only be told then.
+    pub(super) async fn all_listed(&self) {
+        let mut listed = self.listed.clone();
+        // The sender lives as long as the watches do.
+        let _ = listed.wait_for(|listed| *listed >= self.watches).await;
+    }
+}
+
+fn version<O: Managed>(object: &O) -> u64 {
+    object.meta().resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+/// Watches one scope of one kind and reconciles what it sees, until the order to stop.
+pub async fn run<O: Managed>(
+    shared: Arc<Shared>,
+    watch_client: Client,
+    scope: Scope,
+    listed: watch::Sender<usize>,
+    watches: usize,
+    concurrency: u16,
+) {
+    let (waker, woken) = unbounded();
+    let (reader, writer) = store();
+    let context = Arc::new(Context {
+        shared: shared.clone(),
+        newest: Mutex::default(),
+        listed: listed.subscribe(),
+        watches,
+    });
+    let queue = reflector(writer, events(&shared, watch_client, &scope));
+    let queue = triggers(queue, context.clone(), scope.number, waker, listed);
+    let queue = stream::select(queue, wakes(woken)).take_until(stopped(shared.clone()));
+    let config = ControllerConfig::default().concurrency(concurrency);
+    let again = |_, _: &Interrupted, _| Action::requeue(PAUSE.mul_f64(1.0 + 4.0 * rand::random::<f64>()));
+    applier(pass::<O>, again, context, reader, Box::pin(queue), config).for_each(|_| async {}).await;
+}
+
+async fn stopped(shared: Arc<Shared>) {
+    shared.stop.ordered().await;
+}
+
+/// One pass, with its span and its figures.
+fn pass<O: Managed>(
+    object: Arc<O>,
+    context: Arc<Context<O>>,
+) -> impl Future<Output = Result<Action, Interrupted>> + Unpin {
+    let span = tracing::info_span!(
+        "pass",
+        kind = O::KIND,
+        object = %format_args!("{}/{}", object.namespace().unwrap_or_default(), object.name_any()),
+        operation = tracing::field::Empty,
+        attempt = tracing::field::Empty,
+    );
+    let metrics = context.shared.metrics.clone();
+    Box::pin(
+        async move {
+            context.all_listed().await;
+            let result = reconcile(object, context).await;
+            metrics.reconciled(O::KIND, if result.is_ok() { "ok" } else { "interrupted" });
+            if let Err(interrupted) = &result {
+                tracing::warn!("{interrupted}");
+            }
+            result
+        }
+        .instrument(span),
+    )
+}
+
+/// The watch: decoded, slimmed, repeated for ever.
+fn events<O: Managed>(
+    shared: &Arc<Shared>,
+    client: Client,
+    scope: &Scope,
+) -> impl Stream<Item = watcher::Result<Event<O>>> + Send + use<O> {
+    let api: Api<DeserializeGuard<O>> = match &scope.namespace {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
+    };
+    let mut config = watcher::Config::default().fields(OPEN).timeout(WATCH_SECONDS);
+    if let Some(selector) = &scope.selector {
+        config = config.labels(selector);
+    }
+    let shared = shared.clone();
+    let mut undecodable = HashSet::new();
+    watcher::watcher(api, config).default_backoff().filter_map(move |event| {
+        let decoded = event.map(|event| decode(event, |invalid| note_undecodable::<O>(&shared, &mut undecodable, invalid)));
+        futures::future::ready(match decoded {
+            Ok(event) => event.map(Ok),
+            Err(error) => {
+                tracing::warn!(kind = O::KIND, error = describe(&error), "the watch is interrupted; it begins again");
+                Some(Err(error))
+            }
+        })
+    })
+}
+
+/// The event with its object, where that can be decoded.
+fn decode<O: Managed>(
+    event: Event<DeserializeGuard<O>>,
+    mut invalid: impl FnMut(kube::core::error_boundary::InvalidObject),
+) -> Option<Event<O>> {
+    let mut open = |guard: DeserializeGuard<O>| guard.0.map(slim).map_err(&mut invalid).ok();
+    match event {
+        Event::Init => Some(Event::Init),
+        Event::InitDone => Some(Event::InitDone),
+        Event::InitApply(object) => open(object).map(Event::InitApply),
+        Event::Apply(object) => open(object).map(Event::Apply),
+        Event::Delete(object) => open(object).map(Event::Delete),
+    }
+}
+
+/// Logged once, and left alone; the others go on.
+fn note_undecodable<O: Managed>(
+    shared: &Shared,
+    known: &mut HashSet<String>,
+    invalid: kube::core::error_boundary::InvalidObject,
+) {
+    let meta = invalid.metadata;
+    let key = Key {
+        uid: meta.uid.unwrap_or_default(),
+        kind: O::KIND,
+        namespace: meta.namespace.unwrap_or_default(),
+        name: meta.name.unwrap_or_default(),
+    };
+    shared.roster.forget(&key);
+    if known.insert(key.uid) {
+        shared.metrics.undecodable(O::KIND);
+        let Key { namespace, name, .. } = key;
+        tracing::error!(kind = O::KIND, namespace, name, error = invalid.error, "cannot be decoded; left alone");
+    }
+}
+
+/// What of the watch is worth a pass.
+fn triggers<O: Managed>(
+    events: impl Stream<Item = watcher::Result<Event<O>>> + Send,
+    context: Arc<Context<O>>,
+    watch: usize,
+    waker: Waker,
+    listed: watch::Sender<usize>,
+) -> impl Stream<Item = Result<ReconcileRequest<O>, Interrupted>> {
+    let mut first = true;
+    let mut listing: Vec<ObjectRef<O>> = Vec::new();
+    let mut uids = HashSet::new();
+    events
+        .map(move |event| {
+            let roster = &context.shared.roster;
+            match event {
+                Ok(Event::Init) => {
+                    listing.clear();
+                    uids.clear();
+                    Vec::new()
+                }
+                Ok(Event::InitApply(object)) => {
+                    uids.extend(object.uid());
+                    if first && let Some(status) = object.status() {
+                        context.shared.gate.recall(status);
+                    }
+                    if roster.watched(&object, watch, &waker) {
+                        listing.push(ObjectRef::from_obj(&object));
+                    }
+                    Vec::new()
+                }
+                Ok(Event::InitDone) => {
+                    roster.keep_only(watch, &uids);
+                    uids.clear();
+                    if std::mem::take(&mut first) {
+                        listed.send_modify(|count| *count += 1);
+                    }
+                    std::mem::take(&mut listing)
+                }
+                Ok(Event::Apply(object)) if roster.watched(&object, watch, &waker) => vec![ObjectRef::from_obj(&object)],
+                Ok(Event::Apply(_)) | Err(_) => Vec::new(),
+                Ok(Event::Delete(object)) => {
+                    if let Some(key) = Key::of(&object) {
+                        context.forget(&key);
+                    }
+                    Vec::new()
+                }
+            }
+        })
+        .flat_map(|refs| stream::iter(refs.into_iter().map(|object| Ok(ReconcileRequest::from(object)))))
+}
+
+/// Who is woken by name: by the gate, or because its turn has come.
+fn wakes<O: Managed>(
+    woken: UnboundedReceiver<Key>,
+) -> impl Stream<Item = Result<ReconcileRequest<O>, Interrupted>> {
+    woken.map(|key| Ok(ReconcileRequest::from(ObjectRef::new(&key.name).within(&key.namespace))))
+}
+
+/// A watch that has said nothing for so long is stuck: it is renewed every [`WATCH_SECONDS`].
+pub const STUCK: Duration = Duration::from_secs(4 * WATCH_SECONDS as u64);

@@ -1,0 +1,57 @@
+//! Arguments in, exit code out: 0 for an ordered end, 1 for a lost Lease or a failure, 2 for bad configuration.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use cde_operator::api::{crds, crds_yaml};
+use cde_operator::app;
+use cde_operator::config::{Cli, Command};
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+        Err(error) => return refuse(&one_line(&error)),
+    };
+    match cli.command {
+        Command::Crds => print_crds(),
+        Command::Run(args) => match app::run(*args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(app::Error::Configuration(why)) => refuse(&why),
+            Err(app::Error::Failed(why)) => {
+                tracing::error!("{why}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+/// One clear sentence on one line, whoever reads it.
+fn refuse(why: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "cde-operator: {why}");
+    ExitCode::from(2)
+}
+
+/// clap's error, without its usage and hints.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let sentence = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    let sentence = sentence.trim_start_matches("error: ");
+    format!("{sentence} (see cde-operator run --help)")
+}
+
+fn print_crds() -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    for crd in crds() {
+        let Ok(yaml) = crds_yaml(&crd) else { return ExitCode::FAILURE };
+        if write!(out, "---\n{yaml}").is_err() {
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}

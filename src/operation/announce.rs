@@ -1,0 +1,61 @@
+//! What people are told by an Event: at most one an outcome, one when an object first starts to wait.
+
+use crate::api::{Outcome, Reason, Status};
+
+/// An Event about an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// `Warning` rather than `Normal`.
+    pub warning: bool,
+    /// In CamelCase: a [`Reason`], or what the warning is about.
+    pub reason: &'static str,
+    /// One sentence.
+    pub note: String,
+}
+
+/// What there is to tell when a status that said `before` now says `after`.
+///
+/// `odd` names what a success lacked (fields missing or of another type): then its Event is a warning.
+#[must_use]
+pub fn announce<R>(before: Option<&Status<R>>, after: &Status<R>, odd: &[String]) -> Option<Announcement> {
+    let reason = after.reason?;
+    let finished_before = before.is_some_and(|status| status.outcome.is_some());
+    let told = match after.outcome {
+        Some(_) => finished_before && before.and_then(operation_id) == operation_id(after),
+        None => !starts_to_wait(before, after, reason),
+    };
+    if told {
+        return None;
+    }
+    let ready = after.conditions.iter().find(|condition| condition.type_ == "Ready");
+    let mut note = ready.map(|condition| condition.message.clone()).unwrap_or_default();
+    if !odd.is_empty() {
+        note = format!("{note} The answer lacked, or had in another type: {}.", odd.join(", "));
+    }
+    let warning = match after.outcome {
+        Some(Outcome::Succeeded) => !odd.is_empty(),
+        Some(_) => true,
+        None => !matches!(reason, Reason::Pending | Reason::Suspended),
+    };
+    Some(Announcement { warning, reason: reason.as_str(), note })
+}
+
+fn operation_id<R>(status: &Status<R>) -> Option<&str> {
+    status.operation.as_ref().map(|operation| operation.id.as_str())
+}
+
+/// The first wait of a request: there was none before it.
+fn starts_to_wait<R>(before: Option<&Status<R>>, after: &Status<R>, reason: Reason) -> bool {
+    let same = before.filter(|status| operation_id(status) == operation_id(after));
+    reason != Reason::InProgress && !same.is_some_and(has_waited)
+}
+
+/// It waits, or was claimed once more, or later than in the very write that began it.
+fn has_waited<R>(status: &Status<R>) -> bool {
+    let Some(operation) = &status.operation else { return false };
+    let waits = !matches!(status.reason, None | Some(Reason::InProgress));
+    waits
+        || operation.retries > 0
+        || operation.attempts > 1
+        || operation.last_attempt_at != operation.started_at
+}

@@ -1,0 +1,106 @@
+//! Conditions as kstatus and `kubectl wait` read them, from one reason.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::api::{Outcome, Reason};
+
+use super::whole_seconds;
+
+/// Most characters of a condition's message: the API server allows 32,768, people read one sentence.
+const MESSAGE: usize = 1024;
+
+/// The conditions that say `reason` and `message`, given the ones before (a condition's `lastTransitionTime`
+/// moves when its status does, not its reason).
+///
+/// `generation` is `None` in a final record, which answers for every generation.
+#[must_use]
+pub(super) fn conditions(
+    before: &[Condition],
+    reason: Reason,
+    message: &str,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let condition = |type_: &str, status: &str| Condition {
+        type_: type_.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_string(),
+        message: crate::api::cut(message, MESSAGE),
+        observed_generation: generation,
+        last_transition_time: before
+            .iter()
+            .find(|old| old.type_ == type_ && old.status == status)
+            .map_or_else(|| Time(whole_seconds(now)), |old| old.last_transition_time.clone()),
+    };
+    let ready = match reason.outcome() {
+        Some(Outcome::Succeeded | Outcome::Skipped) => "True",
+        Some(Outcome::Failed | Outcome::Unknown) => "False",
+        None => "Unknown",
+    };
+    let mut all = vec![condition("Ready", ready)];
+    all.extend(companion(reason).map(|type_| condition(type_, "True")));
+    all
+}
+
+/// The condition that stands beside Ready: removed, not set False, when it does not hold.
+fn companion(reason: Reason) -> Option<&'static str> {
+    match reason.outcome() {
+        Some(Outcome::Failed | Outcome::Unknown) => Some("Stalled"),
+        Some(Outcome::Succeeded | Outcome::Skipped) => None,
+        None if reason == Reason::Suspended => None,
+        None => Some("Reconciling"),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn shape(reason: Reason) -> Vec<(String, String)> {
+        conditions(&[], reason, "m", Some(1), at(0)).into_iter().map(|c| (c.type_, c.status)).collect()
+    }
+
+    #[test]
+    fn every_reason_has_the_conditions_of_the_contract() {
+        use Reason::*;
+        let pairs = |ready: &str, other: Option<&str>| {
+            let mut all = vec![("Ready".to_owned(), ready.to_owned())];
+            all.extend(other.map(|o| (o.to_owned(), "True".to_owned())));
+            all
+        };
+        for reason in [Restored, AlreadyRestored, RolledBack, Skipped] {
+            assert_eq!(shape(reason), pairs("True", None), "{reason}");
+        }
+        for reason in [Pending, InProgress, Verifying, Retrying, Unauthorized] {
+            assert_eq!(shape(reason), pairs("Unknown", Some("Reconciling")), "{reason}");
+        }
+        assert_eq!(shape(Suspended), pairs("Unknown", None));
+        for reason in [
+            NotAllowed,
+            AccessDenied,
+            NotFound,
+            Rejected,
+            PreconditionFailed,
+            Expired,
+            DeadlineExceeded,
+            OutcomeUnknown,
+        ] {
+            assert_eq!(shape(reason), pairs("False", Some("Stalled")), "{reason}");
+        }
+    }
+
+    #[test]
+    fn the_transition_time_moves_with_the_status_and_not_with_the_reason() {
+        let first = conditions(&[], Reason::Pending, "m", Some(1), at(10));
+        let same = conditions(&first, Reason::Retrying, "n", Some(1), at(20));
+        assert_eq!(same[0].last_transition_time.0, at(10));
+        let other = conditions(&same, Reason::RolledBack, "o", None, at(30));
+        assert_eq!(other[0].last_transition_time.0, at(30));
+    }
+}

@@ -1,0 +1,135 @@
+//! The rules of a [`ConnectorRestore`]: idempotent by nature, so it reads only where an answer leaves a doubt.
+
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use semver::Version as Semver;
+
+use crate::api::{
+    ConnectorRestore, ConnectorSummary, Evidence, Reason, RestoreResult, RestoredVersion, Status,
+};
+use crate::cde::model::{Call, Connector, Data, Field, Version};
+
+use super::rollback::{facts, text};
+use super::{Comparison, Operation, Prepared, Wish};
+
+impl Operation for ConnectorRestore {
+    type Result = RestoreResult;
+
+    const SUCCESS: Reason = Reason::Restored;
+    const KIND: &'static str = "ConnectorRestore";
+    const RANK: u8 = 0;
+    const READS_FIRST: bool = false;
+
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn status(&self) -> Option<&Status<RestoreResult>> {
+        self.status.as_ref()
+    }
+
+    fn wish(&self) -> Wish<'_> {
+        Wish {
+            connector: &self.spec.connector_id,
+            not_after: self.spec.not_after.as_ref().map(|time| time.0),
+            active_deadline: self.spec.active_deadline_seconds.map(SignedDuration::from_secs),
+            suspend: self.spec.suspend.unwrap_or_default(),
+        }
+    }
+
+    fn call(&self, _: &RestoreResult) -> Call {
+        Call::RestoreFromBin { connector: self.spec.connector_id.clone() }
+    }
+
+    fn prepare(&self, _: &mut Status<RestoreResult>, _: &Connector) -> Prepared {
+        Prepared::Ready
+    }
+
+    fn prepare_unseen(&self, _: &mut Status<RestoreResult>) -> Prepared {
+        Prepared::Ready
+    }
+
+    /// Live is a connector with at least one version, none of which is deleted.
+    fn compare(&self, _: &RestoreResult, connector: &Connector) -> Comparison {
+        if connector.id.value() != Some(&self.spec.connector_id) {
+            return Comparison::Incomplete("the answer is not about this connector".to_owned());
+        }
+        let Field::Value(versions) = &connector.versions else {
+            return Comparison::Incomplete("the answer has no list of versions".to_owned());
+        };
+        if versions.iter().any(|version| version.deleted_at == Field::Missing) {
+            return Comparison::Incomplete("a version does not say whether it is deleted".to_owned());
+        }
+        if !versions.is_empty() && versions.iter().all(|version| version.deleted_at == Field::Null) {
+            return Comparison::Effect(Evidence::ObservedLive);
+        }
+        Comparison::Unchanged
+    }
+
+    /// Restoring is idempotent: where nobody lets us look, the next attempt tells.
+    fn compare_unseen(&self) -> Comparison {
+        Comparison::Unchanged
+    }
+
+    /// "Connector not found." may mean that it is not in the bin any more.
+    fn doubts(&self, reason: Reason) -> bool {
+        reason == Reason::NotFound
+    }
+
+    fn already(&self) -> Reason {
+        Reason::AlreadyRestored
+    }
+
+    fn take_answer(&self, status: &mut Status<RestoreResult>, data: &Data) {
+        match data {
+            Data::Connector(connector) => self.take_reading(status, connector),
+            Data::Version(_) => {
+                status.state = None;
+                status.result = RestoreResult::default();
+            }
+        }
+    }
+
+    fn take_reading(&self, status: &mut Status<RestoreResult>, connector: &Connector) {
+        let mut versions: Vec<&Version> = connector.versions.value().into_iter().flatten().collect();
+        versions.sort_by_cached_key(|version| std::cmp::Reverse(number(version)));
+        let main = connector.main_version_number.value().and_then(|major| {
+            versions
+                .iter()
+                .find(|version| number(version).is_some_and(|n| i64::try_from(n.major) == Ok(*major)))
+        });
+        status.state = main.or(versions.first()).and_then(|version| text(&version.state));
+        status.result = RestoreResult {
+            connector: Some(ConnectorSummary {
+                name: text(&connector.name),
+                type_: text(&connector.r#type),
+                flow: text(&connector.flow),
+                main_version_number: connector.main_version_number.value().copied(),
+                owner: text(&connector.owner),
+                integrator: text(&connector.integrator),
+            }),
+            versions: versions
+                .into_iter()
+                .filter_map(|version| {
+                    Some(RestoredVersion { version: text(&version.version)?, facts: facts(version) })
+                })
+                .take(RestoredVersion::MOST)
+                .collect(),
+        };
+    }
+
+    fn success_message(&self, reason: Reason, status: &Status<RestoreResult>) -> String {
+        let name = status.result.connector.as_ref().and_then(|connector| connector.name.as_deref());
+        let connector =
+            name.map_or_else(|| "The connector".to_owned(), |name| format!("The connector {name}"));
+        match reason {
+            Reason::AlreadyRestored => format!("{connector} is not in the bin: nothing was left to do."),
+            _ => format!("{connector} was taken out of the bin."),
+        }
+    }
+}
+
+/// The version's number, where it can be read as one; what cannot sorts last.
+fn number(version: &Version) -> Option<Semver> {
+    version.version.value().and_then(|text| Semver::parse(text).ok())
+}

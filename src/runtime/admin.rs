@@ -1,0 +1,64 @@
+//! The admin server: `/livez`, `/readyz`, `/metrics`.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+
+/// What a probe is answered: `Err` says what is wrong.
+pub type Probe = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// What the admin server tells.
+pub struct Admin {
+    /// Whether the process does its work; where not, it should be restarted.
+    pub live: Probe,
+    /// Whether it is of use at present.
+    pub ready: Probe,
+    /// The figures.
+    pub registry: Registry,
+}
+
+/// Serves on `listener` until `shutdown` ends.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    admin: Admin,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let router = Router::new()
+        .route("/livez", get(async |State(admin): State<Arc<Admin>>| answer((admin.live)())))
+        .route("/readyz", get(async |State(admin): State<Arc<Admin>>| answer((admin.ready)())))
+        .route("/metrics", get(metrics))
+        .with_state(Arc::new(admin));
+    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+}
+
+fn answer(probe: Result<(), String>) -> (StatusCode, String) {
+    match probe {
+        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+    }
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    let mut text = String::new();
+    match encode(&mut text, &admin.registry) {
+        Ok(()) => {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            (StatusCode::OK, [(header::CONTENT_TYPE, kind)], text)
+        }
+        Err(error) => {
+            let kind = "text/plain; charset=utf-8";
+            (StatusCode::INTERNAL_SERVER_ERROR, [(header::CONTENT_TYPE, kind)], error.to_string())
+        }
+    }
+}

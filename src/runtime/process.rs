@@ -1,0 +1,58 @@
+//! Figures of the process, as the Prometheus client libraries name them, with a prefix of our own.
+
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+/// Reads `/proc/self` when it is asked; tells nothing where there is none.
+#[derive(Debug)]
+pub struct ProcessFigures {
+    prefix: &'static str,
+    started: SystemTime,
+}
+
+impl ProcessFigures {
+    /// Figures named `<prefix>_process_…`, of a process that starts now.
+    #[must_use]
+    pub fn new(prefix: &'static str) -> Self {
+        Self { prefix, started: SystemTime::now() }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Collector for ProcessFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Ok(process) = procfs::process::Process::myself() else { return Ok(()) };
+        let Ok(stat) = process.stat() else { return Ok(()) };
+        #[expect(clippy::cast_precision_loss, reason = "seconds of CPU time fit a float for ages")]
+        let cpu = (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64;
+        let cpu = ConstCounter::new(cpu);
+        let name = format!("{}_process_cpu_seconds", self.prefix);
+        cpu.encode(encoder.encode_descriptor(&name, "CPU time that the process has used", None, cpu.metric_type())?)?;
+        let figure = |bytes: u64| ConstGauge::new(i64::try_from(bytes).unwrap_or(i64::MAX));
+        let files = process.fd_count().map_or(0, |count| u64::try_from(count).unwrap_or(u64::MAX));
+        let started = self.started.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        for (name, help, value) in [
+            ("resident_memory_bytes", "Memory that the process has resident", stat.rss * procfs::page_size()),
+            ("open_fds", "Files and sockets that the process has open", files),
+            ("start_time_seconds", "When the process started, in unix time", started),
+            ("threads", "Threads of the process", u64::try_from(stat.num_threads).unwrap_or_default()),
+        ] {
+            let gauge = figure(value);
+            let name = format!("{}_process_{name}", self.prefix);
+            gauge.encode(encoder.encode_descriptor(&name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Collector for ProcessFigures {
+    fn encode(&self, _: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        Ok(())
+    }
+}

@@ -1,0 +1,26 @@
+//! `crds/` holds what the types say.
+
+#![allow(clippy::expect_used, reason = "a test ends where something is missing")]
+
+use std::path::Path;
+
+use cde_operator::api::{crds, crds_yaml};
+
+#[test]
+fn the_definitions_in_the_repository_are_those_of_the_types() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+    for crd in crds() {
+        let name = crd.metadata.name.clone().expect("a definition has a name");
+        let file = directory.join(format!("{name}.yaml"));
+        let generated = crds_yaml(&crd).expect("a definition is YAML");
+        if std::env::var_os("UPDATE_CRDS").is_some() {
+            std::fs::write(&file, &generated).expect("crds/ can be written");
+        }
+        let kept = std::fs::read_to_string(&file).unwrap_or_default();
+        assert!(
+            kept == generated,
+            "{} is not what the types say; run `UPDATE_CRDS=1 cargo test --test crds` and look at the change",
+            file.display()
+        );
+    }
+}
