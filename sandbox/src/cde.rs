@@ -1,0 +1,99 @@
+//! A simulated CDE API: stateful, over real HTTP/1.1 sockets (TLS on demand), with a ledger of every call,
+//! faults on demand and calls that can be held at will.
+//!
+//! It answers what the API's pages show, field by field, with wire shapes of its own, so that a mistake in a
+//! client's types shows. Nothing is global: any number of sandboxes run side by side, each on a free port,
+//! and each ends when its last handle is dropped. A call that has arrived is carried out even if its client
+//! goes away meanwhile, as servers do.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! use cde_sandbox::cde::{Connector, Fault, Operation, Sandbox, new_id};
+//!
+//! let sandbox = Sandbox::start().await?;
+//! let id = new_id();
+//! sandbox.put(Connector::migrated(id));
+//! sandbox.inject(Fault::on(Operation::Rollback).connector(id).answer(503).header("retry-after", "1"));
+//! // … point a client at sandbox.url() with sandbox.token() …
+//! assert_eq!(sandbox.effects(id), 0);
+//! # Ok::<(), cde_sandbox::cde::Error>(()) }).unwrap();
+//! ```
+//!
+//! # Over HTTP
+//!
+//! What the handle does can also be done with JSON under `/_sandbox/`, without a token:
+//!
+//! ```text
+//! curl $URL/_sandbox/connectors
+//! curl -X PUT $URL/_sandbox/connectors -d '{"id": "…", "main": 1, "versions": [
+//!     {"version": "1.0.0", "state": "synchronized-to-prod", "production": 25, "legacy": 24}]}'
+//! curl -X DELETE $URL/_sandbox/connectors/$ID
+//! curl -X POST $URL/_sandbox/connectors/$ID/settle
+//! curl -X POST $URL/_sandbox/faults -d '{"operation": "rollback", "times": 2, "status": 503,
+//!     "headers": [["retry-after", "1"]]}'
+//! curl -X POST $URL/_sandbox/faults -d '{"connector": "…", "wire": {"cut": "within-body"}, "after-effect": true}'
+//! curl $URL/_sandbox/faults
+//! curl -X DELETE $URL/_sandbox/faults
+//! curl $URL/_sandbox/ledger
+//! ```
+//!
+//! The fields are those of [`Connector`], [`Version`] and [`Fault`], all optional, in kebab-case.
+
+mod connector;
+mod control;
+mod edit;
+mod fault;
+mod hold;
+mod ledger;
+mod operation;
+mod port;
+mod reply;
+mod rules;
+mod sandbox;
+mod server;
+mod store;
+mod tls;
+mod wire;
+
+pub use connector::{Access, Connector, RepeatedRollback, RollbackEffect, Version, new_id};
+pub use fault::{Body, CutPoint, Fault, Wire};
+pub use hold::{Held, HoldPoint};
+pub use ledger::{Answered, Call, Ledger};
+pub use operation::Operation;
+pub use sandbox::{Builder, Sandbox};
+
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// What can go wrong with the sandbox itself; what it answers to clients is never an error here.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {cause}; choose another address, or port 0 for a free one")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The certificates could not be made.
+    #[error("cannot set up TLS: {0}")]
+    Tls(String),
+    /// [`Sandbox::wait_for`] ran out of time.
+    #[error("the condition did not hold within {waited:?}; the ledger then was:\n{ledger}")]
+    TimedOut {
+        /// How long it waited.
+        waited: Duration,
+        /// All calls so far.
+        ledger: Ledger,
+    },
+    /// [`Held::arrived`] ran out of time.
+    #[error("no call to hold arrived within {0:?}; check that the client calls this sandbox and connector")]
+    NotArrived(Duration),
+}
+
+/// A test that panicked while it looked at the ledger must not take the server with it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

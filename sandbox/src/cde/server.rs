@@ -1,0 +1,178 @@
+//! Connections and calls: arrive, (hold), take effect, (hold), answer.
+
+use std::sync::{Arc, Mutex};
+
+use http::{HeaderMap, Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::fault::{self, Fault};
+use super::hold::{self, Decision, Hold, HoldPoint};
+use super::ledger::{Answered, Book, Call};
+use super::operation::{self, Route};
+use super::reply::{Cut, Reply, ReplyBody};
+use super::store::{Outcome, Store};
+use super::{control, lock};
+
+/// What all connections share. No lock is held while anything is awaited.
+#[derive(Default)]
+pub(super) struct Shared {
+    pub(super) store: Mutex<Store>,
+    pub(super) faults: Mutex<Vec<Fault>>,
+    pub(super) holds: Mutex<Vec<Hold>>,
+    pub(super) book: Book,
+}
+
+/// Accepts connections until `stop` resolves or its sender is dropped, then cuts them all.
+pub(super) async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    shared: Arc<Shared>,
+    mut stop: oneshot::Receiver<()>,
+) {
+    let mut connections = JoinSet::new();
+    let mut number = 0;
+    loop {
+        tokio::select! {
+            _ = &mut stop => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => {
+                // An accept fails for that one connection's reasons, or passingly for want of file handles.
+                let Ok((stream, _)) = accepted else { tokio::task::yield_now().await; continue };
+                number += 1;
+                connections.spawn(connect(stream, tls.clone(), shared.clone(), number));
+            }
+        }
+    }
+    drop(listener);
+    connections.shutdown().await;
+}
+
+async fn connect(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>, number: u64) {
+    // Without it small answers wait for acknowledgements; a socket that refuses is merely slower.
+    drop(stream.set_nodelay(true));
+    match tls {
+        None => talk(stream, shared, number).await,
+        Some(tls) => {
+            if let Ok(stream) = tls.accept(stream).await {
+                talk(stream, shared, number).await;
+            }
+        }
+    }
+}
+
+async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>, number: u64) {
+    let service = service_fn(move |request| answer(shared.clone(), number, request));
+    // It fails when a cut is wanted and when the client goes away: both are in the ledger.
+    drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+}
+
+async fn answer(
+    shared: Arc<Shared>,
+    connection: u64,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody>, Cut> {
+    if request.uri().path().starts_with(control::PREFIX) {
+        return control::answer(&shared, request).await.send().await;
+    }
+    let route = operation::route(request.method(), request.uri().path());
+    let call = arrival(&shared, connection, &request, route.as_ref());
+    let authorized = call.authorized;
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let sequence = shared.book.arrived(call);
+    let entry = Entry { shared: shared.clone(), sequence };
+    // A task of its own, so that the call is carried out even if its connection goes away.
+    let work = tokio::spawn(carry_out(shared, sequence, route, query, authorized));
+    let reply = work.await.unwrap_or_else(|_| Reply::cut());
+    entry.shared.book.answered(sequence, reply.answered());
+    reply.send().await
+}
+
+/// Notes that nobody was there any more to be answered, should it come to that.
+struct Entry {
+    shared: Arc<Shared>,
+    sequence: u64,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.shared.book.answered(self.sequence, Answered::Abandoned);
+    }
+}
+
+async fn carry_out(
+    shared: Arc<Shared>,
+    sequence: u64,
+    route: Option<Route>,
+    query: String,
+    authorized: bool,
+) -> Reply {
+    let fault = fault::strike(&mut lock(&shared.faults), route.as_ref());
+    let late = fault.as_ref().is_some_and(|fault| fault.after_effect);
+    let pause = fault.as_ref().map(Fault::pause).unwrap_or_default();
+    if held(&shared, route.as_ref(), HoldPoint::BeforeEffect).await == Decision::Cut {
+        return Reply::cut();
+    }
+    if !late && !pause.is_zero() {
+        tokio::time::sleep(pause).await;
+    }
+    let commit = fault.as_ref().is_none_or(|fault| fault.after_effect || fault.passes());
+    let outcome = match &route {
+        None => Outcome::ingress(),
+        Some(_) if !authorized => Store::unauthorized(),
+        Some(route) => lock(&shared.store).perform(route, &query, commit),
+    };
+    if outcome.effect {
+        shared.book.took_effect(sequence, route.as_ref().and_then(|route| route.connector));
+    }
+    if held(&shared, route.as_ref(), HoldPoint::AfterEffect).await == Decision::Cut {
+        return Reply::cut();
+    }
+    if late && !pause.is_zero() {
+        tokio::time::sleep(pause).await;
+    }
+    Reply::compose(&outcome, fault.as_ref())
+}
+
+async fn held(shared: &Shared, route: Option<&Route>, point: HoldPoint) -> Decision {
+    let hold = hold::take(&mut lock(&shared.holds), route, point);
+    match hold {
+        Some(hold) => hold.decided().await,
+        None => Decision::Release,
+    }
+}
+
+fn arrival(shared: &Shared, connection: u64, request: &Request<Incoming>, route: Option<&Route>) -> Call {
+    let headers = request.headers();
+    let token = text(headers, "authorization");
+    let token = token.as_deref().and_then(|value| value.strip_prefix("Bearer "));
+    Call {
+        sequence: 0,
+        at: Timestamp::now(),
+        connection,
+        method: request.method().to_string(),
+        path: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
+        operation: route.map(|route| route.operation),
+        connector: route.and_then(|route| route.connector),
+        version: route.and_then(|route| route.version.clone()),
+        idempotency_key: text(headers, "idempotency-key"),
+        request_id: text(headers, "x-request-id"),
+        user_agent: text(headers, "user-agent"),
+        authorization: headers.contains_key("authorization"),
+        authorized: token.is_some_and(|token| lock(&shared.store).tokens.iter().any(|one| one == token)),
+        answered: Answered::Pending,
+        effect: false,
+    }
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+}

@@ -1,0 +1,71 @@
+//! The programs that the demo runs, built by the cargo that runs the demo.
+
+use std::env;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+use crate::demo::cluster::workspace;
+use cde_sandbox::process;
+
+const LIMIT: Duration = Duration::from_hours(1);
+
+/// One line of what cargo tells other programs.
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    executable: Option<PathBuf>,
+}
+
+/// Builds the only program of the package `name`, which has the same name; gives its path. Cargo's progress goes to
+/// standard error.
+///
+/// # Errors
+/// If cargo cannot be started or the program not be built; cargo has then said why.
+pub(crate) async fn program(name: &str, scratch: &Path) -> Result<PathBuf> {
+    let answer = scratch.join(format!("{name}.build"));
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .current_dir(workspace())
+        .args(["build", "--package", name, "--bin", name, "--message-format=json-render-diagnostics"])
+        .stdin(Stdio::null())
+        .stdout(File::create(&answer)?);
+    // What `cargo run` tells us of ourselves is not true of what is built here.
+    for (variable, _) in env::vars_os() {
+        let text = variable.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&variable);
+        }
+    }
+    let status = process::spawn(cargo)?.wait(LIMIT).await?;
+    ensure!(status.success(), "{name} cannot be built; see what cargo says above");
+    executable(&fs::read_to_string(&answer)?)
+        .with_context(|| format!("cargo does not say where it put {name}"))
+}
+
+fn executable(answer: &str) -> Option<PathBuf> {
+    answer
+        .lines()
+        .rev()
+        .filter_map(|line| serde_json::from_str::<Message>(line).ok())
+        .filter(|message| message.reason == "compiler-artifact")
+        .find_map(|message| message.executable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_is_found_among_what_cargo_says() {
+        let answer = r#"{"reason":"compiler-artifact","executable":null}
+{"reason":"compiler-artifact","executable":"/target/debug/it"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(answer), Some(PathBuf::from("/target/debug/it")));
+        assert_eq!(executable(r#"{"reason":"build-finished","success":true}"#), None);
+    }
+}

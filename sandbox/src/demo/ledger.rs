@@ -1,0 +1,94 @@
+//! What the CDE was asked and what changed there, by its own book.
+
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::sample::SAMPLES;
+use super::screen::{heading, say};
+use super::table;
+
+/// The ledger as the sandbox's control endpoint gives it.
+#[derive(Deserialize)]
+pub(crate) struct Ledger {
+    calls: Vec<Call>,
+}
+
+#[derive(Deserialize)]
+struct Call {
+    method: String,
+    connector: Option<Uuid>,
+    answered: Value,
+    effect: bool,
+}
+
+impl Ledger {
+    /// How many calls changed this connector.
+    pub(crate) fn effects(&self, connector: Uuid) -> usize {
+        self.of(connector).filter(|call| call.effect).count()
+    }
+
+    /// How many calls there were.
+    pub(crate) fn total(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn of(&self, connector: Uuid) -> impl Iterator<Item = &Call> {
+        self.calls.iter().filter(move |call| call.connector == Some(connector))
+    }
+}
+
+impl Call {
+    fn reads(&self) -> bool {
+        self.method == "GET"
+    }
+
+    /// In a word or two: a status, or how the connection ended.
+    fn answer(&self) -> String {
+        match &self.answered {
+            Value::String(word) => word.clone(),
+            Value::Object(one) => one
+                .iter()
+                .map(|(how, what)| match what {
+                    Value::Number(status) => status.to_string(),
+                    _ => format!("{how} off"),
+                })
+                .collect(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// Prints it, a line a sample.
+pub(crate) fn show(ledger: &Ledger) {
+    heading("The CDE's ledger: at most one effect each");
+    let rows = SAMPLES.iter().map(|sample| {
+        let answers = |reads: bool| -> String {
+            let calls = ledger.of(sample.connector).filter(|call| call.reads() == reads);
+            let answers: Vec<String> = calls.map(Call::answer).collect();
+            if answers.is_empty() { "-".to_owned() } else { answers.join(", ") }
+        };
+        let effects = ledger.effects(sample.connector).to_string();
+        [sample.name.to_owned(), answers(true), answers(false), effects]
+    });
+    say(&table::render(["REQUEST", "READS", "CHANGING CALLS", "EFFECTS"], rows).join("\n"));
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+
+    use super::*;
+
+    #[test]
+    fn effects_are_counted_by_connector_and_answers_read_as_words() {
+        let text = r#"{"total": 3, "effects": {}, "calls": [
+            {"method": "GET", "connector": "00000000-0000-0000-0000-000000000001", "answered": {"status": 200}, "effect": false},
+            {"method": "POST", "connector": "00000000-0000-0000-0000-000000000001", "answered": {"cut": "before-headers"}, "effect": true},
+            {"method": "POST", "connector": null, "answered": "hung", "effect": false}]}"#;
+        let ledger: Ledger = serde_json::from_str(text).unwrap();
+        assert_eq!((ledger.effects(Uuid::from_u128(1)), ledger.effects(Uuid::from_u128(2))), (1, 0));
+        let answers: Vec<String> = ledger.calls.iter().map(Call::answer).collect();
+        assert_eq!(answers, ["200", "cut off", "hung"]);
+    }
+}

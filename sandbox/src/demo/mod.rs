@@ -1,0 +1,34 @@
+//! The demo in its steps: set the stage, apply the samples, watch them, show what a person would look at, judge.
+
+mod build;
+mod cluster;
+pub(crate) mod keep;
+mod ledger;
+mod operator;
+mod report;
+mod sample;
+mod sandbox;
+pub(crate) mod screen;
+pub(crate) mod stage;
+mod table;
+mod verdict;
+mod watch;
+
+use anyhow::Result;
+
+use screen::heading;
+use stage::Stage;
+
+/// Where the samples go.
+const NAMESPACE: &str = "connectors";
+
+/// Applies the samples, shows how they move and where they end, and says whether all keep their promise.
+pub(crate) async fn play(stage: &Stage) -> Result<bool> {
+    heading("The samples");
+    cluster::apply_samples(&stage.control_plane).await?;
+    let objects = watch::follow(&stage.control_plane).await?;
+    report::show(&stage.control_plane).await?;
+    let ledger = stage.sandbox.ledger().await?;
+    ledger::show(&ledger);
+    Ok(verdict::judge(&objects, &ledger))
+}

@@ -1,0 +1,117 @@
+//! The samples as they move: a watch of both kinds, until each has come to its end or the time is over.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use cde_sandbox::control_plane::ControlPlane;
+use futures::StreamExt;
+use futures::stream::{BoxStream, select_all};
+use kube::api::{ApiResource, DynamicObject};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client, ResourceExt};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::NAMESPACE;
+use super::sample::{Kind, SAMPLES, Sample};
+use super::screen::Live;
+use super::table;
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// What a person looks at, of each object by its name.
+pub(crate) type Objects = BTreeMap<String, Seen>;
+
+/// The part of an object that moves.
+#[derive(Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Seen {
+    /// The reason of the condition Ready.
+    pub(crate) reason: Option<String>,
+    outcome: Option<String>,
+    conditions: Vec<Condition>,
+    operation: Operation,
+}
+
+#[derive(Clone, Default, PartialEq, Deserialize)]
+struct Condition {
+    r#type: String,
+    status: String,
+    message: String,
+}
+
+#[derive(Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct Operation {
+    attempts: u32,
+}
+
+impl Seen {
+    /// Nothing more will happen by itself.
+    fn settled(&self, sample: &Sample) -> bool {
+        self.outcome.is_some() || self.reason.as_deref() == Some(sample.reason)
+    }
+
+    /// Ready, reason, attempts, message.
+    fn cells(&self) -> [String; 4] {
+        let ready = self.conditions.iter().find(|condition| condition.r#type == "Ready");
+        let (ready, message) = ready.map_or(("", ""), |ready| (&ready.status, &ready.message));
+        let reason = self.reason.clone().unwrap_or_default();
+        [ready.to_owned(), reason, self.operation.attempts.to_string(), message.to_owned()]
+    }
+}
+
+/// Shows every change until all samples have settled; gives how they were seen last.
+///
+/// # Errors
+/// If the API server refuses or breaks a watch.
+pub(crate) async fn follow(control_plane: &ControlPlane) -> Result<Objects> {
+    let client = control_plane.admin().await?;
+    let mut changes = select_all([Kind::Restore, Kind::Rollback].map(|kind| changes(&client, kind)));
+    let (begin, mut objects, mut live) = (Instant::now(), Objects::new(), Live::new());
+    while !all_settled(&objects) {
+        let Ok(Some(change)) = tokio::time::timeout_at(begin + LIMIT, changes.next()).await else { break };
+        let object = change.context("the API server does not let the samples be watched")?;
+        let status = object.data.get("status").cloned().unwrap_or_default();
+        let seen: Seen = serde_json::from_value(status).context("a status is not as the demo knows it")?;
+        let name = object.name_any();
+        if objects.get(&name) != Some(&seen) {
+            let news = news(&name, &seen, begin.elapsed());
+            objects.insert(name, seen);
+            live.draw(&table(&objects), &news);
+        }
+    }
+    Ok(objects)
+}
+
+fn changes(client: &Client, kind: Kind) -> BoxStream<'static, watcher::Result<DynamicObject>> {
+    let resource = ApiResource {
+        group: "cde.productsup.com".into(),
+        version: "v1alpha1".into(),
+        api_version: "cde.productsup.com/v1alpha1".into(),
+        kind: kind.name().into(),
+        plural: kind.plural().into(),
+    };
+    let api = Api::<DynamicObject>::namespaced_with(client.clone(), NAMESPACE, &resource);
+    watcher(api, watcher::Config::default()).applied_objects().boxed()
+}
+
+fn all_settled(objects: &Objects) -> bool {
+    SAMPLES.iter().all(|sample| objects.get(sample.name).is_some_and(|seen| seen.settled(sample)))
+}
+
+fn news(name: &str, seen: &Seen, after: Duration) -> String {
+    let [ready, reason, attempts, message] = seen.cells();
+    let after = after.as_secs_f32();
+    format!("{after:5.1} s  {name:<28} {ready:<8} {reason:<18} {attempts}  {message}").trim_end().to_owned()
+}
+
+fn table(objects: &Objects) -> Vec<String> {
+    let rows = SAMPLES.iter().map(|sample| {
+        let [ready, reason, attempts, message] =
+            objects.get(sample.name).cloned().unwrap_or_default().cells();
+        [sample.kind.short().to_owned(), sample.name.to_owned(), ready, reason, attempts, message]
+    });
+    table::render(["KIND", "NAME", "READY", "REASON", "ATTEMPTS", "MESSAGE"], rows)
+}

@@ -1,0 +1,12 @@
+//! What the demo, the tests and the benchmarks of cde-operator share, and what is never linked into it:
+//! a simulated CDE API and a local Kubernetes control plane.
+//!
+//! - [`cde`]: the CDE API as far as it is known, stateful, with a ledger and faults on demand.
+//! - [`control_plane`]: a real etcd and kube-apiserver on loopback, found or built once.
+//! - [`proxy`]: stands between a client and that kube-apiserver, to hold, cut and count requests.
+//! - [`process`]: child processes and directories that do not outlive whoever made them.
+
+pub mod cde;
+pub mod control_plane;
+pub mod process;
+pub mod proxy;

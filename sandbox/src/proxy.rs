@@ -1,0 +1,121 @@
+//! A plain-HTTP reverse proxy in front of kube-apiserver, to hold, cut, answer and count requests.
+//!
+//! Requests go on with their headers, `Authorization` among them, and whole; answers are streamed, watches too. A
+//! request goes its way even when its client has gone, so a test can kill a client and then let its last write
+//! arrive. A request that fails on the way to the API server is cut. Protocol upgrades are not passed on, and kubectl
+//! cannot use it: that sends no token without TLS.
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! use cde_sandbox::{control_plane::ControlPlane, proxy::{Point, Proxy, Rule}};
+//! let control_plane = ControlPlane::shared().await?;
+//! let proxy = Proxy::start(control_plane).await?;
+//! let kubeconfig = control_plane.service_account("ns", "operator", Some(proxy.url())).await?;
+//! let held = proxy.hold(Rule::status_write("migrationrollbacks", "back"), Point::BeforeReply);
+//! // … something that uses the kubeconfig …
+//! held.seen().await?;
+//! held.cut();
+//! # Ok(())
+//! # }
+//! ```
+
+mod fault;
+mod ledger;
+mod relay;
+mod rule;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use tokio::task::JoinHandle;
+
+use self::fault::{Answer, Verdict};
+pub use self::fault::{Held, Point};
+pub use self::ledger::Exchange;
+use self::relay::Relay;
+pub use self::rule::{Call, Rule};
+use crate::control_plane::ControlPlane;
+
+/// A running proxy; it ends, with all its connections, when dropped. It lives in the runtime that started it.
+#[derive(Debug)]
+pub struct Proxy {
+    relay: Arc<Relay>,
+    url: String,
+    listener: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Starts a proxy for `control_plane` on a free port of loopback.
+    ///
+    /// # Errors
+    /// If no port is free.
+    pub async fn start(control_plane: &ControlPlane) -> Result<Self> {
+        let relay = Arc::new(Relay::new(control_plane.url(), control_plane.ca_pem())?);
+        let (port, listener) = relay::listen(Arc::clone(&relay)).await?;
+        Ok(Self { relay, url: format!("http://127.0.0.1:{port}"), listener: tokio::spawn(listener) })
+    }
+
+    /// Its address, `http://127.0.0.1:PORT`, to be used in place of the API server's.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Holds the requests that `rule` means at `point`, until the returned value decides.
+    #[must_use]
+    pub fn hold(&self, rule: Rule, point: Point) -> Held {
+        self.relay.faults.hold(rule, point)
+    }
+
+    /// Closes the connections of the requests that `rule` means at `point`, without an answer.
+    pub fn cut(&self, rule: Rule, point: Point) {
+        self.relay.faults.add(rule, point, Verdict::Cut);
+    }
+
+    /// Answers the requests that `rule` means in place of the API server, which at [`Point::BeforeReply`] has done
+    /// them all the same. The content type is JSON unless `headers` has another.
+    pub fn answer(
+        &self,
+        rule: Rule,
+        point: Point,
+        status: u16,
+        headers: &[(&str, &str)],
+        body: impl Into<String>,
+    ) {
+        self.relay.faults.add(rule, point, Verdict::Answer(Answer::new(status, headers, body)));
+    }
+
+    /// From now on nothing goes on in either direction, as on a half-open connection; new connections are accepted.
+    pub fn pause(&self) {
+        self.relay.gate.send_modify(|gate| gate.paused = true);
+    }
+
+    /// Ends [`Self::pause`]; what has waited goes on.
+    pub fn resume(&self) {
+        self.relay.gate.send_modify(|gate| gate.paused = false);
+    }
+
+    /// Cuts all watches that run now, in the middle of their stream.
+    pub fn cut_watches(&self) {
+        self.relay.gate.send_modify(|gate| gate.watch_cuts += 1);
+    }
+
+    /// All requests so far, in the order of arrival.
+    #[must_use]
+    pub fn ledger(&self) -> Vec<Exchange> {
+        self.relay.ledger.all()
+    }
+
+    /// How many requests so far meet the conditions of `rule` (its `skip` and `times` do not count).
+    #[must_use]
+    pub fn count(&self, rule: &Rule) -> usize {
+        self.relay.ledger.count(|call| rule.matches(call))
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.listener.abort();
+        self.relay.stop();
+    }
+}

@@ -1,0 +1,133 @@
+//! What happens to the requests that a rule means: held, cut, answered by the proxy.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::sync::watch;
+
+use super::rule::{Call, Rule};
+
+const SEEN_LIMIT: Duration = Duration::from_secs(30);
+
+/// Where on the way of a request something happens to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// The API server has not seen it.
+    BeforeForward,
+    /// The API server has done it; the client has not heard of it.
+    BeforeReply,
+}
+
+/// An answer in place of the API server's.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: String,
+}
+
+impl Answer {
+    pub(super) fn new(status: u16, headers: &[(&str, &str)], body: impl Into<String>) -> Self {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { status, headers, body: body.into() }
+    }
+}
+
+/// What to do with a request at a point.
+#[derive(Debug, Clone)]
+pub(super) enum Verdict {
+    Pass,
+    Cut,
+    Answer(Answer),
+}
+
+/// Requests that wait in the proxy, whether or not their client still does, until this value decides. The decision
+/// holds for all that the rule still means, later ones too; dropping it undecided releases them.
+#[derive(Debug)]
+pub struct Held {
+    what: String,
+    arrived: watch::Receiver<Option<Call>>,
+    verdict: watch::Sender<Option<Verdict>>,
+}
+
+impl Held {
+    /// Waits until a request has reached the point, for 30 seconds at most, and gives the last one that has.
+    ///
+    /// # Errors
+    /// If none came; it says which one was waited for.
+    pub async fn seen(&self) -> Result<Call> {
+        let mut arrived = self.arrived.clone();
+        let waiting = tokio::time::timeout(SEEN_LIMIT, arrived.wait_for(Option::is_some)).await;
+        let missing =
+            || format!("the proxy has seen no request to hold ({}) within {SEEN_LIMIT:?}", self.what);
+        waiting.with_context(missing)?.with_context(missing)?.clone().with_context(missing)
+    }
+
+    /// Lets them go on as if nothing had been, even where their client has gone.
+    pub fn release(self) {
+        self.decide(Verdict::Pass);
+    }
+
+    /// Closes their connections without an answer.
+    pub fn cut(self) {
+        self.decide(Verdict::Cut);
+    }
+
+    /// Answers them in place of the API server.
+    pub fn answer(self, status: u16, body: impl Into<String>) {
+        self.decide(Verdict::Answer(Answer::new(status, &[], body)));
+    }
+
+    fn decide(self, verdict: Verdict) {
+        self.verdict.send_replace(Some(verdict));
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Fault {
+    Now(Verdict),
+    Hold { arrived: watch::Sender<Option<Call>>, verdict: watch::Receiver<Option<Verdict>> },
+}
+
+/// The rules in force, in the order in which they were set; of several that mean a request the first one gets it.
+#[derive(Debug, Default)]
+pub(super) struct Faults(Mutex<Vec<(Rule, Point, Fault)>>);
+
+impl Faults {
+    pub(super) fn add(&self, rule: Rule, point: Point, verdict: Verdict) {
+        self.push(rule, point, Fault::Now(verdict));
+    }
+
+    pub(super) fn hold(&self, rule: Rule, point: Point) -> Held {
+        let what = format!("{rule}, {point:?}");
+        let (arrived_sender, arrived) = watch::channel(None);
+        let (verdict, verdict_receiver) = watch::channel(None);
+        self.push(rule, point, Fault::Hold { arrived: arrived_sender, verdict: verdict_receiver });
+        Held { what, arrived, verdict }
+    }
+
+    /// What to do with `call` at `point`; waits where it is held.
+    pub(super) async fn verdict(&self, call: &Call, point: Point) -> Verdict {
+        let mut waiting = match self.find(call, point) {
+            None => return Verdict::Pass,
+            Some(Fault::Now(verdict)) => return verdict,
+            Some(Fault::Hold { arrived, verdict }) => {
+                arrived.send_replace(Some(call.clone()));
+                verdict
+            }
+        };
+        let decided = waiting.wait_for(Option::is_some).await;
+        decided.ok().and_then(|verdict| verdict.clone()).unwrap_or(Verdict::Pass)
+    }
+
+    fn find(&self, call: &Call, point: Point) -> Option<Fault> {
+        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut at_point = faults.iter_mut().filter(|(_, at, _)| *at == point);
+        at_point.find_map(|(rule, _, fault)| rule.take(call).then(|| fault.clone()))
+    }
+
+    fn push(&self, rule: Rule, point: Point, fault: Fault) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((rule, point, fault));
+    }
+}

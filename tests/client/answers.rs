@@ -1,0 +1,202 @@
+//! What the API, or something before it, answers when all is not well: how far the call got, and one request.
+
+use std::time::Duration;
+
+use cde_operator::cde::model::{Failure, FailureKind, Field, Version};
+use cde_sandbox::cde::{CutPoint, Fault, Operation, Sandbox};
+use jiff::Timestamp;
+
+use crate::fixture::{Api, answering, client, roll_back_at, spoken, unspoken};
+
+const MIB: u64 = 1024 * 1024;
+
+fn fault() -> Fault {
+    Fault::on(Operation::Rollback).after_effect()
+}
+
+async fn struck_by(fault: Fault) -> Failure {
+    Api::migrated().await.with(fault).failed_rollback().await
+}
+
+#[tokio::test]
+async fn a_success_that_cannot_be_read_is_unreadable() {
+    for (fault, says) in [
+        (fault().empty(), "body is empty"),
+        (fault().html(), "cannot be parsed"),
+        (fault().truncated_json(), "cannot be parsed"),
+        (fault().broken_utf8(), "not UTF-8"),
+        (fault().without_data(), "no object `data`"),
+        (fault().data_not_an_object(), "no object `data`"),
+        (fault().body("{\"data\": null}"), "no object `data`"),
+        (fault().body("[]"), "no object `data`"),
+        (fault().huge(9 * MIB), "larger than 8388608 bytes"),
+        (fault().cut(CutPoint::AfterHeaders), "body was cut"),
+        (fault().cut(CutPoint::WithinBody), "body was cut"),
+    ] {
+        let failure = struck_by(fault.clone()).await;
+        assert_eq!(failure.kind, FailureKind::Unreadable { code: 200 }, "{fault:?}");
+        assert!(failure.message.contains(says), "{failure:?}");
+    }
+    let failure = struck_by(fault().answer(204).empty()).await;
+    assert_eq!(failure.kind, FailureKind::Unreadable { code: 204 });
+}
+
+#[tokio::test]
+async fn a_large_body_below_the_limit_is_read() {
+    let api = Api::migrated().await.with(fault().huge(7 * MIB));
+    let (version, _) = api.roll_back().await.unwrap();
+    assert_eq!(version, Version::default());
+}
+
+#[tokio::test]
+async fn an_odd_success_is_a_success_that_names_what_is_odd() {
+    let api = Api::migrated().await.with(fault().wrong_types());
+    let (version, odd) = api.roll_back().await.unwrap();
+    assert_eq!(version, Version { deleted_at: Field::Null, ..Version::default() });
+    assert_eq!(odd, ["config", "platform_prod_reference", "platform_dev_reference", "version", "state"]);
+
+    let api = Api::in_bin().await.with(Fault::on(Operation::Restore).after_effect().wrong_types());
+    let (connector, odd) = api.restore().await.unwrap();
+    assert_eq!(connector.id, Field::Value(api.id.to_string()));
+    assert_eq!(odd, ["name", "main-version-number", "versions"]);
+
+    let api = Api::migrated().await.with(Fault::on(Operation::Read).wrong_types());
+    assert_eq!(api.read().await.unwrap().versions, Field::Missing);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_before_the_status_line_is_no_answer() {
+    let failure = struck_by(fault().cut(CutPoint::BeforeHeaders)).await;
+    assert_eq!(failure.kind, FailureKind::NoAnswer);
+    assert!(failure.message.starts_with("the connection ended before an answer"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn the_time_out_ends_every_call() {
+    let timeout = Duration::from_millis(400);
+    let slow = || async { Api::migrated().await.impatient(timeout) };
+    let failure = slow().await.with(fault().hang()).failed_rollback().await;
+    assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::NoAnswer, "no answer within 400ms"));
+
+    let failure = slow().await.with(fault().drip(Duration::from_millis(50))).failed_rollback().await;
+    assert_eq!(failure.kind, FailureKind::Unreadable { code: 200 });
+    assert!(failure.message.contains("timed out"), "{failure:?}");
+
+    let fault = fault().answer(503).header("retry-after", "30").drip(Duration::from_millis(50));
+    let failure = slow().await.with(fault).failed_rollback().await;
+    assert_eq!(failure.kind, unspoken(503));
+    assert!(failure.retry_at.is_some(), "the headers had arrived: {failure:?}");
+}
+
+#[tokio::test]
+async fn what_the_api_itself_says_is_its_message() {
+    let forbidden = Sandbox::start().await.unwrap();
+    let api = Api::of(forbidden, |id| cde_sandbox::cde::Connector::migrated(id).forbidden());
+    for failure in [api.failed_rollback().await, api.read().await.unwrap_err()] {
+        assert_eq!((failure.kind, failure.message.as_str()), (spoken(403), "Access denied for user."));
+    }
+
+    let api = Api::migrated().await;
+    let failure = api.send(&api.rollback_to("7")).await.unwrap_err();
+    assert_eq!(failure.kind, spoken(404));
+    assert_eq!(failure.message, "Connector does not have specified version.");
+    let failure = api.restore().await.unwrap_err();
+    assert_eq!((failure.kind, failure.message.as_str()), (spoken(404), "Connector not found."));
+    api.sandbox.set_token("another");
+    let failure = api.failed_rollback().await;
+    assert_eq!(failure.kind, spoken(401));
+    assert_eq!(failure.message, "You have to be authorized to access this resource.");
+
+    let failure = Api::in_bin().await.failed_rollback().await;
+    assert!(matches!(failure.kind, FailureKind::Status { spoken: true, .. }), "{failure:?}");
+}
+
+#[tokio::test]
+async fn errors_of_a_refusal_are_shown_where_they_name_fields() {
+    for (errors, shown) in [
+        ("", "No."),
+        (r#", "errors": []"#, "No."),
+        (r#", "errors": null"#, "No."),
+        (r#", "errors": {"a": "bad", "b": 7, "c": "worse"}"#, "No. (a: bad; c: worse)"),
+    ] {
+        let body = format!(r#"{{"message": "No."{errors}}}"#);
+        let failure = struck_by(Fault::on(Operation::Rollback).answer(400).body(body)).await;
+        assert_eq!((failure.kind, failure.message.as_str()), (spoken(400), shown));
+    }
+}
+
+#[tokio::test]
+async fn every_status_is_told_with_whether_the_api_spoke() {
+    let at = |code| Fault::on(Operation::Rollback).answer(code);
+    for code in [400, 401, 403, 404, 405, 408, 409, 410, 422, 423, 425, 429, 500, 502, 503, 504, 520, 599] {
+        assert_eq!(struck_by(at(code)).await.kind, spoken(code));
+        for mute in
+            [at(code).html(), at(code).empty(), at(code).body("{\"message\": 7}"), at(code).body("[]")]
+        {
+            let failure = struck_by(mute).await;
+            assert_eq!(failure.kind, unspoken(code));
+            assert!(failure.message.contains(&code.to_string()), "{failure:?}");
+            assert_eq!(failure.message.contains("check --url"), code < 500, "{failure:?}");
+        }
+    }
+    let cut = at(404).cut(CutPoint::WithinBody);
+    assert_eq!(struck_by(cut).await.kind, unspoken(404), "half a message is none");
+    assert_eq!(struck_by(at(404).huge(MIB)).await.kind, unspoken(404));
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_and_its_target_sees_nothing() {
+    for code in [301, 302, 303, 307, 308] {
+        let elsewhere = Sandbox::start().await.unwrap();
+        let fault = Fault::on(Operation::Any).redirect(elsewhere.url() + "/hunter2").answer(code).html();
+        let api = Api::migrated().await.with(fault.clone());
+        let failure = api.failed_rollback().await;
+        assert_eq!(failure.kind, unspoken(code));
+        assert!(failure.message.contains("redirect") && !failure.message.contains("hunter2"), "{failure:?}");
+        api.sandbox.inject(fault);
+        assert_eq!(api.read().await.unwrap_err().kind, unspoken(code));
+        assert_eq!(elsewhere.ledger().total(), 0, "the token must not follow");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_may_say_when_to_come_back() {
+    let unix = (Timestamp::now().as_second() + 50).to_string();
+    for (code, name, value, seconds) in [
+        (429, "retry-after", "30", Some(30)),
+        (503, "retry-after", "18446744073709551615", Some(3600)),
+        (503, "retry-after", "0", None),
+        (503, "retry-after", "soon", None),
+        (429, "x-ratelimit-retry-after", &unix, Some(50)),
+        (429, "ratelimit-reset", &unix, Some(50)),
+        (307, "retry-after", "30", Some(30)),
+    ] {
+        let asked = Timestamp::now();
+        let failure = struck_by(Fault::on(Operation::Rollback).answer(code).header(name, value)).await;
+        let ahead = failure.retry_at.map(|at| at.duration_since(asked).as_secs());
+        match (ahead, seconds) {
+            (Some(ahead), Some(seconds)) => {
+                assert!((seconds - 20..=seconds + 20).contains(&ahead), "{failure:?}");
+            }
+            (ahead, seconds) => assert_eq!(ahead, seconds, "{name}: {value}"),
+        }
+    }
+    let failure = struck_by(fault().html().header("retry-after", "30")).await;
+    assert!(failure.retry_at.is_some(), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_no_http_is_no_answer_and_an_unasked_protocol_is_a_status() {
+    for (answer, kind) in [
+        ("SSH-2.0-OpenSSH_9.9\r\n", FailureKind::NoAnswer),
+        ("", FailureKind::NoAnswer),
+        ("HTTP/1.1 200", FailureKind::NoAnswer),
+        ("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n", unspoken(101)),
+        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n", unspoken(502)),
+    ] {
+        let (base, server) = answering(answer).await;
+        let failure = roll_back_at(&client(&base, Duration::from_secs(30))).await.unwrap_err();
+        assert_eq!(failure.kind, kind, "{answer:?}: {failure:?}");
+        server.await.unwrap();
+    }
+}
