@@ -104,13 +104,14 @@ impl Operator {
         let scopes = self.scopes();
         let admin = self.admin(&shared, registry, listed.subscribe(), 2 * scopes.len(), progress.clone());
 
+        let listen = listener.local_addr().map_or_else(|_| self.args.listen, |address| address).to_string();
         let mut background = JoinSet::new();
         let (end_admin, admin_ends) = tokio::sync::oneshot::channel::<()>();
         background.spawn(async move {
             let _ = serve(listener, admin, async { drop(admin_ends.await) }).await;
         });
         let publishing = tokio::spawn(publishing);
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), holder = me, server = self.base, "starting");
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), holder = me, server = self.base, listen, "starting");
 
         let work = async {
             check_kubernetes(&client).await?;

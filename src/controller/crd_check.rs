@@ -16,8 +16,9 @@ use crate::api::{GROUP, VERSION, crds};
 
 use super::status_write::{describe, within};
 
-/// How often the definitions are looked at while they do not suffice.
-const INTERVAL: Duration = Duration::from_secs(30);
+/// How often the definitions are looked at while they do not suffice: soon at first, for who has just applied
+/// them, then every 30 s.
+const INTERVAL: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
 /// Whether the definitions suffice.
 #[derive(Debug, Default)]
@@ -69,20 +70,21 @@ impl CrdState {
 /// Looks at the definitions until they suffice, and again whenever there is a doubt; runs as long as the process.
 pub async fn watch_crds(client: Client, state: &CrdState) {
     let mut said = String::new();
+    let mut interval = INTERVAL.0;
     loop {
-        match lacks(&client).await {
-            None => {
-                said.clear();
-                state.confirm();
-                state.doubted().await;
-            }
-            Some(why) if why == said => tokio::time::sleep(INTERVAL).await,
-            Some(why) => {
-                tracing::error!("nothing is claimed: {why}");
-                said = why;
-                tokio::time::sleep(INTERVAL).await;
-            }
+        let Some(why) = lacks(&client).await else {
+            said.clear();
+            interval = INTERVAL.0;
+            state.confirm();
+            state.doubted().await;
+            continue;
+        };
+        if why != said {
+            tracing::error!("nothing is claimed: {why}");
+            said = why;
         }
+        tokio::time::sleep(interval).await;
+        interval = (interval * 2).min(INTERVAL.1);
     }
 }
 

@@ -1,0 +1,18 @@
+//! The rules as tables and stories: values in, values out.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may end at what they did not expect")]
+
+mod claims;
+mod conditions;
+mod events;
+mod finality;
+mod fixtures;
+mod limits;
+mod order;
+mod pinning;
+mod preconditions;
+mod purity;
+mod quiet;
+mod restores;
+mod retries;
+mod verification;
+mod waits;

@@ -1,0 +1,1 @@
+//! The process dies between any two steps.

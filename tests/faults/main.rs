@@ -1,0 +1,13 @@
+//! What the operator survives: the process dies, the API server and the CDE API misbehave; judged by the ledger.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test ends where something is missing, and its name is its documentation"
+)]
+
+mod crash;
+#[path = "../operator/world/mod.rs"]
+mod world;

@@ -1,0 +1,13 @@
+//! Whole lives of objects: the operator's own program under the role of the manifests, a real API server, and
+//! the CDE API over real sockets; seen through the API server, as a user sees them.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test ends where something is missing, and its name is its documentation"
+)]
+
+mod success;
+mod world;
