@@ -17,7 +17,7 @@ use crate::cde::{BaseUrl, Client as CdeClient, ClientConfig, TokenFile};
 use crate::config::RunArgs;
 use crate::controller::{
     API_SERVER_TIMEOUT, CrdState, DRAIN, Events, Gate, Metrics, Rate, Roster, STUCK, Scope, Shared, Stop,
-    run as run_controller, watch_crds,
+    WATCH_TIMEOUT, run as run_controller, watch_crds,
 };
 use crate::operation::Settings;
 use crate::runtime::admin::{Admin, serve};
@@ -104,14 +104,14 @@ impl Operator {
         let scopes = self.scopes();
         let admin = self.admin(&shared, registry, listed.subscribe(), 2 * scopes.len(), progress.clone());
 
-        let listen = listener.local_addr().map_or_else(|_| self.args.listen, |address| address).to_string();
+        let address = listener.local_addr().unwrap_or(self.args.listen).to_string();
         let mut background = JoinSet::new();
         let (end_admin, admin_ends) = tokio::sync::oneshot::channel::<()>();
         background.spawn(async move {
             let _ = serve(listener, admin, async { drop(admin_ends.await) }).await;
         });
         let publishing = tokio::spawn(publishing);
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), holder = me, server = self.base, listen, "starting");
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), holder = me, server = self.base, listen = address, "starting");
 
         let work = async {
             check_kubernetes(&client).await?;
@@ -122,7 +122,7 @@ impl Operator {
                 lease.held().await;
                 tracing::info!("this replica leads");
             }
-            let watch_client = self.client(STUCK, Some(progress))?;
+            let watch_client = self.client(WATCH_TIMEOUT, Some(progress))?;
             let controllers = self.controllers(&shared, &watch_client, scopes, &listed);
             Ok::<_, Error>((lease, controllers))
         };

@@ -71,7 +71,7 @@ pub struct RunArgs {
     /// Where /livez, /readyz and /metrics are served.
     #[arg(long, env = "CDE_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
-    /// How log lines look; their level comes from RUST_LOG.
+    /// How log lines look; their level comes from `RUST_LOG`.
     #[arg(long, env = "CDE_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
     /// The pod's name; the host's unless set.
@@ -102,7 +102,7 @@ impl RunArgs {
 }
 
 /// Claims must be believed by others: one that is valid for more than an hour is taken for absurd.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(55 * 60);
+const LONGEST_TIMEOUT: Duration = Duration::from_mins(55);
 
 fn timeout(text: &str) -> Result<Duration, String> {
     let timeout = humantime::parse_duration(text).map_err(|error| error.to_string())?;

@@ -44,7 +44,8 @@ impl<O: Managed> Pass<'_, O> {
             return Ok(None);
         }
         if shared.stop.is_ordered() {
-            return Err(Interrupted::ApiServer("the operator stops".to_owned()));
+            self.over = true;
+            return Ok(None);
         }
         if !shared.crds.is_good() {
             return Err(Interrupted::CrdTooOld);
@@ -57,8 +58,8 @@ impl<O: Managed> Pass<'_, O> {
         if shared.stop.is_ordered() || !shared.gate.still_open(&self.key) || !claim.in_time(shared.settings.timeout)
         {
             tracing::info!("the claim is given back: no call was made");
-            self.unrecorded = Some(give_back(self.object.as_ref(), Timestamp::now(), &shared.settings));
-            let given_back = self.unrecorded.clone().unwrap_or_default();
+            let given_back = give_back(self.object.as_ref(), Timestamp::now(), &shared.settings);
+            self.unrecorded = Some(given_back.clone());
             self.record(given_back).await?;
             return Ok(None);
         }

@@ -25,7 +25,7 @@ const ROW: usize = 5;
 /// Who is offered the probe and does not call in this time is passed over.
 const OFFER: Duration = Duration::from_secs(5);
 /// Nobody pauses longer than this without asking again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
+const LONGEST_PAUSE: Duration = Duration::from_hours(24);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {

@@ -50,7 +50,7 @@ pub use metrics::Metrics;
 pub use rate::Rate;
 pub use reconcile::reconcile;
 pub use roster::Roster;
-pub use watch::{STUCK, Scope, run};
+pub use watch::{STUCK, Scope, WATCH_TIMEOUT, run};
 
 /// Every call to the API server ends by then.
 pub const API_SERVER_TIMEOUT: Duration = Duration::from_secs(30);

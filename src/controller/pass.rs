@@ -19,9 +19,6 @@ use super::events::{Event, warn_unreadable_retry};
 use super::roster::Key;
 use super::watch::Context;
 
-/// How soon an interrupted pass begins again, at the earliest.
-pub(super) const PAUSE: Duration = Duration::from_secs(1);
-
 /// A pass that could not go on; nothing is lost, it begins again from what is stored.
 #[derive(Debug, thiserror::Error)]
 pub enum Interrupted {
@@ -46,6 +43,8 @@ pub(super) struct Pass<'a, O: Managed> {
     pub(super) observed: Observed,
     /// The right to one call, as far as the rate goes.
     pub(super) rated: bool,
+    /// There is nothing left to decide: the object is gone, or the operator stops.
+    pub(super) over: bool,
     _worker: SemaphorePermit<'a>,
 }
 
@@ -67,12 +66,16 @@ impl<'a, O: Managed> Pass<'a, O> {
             odd: Vec::new(),
             observed: Observed::default(),
             rated: false,
+            over: false,
             _worker: worker,
         })
     }
 
     /// Looks at clock, turn and gate, and asks the rules.
     pub(super) fn decide(&mut self) -> Step<O::Result> {
+        if self.over {
+            return Step::Rest;
+        }
         let shared = &self.context.shared;
         let now = Timestamp::now();
         self.observed.seen_for = shared.roster.seen_for(&self.key);
@@ -91,12 +94,18 @@ impl<'a, O: Managed> Pass<'a, O> {
         step
     }
 
+    /// The pass went through: what comes next comes later.
+    pub(super) fn wait(&self, time: Option<Duration>) -> Action {
+        self.context.shared.roster.went_through(&self.key);
+        time.map_or_else(Action::await_change, Action::requeue)
+    }
+
     /// The request belongs to an operator with another base address.
     pub(super) fn leave_to(&self, server: &str) -> Action {
         if self.context.shared.roster.first_notice(&self.key) {
             tracing::warn!(server, "claimed for another base address; left to the operator that has it");
         }
-        Action::await_change()
+        self.wait(None)
     }
 
     /// Tells gate and figures what came of a call; whether the token it used was refused and has been replaced.
@@ -158,6 +167,7 @@ impl<'a, O: Managed> Pass<'a, O> {
     /// The object is gone: an outcome that cannot be stored goes to the log, and to an Event where one is still
     /// accepted.
     pub(super) fn gone(&mut self) {
+        self.over = true;
         self.context.forget(&self.key);
         let Some(status) = self.unrecorded.take() else { return };
         let operation = status.operation.as_ref();

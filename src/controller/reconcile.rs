@@ -22,10 +22,9 @@ pub async fn reconcile<O: Managed>(object: Arc<O>, context: Arc<Context<O>>) -> 
     };
     loop {
         match pass.decide() {
-            Step::Rest => return Ok(Action::await_change()),
+            Step::Rest => return Ok(pass.wait(None)),
             Step::NotOurs { server } => return Ok(pass.leave_to(&server)),
-            Step::Wait(None) => return Ok(Action::await_change()),
-            Step::Wait(Some(time)) => return Ok(Action::requeue(time)),
+            Step::Wait(time) => return Ok(pass.wait(time)),
             Step::Read => pass.observe().await?,
             Step::Write(status) => pass.record(*status).await?,
             Step::Claim(status) => {

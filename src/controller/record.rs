@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::api::{Outcome, Status};
-use crate::operation::{announce, without_data};
+use crate::operation::{announce, onto, without_data};
 
 use super::Managed;
 use super::events::Event;
@@ -27,10 +27,10 @@ impl<O: Managed> Pass<'_, O> {
         }
         match put_status(&self.context.shared, self.object.as_ref(), &status).await {
             Ok(object) => self.stored(&status, object),
-            Err(Unstored::Gone) => self.gone_before(),
+            Err(Unstored::Gone) => self.gone(),
             Err(Unstored::Conflict) => match read_back(&self.context.shared, self.object.as_ref()).await? {
                 Some(object) => self.take(object),
-                None => self.gone_before(),
+                None => self.gone(),
             },
             Err(Unstored::Refused(why) | Unstored::Unclear(why)) => return Err(Interrupted::ApiServer(why)),
         }
@@ -58,7 +58,10 @@ impl<O: Managed> Pass<'_, O> {
             match read_back(&self.context.shared, self.object.as_ref()).await {
                 Ok(None) => return self.gone(),
                 Ok(Some(fresh)) if fresh.status() == Some(&status) => return self.stored(&status, fresh),
-                Ok(Some(fresh)) if self.may_record(&fresh, &status) => self.object = fresh.into(),
+                Ok(Some(fresh)) if self.may_record(&fresh, &status) => {
+                    status = onto(&status, fresh.status());
+                    self.object = fresh.into();
+                }
                 Ok(Some(fresh)) => {
                     tracing::warn!("the claim is another's by now: the outcome of this call is dropped");
                     self.unrecorded = None;
@@ -94,10 +97,5 @@ impl<O: Managed> Pass<'_, O> {
         self.unrecorded = None;
         self.odd.clear();
         self.take(object);
-    }
-
-    fn gone_before(&mut self) {
-        self.gone();
-        self.context.forget(&self.key);
     }
 }

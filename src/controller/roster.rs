@@ -46,7 +46,7 @@ impl Key {
 }
 
 /// Wakes objects of one watch.
-pub type Waker = UnboundedSender<Key>;
+pub(super) type Waker = UnboundedSender<Key>;
 
 /// What others, and the figures, must know of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +78,7 @@ struct Entry {
     since: Instant,
     reserved: bool,
     noticed: bool,
+    interruptions: u32,
     warned: Option<String>,
     watch: usize,
     waker: Option<Waker>,
@@ -127,7 +128,7 @@ impl Roster {
     }
 
     /// Takes over an object from watch number `watch`; says whether it is worth a reconcile.
-    pub fn watched<O: Managed>(&self, object: &O, watch: usize, waker: &Waker) -> bool {
+    pub(super) fn watched<O: Managed>(&self, object: &O, watch: usize, waker: &Waker) -> bool {
         self.put(object, Some((watch, waker)))
     }
 
@@ -150,6 +151,7 @@ impl Roster {
                 since: Instant::now(),
                 reserved: false,
                 noticed: false,
+                interruptions: 0,
                 warned: None,
                 waker: Some(waker.clone()),
                 key,
@@ -276,6 +278,22 @@ impl Roster {
             entry.warned = Some(value.to_owned());
             first
         })
+    }
+
+    /// Counts an interrupted pass; how many there were in a row.
+    #[must_use]
+    pub fn interrupted(&self, key: &Key) -> u32 {
+        self.lock().entries.get_mut(&key.uid).map_or(1, |entry| {
+            entry.interruptions = entry.interruptions.saturating_add(1);
+            entry.interruptions
+        })
+    }
+
+    /// A pass went through.
+    pub fn went_through(&self, key: &Key) {
+        if let Some(entry) = self.lock().entries.get_mut(&key.uid) {
+            entry.interruptions = 0;
+        }
     }
 
     /// Lets the object be looked at now.

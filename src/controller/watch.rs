@@ -18,13 +18,22 @@ use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
 use tracing::Instrument;
 
-use super::pass::{Interrupted, PAUSE};
+use crate::api::Outcome;
+use crate::operation::backoff;
+
+use super::pass::Interrupted;
 use super::roster::{Key, Waker};
 use super::status_write::{describe, slim};
 use super::{Managed, Shared, reconcile};
 
 /// Load balancers cut idle connections at 240 s.
 const WATCH_SECONDS: u32 = 200;
+/// A watch that says nothing for longer is half open: it should have ended by then.
+pub const WATCH_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 30);
+/// Watches that were not renewed for so long are stuck.
+pub const STUCK: Duration = Duration::from_secs(4 * WATCH_SECONDS as u64);
+/// How soon an interrupted pass begins again: at first, and at the latest.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 /// Finished requests need no watching.
 const OPEN: &str = "status.outcome!=Succeeded,status.outcome!=Skipped";
 
@@ -67,8 +76,12 @@ impl<O: Managed> Context<O> {
         }
     }
 
+    /// A record that is final needs no keeping: nothing is decided on it any more.
     pub(super) fn keep_newest(&self, object: &Arc<O>) {
-        if let Some(uid) = object.uid() {
+        let Some(uid) = object.uid() else { return };
+        if object.status().and_then(|status| status.outcome).is_some_and(Outcome::is_final) {
+            self.lock().remove(&uid);
+        } else {
             self.lock().insert(uid, object.clone());
         }
     }
@@ -111,8 +124,15 @@ pub async fn run<O: Managed>(
     let queue = triggers(queue, context.clone(), scope.number, waker, listed);
     let queue = stream::select(queue, wakes(woken)).take_until(stopped(shared.clone()));
     let config = ControllerConfig::default().concurrency(concurrency);
-    let again = |_, _: &Interrupted, _| Action::requeue(PAUSE.mul_f64(1.0 + 4.0 * rand::random::<f64>()));
     applier(pass::<O>, again, context, reader, Box::pin(queue), config).for_each(|_| async {}).await;
+}
+
+/// When an interrupted pass begins again: the API server has troubles enough without a storm.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that the applier asks for")]
+fn again<O: Managed>(object: Arc<O>, _: &Interrupted, context: Arc<Context<O>>) -> Action {
+    let interruptions = Key::of(object.as_ref()).map_or(1, |key| context.shared.roster.interrupted(&key));
+    let jitter = 0.5 + rand::random::<f64>() / 2.0;
+    Action::requeue(backoff(interruptions, AGAIN.0, AGAIN.1, jitter))
 }
 
 async fn stopped(shared: Arc<Shared>) {
@@ -135,6 +155,7 @@ fn pass<O: Managed>(
     Box::pin(
         async move {
             context.all_listed().await;
+            context.shared.crds.good().await;
             let result = reconcile(object, context).await;
             metrics.reconciled(O::KIND, if result.is_ok() { "ok" } else { "interrupted" });
             if let Err(interrupted) = &result {
@@ -268,5 +289,3 @@ fn wakes<O: Managed>(
     woken.map(|key| Ok(ReconcileRequest::from(ObjectRef::new(&key.name).within(&key.namespace))))
 }
 
-/// A watch that has said nothing for so long is stuck: it is renewed every [`WATCH_SECONDS`].
-pub const STUCK: Duration = Duration::from_secs(4 * WATCH_SECONDS as u64);

@@ -100,6 +100,20 @@ pub fn give_back<O: Operation>(object: &O, now: Timestamp, settings: &Settings) 
     case.status
 }
 
+/// `outcome` for an object whose stored status has changed since the claim to `stored`: what others counted stays
+/// counted, so that the API server takes it.
+#[must_use]
+pub fn onto<R: Clone>(outcome: &Status<R>, stored: Option<&Status<R>>) -> Status<R> {
+    let mut outcome = outcome.clone();
+    let Some(stored) = stored else { return outcome };
+    if let (Some(ours), Some(theirs)) = (&mut outcome.operation, &stored.operation) {
+        ours.attempts = ours.attempts.max(theirs.attempts);
+        ours.last_attempt_at = theirs.last_attempt_at.clone().or(ours.last_attempt_at.take());
+    }
+    outcome.last_handled_retry = stored.last_handled_retry.clone().or(outcome.last_handled_retry);
+    outcome
+}
+
 /// `status` without what the CDE said, for an API server that refuses it.
 #[must_use]
 pub fn without_data<R: Clone + Default>(status: &Status<R>) -> Status<R> {

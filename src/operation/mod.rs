@@ -24,6 +24,9 @@ mod turn;
 mod verify;
 mod words;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -36,7 +39,7 @@ use crate::cde::model::{Call, Connector, Data, Failure};
 pub use announce::{Announcement, announce};
 pub use backoff::backoff;
 pub use classify::{Class, Effect, classify, classify_read, looks_down, pauses_all};
-pub use conclude::{Conclusion, conclude, give_back, without_data};
+pub use conclude::{Conclusion, conclude, give_back, onto, without_data};
 pub use decide::decide;
 pub use retry::unreadable_retry;
 pub use turn::{Contender, Standing, first};

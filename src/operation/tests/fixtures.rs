@@ -435,6 +435,27 @@ impl<O: Kind> Story<O> {
         panic!("no rest after 20 steps: {:?}", self.object.status());
     }
 
+    /// Goes on until a call has brought its outcome, which is not stored yet.
+    pub(super) fn run_to_outcome(&mut self) {
+        while self.unrecorded.is_none() {
+            match self.decide() {
+                Step::Read => self.observed.reading = Some(self.reading.clone()),
+                Step::Claim(status) => {
+                    self.store(*status);
+                    self.act();
+                }
+                step => panic!("no call, but {step:?}"),
+            }
+        }
+    }
+
+    /// Stores what one decision says.
+    pub(super) fn run_one(&mut self) {
+        let status = written(self.decide());
+        self.unrecorded = None;
+        self.store(status);
+    }
+
     /// Waits for as long as was decided, by both clocks, and goes on.
     pub(super) fn wait_and_run(&mut self) -> Step<O::Result> {
         let Step::Wait(Some(time)) = self.run() else { panic!("not waiting: {:?}", self.object.status()) };

@@ -1,0 +1,151 @@
+//! Claims: what is written before a call, what becomes of one that is not ours, and what is given back.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::fixtures::*;
+use crate::api::{InFlight, MigrationRollback, Reason};
+use crate::cde::model::Field;
+use crate::operation::{Step, give_back, without_data};
+
+#[test]
+fn a_claim_says_who_which_attempt_until_when_where_and_what_was_before() {
+    let story = rollback().claimed(7);
+    let operation = story.operation();
+    let claim = InFlight { holder: ME.to_owned(), attempt: 1, until: Time(at(7 + CLAIM)) };
+    assert_eq!(operation.in_flight.as_ref(), Some(&claim));
+    assert_eq!((operation.attempts, operation.retries, operation.unknown_attempts), (1, 0, 0));
+    assert_eq!(operation.last_attempt_at.as_ref().unwrap().0, at(7));
+    assert_eq!(operation.server.as_deref(), Some(SERVER));
+    assert_eq!(story.reason(), Reason::InProgress);
+    let before = story.status().result.before.as_ref().unwrap();
+    assert_eq!(before.state.as_deref(), Some("synchronized-to-prod"));
+    assert_eq!((before.executables.legacy, before.executables.production), (Some(24), Some(25)));
+    assert_eq!(before.platform_connectors.production, Some(5));
+}
+
+#[test]
+fn a_claim_has_whole_seconds_that_last_at_least_as_long_as_a_call_may() {
+    let mut story = rollback();
+    story.now = at(7) + Duration::from_millis(999);
+    story.settings.timeout = Duration::from_millis(1500);
+    let story = story.just_read();
+    let Step::Claim(status) = story.decide() else { panic!("no claim") };
+    let operation = status.operation.unwrap();
+    assert_eq!(operation.last_attempt_at.unwrap().0, at(7));
+    assert_eq!(operation.in_flight.unwrap().until.0, at(7 + 7));
+}
+
+#[test]
+fn a_rollback_costs_two_writes_one_read_and_one_call_and_a_restore_no_read() {
+    let story = rollback().answered(rolled_back()).told();
+    assert_eq!((story.writes, story.reads, story.calls.len(), story.events.len()), (2, 1, 1, 1));
+    let story = restore().answered(restored()).told();
+    assert_eq!((story.writes, story.reads, story.calls.len(), story.events.len()), (2, 0, 1, 1));
+}
+
+#[test]
+fn a_claim_is_waited_out_by_the_time_that_it_was_seen_whatever_the_clocks_say() {
+    for second in [-3600, 0, 20, 3600] {
+        let story = rollback().claimed(0).taken_over().clock(second);
+        let step = |seen| story.clone().seen_for(seen).decide();
+        assert_eq!(step(0), Step::Wait(Some(Duration::from_secs(35))), "{second}");
+        assert_eq!(step(34), Step::Wait(Some(Duration::from_secs(1))), "{second}");
+        assert_eq!(step(35), Step::Read, "{second}");
+    }
+}
+
+#[test]
+fn a_claim_of_its_former_self_is_another_s_claim_too() {
+    let story = rollback().claimed(0).seen_for(3);
+    assert_eq!(story.decide(), Step::Wait(Some(Duration::from_secs(32))));
+}
+
+#[test]
+fn a_claim_lasts_as_long_as_its_holder_says_unless_that_is_absurd() {
+    for (length, waited) in [(10, 10), (3600, 3600), (3601, 35), (0, 35), (-5, 35), (100 * DAY, 35)] {
+        let mut story = rollback().claimed(0).taken_over();
+        let operation = story.object.status.as_mut().unwrap().operation.as_mut().unwrap();
+        operation.in_flight.as_mut().unwrap().until = Time(at(length));
+        assert_eq!(story.decide(), Step::Wait(Some(Duration::from_secs(waited))), "{length}");
+    }
+    let mut story = rollback().claimed(0).taken_over();
+    story.object.status.as_mut().unwrap().operation.as_mut().unwrap().last_attempt_at = None;
+    assert_eq!(story.decide(), Step::Wait(Some(Duration::from_secs(35))));
+}
+
+#[test]
+fn what_a_crash_left_behind_is_verified_and_not_repeated_blindly() {
+    let crashed = || rollback().claimed(0).taken_over().clock(40).seen_for(35);
+    let done = crashed().reads(connector().production(Field::Value(24))).told();
+    assert_eq!((done.reason(), done.operation().attempts, done.operation().unknown_attempts), (Reason::RolledBack, 1, 1));
+    let again = crashed().answered(rolled_back()).told();
+    assert_eq!((again.reason(), again.operation().attempts, again.calls.len()), (Reason::RolledBack, 2, 1));
+}
+
+#[test]
+fn a_crash_after_a_crash_still_compares_with_the_first_before() {
+    let story = rollback().claimed(0).taken_over().clock(40).seen_for(35);
+    let story = story.reads(connector().with(|v| v.development_executable = Field::Value(1))).claimed(40);
+    assert_eq!(story.operation().unknown_attempts, 1);
+    assert_eq!(story.status().result.before.as_ref().unwrap().executables.development, None);
+    let story = story.taken_over().clock(80).seen_for(35).answered(rolled_back()).told();
+    assert_eq!((story.operation().attempts, story.operation().unknown_attempts), (3, 2));
+}
+
+#[test]
+fn a_claim_for_another_address_is_left_alone_however_old_it_is() {
+    let story = rollback().claimed(0).failed(500, 1).elsewhere().taken_over().clock(4000).seen_for(4000);
+    assert_eq!(story.decide(), Step::NotOurs { server: SERVER.to_owned() });
+    assert!(matches!(rollback().elsewhere().just_read().decide(), Step::Claim(_)), "unclaimed ones are anybody's");
+}
+
+#[test]
+fn a_claim_given_back_has_had_no_effect_and_its_attempt_stays_counted() {
+    let mut story = rollback().claimed(0);
+    story.unrecorded = Some(give_back(&story.object, at(5), &story.settings));
+    let story = story.held().told();
+    let operation = story.operation();
+    assert_eq!((&operation.in_flight, operation.attempts, operation.unknown_attempts), (&None, 1, 0));
+    assert_eq!((story.reason(), story.writes), (Reason::Pending, 2));
+    let mut story = story.answered(rolled_back());
+    story.observed.calls_held = false;
+    assert_eq!(story.told().reason(), Reason::RolledBack);
+}
+
+#[test]
+fn a_claim_given_back_leaves_an_earlier_unknown_attempt_to_be_verified() {
+    let mut story = rollback().claimed(0).failed(500, 1).claimed(10);
+    let status = give_back(&story.object, at(11), &story.settings);
+    story.store(status);
+    assert_eq!((story.reason(), story.operation().unknown_attempts), (Reason::Verifying, 1));
+    assert_eq!(story.decide(), Step::Read);
+}
+
+#[test]
+fn a_success_is_recorded_over_a_later_claim_and_takes_no_attempt_back() {
+    let mut late = rollback().claimed(0);
+    let success = late.conclude(Ok(&rolled_back().unwrap()));
+    late = late.taken_over().clock(40).seen_for(35).claimed(40);
+    assert_eq!(late.operation().attempts, 2);
+    late.unrecorded = Some(success);
+    let story = late.told();
+    assert_eq!((story.reason(), story.operation().attempts), (Reason::RolledBack, 2));
+}
+
+#[test]
+fn without_the_cdes_data_the_outcome_stands() {
+    let story: Story<MigrationRollback> = rollback().claimed(0).succeeded(1);
+    let bare = without_data(story.status());
+    assert_eq!((bare.state, bare.result), (None, crate::api::RollbackResult::default()));
+    assert_eq!((bare.outcome, &bare.operation), (story.outcome(), &story.status().operation));
+}
+
+#[test]
+fn the_same_values_give_the_same_step() {
+    for story in [rollback(), rollback().claimed(0), rollback().claimed(0).failed(500, 1), rollback().suspended()] {
+        let story = story.just_read();
+        assert_eq!(story.decide(), story.decide());
+    }
+}

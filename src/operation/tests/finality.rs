@@ -1,0 +1,125 @@
+//! A success is final, and so is a skipped request; and whom a status answers for.
+
+use super::fixtures::*;
+use crate::api::{Outcome, Reason};
+use crate::operation::{Operation, Step};
+
+fn generations<O: Kind>(story: &Story<O>) -> Vec<Option<i64>> {
+    let status = story.object.status().unwrap();
+    let mut all = vec![status.observed_generation];
+    all.extend(status.conditions.iter().map(|condition| condition.observed_generation));
+    all
+}
+
+#[test]
+fn nothing_brings_a_final_request_back() {
+    let done = rollback().claimed(0).succeeded(1);
+    let skipped = rollback().not_after(-2 * DAY).told();
+    for story in [done, skipped] {
+        for (what, story) in [
+            ("time", story.clone().clock(30 * DAY)),
+            ("an edit", story.clone().edited().not_after(9 * DAY)),
+            ("a retry", story.clone().retry_asked(100).clock(200)),
+            ("suspending", story.clone().suspended()),
+            ("deleting", story.clone().being_deleted()),
+            ("another address", story.clone().elsewhere()),
+            ("a read", story.clone().just_read()),
+        ] {
+            assert_eq!(story.decide(), Step::Rest, "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_record_answers_for_every_generation() {
+    let done = rollback().claimed(0).succeeded(1);
+    let skipped = rollback().not_after(-2 * DAY).told();
+    let seen = rollback().claimed(0).failed(500, 1).clock(5).reads(connector().legacy(crate::cde::model::Field::Null));
+    for story in [done, skipped, seen.told()] {
+        assert!(story.outcome().is_some_and(Outcome::is_final));
+        assert!(generations(&story).iter().all(Option::is_none));
+    }
+}
+
+#[test]
+fn a_failed_request_says_that_it_has_seen_an_edit_and_nothing_else() {
+    let story = rollback().claimed(0).failed(400, 1);
+    assert_eq!(generations(&story), [Some(1); 3]);
+    let before = story.status().clone();
+    let story = story.edited().clock(100).told();
+    assert_eq!(generations(&story), [Some(2); 3]);
+    let after = story.status();
+    assert_eq!((&after.operation, after.reason, after.outcome), (&before.operation, before.reason, before.outcome));
+    assert_eq!(after.conditions[0].last_transition_time, before.conditions[0].last_transition_time);
+    assert_eq!((story.writes, story.decide()), (3, Step::Rest));
+}
+
+#[test]
+fn a_waiting_request_says_that_it_has_seen_an_edit_whatever_it_waits_for() {
+    for (what, story) in [
+        ("backoff", rollback().claimed(0).failed(423, 1)),
+        ("verification", rollback().claimed(0).failed(500, 1)),
+        ("verification, held", rollback().claimed(0).failed(500, 1).clock(5).held()),
+        ("backoff, held", rollback().claimed(0).failed(423, 1).held()),
+        ("turn", rollback().behind("another").told()),
+        ("suspended", rollback().suspended().told()),
+    ] {
+        let reason = story.reason();
+        let story = story.edited().told();
+        assert_eq!((story.reason(), generations(&story)[0]), (reason, Some(2)), "{what}");
+        assert!(generations(&story).iter().all(|generation| *generation == Some(2)), "{what}");
+    }
+}
+
+#[test]
+fn a_terminal_answer_ends_the_request_with_its_reason_and_the_apis_words() {
+    for (code, reason) in [
+        (400, Reason::NotAllowed),
+        (403, Reason::AccessDenied),
+        (404, Reason::NotFound),
+        (405, Reason::Rejected),
+        (422, Reason::Rejected),
+    ] {
+        let story = rollback().answered(Err(status(code))).told();
+        assert_eq!((story.reason(), story.outcome(), story.writes), (reason, Some(Outcome::Failed), 2), "{code}");
+        let operation = story.operation();
+        assert_eq!(operation.completed_at.as_ref().unwrap().0, at(0));
+        assert!(operation.next_attempt_at.is_none() && operation.in_flight.is_none() && operation.evidence.is_none());
+        assert_eq!(story.message(), format!("The CDE API answered {code}: the API's message"));
+    }
+}
+
+#[test]
+fn the_last_error_is_kept_after_a_success() {
+    let story = rollback().answered(Err(status(423))).answered(rolled_back()).told().waited();
+    assert_eq!(story.reason(), Reason::RolledBack);
+    assert_eq!(story.operation().last_error.as_ref().unwrap().code, Some(423));
+    assert_eq!((story.operation().attempts, story.operation().retries), (2, 1));
+}
+
+#[test]
+fn deletion_begins_nothing_and_records_what_was_under_way() {
+    assert_eq!(rollback().being_deleted().decide(), Step::Rest);
+    assert_eq!(rollback().claimed(0).failed(423, 1).being_deleted().clock(100).decide(), Step::Rest);
+    let mut story = rollback().claimed(0).being_deleted();
+    story.unrecorded = Some(story.conclude(Err(&status(423))));
+    story.run_one();
+    assert_eq!((story.reason(), story.decide()), (Reason::Retrying, Step::Rest));
+    let mut story = rollback().claimed(0).being_deleted();
+    story.unrecorded = Some(story.conclude(Ok(&rolled_back().unwrap())));
+    story.run_one();
+    assert_eq!(story.reason(), Reason::RolledBack);
+}
+
+#[test]
+fn texts_of_others_are_bounded_and_harmless() {
+    let mut long = status(400);
+    long.message = format!("a\u{1b}[31m{}", "x".repeat(5000));
+    let story = rollback().answered(Err(long)).told();
+    let message = &story.operation().last_error.as_ref().unwrap().message;
+    assert!(message.chars().count() <= 512 && !message.contains('\u{1b}'));
+    assert!(story.message().chars().count() <= 1024 && !story.message().contains('\u{1b}'));
+    let wordy = connector().state(&"s".repeat(5000));
+    let story = rollback().reads(wordy).claimed(0);
+    assert_eq!(story.status().state.as_ref().unwrap().chars().count(), 256);
+}

@@ -1,0 +1,123 @@
+//! `main` and `latest` are resolved once.
+
+use super::fixtures::*;
+use crate::api::{MigrationRollback, Preconditions, Reason, ResolvedVersion};
+use crate::cde::model::{Call, Connector, Data, Field};
+use crate::operation::{Operation, Step};
+
+fn asking_for(word: &str) -> Story<MigrationRollback> {
+    let mut story = rollback();
+    story.object.spec.version = word.to_owned();
+    story
+}
+
+/// The version that is called, or why none is.
+fn called(story: Story<MigrationRollback>, connector: Connector) -> Result<String, Reason> {
+    let story = story.reads(connector).answered(rolled_back()).told();
+    match story.calls.first() {
+        Some(Call::RollBackMigration { version, connector }) if connector == CONNECTOR => Ok(version.clone()),
+        Some(call) => panic!("{call:?}"),
+        None => Err(story.reason()),
+    }
+}
+
+#[test]
+fn each_word_stands_for_the_version_that_the_contract_says() {
+    let two = || versions([version("1.0.0"), version("2.3.4")]);
+    let unsorted = versions([version("10.0.0"), version("9.0.0"), version("2.0.0")]);
+    let bin_on_top = versions([version("1.0.0"), version("2.0.0").deleted()]);
+    let no_main = Connector { main_version_number: Field::Null, ..two() };
+    let main_missing = Connector { main_version_number: Field::Missing, ..two() };
+    let unknown_deletion = connector().with(|v| v.deleted_at = Field::Missing);
+    for (what, word, connector, expected) in [
+        ("main", "main", two(), Ok("1")),
+        ("no main", "main", no_main.clone(), Err(Reason::NotFound)),
+        ("main not said", "main", main_missing, Err(Reason::Retrying)),
+        ("main that is no version", "main", versions([version("2.0.0")]), Err(Reason::NotFound)),
+        ("latest", "latest", two(), Ok("2")),
+        ("latest by number, not by text or place", "latest", unsorted, Ok("10")),
+        ("latest that is not deleted", "latest", bin_on_top, Ok("1")),
+        ("all deleted", "latest", in_the_bin(), Err(Reason::NotFound)),
+        ("none left", "latest", versions([]), Err(Reason::NotFound)),
+        ("deleted or not is not said", "latest", unknown_deletion, Err(Reason::Retrying)),
+        ("a number", "2", no_main, Ok("2")),
+        ("a number that is not there", "3", two(), Err(Reason::NotFound)),
+        ("a version that cannot be read", "1", versions([version("1.0.0"), version("x")]), Err(Reason::Retrying)),
+    ] {
+        assert_eq!(called(asking_for(word), connector), expected.map(str::to_owned), "{what}");
+    }
+}
+
+#[test]
+fn of_several_versions_with_one_major_number_the_highest_counts_and_a_deleted_one_last() {
+    let several = versions([version("1.0.0"), version("1.10.0").production(Field::Value(30)), version("1.9.0")]);
+    let story = asking_for("1").reads(several).claimed(0);
+    assert_eq!(story.status().result.before.as_ref().unwrap().executables.production, Some(30));
+    let resolved = ResolvedVersion { major: 1, version: Some("1.10.0".to_owned()) };
+    assert_eq!(story.status().result.resolved_version, Some(resolved));
+
+    let deleted = versions([version("2.0.0"), version("2.1.0").production(Field::Value(31)).deleted()]);
+    let story = asking_for("latest").reads(deleted.clone()).claimed(0).failed(500, 1).clock(10);
+    assert!(matches!(story.reads(deleted).just_read().decide(), Step::Claim(_)), "no change is seen in 2.0.0");
+}
+
+#[test]
+fn what_was_resolved_stays_when_the_words_come_to_mean_something_else() {
+    for word in ["main", "latest"] {
+        let story = asking_for(word).claimed(0).failed(429, 1).clock(10);
+        let moved = Connector {
+            main_version_number: Field::Value(2),
+            ..versions([version("1.0.0"), version("2.0.0")])
+        };
+        assert_eq!(called(story, moved), Ok("1".to_owned()), "{word}");
+    }
+}
+
+#[test]
+fn a_pinned_version_that_is_gone_before_another_attempt_is_not_found() {
+    let story = asking_for("main").claimed(0).failed(429, 1).clock(10);
+    assert_eq!(called(story, versions([version("2.0.0")])), Err(Reason::NotFound));
+}
+
+#[test]
+fn where_reading_is_refused_the_word_itself_is_sent_and_what_the_answer_names_is_recorded() {
+    for code in [403, 404] {
+        let story = asking_for("latest").reading_fails(status(code)).claimed(0);
+        assert_eq!(story.status().result.resolved_version, None, "{code}");
+        let call = story.object.call(&story.status().result);
+        assert_eq!(call, Call::RollBackMigration { connector: CONNECTOR.into(), version: "latest".into() });
+        let story = story.succeeded(1);
+        let resolved = story.status().result.resolved_version.as_ref().unwrap();
+        assert_eq!((resolved.major, resolved.version.as_deref()), (1, Some("1.0.0")));
+    }
+}
+
+#[test]
+fn an_unpinned_word_stays_unpinned_while_reading_is_refused() {
+    let story = asking_for("main").reading_fails(status(403)).claimed(0).failed(429, 1).claimed(10);
+    assert_eq!(story.status().result.resolved_version, None);
+}
+
+#[test]
+fn a_read_that_is_rejected_otherwise_ends_the_request() {
+    for (code, reason) in [(400, Reason::NotAllowed), (410, Reason::Rejected), (422, Reason::Rejected)] {
+        let story = rollback().reading_fails(status(code)).told();
+        assert_eq!((story.reason(), story.calls.len()), (reason, 0), "{code}");
+    }
+}
+
+#[test]
+fn where_reading_is_refused_preconditions_do_not_hold() {
+    let mut story = rollback().reading_fails(status(403));
+    story.object.spec.preconditions = Some(Preconditions { state: Some("built".into()), executables: None });
+    let story = story.told();
+    assert_eq!((story.reason(), story.calls.len()), (Reason::PreconditionFailed, 0));
+}
+
+#[test]
+fn an_answer_that_lacks_fields_is_a_success_without_them() {
+    let bare = Data::Version(Box::default());
+    let story = rollback().answered(Ok(bare)).told();
+    assert_eq!((story.reason(), story.status().state.as_deref()), (Reason::RolledBack, None));
+    assert_eq!(story.status().result.executables, Some(crate::api::Executables::default()));
+}

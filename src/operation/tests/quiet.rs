@@ -1,0 +1,122 @@
+//! Silence: after what was decided has been done, nothing is left to write. Every combination of the
+//! situations below is tried, for both kinds.
+
+use super::fixtures::*;
+use crate::cde::model::Connector;
+use crate::operation::Step;
+
+/// What happened to the request so far.
+fn pasts<O: Kind>(new: &Story<O>) -> Vec<Story<O>> {
+    let failures = [
+        not_sent(),
+        no_answer(),
+        unreadable(),
+        status(400),
+        status(401),
+        status(404),
+        asking(600, status(429)),
+        status(500),
+        status(502),
+        asking(90, status(503)),
+    ];
+    let once = failures.iter().map(|failure| new.clone().claimed(0).failing(failure, 5));
+    let twice = failures.iter().map(|failure| new.clone().claimed(0).failed(500, 5).claimed(10).failing(failure, 15));
+    let begun = [new.clone(), new.clone().claimed(0), new.clone().claimed(0).succeeded(2)];
+    begun.into_iter().chain(once).chain(twice).collect()
+}
+
+/// What holds besides.
+fn presents<O: Kind>(past: &Story<O>) -> Vec<Story<O>> {
+    let mut all = vec![past.clone()];
+    let changes: [fn(Story<O>) -> Story<O>; 9] = [
+        |story| story.suspended(),
+        |story| story.held(),
+        |story| story.behind("another"),
+        |story| story.edited(),
+        |story| story.retry_asked(16),
+        |story| story.being_deleted(),
+        |story| story.not_after(18),
+        |story| story.elsewhere(),
+        |story| story.taken_over(),
+    ];
+    for (index, change) in changes.iter().enumerate() {
+        all.push(change(past.clone()));
+        all.extend(changes[index + 1..].iter().map(|other| other(change(past.clone()))));
+    }
+    all
+}
+
+fn readings() -> Vec<Result<Connector, crate::cde::model::Failure>> {
+    vec![
+        Ok(connector()),
+        Ok(in_the_bin()),
+        Ok(connector().state("resynchronizing-to-prod")),
+        Ok(connector().state("built")),
+        Ok(versions([])),
+        Err(status(403)),
+        Err(status(500)),
+        Err(status(401)),
+    ]
+}
+
+/// Runs each combination to its rest, and lets it decide again.
+fn stays_quiet<O: Kind>(new: &Story<O>) -> usize {
+    let mut tried = 0;
+    for present in pasts(new).iter().flat_map(presents) {
+        for reading in readings() {
+            for second in [20, 100, 4000] {
+                let mut story = present.clone().clock(second);
+                story.reading = reading.clone();
+                tried += 1;
+                settle(&mut story);
+            }
+        }
+    }
+    tried
+}
+
+fn settle<O: Kind>(story: &mut Story<O>) {
+    let (mut writes, mut reads) = (0, 0);
+    loop {
+        match story.decide() {
+            Step::Write(status) => {
+                writes += 1;
+                story.store(*status);
+            }
+            // The rest is the call's story.
+            Step::Claim(_) | Step::Rest | Step::NotOurs { .. } => return,
+            Step::Read => {
+                reads += 1;
+                story.observed.reading = Some(story.reading.clone());
+            }
+            Step::Wait(_) => break,
+        }
+        // A refused token holds all calls until there is another one.
+        story.observed.calls_held |= story.status_code() == Some(401);
+        assert!(writes <= 2 && reads <= 3, "{writes} writes, {reads} reads: {:#?}", story.object.status());
+    }
+    let resting = story.object.status().cloned();
+    for _ in 0..3 {
+        match story.decide() {
+            Step::Wait(_) => {}
+            Step::Read => story.observed.reading = Some(story.reading.clone()),
+            step => panic!("{step:#?}\nafter {resting:#?}"),
+        }
+    }
+}
+
+impl<O: Kind> Story<O> {
+    fn status_code(&self) -> Option<u16> {
+        self.observed.reading.as_ref().and_then(|reading| reading.as_ref().err()).and_then(|failure| failure.code())
+    }
+}
+
+#[test]
+fn where_nothing_changes_nothing_is_written_by_a_rollback() {
+    assert!(stays_quiet(&rollback()) > 20_000);
+}
+
+#[test]
+fn where_nothing_changes_nothing_is_written_by_a_restore() {
+    assert!(stays_quiet(&restore()) > 20_000);
+}

@@ -1,0 +1,133 @@
+//! What a lost or doubtful answer leaves behind, for a restore.
+
+use super::fixtures::*;
+use crate::api::{ConnectorRestore, Evidence, Outcome, Reason};
+use crate::cde::model::{Connector, Field};
+use crate::operation::Step;
+
+fn unknown() -> Story<ConnectorRestore> {
+    restore().claimed(0).failed(500, 1).clock(10)
+}
+
+#[test]
+fn live_is_a_connector_with_versions_none_of_which_is_deleted() {
+    let missing = connector().with(|v| v.deleted_at = Field::Missing);
+    for (what, connector, expected) in [
+        ("live", connector(), Some(Reason::Restored)),
+        ("two live versions", versions([version("1.0.0"), version("2.0.0")]), Some(Reason::Restored)),
+        ("in the bin", in_the_bin(), None),
+        ("partly in the bin", versions([version("1.0.0"), version("2.0.0").deleted()]), None),
+        ("without versions", versions([]), None),
+        ("deleted or not is missing", missing, Some(Reason::Verifying)),
+        ("no list of versions", Connector { versions: Field::Missing, ..connector() }, Some(Reason::Verifying)),
+        ("another connector", Connector { id: Field::Missing, ..connector() }, Some(Reason::Verifying)),
+    ] {
+        let reason = match unknown().reads(connector).just_read().decide() {
+            Step::Claim(_) => None,
+            step => written(step).reason,
+        };
+        assert_eq!(reason, expected, "{what}");
+    }
+}
+
+#[test]
+fn a_live_connector_after_an_own_unknown_attempt_is_restored() {
+    let story = unknown().reads(connector()).told();
+    assert_eq!((story.reason(), story.operation().evidence), (Reason::Restored, Some(Evidence::ObservedLive)));
+    assert_eq!(story.status().result.connector.as_ref().unwrap().name.as_deref(), Some("OMDb"));
+}
+
+#[test]
+fn where_reading_is_refused_the_next_attempt_tells() {
+    for code in [403, 404] {
+        let story = unknown().reading_fails(status(code)).answered(restored()).told();
+        assert_eq!((story.reason(), story.operation().attempts), (Reason::Restored, 2), "{code}");
+    }
+}
+
+#[test]
+fn past_a_limit_no_attempt_can_tell_so_a_refused_read_needs_a_person() {
+    let late = || unknown().not_after(5);
+    assert_eq!(late().reads(connector()).told().reason(), Reason::Restored);
+    assert_eq!(late().told().reason(), Reason::Expired);
+    assert_eq!(late().reading_fails(status(403)).told().reason(), Reason::OutcomeUnknown);
+}
+
+#[test]
+fn not_found_is_looked_at_once() {
+    for (what, reading, expected, evidence) in [
+        ("live", Ok(connector()), Reason::AlreadyRestored, Some(Evidence::ObservedLive)),
+        ("unknown", Err(status(404)), Reason::NotFound, None),
+        ("hidden", Err(status(403)), Reason::NotFound, None),
+        ("still in the bin", Ok(in_the_bin()), Reason::Retrying, None),
+        ("the read fails", Err(status(503)), Reason::Verifying, None),
+        ("the token is refused", Err(status(401)), Reason::Unauthorized, None),
+    ] {
+        let mut story = restore().claimed(0);
+        story.unrecorded = Some(story.conclude(Err(&status(404))));
+        assert_eq!(story.decide(), Step::Read, "{what}");
+        story.observed.reading = Some(reading);
+        let step = story.decide();
+        story.store(written(step));
+        assert_eq!((story.reason(), story.operation().evidence), (expected, evidence), "{what}");
+    }
+}
+
+#[test]
+fn what_is_refused_but_still_in_the_bin_is_tried_again_later() {
+    let story = restore().answered(Err(status(404))).answered(restored()).told();
+    assert_eq!((story.reason(), story.writes, story.reads), (Reason::Retrying, 2, 1));
+    assert_eq!(story.operation().unknown_attempts, 0);
+    let story = story.waited();
+    assert_eq!((story.reason(), story.operation().attempts), (Reason::Restored, 2));
+}
+
+#[test]
+fn the_look_at_what_was_not_found_is_repeated_until_it_tells() {
+    let story = restore().answered_then(Err(status(404)), Err(no_answer())).told();
+    assert_eq!(story.reason(), Reason::Verifying);
+    assert_eq!(story.clone().reads(connector()).waited().reason(), Reason::AlreadyRestored);
+    assert_eq!(story.clone().reading_fails(status(404)).waited().reason(), Reason::NotFound);
+    let late = story.not_after(1).waited();
+    assert_eq!((late.reason(), late.outcome()), (Reason::NotFound, Some(Outcome::Failed)));
+}
+
+#[test]
+fn another_refusal_than_not_found_is_believed() {
+    for (code, reason) in [(400, Reason::NotAllowed), (403, Reason::AccessDenied), (410, Reason::Rejected)] {
+        let story = restore().answered(Err(status(code))).told();
+        assert_eq!((story.reason(), story.reads, story.writes), (reason, 0, 2));
+    }
+}
+
+#[test]
+fn a_refusal_after_an_unknown_attempt_is_a_success_where_the_connector_is_live() {
+    for (what, reading, expected) in [
+        ("live", Ok(connector()), Reason::Restored),
+        ("in the bin", Ok(in_the_bin()), Reason::OutcomeUnknown),
+        ("unknown", Err(status(404)), Reason::OutcomeUnknown),
+    ] {
+        for code in [404, 403] {
+            let story = unknown().answered_then(Err(status(code)), reading.clone()).told();
+            assert_eq!(story.reason(), expected, "{what} after {code}");
+        }
+    }
+}
+
+#[test]
+fn the_versions_are_told_newest_first_and_at_most_fifty() {
+    let many = versions((1..=60).map(|major| version(&format!("{major}.0.0")).state("built")));
+    let story = unknown().reads(Connector { main_version_number: Field::Value(2), ..many }).told();
+    let told = &story.status().result.versions;
+    assert_eq!((told.len(), told[0].version.as_str(), told[49].version.as_str()), (50, "60.0.0", "11.0.0"));
+    assert_eq!(story.status().state.as_deref(), Some("built"));
+}
+
+#[test]
+fn the_state_is_that_of_the_main_version_or_else_of_the_newest() {
+    let two = versions([version("1.0.0").state("built"), version("2.0.0").state("created")]);
+    for (main, state) in [(Field::Value(1), "built"), (Field::Null, "created"), (Field::Value(7), "created")] {
+        let story = unknown().reads(Connector { main_version_number: main, ..two.clone() }).told();
+        assert_eq!(story.status().state.as_deref(), Some(state));
+    }
+}

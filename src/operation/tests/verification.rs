@@ -1,0 +1,235 @@
+//! What a lost answer left behind, for a rollback: the table of the contract, row by row.
+
+use super::fixtures::*;
+use crate::api::{Evidence, MigrationRollback, Outcome, Reason};
+use crate::cde::model::{Connector, Field};
+use crate::operation::Step;
+
+/// An attempt that the server answered with 500; the time to verify has come.
+fn unknown() -> Story<MigrationRollback> {
+    rollback().claimed(0).failed(500, 1).clock(10)
+}
+
+/// What comes of `unknown()` when the connector is read like this: `None` for the next attempt.
+fn verdict(story: Story<MigrationRollback>, connector: Connector) -> Option<Reason> {
+    match story.reads(connector).just_read().decide() {
+        Step::Claim(_) => None,
+        step => written(step).reason,
+    }
+}
+
+#[test]
+fn a_change_of_what_counts_is_a_success_and_of_anything_else_is_not() {
+    use Field::{Missing, Null, Value};
+    let effect = Some(Reason::RolledBack);
+    for (what, connector, expected) in [
+        ("production executable", connector().production(Value(24)), effect),
+        ("production executable gone", connector().production(Null), effect),
+        ("production platform connector", connector().platform(Value(6)), effect),
+        ("production platform connector gone", connector().platform(Null), effect),
+        ("legacy executable", connector().legacy(Value(23)), effect),
+        ("legacy executable gone", connector().legacy(Null), effect),
+        ("a change while the state moves", connector().production(Value(24)).state("resynchronizing-to-prod"), effect),
+        ("a change, and the rest missing", connector().production(Value(24)).legacy(Missing).platform(Missing), effect),
+        ("production executable missing", connector().production(Missing), Some(Reason::Verifying)),
+        ("platform connector missing", connector().platform(Missing), Some(Reason::Verifying)),
+        ("legacy executable missing", connector().legacy(Missing), Some(Reason::Verifying)),
+        ("state missing", connector().with(|v| v.state = Missing), Some(Reason::Verifying)),
+        ("state null", connector().with(|v| v.state = Null), Some(Reason::Verifying)),
+        ("another connector", Connector { id: Value("other".into()), ..connector() }, Some(Reason::Verifying)),
+        ("no list of versions", Connector { versions: Missing, ..connector() }, Some(Reason::Verifying)),
+        ("a version without a number", versions([version("1.0.0"), version("one")]), Some(Reason::Verifying)),
+        ("development values", connector().with(|v| v.development_executable = Value(7)), None),
+        ("development connector", connector().with(|v| v.development_platform_connector = Value(7)), None),
+        ("nothing", connector(), None),
+    ] {
+        assert_eq!(verdict(unknown(), connector), expected, "{what}");
+    }
+}
+
+#[test]
+fn every_state_but_the_five_settled_ones_is_waited_for() {
+    for state in ["resynchronizing-to-prod", "synchronizing-to-dev", "building", "a-new-word", ""] {
+        assert_eq!(verdict(unknown(), connector().state(state)), Some(Reason::Verifying), "{state}");
+    }
+    for state in ["created", "updated", "built", "synchronized-to-dev"] {
+        assert_eq!(verdict(unknown(), connector().state(state)), Some(Reason::OutcomeUnknown), "{state}");
+        let before = rollback().reads(connector().state(state)).claimed(0).failed(500, 1).clock(10);
+        assert_eq!(verdict(before, connector().state(state)), None, "{state}");
+    }
+}
+
+#[test]
+fn a_value_that_was_null_before_and_is_not_any_more_is_a_change() {
+    let before = connector().legacy(Field::Null).production(Field::Null);
+    let story = || rollback().reads(before.clone()).claimed(0).failed(500, 1).clock(10);
+    assert_eq!(verdict(story(), before.clone()), None);
+    assert_eq!(verdict(story(), before.clone().production(Field::Value(0))), Some(Reason::RolledBack));
+}
+
+#[test]
+fn a_version_that_is_gone_or_is_another_one_now_needs_a_person() {
+    assert_eq!(verdict(unknown(), versions([])), Some(Reason::OutcomeUnknown));
+    assert_eq!(verdict(unknown(), versions([version("2.0.0")])), Some(Reason::OutcomeUnknown));
+    let newer = versions([version("1.0.0"), version("1.0.1").production(Field::Value(30))]);
+    assert_eq!(verdict(unknown(), newer), Some(Reason::OutcomeUnknown));
+}
+
+#[test]
+fn an_observed_change_is_recorded_with_what_it_rests_on() {
+    let story = unknown().reads(connector().production(Field::Value(24)).state("built")).told();
+    assert_eq!(story.outcome(), Some(Outcome::Succeeded));
+    assert_eq!(story.operation().evidence, Some(Evidence::ObservedChange));
+    assert_eq!(story.operation().attempts, 1);
+    assert_eq!(story.operation().last_error.as_ref().unwrap().code, Some(500));
+    assert_eq!(story.status().state.as_deref(), Some("built"));
+    assert_eq!(story.status().result.executables.as_ref().unwrap().production, Some(24));
+    assert_eq!(story.status().result.before.as_ref().unwrap().executables.production, Some(25));
+}
+
+#[test]
+fn without_a_read_before_the_attempt_nothing_can_be_compared() {
+    let story = rollback().reading_fails(status(403)).claimed(0).failed(500, 1).clock(10);
+    assert_eq!(verdict(story, connector()), Some(Reason::OutcomeUnknown));
+}
+
+#[test]
+fn a_refused_read_needs_a_person() {
+    for code in [403, 404] {
+        let story = unknown().reading_fails(status(code)).told();
+        assert_eq!((story.reason(), story.outcome()), (Reason::OutcomeUnknown, Some(Outcome::Unknown)), "{code}");
+    }
+}
+
+#[test]
+fn a_read_that_fails_for_a_passing_reason_is_waited_for_and_keeps_the_error_of_the_attempt() {
+    for failure in [no_answer(), not_sent(), status(500), status(429), unreadable(), status(302)] {
+        let story = unknown().reading_fails(failure.clone()).told();
+        assert_eq!(story.reason(), Reason::Verifying, "{failure:?}");
+        assert_eq!(story.operation().last_error.as_ref().unwrap().code, Some(500), "{failure:?}");
+        assert_eq!((story.operation().retries, story.next()), (2, Some(at(12))), "{failure:?}");
+        assert_eq!(story.reads(connector()).answered(rolled_back()).waited().reason(), Reason::RolledBack);
+    }
+}
+
+#[test]
+fn a_read_that_the_token_is_refused_for_waits_for_another_token() {
+    let story = unknown().reading_fails(status(401)).just_read();
+    assert_eq!(written(story.decide()).reason, Some(Reason::Unauthorized));
+    let mut changed = story;
+    changed.observed.token_changed = true;
+    assert_eq!(changed.decide(), Step::Read);
+}
+
+#[test]
+fn what_another_crash_leaves_is_compared_with_what_was_before_the_first() {
+    let mut story = unknown();
+    story.reading = Ok(connector().with(|v| v.development_executable = Field::Value(9)));
+    let story = story.claimed(10).failed(500, 11);
+    let before = story.status().result.before.as_ref().unwrap();
+    assert_eq!(before.executables.development, None);
+    assert_eq!(story.operation().unknown_attempts, 2);
+}
+
+#[test]
+fn an_attempt_without_effect_after_an_unknown_one_is_verified_too() {
+    let story = unknown().claimed(10).failed(429, 11).clock(20);
+    assert_eq!(story.decide(), Step::Read);
+    assert_eq!(verdict(story.clone(), connector().production(Field::Value(24))), Some(Reason::RolledBack));
+    assert_eq!(verdict(story, connector()), None);
+}
+
+#[test]
+fn a_terminal_answer_after_an_unknown_attempt_is_believed_only_as_far_as_a_read_goes() {
+    for (what, reading, expected) in [
+        ("effect", Ok(connector().production(Field::Value(24))), Reason::RolledBack),
+        ("unchanged", Ok(connector()), Reason::OutcomeUnknown),
+        ("moving", Ok(connector().state("resynchronizing-to-prod")), Reason::OutcomeUnknown),
+        ("ambiguous", Ok(connector().state("built")), Reason::OutcomeUnknown),
+        ("refused", Err(status(403)), Reason::OutcomeUnknown),
+        ("failing", Err(status(503)), Reason::Verifying),
+    ] {
+        let story = unknown().answered_then(Err(status(400)), reading).told();
+        assert_eq!((story.reason(), story.reads), (expected, 2), "{what}");
+        assert_eq!(story.writes, 4, "claim and record, twice: {what}");
+    }
+}
+
+#[test]
+fn the_doubt_about_a_terminal_answer_outlives_reads_that_fail_and_the_process() {
+    let story = unknown().answered_then(Err(status(400)), Err(status(503))).told();
+    let story = story.reads(connector()).waited();
+    assert_eq!(story.reason(), Reason::OutcomeUnknown);
+}
+
+#[test]
+fn past_a_limit_an_effect_is_a_success_no_effect_the_limit_and_the_rest_needs_a_person() {
+    let moving = connector().state("resynchronizing-to-prod");
+    for (what, reading, expected) in [
+        ("effect", Ok(connector().production(Field::Value(24))), Reason::RolledBack),
+        ("unchanged", Ok(connector()), Reason::Expired),
+        ("moving", Ok(moving), Reason::OutcomeUnknown),
+        ("ambiguous", Ok(connector().state("built")), Reason::OutcomeUnknown),
+        ("refused", Err(status(404)), Reason::OutcomeUnknown),
+        ("failing", Err(no_answer()), Reason::Verifying),
+    ] {
+        let mut story = unknown().not_after(5);
+        story.reading = reading;
+        assert_eq!(story.told().reason(), expected, "{what}");
+    }
+    assert_eq!(unknown().active_deadline(5).told().reason(), Reason::DeadlineExceeded);
+}
+
+#[test]
+fn while_suspended_only_the_verdict_is_recorded() {
+    let moving = connector().state("resynchronizing-to-prod");
+    for (what, reading, expected) in [
+        ("effect", Ok(connector().production(Field::Value(24))), Reason::RolledBack),
+        ("unchanged", Ok(connector()), Reason::Suspended),
+        ("moving", Ok(moving), Reason::Verifying),
+        ("ambiguous", Ok(connector().state("built")), Reason::OutcomeUnknown),
+        ("refused", Err(status(404)), Reason::OutcomeUnknown),
+    ] {
+        let mut story = unknown().suspended();
+        story.reading = reading;
+        assert_eq!(story.told().reason(), expected, "{what}");
+    }
+}
+
+#[test]
+fn while_being_deleted_an_effect_is_recorded_and_nothing_else_is_attempted() {
+    let going = unknown().being_deleted();
+    assert_eq!(verdict(going.clone(), connector().production(Field::Value(24))), Some(Reason::RolledBack));
+    assert_eq!(going.clone().just_read().decide(), Step::Rest);
+    let moving = connector().state("resynchronizing-to-prod");
+    assert_eq!(verdict(going.clone(), moving), Some(Reason::OutcomeUnknown));
+    assert_eq!(verdict(going, connector().state("built")), Some(Reason::OutcomeUnknown));
+}
+
+#[test]
+fn a_success_that_could_not_be_read_is_believed_where_nobody_lets_us_look() {
+    for code in [403, 404] {
+        let story = rollback().reading_fails(status(code)).answered(Err(unreadable())).told();
+        assert_eq!(story.reason(), Reason::Verifying);
+        let story = story.waited();
+        assert_eq!((story.reason(), story.operation().evidence), (Reason::RolledBack, Some(Evidence::Response)));
+        assert_eq!(story.status().state, None);
+        assert_eq!(story.status().result.executables, None);
+    }
+}
+
+#[test]
+fn a_success_that_could_not_be_read_is_verified_where_reading_is_allowed() {
+    let story = || rollback().claimed(0).failing(&unreadable(), 1).clock(10);
+    assert_eq!(story().decide(), Step::Read);
+    assert_eq!(verdict(story(), connector().production(Field::Value(24))), Some(Reason::RolledBack));
+    assert_eq!(verdict(story(), connector()), None);
+}
+
+#[test]
+fn a_read_that_lacked_something_before_is_not_taken_for_an_accepted_call() {
+    let story = rollback().reads(connector().legacy(Field::Missing)).told();
+    assert_eq!(story.operation().last_error.as_ref().unwrap().code, Some(200));
+    let story = story.reads(connector()).clock(5).claimed(5).taken_over().seen_for(35).clock(60);
+    assert_eq!(story.reading_fails(status(403)).told().reason(), Reason::OutcomeUnknown);
+}
