@@ -17,7 +17,6 @@ const LIMIT: Duration = Duration::from_hours(1);
 /// One line of what cargo tells other programs.
 #[derive(Deserialize)]
 struct Message {
-    reason: String,
     executable: Option<PathBuf>,
 }
 
@@ -47,12 +46,11 @@ pub(crate) async fn program(name: &str, scratch: &Path) -> Result<PathBuf> {
         .with_context(|| format!("cargo does not say where it put {name}"))
 }
 
+/// Only what can be run has one.
 fn executable(answer: &str) -> Option<PathBuf> {
     answer
         .lines()
-        .rev()
         .filter_map(|line| serde_json::from_str::<Message>(line).ok())
-        .filter(|message| message.reason == "compiler-artifact")
         .find_map(|message| message.executable)
 }
 

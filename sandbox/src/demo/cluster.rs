@@ -1,12 +1,18 @@
 //! What is installed on the control plane: all of `deploy/` but the Deployment, for no kubelet runs here.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::NAMESPACE;
+use super::sample::Kind;
 use super::screen::say;
 use cde_sandbox::control_plane::ControlPlane;
+
+const DESCRIPTION: &str = "/openapi/v3/apis/cde.productsup.com/v1alpha1";
+const PUBLISHED_LIMIT: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(100);
 
 /// The root of the repository.
 pub(crate) fn workspace() -> &'static Path {
@@ -16,27 +22,43 @@ pub(crate) fn workspace() -> &'static Path {
 
 /// Definitions, namespace and rights, as `kubectl apply -k deploy/` brings them.
 pub(crate) async fn install(control_plane: &ControlPlane) -> Result<()> {
-    kubectl(control_plane, &["apply", "-k"], "crds").await?;
-    kubectl(control_plane, &["apply", "-f"], "deploy/namespace.yaml").await?;
-    kubectl(control_plane, &["apply", "-k"], "deploy/rbac").await?;
+    for (how, path) in [("-k", "crds"), ("-f", "deploy/namespace.yaml"), ("-k", "deploy/rbac")] {
+        say(kubectl(control_plane, &["apply", how], path).await?.trim_end());
+    }
     control_plane
         .kubectl_ok(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"], "")
         .await?;
-    Ok(())
+    published(control_plane).await
 }
 
-/// The samples, into a namespace of their own.
+/// Waits until the API server's description of itself knows both kinds, some seconds later: the operator looks
+/// there, and would look again only after half a minute.
+async fn published(control_plane: &ControlPlane) -> Result<()> {
+    let (admin, begin) = (control_plane.admin().await?, Instant::now());
+    loop {
+        let request = http::Request::get(DESCRIPTION).body(Vec::new())?;
+        let described = admin.request_text(request).await.unwrap_or_default();
+        if [Kind::Restore, Kind::Rollback].iter().all(|kind| described.contains(kind.plural())) {
+            return Ok(());
+        }
+        ensure!(
+            begin.elapsed() < PUBLISHED_LIMIT,
+            "the API server does not publish the definitions in {DESCRIPTION}"
+        );
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// The samples, into a namespace of their own. What kubectl says of them is left out: they are being watched.
 pub(crate) async fn apply_samples(control_plane: &ControlPlane) -> Result<()> {
     control_plane.kubectl_ok(&["create", "namespace", NAMESPACE], "").await?;
-    kubectl(control_plane, &["apply", "-n", NAMESPACE, "-f"], "deploy/samples").await
+    kubectl(control_plane, &["apply", "-n", NAMESPACE, "-f"], "deploy/samples").await?;
+    Ok(())
 }
 
-/// Runs and shows one command on a path of the repository.
-async fn kubectl(control_plane: &ControlPlane, command: &[&str], path: &str) -> Result<()> {
+/// Shows and runs one command on a path of the repository; gives what it says.
+async fn kubectl(control_plane: &ControlPlane, command: &[&str], path: &str) -> Result<String> {
     say(&format!("$ kubectl {} {path}", command.join(" ")));
-    let path: PathBuf = workspace().join(path);
-    let path = path.to_string_lossy();
-    let told = control_plane.kubectl_ok(&[command, &[&path]].concat(), "").await?;
-    say(told.trim_end());
-    Ok(())
+    let path = workspace().join(path);
+    control_plane.kubectl_ok(&[command, &[&path.to_string_lossy()]].concat(), "").await
 }

@@ -21,12 +21,12 @@ kubectl patch mrb voucher-feed-on-hold -n {NAMESPACE} --type=merge -p '{{"spec":
 kubectl annotate crst mistyped-connector -n {NAMESPACE} cde.productsup.com/retry="$(date -Is)" --overwrite
 kubectl get mrb -A --field-selector status.outcome=Failed
 
-The CDE: what it holds, what it was asked, and a fault for the next rollback
+# The CDE: what it holds, what it was asked, and a fault for the next rollback
 curl {cde}/_sandbox/connectors
 curl {cde}/_sandbox/ledger
 curl -X POST {cde}/_sandbox/faults -d '{{"operation": "rollback", "status": 429, "headers": [["retry-after", "5"]]}}'
 
-The operator
+# The operator
 tail -f {log}
 curl {operator}/metrics"#,
         kubeconfig = control_plane.kubeconfig().display(),

@@ -25,9 +25,10 @@ const NAMESPACE: &str = "connectors";
 /// Applies the samples, shows how they move and where they end, and says whether all keep their promise.
 pub(crate) async fn play(stage: &Stage) -> Result<bool> {
     heading("The samples");
-    cluster::apply_samples(&stage.control_plane).await?;
-    let objects = watch::follow(&stage.control_plane).await?;
-    report::show(&stage.control_plane).await?;
+    let control_plane = &stage.control_plane;
+    let (objects, ()) =
+        tokio::try_join!(watch::follow(control_plane), cluster::apply_samples(control_plane))?;
+    report::show(control_plane).await?;
     let ledger = stage.sandbox.ledger().await?;
     ledger::show(&ledger);
     Ok(verdict::judge(&objects, &ledger))

@@ -34,7 +34,7 @@ fn differences(sample: &Sample, objects: &Objects, ledger: &Ledger) -> Vec<Strin
         differences.push(format!("{name}: {promised} is promised, {reason} is what came of it."));
     }
     if effects != *expected {
-        differences.push(format!("{name}: {expected} effects are promised, the CDE counted {effects}."));
+        differences.push(format!("{name}: effects promised: {expected}; counted by the CDE: {effects}."));
     }
     differences
 }

@@ -78,8 +78,11 @@ pub(crate) async fn follow(control_plane: &ControlPlane) -> Result<Objects> {
         let name = object.name_any();
         if objects.get(&name) != Some(&seen) {
             let news = news(&name, &seen, begin.elapsed());
+            let spoken_of = seen.reason.is_some();
             objects.insert(name, seen);
-            live.draw(&table(&objects), &news);
+            if spoken_of {
+                live.draw(&table(&objects), &news);
+            }
         }
     }
     Ok(objects)

@@ -1,0 +1,8 @@
+//! `deploy/` as a real API server takes it: what is installed, who may do what, and the samples.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends at what it did not expect")]
+
+mod fixture;
+mod install;
+mod rights;
+mod samples;
