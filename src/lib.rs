@@ -11,7 +11,7 @@
 //! - [`cde`]: the CDE API over HTTP; knows nothing of Kubernetes, never repeats anything.
 //! - [`controller`]: the shell: observe, decide, claim, act, record.
 //! - [`runtime`]: lease, admin server, figures, logs; the same in any operator.
-//! - [`config`]: flags and environment. [`app`]: the wiring.
+//! - [`text`]: text of others, made fit to be shown. [`config`]: flags and environment. [`app`]: the wiring.
 
 pub mod api;
 pub mod app;
@@ -20,3 +20,4 @@ pub mod config;
 pub mod controller;
 pub mod operation;
 pub mod runtime;
+pub mod text;

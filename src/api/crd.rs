@@ -88,15 +88,18 @@ pub(super) mod rules {
 
     pub(in crate::api) fn immutable(field: &str) -> Rule {
         Rule::new("self == oldSelf").reason(Reason::FieldValueForbidden).message(
-            format!("{field} is immutable: one object is one request; create another object for another target")
-                .as_str(),
+            format!(
+                "{field} is immutable: one object is one request; create another object for another target"
+            )
+            .as_str(),
         )
     }
 
     pub(in crate::api) fn not_empty(what: &str, fields: &[&str]) -> Rule {
         let any = fields.iter().map(|field| format!("has(self.{field})")).collect::<Vec<_>>().join(" || ");
-        Rule::new(any)
-            .message(format!("{what} must name at least one of {}, or be left out", fields.join(", ")).as_str())
+        Rule::new(any).message(
+            format!("{what} must name at least one of {}, or be left out", fields.join(", ")).as_str(),
+        )
     }
 
     /// A finished request is never done again, whoever writes the status.

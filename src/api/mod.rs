@@ -4,14 +4,12 @@
 //! `kubectl explain` prints.
 
 #![allow(clippy::doc_markdown, reason = "these comments are read in a terminal, by `kubectl explain`")]
-
 #![expect(unreachable_pub, reason = "deriving KubeSchema repeats each struct where nobody else can see it")]
 
 mod connector_restore;
 mod crd;
 mod migration_rollback;
 mod status;
-mod text;
 
 pub use connector_restore::{
     ConnectorRestore, ConnectorRestoreSpec, ConnectorSummary, RestoreResult, RestoredVersion,
@@ -26,7 +24,6 @@ pub use status::{
     Evidence, Executables, InFlight, LastError, OperationRecord, Outcome, PlatformConnectors, Reason, Status,
     VersionFacts,
 };
-pub use text::{clean, cut, cut_bytes};
 
 /// API group of both kinds.
 pub const GROUP: &str = "cde.productsup.com";

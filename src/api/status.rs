@@ -264,7 +264,8 @@ pub struct InFlight {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastError {
-    /// When it was met.
+    /// When it was met; while the connector is read to find out what came of the attempt, when the present wait
+    /// began.
     pub at: Time,
     /// HTTP status code of the answer, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -177,7 +177,7 @@ impl Success {
     fn unreadable(&self, why: &str, token: &Token) -> Failure {
         Failure {
             kind: FailureKind::Unreadable { code: self.code },
-            message: presentable(&format!("{} that cannot be read: {why}", self.code), token),
+            message: presentable(&format!("a success that cannot be read: {why}"), token),
             retry_at: self.retry_at,
         }
     }
@@ -206,12 +206,12 @@ fn refusal(status: StatusCode, body: &[u8], retry_at: Option<Timestamp>, token: 
     let kind = FailureKind::Status { code, spoken: said.is_some() };
     let message = said.map(|text| presentable(&text, token)).filter(|text| !text.is_empty());
     let message = message.unwrap_or_else(|| match code {
-        300..400 => format!("{code}, a redirect, which is never followed; check --url"),
+        300..400 => "a redirect, which is never followed; check --url".to_owned(),
         400..500 => format!(
-            "{code} without the CDE API's JSON message: something in between answered; check --url and what \
-             stands between"
+            "no JSON message of the CDE's came with this {code}: something in between may have answered; check \
+             --url and what stands between"
         ),
-        _ => format!("{code} without the CDE API's JSON message"),
+        _ => format!("no JSON message came with this {code}"),
     });
     Failure { kind, message, retry_at }
 }

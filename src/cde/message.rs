@@ -3,23 +3,16 @@
 
 use std::error::Error;
 
+use crate::text::clean;
+
 use super::Token;
 
 /// Characters that a message has at most.
 const MAX_CHARS: usize = 512;
 
-/// `text` as one harmless line of at most 512 characters: the token is blotted out, and control characters
-/// and invisible formatting (which can reorder what a terminal shows) become spaces.
+/// `text` as one harmless line of at most 512 characters, the token blotted out.
 pub(super) fn presentable(text: &str, token: &Token) -> String {
-    let text = token.redact(text);
-    let mut line: String =
-        text.chars().map(|c| if c.is_control() || is_formatting(c) { ' ' } else { c }).collect();
-    if let Some((end, _)) = line.char_indices().nth(MAX_CHARS) {
-        let last = line[..end].char_indices().next_back().map_or(0, |(at, _)| at);
-        line.truncate(last);
-        line.push('…');
-    }
-    line.trim().to_owned()
+    clean(&token.redact(text), MAX_CHARS)
 }
 
 /// What went wrong at the bottom of it; the layers above only repeat that a call failed.
@@ -28,16 +21,6 @@ pub(super) fn root_cause(mut error: &dyn Error) -> String {
         error = cause;
     }
     error.to_string()
-}
-
-/// Line and paragraph separators and the format characters (Unicode category Cf).
-fn is_formatting(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}'
-        | '\u{8e2}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}'
-        | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-        | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

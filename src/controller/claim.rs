@@ -50,17 +50,19 @@ impl<O: Managed> Pass<'_, O> {
         if !shared.crds.is_good() {
             return Err(Interrupted::CrdTooOld);
         }
-        if !shared.roster.reserve(&self.key, Timestamp::now()) || !shared.gate.enter(&self.key, self.last_call()) {
+        if !shared.roster.reserve(&self.key, Timestamp::now())
+            || !shared.gate.enter(&self.key, self.last_call())
+        {
             return Ok(None);
         }
         self.rated = false;
         let Some(claim) = self.store_claim(&status).await? else { return Ok(None) };
-        if shared.stop.is_ordered() || !shared.gate.still_open(&self.key) || !claim.in_time(shared.settings.timeout)
+        if shared.stop.is_ordered()
+            || !shared.gate.still_open(&self.key)
+            || !claim.in_time(shared.settings.timeout)
         {
             tracing::info!("the claim is given back: no call was made");
-            let given_back = give_back(self.object.as_ref(), Timestamp::now(), &shared.settings);
-            self.unrecorded = Some(given_back.clone());
-            self.record(given_back).await?;
+            self.unrecorded = Some(give_back(self.object.as_ref(), Timestamp::now(), &shared.settings));
             return Ok(None);
         }
         Ok(Some(claim))
@@ -72,20 +74,25 @@ impl<O: Managed> Pass<'_, O> {
             return Ok(None);
         };
         let taken = Instant::now();
-        let stored = match put_status(&self.context.shared, self.object.as_ref(), status).await {
-            Ok(object) => Some(object),
-            Err(Unstored::Gone) => None,
+        let (shared, object) = (&self.context.shared, self.object.as_ref());
+        let (stored, unclear) = match put_status(shared, object, status).await {
+            Ok(object) => (Some(object), None),
+            Err(Unstored::Gone) => (None, None),
             Err(Unstored::Refused(why)) => return Err(Interrupted::ApiServer(why)),
+            Err(Unstored::Conflict) => (read_back(shared, object).await?, None),
             // It may stand nevertheless: only the object itself can tell.
-            Err(Unstored::Conflict | Unstored::Unclear(_)) => read_back(&self.context.shared, self.object.as_ref()).await?,
+            Err(Unstored::Unclear(why)) => (read_back(shared, object).await?, Some(why)),
         };
         let Some(object) = stored else {
             self.gone();
             return Ok(None);
         };
-        let stands = object.status().and_then(|stored| stored.operation.as_ref()) == status.operation.as_ref();
+        let stands =
+            object.status().and_then(|stored| stored.operation.as_ref()) == status.operation.as_ref();
         let pruned = object.status().and_then(|stored| stored.operation.as_ref()).is_some_and(|operation| {
-            operation.attempts == claim.attempt && operation.in_flight.is_none() && operation.completed_at.is_none()
+            operation.attempts == claim.attempt
+                && operation.in_flight.is_none()
+                && operation.completed_at.is_none()
         });
         self.take(object);
         if stands {
@@ -97,6 +104,7 @@ impl<O: Managed> Pass<'_, O> {
             self.context.shared.crds.doubt();
             return Err(Interrupted::CrdTooOld);
         }
-        Ok(None)
+        // An API server that refuses claims is not asked again at once.
+        unclear.map_or(Ok(None), |why| Err(Interrupted::ApiServer(why)))
     }
 }

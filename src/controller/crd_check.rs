@@ -100,7 +100,9 @@ async fn lacks(client: &Client) -> Option<String> {
         Err(kube::Error::Api(status)) if status.code == 404 => {
             return Some("the custom resource definitions are not installed: apply crds/".to_owned());
         }
-        Err(error) => return Some(format!("the definitions cannot be read from {path}: {}", describe(&error))),
+        Err(error) => {
+            return Some(format!("the definitions cannot be read from {path}: {}", describe(&error)));
+        }
     };
     crds().iter().find_map(|crd| lack(crd, &served)).map(|field| {
         format!("the custom resource definitions are older than this operator and lack {field}: apply crds/")
@@ -153,11 +155,13 @@ mod tests {
             let crd = crds().into_iter().find(|crd| crd.spec.names.kind == kind).unwrap();
             let version = &crd.spec.versions[0];
             let mut schema =
-                serde_json::to_value(version.schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap()).unwrap();
+                serde_json::to_value(version.schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap())
+                    .unwrap();
             if kind == "MigrationRollback" && !status.is_null() {
                 schema["properties"]["status"] = status.clone();
             }
-            schema["x-kubernetes-selectable-fields"] = serde_json::to_value(&version.selectable_fields).unwrap();
+            schema["x-kubernetes-selectable-fields"] =
+                serde_json::to_value(&version.selectable_fields).unwrap();
             schema
         };
         json!({"components": {"schemas": {

@@ -40,8 +40,10 @@ impl Events {
     /// A queue, and the task that publishes what is handed in until all handles are dropped.
     pub fn new(client: Client, instance: &str) -> (Self, impl Future<Output = ()> + use<>) {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let reporter =
-            Reporter { controller: "cde.productsup.com/cde-operator".to_owned(), instance: Some(instance.to_owned()) };
+        let reporter = Reporter {
+            controller: "cde.productsup.com/cde-operator".to_owned(),
+            instance: Some(instance.to_owned()),
+        };
         (Self(sender), publish(Recorder::new(client, reporter), receiver))
     }
 
@@ -59,7 +61,7 @@ async fn publish(recorder: Recorder, mut queue: mpsc::Receiver<Event>) {
             type_: if announcement.warning { EventType::Warning } else { EventType::Normal },
             reason: announcement.reason.to_owned(),
             // A note may have 1,024 bytes at most.
-            note: Some(crate::api::cut_bytes(&announcement.note, 1024)),
+            note: Some(crate::text::cut_bytes(&announcement.note, 1024)),
             action: "Operate".to_owned(),
             secondary: None,
         };
@@ -84,7 +86,7 @@ pub(super) fn warn_unreadable_retry<O: Managed>(shared: &Shared, key: &Key, obje
     };
     let note = format!(
         "The annotation {RETRY_ANNOTATION} is no RFC 3339 time: {}. Write for example: kubectl annotate … {RETRY_ANNOTATION}=\"$(date -Is)\" --overwrite",
-        crate::api::clean(value, 64)
+        crate::text::clean(value, 64)
     );
     let announcement = Announcement { warning: true, reason: "InvalidRetry", note };
     shared.events.publish(Event::about(object, announcement));

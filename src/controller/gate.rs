@@ -271,7 +271,8 @@ impl Inner {
         if closed.prober.as_ref().is_some_and(|prober| prober.uid == uid) {
             closed.prober = None;
             closed.probes = closed.probes.saturating_add(1);
-            closed.next_probe = Instant::now() + backoff(closed.probes, min, max, 0.5 + rand::random::<f64>() / 2.0);
+            closed.next_probe =
+                Instant::now() + backoff(closed.probes, min, max, 0.5 + rand::random::<f64>() / 2.0);
         }
     }
 

@@ -86,7 +86,11 @@ impl Metrics {
             "Objects that were left alone because they cannot be decoded",
             metrics.undecodable.clone(),
         );
-        registry.register("cde_api_requests", "Calls to the CDE API; code 0 where no answer came", metrics.calls.clone());
+        registry.register(
+            "cde_api_requests",
+            "Calls to the CDE API; code 0 where no answer came",
+            metrics.calls.clone(),
+        );
         registry.register(
             "cde_api_request_duration_seconds",
             "How long calls to the CDE API took",
@@ -149,10 +153,20 @@ impl Collector for Standing {
             objects.get_or_create(&KindAndReason { kind, reason }).set(count);
         }
         let help = "Objects that are open or have failed, by the reason of their condition Ready";
-        objects.encode(encoder.encode_descriptor("cde_operator_objects", help, None, objects.metric_type())?)?;
+        objects.encode(encoder.encode_descriptor(
+            "cde_operator_objects",
+            help,
+            None,
+            objects.metric_type(),
+        )?)?;
         let others = ConstGauge::new(self.roster.others());
         let help = "Open requests that were claimed for another base address and are left alone";
-        others.encode(encoder.encode_descriptor("cde_operator_foreign_objects", help, None, others.metric_type())?)?;
+        others.encode(encoder.encode_descriptor(
+            "cde_operator_foreign_objects",
+            help,
+            None,
+            others.metric_type(),
+        )?)?;
         let state = self.gate.state();
         let calls = Family::<State, prometheus_client::metrics::gauge::Gauge>::default();
         for word in ["open", "paused", "down", "unauthorized"] {

@@ -49,7 +49,7 @@ pub use gate::Gate;
 pub use metrics::Metrics;
 pub use rate::Rate;
 pub use reconcile::reconcile;
-pub use roster::Roster;
+pub use roster::{Key, Roster};
 pub use watch::{STUCK, Scope, WATCH_TIMEOUT, run};
 
 /// Every call to the API server ends by then.

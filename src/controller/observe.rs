@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use crate::cde::model::CallId;
-
 use super::Managed;
 use super::pass::{Interrupted, Pass};
 
@@ -19,6 +17,10 @@ impl<O: Managed> Pass<'_, O> {
             self.rated = true;
         }
         // Pause and turn may have changed meanwhile.
+        if shared.stop.is_ordered() {
+            self.over = true;
+            return Ok(());
+        }
         if !shared.gate.enter(&self.key, self.last_call()) {
             return Ok(());
         }
@@ -30,14 +32,5 @@ impl<O: Managed> Pass<'_, O> {
             self.called("read", reading.as_ref().map(|_| ()), &token, begun.elapsed());
         self.observed.reading = Some(reading);
         Ok(())
-    }
-
-    /// Identifies the call: the request, and the attempt that it is for.
-    pub(super) fn call_id(&self) -> CallId {
-        let operation = self.status().and_then(|status| status.operation.as_ref());
-        CallId {
-            operation: operation.map(|operation| operation.id.clone()).unwrap_or_default(),
-            attempt: operation.map_or(0, |operation| operation.attempts),
-        }
     }
 }

@@ -10,8 +10,8 @@ use tracing::Span;
 
 use crate::api::Status;
 use crate::cde::Token;
-use crate::cde::model::Failure;
-use crate::operation::{Observed, Situation, Step, decide};
+use crate::cde::model::{CallId, Failure};
+use crate::operation::{Observed, Situation, Step, decide, identify};
 
 use super::Managed;
 use super::act::Acted;
@@ -82,16 +82,29 @@ impl<'a, O: Managed> Pass<'a, O> {
         self.observed.waits_for = shared.roster.waits_for(&self.key, now);
         self.observed.calls_held = !shared.gate.admits(&self.key, self.last_call());
         self.observed.jitter = rand::random();
-        let step = decide(&Situation {
+        decide(&self.situation(now))
+    }
+
+    fn situation(&self, now: Timestamp) -> Situation<'_, O> {
+        Situation {
             object: self.object.as_ref(),
             unrecorded: self.unrecorded.as_ref(),
             now,
-            me: &shared.me,
-            settings: &shared.settings,
+            me: &self.context.shared.me,
+            settings: &self.context.shared.settings,
             observed: &self.observed,
-        });
-        self.trace();
-        step
+        }
+    }
+
+    /// Identifies the next call: the request that it belongs to, and the attempts that were claimed so far.
+    pub(super) fn call_id(&self) -> CallId {
+        identify(&self.situation(Timestamp::now()))
+    }
+
+    /// The span of one step: operation and attempt stand in each of its lines.
+    pub(super) fn span(&self) -> Span {
+        let CallId { operation, attempt } = self.call_id();
+        tracing::info_span!("step", operation, attempt)
     }
 
     /// The pass went through: what comes next comes later.
@@ -128,7 +141,9 @@ impl<'a, O: Managed> Pass<'a, O> {
         shared.gate.report(&self.key, self.object.wish().connector, failure, current != token.generation());
         match failure {
             None => tracing::info!(call = operation, "the CDE API answered"),
-            Some(failure) => tracing::info!(call = operation, code, error = failure.message, "the call failed"),
+            Some(failure) => {
+                tracing::info!(call = operation, code, error = failure.message, "the call failed");
+            }
         }
         refused && current != token.generation()
     }
@@ -140,18 +155,6 @@ impl<'a, O: Managed> Pass<'a, O> {
             .and_then(|operation| operation.last_attempt_at.as_ref())
             .or(self.object.meta().creation_timestamp.as_ref())
             .map_or(Timestamp::UNIX_EPOCH, |time| time.0)
-    }
-
-    /// Object, operation and attempt stand in each line.
-    fn trace(&self) {
-        let Some(operation) = self.status().and_then(|status| status.operation.as_ref()) else { return };
-        Span::current().record("operation", &operation.id);
-        Span::current().record("attempt", operation.attempts);
-    }
-
-    /// The newest status that this pass knows, stored or not.
-    pub(super) fn status(&self) -> Option<&Status<O::Result>> {
-        self.unrecorded.as_ref().or_else(|| self.object.status())
     }
 
     /// Takes over the object as the API server has it now.
@@ -189,7 +192,6 @@ impl<'a, O: Managed> Pass<'a, O> {
         self.odd = acted.odd;
         self.unrecorded = Some(acted.status);
     }
-
 }
 
 impl<O: Managed> Drop for Pass<'_, O> {

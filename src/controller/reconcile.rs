@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use kube::runtime::controller::Action;
+use tracing::Instrument;
 
 use crate::operation::Step;
 
+use super::Managed;
 use super::pass::{Interrupted, Pass};
 use super::watch::Context;
-use super::Managed;
 
 /// Takes one object as far as it goes now: decides, and does what was decided, until there is nothing to do but
 /// to wait.
@@ -25,11 +26,19 @@ pub async fn reconcile<O: Managed>(object: Arc<O>, context: Arc<Context<O>>) -> 
             Step::Rest => return Ok(pass.wait(None)),
             Step::NotOurs { server } => return Ok(pass.leave_to(&server)),
             Step::Wait(time) => return Ok(pass.wait(time)),
-            Step::Read => pass.observe().await?,
-            Step::Write(status) => pass.record(*status).await?,
+            Step::Read => {
+                let span = pass.span();
+                pass.observe().instrument(span).await?;
+            }
+            Step::Write(status) => {
+                let span = pass.span();
+                pass.record(*status).instrument(span).await?;
+            }
             Step::Claim(status) => {
-                if let Some(claimed) = pass.claim(*status).await? {
-                    let acted = pass.act(claimed).await;
+                let span = pass.span();
+                if let Some(claimed) = pass.claim(*status).instrument(span).await? {
+                    let span = pass.span();
+                    let acted = pass.act(claimed).instrument(span).await;
                     pass.conclude(acted);
                 }
             }

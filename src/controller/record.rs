@@ -45,7 +45,10 @@ impl<O: Managed> Pass<'_, O> {
                 Ok(object) => return self.stored(&status, object),
                 Err(Unstored::Gone) => return self.gone(),
                 Err(Unstored::Refused(why)) => {
-                    tracing::error!(error = why, "the API server refuses the outcome; writing it without the CDE's data");
+                    tracing::error!(
+                        error = why,
+                        "the API server refuses the outcome; writing it without the CDE's data"
+                    );
                     status = without_data(&status);
                 }
                 Err(Unstored::Conflict) => {}
@@ -79,7 +82,8 @@ impl<O: Managed> Pass<'_, O> {
             Some((operation.id.clone(), operation.in_flight.clone()?))
         };
         let request = |status: Option<&Status<O::Result>>| Some(status?.operation.as_ref()?.id.clone());
-        let stands = claim(self.object.status()).is_some() && claim(fresh.status()) == claim(self.object.status());
+        let stands =
+            claim(self.object.status()).is_some() && claim(fresh.status()) == claim(self.object.status());
         let open = fresh.status().is_none_or(|stored| stored.outcome.is_none());
         let success = status.outcome == Some(Outcome::Succeeded);
         stands || (success && open && request(fresh.status()) == request(Some(status)))

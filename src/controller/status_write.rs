@@ -84,7 +84,11 @@ pub(super) async fn read_back<O: Managed>(shared: &Shared, object: &O) -> Result
     let api = api(shared, object);
     let mut wait = Duration::from_millis(100);
     let mut last = String::new();
-    for _ in 0..READS {
+    for read in 0..READS {
+        if read > 0 {
+            tokio::time::sleep(wait).await;
+            wait *= 4;
+        }
         match within(api.get(&object.name_any())).await.map(slim) {
             Ok(fresh) if fresh.uid() == object.uid() => return Ok(Some(fresh)),
             Ok(_) => return Ok(None),
@@ -94,8 +98,6 @@ pub(super) async fn read_back<O: Managed>(shared: &Shared, object: &O) -> Result
                 Unstored::Refused(why) | Unstored::Unclear(why) => last = why,
             },
         }
-        tokio::time::sleep(wait).await;
-        wait *= 4;
     }
     Err(Interrupted::ApiServer(last))
 }

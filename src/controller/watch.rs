@@ -22,7 +22,7 @@ use crate::api::Outcome;
 use crate::operation::backoff;
 
 use super::pass::Interrupted;
-use super::roster::{Key, Waker};
+use super::roster::{Key, Waker, version};
 use super::status_write::{describe, slim};
 use super::{Managed, Shared, reconcile};
 
@@ -99,10 +99,6 @@ impl<O: Managed> Context<O> {
     }
 }
 
-fn version<O: Managed>(object: &O) -> u64 {
-    object.meta().resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default()
-}
-
 /// Watches one scope of one kind and reconciles what it sees, until the order to stop.
 pub async fn run<O: Managed>(
     shared: Arc<Shared>,
@@ -148,8 +144,6 @@ fn pass<O: Managed>(
         "pass",
         kind = O::KIND,
         object = %format_args!("{}/{}", object.namespace().unwrap_or_default(), object.name_any()),
-        operation = tracing::field::Empty,
-        attempt = tracing::field::Empty,
     );
     let metrics = context.shared.metrics.clone();
     Box::pin(
@@ -184,11 +178,16 @@ fn events<O: Managed>(
     let shared = shared.clone();
     let mut undecodable = HashSet::new();
     watcher::watcher(api, config).default_backoff().filter_map(move |event| {
-        let decoded = event.map(|event| decode(event, |invalid| note_undecodable::<O>(&shared, &mut undecodable, invalid)));
+        let decoded = event
+            .map(|event| decode(event, |invalid| note_undecodable::<O>(&shared, &mut undecodable, invalid)));
         futures::future::ready(match decoded {
             Ok(event) => event.map(Ok),
             Err(error) => {
-                tracing::warn!(kind = O::KIND, error = describe(&error), "the watch is interrupted; it begins again");
+                tracing::warn!(
+                    kind = O::KIND,
+                    error = describe(&error),
+                    "the watch is interrupted; it begins again"
+                );
                 Some(Err(error))
             }
         })
@@ -227,7 +226,13 @@ fn note_undecodable<O: Managed>(
     if known.insert(key.uid) {
         shared.metrics.undecodable(O::KIND);
         let Key { namespace, name, .. } = key;
-        tracing::error!(kind = O::KIND, namespace, name, error = invalid.error, "cannot be decoded; left alone");
+        tracing::error!(
+            kind = O::KIND,
+            namespace,
+            name,
+            error = invalid.error,
+            "cannot be decoded; left alone"
+        );
     }
 }
 
@@ -269,7 +274,9 @@ fn triggers<O: Managed>(
                     }
                     std::mem::take(&mut listing)
                 }
-                Ok(Event::Apply(object)) if roster.watched(&object, watch, &waker) => vec![ObjectRef::from_obj(&object)],
+                Ok(Event::Apply(object)) if roster.watched(&object, watch, &waker) => {
+                    vec![ObjectRef::from_obj(&object)]
+                }
                 Ok(Event::Apply(_)) | Err(_) => Vec::new(),
                 Ok(Event::Delete(object)) => {
                     if let Some(key) = Key::of(&object) {
@@ -288,4 +295,3 @@ fn wakes<O: Managed>(
 ) -> impl Stream<Item = Result<ReconcileRequest<O>, Interrupted>> {
     woken.map(|key| Ok(ReconcileRequest::from(ObjectRef::new(&key.name).within(&key.namespace))))
 }
-

@@ -8,8 +8,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::api::{Evidence, InFlight, LastError, OperationRecord, Outcome, Reason, Status, clean};
+use crate::api::{Evidence, InFlight, LastError, OperationRecord, Outcome, Reason, Status};
 use crate::cde::model::Failure;
+use crate::text::clean;
 
 use super::condition::conditions;
 use super::words::{answer_text, wait_message};
@@ -43,7 +44,8 @@ impl<'a, O: Operation> Case<'a, O> {
             now: situation.now,
             settings: situation.settings,
             jitter: situation.observed.jitter,
-            seen_for: situation.observed.seen_for,
+            // A wait that is not stored yet has just begun.
+            seen_for: situation.unrecorded.map_or(situation.observed.seen_for, |_| Duration::ZERO),
             status: situation.unrecorded.unwrap_or(&stored).clone(),
             stored,
             unrecorded: situation.unrecorded.is_some(),

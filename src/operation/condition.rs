@@ -26,7 +26,7 @@ pub(super) fn conditions(
         type_: type_.to_owned(),
         status: status.to_owned(),
         reason: reason.to_string(),
-        message: crate::api::cut(message, MESSAGE),
+        message: crate::text::cut(message, MESSAGE),
         observed_generation: generation,
         last_transition_time: before
             .iter()

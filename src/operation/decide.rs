@@ -1,6 +1,7 @@
 //! What comes next for one object: the rules, in the order in which they hold.
 
 use crate::api::Status;
+use crate::cde::model::CallId;
 
 use super::case::Case;
 use super::rules::{self, Ruled};
@@ -42,4 +43,11 @@ pub fn decide<O: Operation>(situation: &Situation<'_, O>) -> Step<O::Result> {
 fn doubted<R>(outcome: &Status<R>) -> bool {
     let error = outcome.operation.as_ref().and_then(|operation| operation.last_error.as_ref());
     error.is_some_and(|error| error.reason.is_some())
+}
+
+/// Identifies the next call about an object: the request that it belongs to, and the attempts claimed so far.
+#[must_use]
+pub fn identify<O: Operation>(situation: &Situation<'_, O>) -> CallId {
+    let operation = Case::new(situation).status.operation.unwrap_or_default();
+    CallId { operation: operation.id, attempt: operation.attempts }
 }

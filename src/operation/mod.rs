@@ -40,7 +40,7 @@ pub use announce::{Announcement, announce};
 pub use backoff::backoff;
 pub use classify::{Class, Effect, classify, classify_read, looks_down, pauses_all};
 pub use conclude::{Conclusion, conclude, give_back, onto, without_data};
-pub use decide::decide;
+pub use decide::{decide, identify};
 pub use retry::unreadable_retry;
 pub use turn::{Contender, Standing, first};
 

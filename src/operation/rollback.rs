@@ -7,9 +7,10 @@ use semver::Version as Semver;
 
 use crate::api::{
     Evidence, Executables, MigrationRollback, PlatformConnectors, Preconditions, Reason, ResolvedVersion,
-    RollbackResult, Status, TEXT, VersionFacts, clean,
+    RollbackResult, Status, TEXT, VersionFacts,
 };
 use crate::cde::model::{Call, Connector, Data, Field, Version};
+use crate::text::clean;
 
 use super::{Comparison, Operation, Prepared, Wish};
 
@@ -194,7 +195,10 @@ impl MigrationRollback {
         numbered
             .into_iter()
             .filter(|(number, _)| i64::try_from(number.major) == Ok(major))
-            .max_by_key(|(number, version)| (version.deleted_at.value().is_none(), number.clone()))
+            .max_by(|(one, version), (other, rival)| {
+                let deleted = |version: &Version| version.deleted_at.value().is_some();
+                deleted(rival).cmp(&deleted(version)).then_with(|| one.cmp(other))
+            })
             .map_or_else(
                 || Found::None(format!("The connector has no version {major}.")),
                 |(_, version)| Found::Version(version),

@@ -81,15 +81,11 @@ impl<O: Operation> Case<'_, O> {
 
     /// Ends a wait because a person asks for it, except what is left of the one for a claim.
     pub(super) fn cut_wait_short(&mut self) {
-        if self.last_error().is_some_and(|error| matches!(error.code, Some(429 | 503))) {
-            return;
-        }
+        let asked_for = self.last_error().is_some_and(|error| matches!(error.code, Some(429 | 503)));
         let race = self.race().map(|length| ceil(self.once_seen_for(length))).filter(|over| *over > self.now);
-        let operation = self.operation();
-        operation.next_attempt_at = operation
-            .next_attempt_at
-            .take()
-            .and_then(|next| race.map(|over| if over < next.0 { Time(over) } else { next }));
+        let Some(operation) = self.status.operation.as_mut().filter(|_| !asked_for) else { return };
+        operation.next_attempt_at =
+            operation.next_attempt_at.take().and_then(|next| race.map(|over| Time(over.min(next.0))));
     }
 
     /// When this process, by its monotonic clock, will have seen the present wait for `length`.

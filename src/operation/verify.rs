@@ -3,8 +3,9 @@
 //!
 //! This rule also holds while the object is suspended, being deleted or past a limit, for it only reads.
 
-use crate::api::{Evidence, RETRY_ANNOTATION, Reason, clean};
+use crate::api::{Evidence, RETRY_ANNOTATION, Reason};
 use crate::cde::model::{Connector, Failure};
+use crate::text::clean;
 
 use super::case::{Case, ERROR_MESSAGE};
 use super::classify::{Class, classify_read};

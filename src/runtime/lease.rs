@@ -29,7 +29,12 @@ impl Lease {
     ///
     /// # Errors
     /// When the Lease can be neither read nor made.
-    pub async fn new(client: Client, namespace: &str, name: &str, holder: &str) -> Result<Self, LeaseManagerError> {
+    pub async fn new(
+        client: Client,
+        namespace: &str,
+        name: &str,
+        holder: &str,
+    ) -> Result<Self, LeaseManagerError> {
         let manager = LeaseManagerBuilder::new(client, name)
             .with_namespace(namespace)
             .with_identity(holder)

@@ -32,7 +32,12 @@ impl Collector for ProcessFigures {
         let cpu = (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64;
         let cpu = ConstCounter::new(cpu);
         let name = format!("{}_process_cpu_seconds", self.prefix);
-        cpu.encode(encoder.encode_descriptor(&name, "CPU time that the process has used", None, cpu.metric_type())?)?;
+        cpu.encode(encoder.encode_descriptor(
+            &name,
+            "CPU time that the process has used",
+            None,
+            cpu.metric_type(),
+        )?)?;
         let figure = |bytes: u64| ConstGauge::new(i64::try_from(bytes).unwrap_or(i64::MAX));
         let files = process.fd_count().map_or(0, |count| u64::try_from(count).unwrap_or(u64::MAX));
         let started = self.started.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());

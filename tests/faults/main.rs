@@ -8,6 +8,10 @@
     reason = "a test ends where something is missing, and its name is its documentation"
 )]
 
+mod api_server;
+mod cde;
 mod crash;
+mod request;
+mod rivals;
 #[path = "../operator/world/mod.rs"]
 mod world;

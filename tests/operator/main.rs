@@ -9,5 +9,14 @@
     reason = "a test ends where something is missing, and its name is its documentation"
 )]
 
+mod limits;
+mod preconditions;
+mod refusals;
+mod resolution;
 mod success;
+mod suspend;
+mod transient;
+mod unreadable;
+mod verify_restore;
+mod verify_rollback;
 mod world;

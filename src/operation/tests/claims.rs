@@ -79,7 +79,10 @@ fn a_claim_lasts_as_long_as_its_holder_says_unless_that_is_absurd() {
 fn what_a_crash_left_behind_is_verified_and_not_repeated_blindly() {
     let crashed = || rollback().claimed(0).taken_over().clock(40).seen_for(35);
     let done = crashed().reads(connector().production(Field::Value(24))).told();
-    assert_eq!((done.reason(), done.operation().attempts, done.operation().unknown_attempts), (Reason::RolledBack, 1, 1));
+    assert_eq!(
+        (done.reason(), done.operation().attempts, done.operation().unknown_attempts),
+        (Reason::RolledBack, 1, 1)
+    );
     let again = crashed().answered(rolled_back()).told();
     assert_eq!((again.reason(), again.operation().attempts, again.calls.len()), (Reason::RolledBack, 2, 1));
 }
@@ -98,7 +101,10 @@ fn a_crash_after_a_crash_still_compares_with_the_first_before() {
 fn a_claim_for_another_address_is_left_alone_however_old_it_is() {
     let story = rollback().claimed(0).failed(500, 1).elsewhere().taken_over().clock(4000).seen_for(4000);
     assert_eq!(story.decide(), Step::NotOurs { server: SERVER.to_owned() });
-    assert!(matches!(rollback().elsewhere().just_read().decide(), Step::Claim(_)), "unclaimed ones are anybody's");
+    assert!(
+        matches!(rollback().elsewhere().just_read().decide(), Step::Claim(_)),
+        "unclaimed ones are anybody's"
+    );
 }
 
 #[test]
@@ -144,7 +150,9 @@ fn without_the_cdes_data_the_outcome_stands() {
 
 #[test]
 fn the_same_values_give_the_same_step() {
-    for story in [rollback(), rollback().claimed(0), rollback().claimed(0).failed(500, 1), rollback().suspended()] {
+    for story in
+        [rollback(), rollback().claimed(0), rollback().claimed(0).failed(500, 1), rollback().suspended()]
+    {
         let story = story.just_read();
         assert_eq!(story.decide(), story.decide());
     }

@@ -17,7 +17,7 @@ fn every_state_has_the_conditions_and_the_outcome_of_the_contract() {
     let done: &[_] = &[("Ready", "True")];
     let waiting: &[_] = &[("Ready", "Unknown")];
     let unknown = || rollback().claimed(0).failed(500, 1).clock(10);
-    for (story, reason, outcome, conditions) in [
+    for (story, reason, outcome, conditions) in vec![
         (rollback().claimed(0).succeeded(1), RolledBack, Some(Outcome::Succeeded), done),
         (rollback().not_after(-2 * DAY).told(), Skipped, Some(Outcome::Skipped), done),
         (rollback().behind("another").told(), Pending, None, &working),

@@ -2,7 +2,7 @@
 
 use super::fixtures::*;
 use crate::api::{Outcome, Reason};
-use crate::operation::{Operation, Step};
+use crate::operation::Step;
 
 fn generations<O: Kind>(story: &Story<O>) -> Vec<Option<i64>> {
     let status = story.object.status().unwrap();
@@ -34,7 +34,11 @@ fn nothing_brings_a_final_request_back() {
 fn a_record_answers_for_every_generation() {
     let done = rollback().claimed(0).succeeded(1);
     let skipped = rollback().not_after(-2 * DAY).told();
-    let seen = rollback().claimed(0).failed(500, 1).clock(5).reads(connector().legacy(crate::cde::model::Field::Null));
+    let seen = rollback()
+        .claimed(0)
+        .failed(500, 1)
+        .clock(5)
+        .reads(connector().legacy(crate::cde::model::Field::Null));
     for story in [done, skipped, seen.told()] {
         assert!(story.outcome().is_some_and(Outcome::is_final));
         assert!(generations(&story).iter().all(Option::is_none));
@@ -49,7 +53,10 @@ fn a_failed_request_says_that_it_has_seen_an_edit_and_nothing_else() {
     let story = story.edited().clock(100).told();
     assert_eq!(generations(&story), [Some(2); 3]);
     let after = story.status();
-    assert_eq!((&after.operation, after.reason, after.outcome), (&before.operation, before.reason, before.outcome));
+    assert_eq!(
+        (&after.operation, after.reason, after.outcome),
+        (&before.operation, before.reason, before.outcome)
+    );
     assert_eq!(after.conditions[0].last_transition_time, before.conditions[0].last_transition_time);
     assert_eq!((story.writes, story.decide()), (3, Step::Rest));
 }
@@ -81,10 +88,18 @@ fn a_terminal_answer_ends_the_request_with_its_reason_and_the_apis_words() {
         (422, Reason::Rejected),
     ] {
         let story = rollback().answered(Err(status(code))).told();
-        assert_eq!((story.reason(), story.outcome(), story.writes), (reason, Some(Outcome::Failed), 2), "{code}");
+        assert_eq!(
+            (story.reason(), story.outcome(), story.writes),
+            (reason, Some(Outcome::Failed), 2),
+            "{code}"
+        );
         let operation = story.operation();
         assert_eq!(operation.completed_at.as_ref().unwrap().0, at(0));
-        assert!(operation.next_attempt_at.is_none() && operation.in_flight.is_none() && operation.evidence.is_none());
+        assert!(
+            operation.next_attempt_at.is_none()
+                && operation.in_flight.is_none()
+                && operation.evidence.is_none()
+        );
         assert_eq!(story.message(), format!("The CDE API answered {code}: the API's message"));
     }
 }

@@ -8,7 +8,10 @@ use crate::operation::Step;
 
 #[test]
 fn an_attempt_begins_until_not_after_and_not_from_then_on() {
-    assert_eq!(rollback().not_after(100).clock(99).answered(rolled_back()).told().reason(), Reason::RolledBack);
+    assert_eq!(
+        rollback().not_after(100).clock(99).answered(rolled_back()).told().reason(),
+        Reason::RolledBack
+    );
     for second in [100, 101, DAY - 1] {
         let story = rollback().not_after(100).clock(second).told();
         assert_eq!((story.reason(), story.outcome()), (Reason::Expired, Some(Outcome::Failed)), "{second}");
@@ -48,6 +51,12 @@ fn an_object_that_only_waited_past_its_not_after_is_expired_however_late_it_is()
 }
 
 #[test]
+fn a_request_that_has_called_is_no_history_whatever_its_not_after_is_edited_to() {
+    let story = rollback().claimed(0).failed(423, 1).not_after(-2 * DAY).clock(10).told();
+    assert_eq!(story.reason(), Reason::Expired);
+}
+
+#[test]
 fn the_deadline_is_the_objects_own_or_else_the_configured_one_or_none() {
     for (own, configured, second, over) in [
         (None, Some(24), DAY - 1, false),
@@ -63,7 +72,8 @@ fn the_deadline_is_the_objects_own_or_else_the_configured_one_or_none() {
         if let Some(own) = own {
             story = story.active_deadline(own);
         }
-        let ends = matches!(story.decide(), Step::Write(status) if status.reason == Some(Reason::DeadlineExceeded));
+        let ends =
+            matches!(story.decide(), Step::Write(status) if status.reason == Some(Reason::DeadlineExceeded));
         assert_eq!(ends, over, "{own:?} {configured:?} {second}");
     }
 }

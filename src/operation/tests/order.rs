@@ -59,7 +59,10 @@ fn of_both_limits_not_after_speaks_first() {
 #[test]
 fn limits_hold_while_suspended() {
     assert_eq!(rollback().not_after(10).suspended().clock(10).told().reason(), Reason::Expired);
-    assert_eq!(rollback().active_deadline(10).suspended().clock(10).told().reason(), Reason::DeadlineExceeded);
+    assert_eq!(
+        rollback().active_deadline(10).suspended().clock(10).told().reason(),
+        Reason::DeadlineExceeded
+    );
 }
 
 #[test]

@@ -42,7 +42,12 @@ fn each_word_stands_for_the_version_that_the_contract_says() {
         ("deleted or not is not said", "latest", unknown_deletion, Err(Reason::Retrying)),
         ("a number", "2", no_main, Ok("2")),
         ("a number that is not there", "3", two(), Err(Reason::NotFound)),
-        ("a version that cannot be read", "1", versions([version("1.0.0"), version("x")]), Err(Reason::Retrying)),
+        (
+            "a version that cannot be read",
+            "1",
+            versions([version("1.0.0"), version("x")]),
+            Err(Reason::Retrying),
+        ),
     ] {
         assert_eq!(called(asking_for(word), connector), expected.map(str::to_owned), "{what}");
     }
@@ -50,7 +55,8 @@ fn each_word_stands_for_the_version_that_the_contract_says() {
 
 #[test]
 fn of_several_versions_with_one_major_number_the_highest_counts_and_a_deleted_one_last() {
-    let several = versions([version("1.0.0"), version("1.10.0").production(Field::Value(30)), version("1.9.0")]);
+    let several =
+        versions([version("1.0.0"), version("1.10.0").production(Field::Value(30)), version("1.9.0")]);
     let story = asking_for("1").reads(several).claimed(0);
     assert_eq!(story.status().result.before.as_ref().unwrap().executables.production, Some(30));
     let resolved = ResolvedVersion { major: 1, version: Some("1.10.0".to_owned()) };
@@ -58,7 +64,10 @@ fn of_several_versions_with_one_major_number_the_highest_counts_and_a_deleted_on
 
     let deleted = versions([version("2.0.0"), version("2.1.0").production(Field::Value(31)).deleted()]);
     let story = asking_for("latest").reads(deleted.clone()).claimed(0).failed(500, 1).clock(10);
-    assert!(matches!(story.reads(deleted).just_read().decide(), Step::Claim(_)), "no change is seen in 2.0.0");
+    assert!(
+        matches!(story.reads(deleted).just_read().decide(), Step::Claim(_)),
+        "no change is seen in 2.0.0"
+    );
 }
 
 #[test]

@@ -30,7 +30,9 @@ fn no_source_of_the_core_names_what_could_reach_the_world() {
     assert!(sources.len() > 10, "only {} sources in {}", sources.len(), core.display());
     for path in sources {
         let text = fs::read_to_string(&path).unwrap();
-        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+        for (number, line) in
+            text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
+        {
             let named = FORBIDDEN.iter().find(|word| line.contains(**word));
             assert_eq!(named, None, "{}:{}: {line}", path.display(), number + 1);
         }

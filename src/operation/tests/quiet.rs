@@ -2,7 +2,7 @@
 //! situations below is tried, for both kinds.
 
 use super::fixtures::*;
-use crate::cde::model::Connector;
+use crate::cde::model::{Connector, Failure};
 use crate::operation::Step;
 
 /// What happened to the request so far.
@@ -20,7 +20,8 @@ fn pasts<O: Kind>(new: &Story<O>) -> Vec<Story<O>> {
         asking(90, status(503)),
     ];
     let once = failures.iter().map(|failure| new.clone().claimed(0).failing(failure, 5));
-    let twice = failures.iter().map(|failure| new.clone().claimed(0).failed(500, 5).claimed(10).failing(failure, 15));
+    let twice =
+        failures.iter().map(|failure| new.clone().claimed(0).failed(500, 5).claimed(10).failing(failure, 15));
     let begun = [new.clone(), new.clone().claimed(0), new.clone().claimed(0).succeeded(2)];
     begun.into_iter().chain(once).chain(twice).collect()
 }
@@ -46,7 +47,7 @@ fn presents<O: Kind>(past: &Story<O>) -> Vec<Story<O>> {
     all
 }
 
-fn readings() -> Vec<Result<Connector, crate::cde::model::Failure>> {
+fn readings() -> Vec<Result<Connector, Failure>> {
     vec![
         Ok(connector()),
         Ok(in_the_bin()),
@@ -107,7 +108,7 @@ fn settle<O: Kind>(story: &mut Story<O>) {
 
 impl<O: Kind> Story<O> {
     fn status_code(&self) -> Option<u16> {
-        self.observed.reading.as_ref().and_then(|reading| reading.as_ref().err()).and_then(|failure| failure.code())
+        self.observed.reading.as_ref().and_then(|reading| reading.as_ref().err()).and_then(Failure::code)
     }
 }
 

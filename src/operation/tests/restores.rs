@@ -19,7 +19,11 @@ fn live_is_a_connector_with_versions_none_of_which_is_deleted() {
         ("partly in the bin", versions([version("1.0.0"), version("2.0.0").deleted()]), None),
         ("without versions", versions([]), None),
         ("deleted or not is missing", missing, Some(Reason::Verifying)),
-        ("no list of versions", Connector { versions: Field::Missing, ..connector() }, Some(Reason::Verifying)),
+        (
+            "no list of versions",
+            Connector { versions: Field::Missing, ..connector() },
+            Some(Reason::Verifying),
+        ),
         ("another connector", Connector { id: Field::Missing, ..connector() }, Some(Reason::Verifying)),
     ] {
         let reason = match unknown().reads(connector).just_read().decide() {
@@ -33,7 +37,10 @@ fn live_is_a_connector_with_versions_none_of_which_is_deleted() {
 #[test]
 fn a_live_connector_after_an_own_unknown_attempt_is_restored() {
     let story = unknown().reads(connector()).told();
-    assert_eq!((story.reason(), story.operation().evidence), (Reason::Restored, Some(Evidence::ObservedLive)));
+    assert_eq!(
+        (story.reason(), story.operation().evidence),
+        (Reason::Restored, Some(Evidence::ObservedLive))
+    );
     assert_eq!(story.status().result.connector.as_ref().unwrap().name.as_deref(), Some("OMDb"));
 }
 
@@ -126,7 +133,8 @@ fn the_versions_are_told_newest_first_and_at_most_fifty() {
 #[test]
 fn the_state_is_that_of_the_main_version_or_else_of_the_newest() {
     let two = versions([version("1.0.0").state("built"), version("2.0.0").state("created")]);
-    for (main, state) in [(Field::Value(1), "built"), (Field::Null, "created"), (Field::Value(7), "created")] {
+    for (main, state) in [(Field::Value(1), "built"), (Field::Null, "created"), (Field::Value(7), "created")]
+    {
         let story = unknown().reads(Connector { main_version_number: main, ..two.clone() }).told();
         assert_eq!(story.status().state.as_deref(), Some(state));
     }

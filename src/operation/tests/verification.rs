@@ -29,14 +29,26 @@ fn a_change_of_what_counts_is_a_success_and_of_anything_else_is_not() {
         ("production platform connector gone", connector().platform(Null), effect),
         ("legacy executable", connector().legacy(Value(23)), effect),
         ("legacy executable gone", connector().legacy(Null), effect),
-        ("a change while the state moves", connector().production(Value(24)).state("resynchronizing-to-prod"), effect),
-        ("a change, and the rest missing", connector().production(Value(24)).legacy(Missing).platform(Missing), effect),
+        (
+            "a change while the state moves",
+            connector().production(Value(24)).state("resynchronizing-to-prod"),
+            effect,
+        ),
+        (
+            "a change, and the rest missing",
+            connector().production(Value(24)).legacy(Missing).platform(Missing),
+            effect,
+        ),
         ("production executable missing", connector().production(Missing), Some(Reason::Verifying)),
         ("platform connector missing", connector().platform(Missing), Some(Reason::Verifying)),
         ("legacy executable missing", connector().legacy(Missing), Some(Reason::Verifying)),
         ("state missing", connector().with(|v| v.state = Missing), Some(Reason::Verifying)),
         ("state null", connector().with(|v| v.state = Null), Some(Reason::Verifying)),
-        ("another connector", Connector { id: Value("other".into()), ..connector() }, Some(Reason::Verifying)),
+        (
+            "another connector",
+            Connector { id: Value("other".into()), ..connector() },
+            Some(Reason::Verifying),
+        ),
         ("no list of versions", Connector { versions: Missing, ..connector() }, Some(Reason::Verifying)),
         ("a version without a number", versions([version("1.0.0"), version("one")]), Some(Reason::Verifying)),
         ("development values", connector().with(|v| v.development_executable = Value(7)), None),
@@ -94,10 +106,21 @@ fn without_a_read_before_the_attempt_nothing_can_be_compared() {
 }
 
 #[test]
+fn what_was_read_before_an_earlier_attempt_is_no_before_of_one_that_could_not_be_read_for() {
+    let story = rollback().claimed(0).failed(429, 1).reading_fails(status(403)).claimed(10);
+    assert_eq!(story.status().result.before, None);
+    assert_eq!(verdict(story.failed(500, 11).clock(20), connector()), Some(Reason::OutcomeUnknown));
+}
+
+#[test]
 fn a_refused_read_needs_a_person() {
     for code in [403, 404] {
         let story = unknown().reading_fails(status(code)).told();
-        assert_eq!((story.reason(), story.outcome()), (Reason::OutcomeUnknown, Some(Outcome::Unknown)), "{code}");
+        assert_eq!(
+            (story.reason(), story.outcome()),
+            (Reason::OutcomeUnknown, Some(Outcome::Unknown)),
+            "{code}"
+        );
     }
 }
 
@@ -212,7 +235,10 @@ fn a_success_that_could_not_be_read_is_believed_where_nobody_lets_us_look() {
         let story = rollback().reading_fails(status(code)).answered(Err(unreadable())).told();
         assert_eq!(story.reason(), Reason::Verifying);
         let story = story.waited();
-        assert_eq!((story.reason(), story.operation().evidence), (Reason::RolledBack, Some(Evidence::Response)));
+        assert_eq!(
+            (story.reason(), story.operation().evidence),
+            (Reason::RolledBack, Some(Evidence::Response))
+        );
         assert_eq!(story.status().state, None);
         assert_eq!(story.status().result.executables, None);
     }

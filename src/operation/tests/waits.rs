@@ -29,7 +29,11 @@ fn each_class_of_answer_is_waited_for_under_its_own_reason() {
         assert_eq!((story.reason(), story.operation().unknown_attempts), (reason, unknown), "{what}");
         assert_eq!((story.operation().retries, story.outcome()), (1, None), "{what}");
         let error = story.operation().last_error.as_ref().unwrap();
-        assert_eq!((error.at.0, error.code, &error.message), (at(3), failure.code(), &failure.message), "{what}");
+        assert_eq!(
+            (error.at.0, error.code, &error.message),
+            (at(3), failure.code(), &failure.message),
+            "{what}"
+        );
         assert!(story.operation().in_flight.is_none(), "{what}");
     }
 }
@@ -142,7 +146,10 @@ fn a_refused_token_is_waited_for_without_a_time_and_without_another_write() {
     let mut story = rollback().answered(Err(status(401)));
     story.run_to_outcome();
     let story = story.held().told();
-    assert_eq!((story.reason(), story.next(), story.operation().unknown_attempts), (Reason::Unauthorized, None, 0));
+    assert_eq!(
+        (story.reason(), story.next(), story.operation().unknown_attempts),
+        (Reason::Unauthorized, None, 0)
+    );
     assert_eq!(story.writes, 2);
 }
 
@@ -153,7 +160,22 @@ fn a_token_that_was_replaced_brings_the_next_attempt_at_once_under_its_own_claim
     story.unrecorded = Some(story.conclude(Err(&status(401))));
     let story = story.told();
     assert_eq!((story.reason(), story.operation().attempts), (Reason::RolledBack, 2));
-    assert_eq!(story.operation().retries, 0);
+    assert_eq!((story.operation().retries, story.writes), (0, 4), "each claim and each outcome is stored");
+    assert_eq!(story.operation().last_error.as_ref().unwrap().code, Some(401));
+}
+
+#[test]
+fn an_outcome_is_stored_before_what_follows_from_it_however_short_the_wait() {
+    fn stored_first<O: Kind>(mut story: Story<O>) {
+        story.observed.jitter = 0.0;
+        for failure in [status(500), status(423), no_answer()] {
+            let outcome = story.conclude(Err(&failure));
+            story.unrecorded = Some(outcome.clone());
+            assert_eq!(written(story.decide()), outcome, "{failure:?}");
+        }
+    }
+    stored_first(rollback().claimed(0).clock(40).seen_for(40));
+    stored_first(restore().claimed(0).clock(40).seen_for(40));
 }
 
 #[test]

@@ -30,8 +30,13 @@ pub(crate) fn rollback(name: &str, connector: Uuid, version: &str) -> Manifest {
 
 /// An hour from now, as a manifest says it.
 pub(crate) fn in_an_hour() -> String {
-    let later = Timestamp::now() + SignedDuration::from_hours(1);
-    Timestamp::from_second(later.as_second()).expect("a time").to_string()
+    from_now(3600)
+}
+
+/// So many seconds from now, as a manifest says it.
+pub(crate) fn from_now(seconds: i64) -> String {
+    let then = Timestamp::now() + SignedDuration::from_secs(seconds);
+    Timestamp::from_second(then.as_second()).expect("a time").to_string()
 }
 
 impl Manifest {
@@ -56,6 +61,12 @@ impl Manifest {
     /// Sets a label.
     pub(crate) fn label(mut self, key: &str, value: &str) -> Self {
         self.0["metadata"]["labels"][key] = value.into();
+        self
+    }
+
+    /// Adds a finalizer of somebody else's.
+    pub(crate) fn finalizer(mut self) -> Self {
+        self.0["metadata"]["finalizers"] = json!(["example.com/kept"]);
         self
     }
 

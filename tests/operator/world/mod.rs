@@ -4,7 +4,11 @@
 #![allow(dead_code, unused_imports, reason = "shared by several test binaries, none of which uses all of it")]
 
 mod manifest;
+mod marker;
+mod object;
 mod operator;
+mod plane;
+mod request;
 
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -12,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use cde_operator::api::{ConnectorRestore, MigrationRollback};
 use cde_sandbox::cde::Sandbox;
-use cde_sandbox::control_plane::{AuditEvent, ControlPlane};
+use cde_sandbox::control_plane::AuditEvent;
 use cde_sandbox::process::{ScratchDir, scratch_dir};
 use cde_sandbox::proxy::Proxy;
 use k8s_openapi::api::events::v1::Event;
@@ -21,20 +25,21 @@ use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 
-pub(crate) use manifest::{Manifest, in_an_hour, restore, rollback};
+pub(crate) use manifest::{Manifest, from_now, in_an_hour, restore, rollback};
+pub(crate) use object::{Kind, Object};
 pub(crate) use operator::{Flags, Operator};
+use plane::OPERATOR_NAMESPACE;
+pub(crate) use plane::Plane;
+pub(crate) use request::Request;
 
 /// Longer than anything takes on a busy machine; what does not come by then does not come.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
-const POLL: Duration = Duration::from_millis(50);
-/// Where the manifests of `deploy/` put the operator's service account.
-const OPERATOR_NAMESPACE: &str = "cde-operator-system";
+pub(crate) const POLL: Duration = Duration::from_millis(50);
 
 /// One test's world; everything in it ends with it.
 pub(crate) struct World {
-    pub(crate) plane: &'static ControlPlane,
+    pub(crate) plane: Plane,
     pub(crate) sandbox: Sandbox,
     pub(crate) namespace: String,
     pub(crate) client: Client,
@@ -44,7 +49,11 @@ pub(crate) struct World {
 impl World {
     /// A world without an operator yet.
     pub(crate) async fn new() -> Self {
-        let plane = prepared().await;
+        Self::on(Plane::shared().await).await
+    }
+
+    /// The same, on this control plane.
+    pub(crate) async fn on(plane: Plane) -> Self {
         let client = plane.admin().await.expect("an admin client");
         let namespace = format!("test-{}", &uuid::Uuid::new_v4().simple().to_string()[..10]);
         plane.kubectl_ok(&["create", "namespace", &namespace], "").await.expect("a namespace");
@@ -96,6 +105,12 @@ impl World {
         self.kubectl(&["apply", "-f", "-"], &manifest.yaml()).await;
     }
 
+    /// Applies several manifests at once.
+    pub(crate) async fn apply_all(&self, manifests: impl IntoIterator<Item = Manifest>) {
+        let documents: Vec<String> = manifests.into_iter().map(|manifest| manifest.yaml()).collect();
+        self.kubectl(&["apply", "-f", "-"], &documents.join("\n---\n")).await;
+    }
+
     /// The words of an API server that refuses the manifest.
     pub(crate) async fn refusal(&self, manifest: &Manifest) -> String {
         let applied = self.try_kubectl(&["apply", "-f", "-"], &manifest.yaml()).await;
@@ -130,6 +145,11 @@ impl World {
             assert!(begun.elapsed() < LIMIT, "{name} is not {what} after {LIMIT:?}: {object:#?}");
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// Waits until the request has this reason, and checks its status as [`World::reaches`] does.
+    pub(crate) async fn comes_to(&self, request: &Request, reason: &str) -> Object {
+        self.reaches(request.kind, &request.name, reason).await
     }
 
     /// Waits for the reason of a rollback's condition Ready.
@@ -198,26 +218,4 @@ impl World {
         });
         all
     }
-}
-
-/// The control plane, with the CRDs and the rights of the manifests.
-async fn prepared() -> &'static ControlPlane {
-    static PREPARED: OnceCell<()> = OnceCell::const_new();
-    let plane = ControlPlane::shared().await.unwrap_or_else(|error| panic!("{error:#}"));
-    PREPARED
-        .get_or_init(async || {
-            let root = env!("CARGO_MANIFEST_DIR");
-            for part in ["crds", "deploy/rbac"] {
-                if part == "deploy/rbac" {
-                    let namespace = ["create", "namespace", OPERATOR_NAMESPACE];
-                    plane.kubectl_ok(&namespace, "").await.expect("the operator's namespace");
-                }
-                let path = format!("{root}/{part}");
-                plane.kubectl_ok(&["apply", "--server-side", "-k", &path], "").await.expect("it is applied");
-            }
-            let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
-            plane.kubectl_ok(&established, "").await.expect("the kinds are served");
-        })
-        .await;
-    plane
 }

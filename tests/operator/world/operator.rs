@@ -107,6 +107,19 @@ impl Operator {
         Some(format!("http://{}", line["listen"].as_str()?))
     }
 
+    /// Waits until a line of its log has these words, and gives that line.
+    pub(crate) async fn says(&self, words: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let log = self.log();
+            if let Some(line) = log.lines().find(|line| line.contains(words)) {
+                return line.to_owned();
+            }
+            assert!(begun.elapsed() < LIMIT, "it does not say {words:?}\n{log}");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     /// All that it has printed.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
@@ -135,7 +148,9 @@ pub(crate) fn command(kubeconfig: &Path) -> Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CDE_")) {
         command.env_remove(name);
     }
-    for name in ["RUST_LOG", "POD_NAME", "POD_NAMESPACE", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
+    for name in
+        ["RUST_LOG", "POD_NAME", "POD_NAMESPACE", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"]
+    {
         command.env_remove(name);
     }
     command.env("KUBECONFIG", kubeconfig);

@@ -1,4 +1,4 @@
-//! Text of others, made fit for a status: bounded, and without characters that could mislead a terminal.
+//! Text of others, made fit to be shown: bounded, one line, and without characters that could fool a terminal.
 
 /// `text` cut to at most `max` characters, as the API server counts `maxLength`; a cut one ends in `…`.
 #[must_use]
@@ -24,15 +24,23 @@ pub fn cut_bytes(text: &str, max: usize) -> String {
     format!("{}…", &text[..end])
 }
 
-/// `text` without control and bidirectional formatting characters (each becomes a space), cut to `max`.
+/// `text` as one harmless line: control characters and invisible formatting (which can reorder what a terminal
+/// shows) become spaces; cut to at most `max` characters.
 #[must_use]
 pub fn clean(text: &str, max: usize) -> String {
-    let printable: String = text.chars().map(|c| if misleads(c) { ' ' } else { c }).collect();
-    cut(printable.trim(), max)
+    let line: String =
+        text.chars().map(|c| if c.is_control() || is_formatting(c) { ' ' } else { c }).collect();
+    cut(line.trim(), max)
 }
 
-fn misleads(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+/// Line and paragraph separators, and the format characters (Unicode category Cf).
+fn is_formatting(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}'
+        | '\u{8e2}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}'
+        | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

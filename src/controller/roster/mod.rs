@@ -3,99 +3,22 @@
 //! It follows the watch and, without delay, the process's own writes. It holds a few words an object, not the
 //! object; finished requests are not in it.
 
+mod entry;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures::channel::mpsc::UnboundedSender;
 use jiff::Timestamp;
 
-use crate::api::{Outcome, RETRY_ANNOTATION, Reason};
+use crate::api::{Outcome, Reason};
 use crate::operation::{Contender, Standing, first};
 
 use super::Managed;
 
-/// Which object.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key {
-    /// `metadata.uid`.
-    pub uid: String,
-    /// The kind, as in a manifest.
-    pub kind: &'static str,
-    /// `metadata.namespace`.
-    pub namespace: String,
-    /// `metadata.name`.
-    pub name: String,
-}
-
-impl Key {
-    /// The key of an object of the API server's; `None` for one that it never made.
-    pub fn of<O: Managed>(object: &O) -> Option<Self> {
-        let meta = object.meta();
-        Some(Self {
-            uid: meta.uid.clone()?,
-            kind: O::KIND,
-            namespace: meta.namespace.clone()?,
-            name: meta.name.clone()?,
-        })
-    }
-
-    fn show(&self) -> String {
-        format!("{} {}/{}", self.kind, self.namespace, self.name)
-    }
-}
-
-/// Wakes objects of one watch.
-pub(super) type Waker = UnboundedSender<Key>;
-
-/// What others, and the figures, must know of an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Facts {
-    reason: Option<Reason>,
-    finished: bool,
-    /// Suspended, being deleted, or another operator's: nobody waits for it.
-    aside: bool,
-    /// A claim stands, or the effect of an attempt is open.
-    under_way: bool,
-    next_attempt: Option<Timestamp>,
-}
-
-/// What a reconcile is worth: a change of anything else is the operator's own writing.
-type Wish = (Option<i64>, Option<String>, bool);
-
-/// A claim or a wait: while it stays the same its time runs.
-type Pause = (String, u32, u32, Option<String>);
-
-struct Entry {
-    key: Key,
-    connector: String,
-    rank: u8,
-    created: Timestamp,
-    version: u64,
-    facts: Facts,
-    wish: Wish,
-    pause: Option<Pause>,
-    since: Instant,
-    reserved: bool,
-    noticed: bool,
-    interruptions: u32,
-    warned: Option<String>,
-    watch: usize,
-    waker: Option<Waker>,
-}
-
-impl Entry {
-    fn standing(&self, now: Timestamp) -> Standing {
-        let waits = self.facts.next_attempt.is_some_and(|at| at > now);
-        if self.reserved || (self.facts.under_way && !self.facts.finished) {
-            Standing::UnderWay
-        } else if self.facts.finished || self.facts.aside || waits {
-            Standing::Aside
-        } else {
-            Standing::Ready
-        }
-    }
-}
+pub use entry::Key;
+use entry::{Entry, Facts, created, pause, wish};
+pub(super) use entry::{Waker, version};
 
 #[derive(Default)]
 struct Inner {
@@ -135,7 +58,7 @@ impl Roster {
     fn put<O: Managed>(&self, object: &O, from: Option<(usize, &Waker)>) -> bool {
         let Some(key) = Key::of(object) else { return false };
         let version = version(object);
-        let facts = self.facts(object);
+        let facts = Facts::of(object, &self.server);
         if object.status().and_then(|status| status.outcome).is_some_and(Outcome::is_final) {
             self.forget(&key);
             return false;
@@ -184,24 +107,6 @@ impl Roster {
             inner.wake_others(&connector, &key.uid);
         }
         asks
-    }
-
-    fn facts<O: Managed>(&self, object: &O) -> Facts {
-        let status = object.status();
-        let operation = status.and_then(|status| status.operation.as_ref());
-        let elsewhere =
-            operation.and_then(|o| o.server.as_deref()).is_some_and(|server| server != self.server.as_ref());
-        Facts {
-            reason: status.and_then(|status| status.reason),
-            finished: status.is_some_and(|status| status.outcome.is_some()),
-            aside: elsewhere || object.wish().suspend || object.meta().deletion_timestamp.is_some(),
-            under_way: !elsewhere
-                && operation.is_some_and(|operation| {
-                    let doubted = operation.last_error.as_ref().is_some_and(|error| error.reason.is_some());
-                    operation.in_flight.is_some() || operation.unknown_attempts > 0 || doubted
-                }),
-            next_attempt: operation.and_then(|o| o.next_attempt_at.as_ref()).map(|time| time.0),
-        }
     }
 
     /// The object is gone, or finished for good.
@@ -267,7 +172,10 @@ impl Roster {
     /// True the first time for each object: for what is said once.
     #[must_use]
     pub fn first_notice(&self, key: &Key) -> bool {
-        self.lock().entries.get_mut(&key.uid).is_some_and(|entry| !std::mem::replace(&mut entry.noticed, true))
+        self.lock()
+            .entries
+            .get_mut(&key.uid)
+            .is_some_and(|entry| !std::mem::replace(&mut entry.noticed, true))
     }
 
     /// True the first time for each object and `value`: for a warning about it.
@@ -333,15 +241,6 @@ impl Roster {
     }
 }
 
-impl Entry {
-    fn wake(&self) {
-        if let Some(waker) = &self.waker {
-            // Nobody listens any more only when the process stops.
-            let _ = waker.unbounded_send(self.key.clone());
-        }
-    }
-}
-
 impl Inner {
     fn add(&mut self, entry: Entry) {
         self.by_connector.entry(entry.connector.clone()).or_default().push(entry.key.uid.clone());
@@ -379,24 +278,4 @@ impl Inner {
         }))?;
         self.entries.get(ahead.uid).filter(|other| other.key.uid != uid).map(|other| other.key.show())
     }
-}
-
-fn version<O: Managed>(object: &O) -> u64 {
-    object.meta().resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default()
-}
-
-fn created<O: Managed>(object: &O) -> Timestamp {
-    object.meta().creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0)
-}
-
-fn wish<O: Managed>(object: &O) -> Wish {
-    let meta = object.meta();
-    let retry = meta.annotations.as_ref().and_then(|all| all.get(RETRY_ANNOTATION).cloned());
-    (meta.generation, retry, meta.deletion_timestamp.is_some())
-}
-
-fn pause<O: Managed>(object: &O) -> Option<Pause> {
-    let operation = object.status()?.operation.as_ref()?;
-    let holder = operation.in_flight.as_ref().map(|claim| claim.holder.clone());
-    Some((operation.id.clone(), operation.attempts, operation.retries, holder))
 }

@@ -1,0 +1,94 @@
+//! Access to the API server: clients with every wait bounded, the check of its version, the Lease.
+
+use std::time::Duration;
+
+use kube::Client;
+use kube::client::ClientBuilder;
+use uuid::Uuid;
+
+use crate::controller::API_SERVER_TIMEOUT;
+use crate::runtime::lease::{Lease, REQUEST_TIMEOUT};
+use crate::runtime::progress::Progress;
+
+use super::{Error, Operator};
+
+/// The oldest Kubernetes whose API server has what the operator needs: selectable fields of custom resources.
+const OLDEST_KUBERNETES: (u32, u32) = (1, 32);
+/// Between two tries when the API server does not answer.
+const PAUSE: Duration = Duration::from_secs(2);
+/// A connection stands by then.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Operator {
+    /// A client for the API server: its own retries off, every wait bounded.
+    pub(super) fn client(&self, read: Duration, progress: Option<Progress>) -> Result<Client, Error> {
+        let mut config = self.kube.clone();
+        config.default_retry = false;
+        config.connect_timeout = Some(read.min(CONNECT_TIMEOUT));
+        config.read_timeout = Some(read);
+        config.write_timeout = Some(read.min(API_SERVER_TIMEOUT));
+        config.reset_reader_on_write = true;
+        let unusable = |error: kube::Error| {
+            Error::Configuration(format!("access to Kubernetes cannot be used: {error}"))
+        };
+        let builder = ClientBuilder::try_from(config).map_err(unusable)?;
+        Ok(match progress {
+            Some(progress) => builder.with_layer(&progress).build(),
+            None => builder.build(),
+        })
+    }
+
+    pub(super) async fn lease(&self, me: &str) -> Result<Option<Lease>, Error> {
+        if !self.args.leader_election {
+            return Ok(None);
+        }
+        let namespace =
+            self.args.pod_namespace.clone().unwrap_or_else(|| self.kube.default_namespace.clone());
+        let (selector, namespaces) =
+            (self.args.selector.as_deref().unwrap_or_default(), &self.args.namespaces);
+        // Operators that share the work by selector, namespaces or server do not compete.
+        let share = format!("{selector}\n{}\n{}", namespaces.join(","), self.base);
+        let share = Uuid::new_v5(&Uuid::NAMESPACE_OID, share.as_bytes()).simple().to_string();
+        let name = format!("cde-operator-{}", &share[..12]);
+        let client = self.client(REQUEST_TIMEOUT, None)?;
+        loop {
+            match Lease::new(client.clone(), &namespace, &name, me).await {
+                Ok(lease) => {
+                    tracing::info!(namespace, lease = name, "waiting for the Lease");
+                    return Ok(Some(lease));
+                }
+                Err(error) => {
+                    tracing::warn!(namespace, lease = name, %error, "the Lease cannot be used; trying again");
+                    tokio::time::sleep(REQUEST_TIMEOUT).await;
+                }
+            }
+        }
+    }
+}
+
+/// Refuses a Kubernetes that is too old; waits for one that does not answer.
+pub(super) async fn check_kubernetes(client: &Client) -> Result<(), Error> {
+    loop {
+        match client.apiserver_version().await {
+            Ok(version) => {
+                let number =
+                    |text: &str| text.trim_end_matches(|c: char| !c.is_ascii_digit()).parse::<u32>().ok();
+                let (Some(major), Some(minor)) = (number(&version.major), number(&version.minor)) else {
+                    tracing::warn!(version = version.git_version, "the version of Kubernetes cannot be read");
+                    return Ok(());
+                };
+                if (major, minor) < OLDEST_KUBERNETES {
+                    let (oldest_major, oldest_minor) = OLDEST_KUBERNETES;
+                    return Err(Error::Configuration(format!(
+                        "Kubernetes {major}.{minor} is too old: {oldest_major}.{oldest_minor} or later is needed"
+                    )));
+                }
+                return Ok(());
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the API server does not answer; trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The order to stop.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::Error;
+
+/// SIGTERM or SIGINT.
+pub(super) struct Terminate {
+    term: Signal,
+    int: Signal,
+}
+
+impl Terminate {
+    pub(super) fn new() -> Result<Self, Error> {
+        let listen =
+            |kind| signal(kind).map_err(|error| Error::Failed(format!("signals cannot be heard: {error}")));
+        Ok(Self { term: listen(SignalKind::terminate())?, int: listen(SignalKind::interrupt())? })
+    }
+
+    pub(super) async fn received(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What the roster holds of an object: a few words.
+
+use std::time::Instant;
+
+use futures::channel::mpsc::UnboundedSender;
+use jiff::Timestamp;
+
+use crate::api::{RETRY_ANNOTATION, Reason};
+use crate::controller::Managed;
+use crate::operation::Standing;
+
+/// Which object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// The kind, as in a manifest.
+    pub kind: &'static str,
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+}
+
+impl Key {
+    /// The key of an object of the API server's; `None` for one that it never made.
+    pub fn of<O: Managed>(object: &O) -> Option<Self> {
+        let meta = object.meta();
+        Some(Self {
+            uid: meta.uid.clone()?,
+            kind: O::KIND,
+            namespace: meta.namespace.clone()?,
+            name: meta.name.clone()?,
+        })
+    }
+
+    pub(super) fn show(&self) -> String {
+        format!("{} {}/{}", self.kind, self.namespace, self.name)
+    }
+}
+
+/// Wakes objects of one watch.
+pub(in crate::controller) type Waker = UnboundedSender<Key>;
+
+/// What others, and the figures, must know of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    pub(super) reason: Option<Reason>,
+    pub(super) finished: bool,
+    /// Suspended, being deleted, or another operator's: nobody waits for it.
+    pub(super) aside: bool,
+    /// A claim stands, or the effect of an attempt is open.
+    pub(super) under_way: bool,
+    pub(super) next_attempt: Option<Timestamp>,
+}
+
+impl Facts {
+    pub(super) fn of<O: Managed>(object: &O, server: &str) -> Self {
+        let status = object.status();
+        let operation = status.and_then(|status| status.operation.as_ref());
+        let elsewhere = operation.and_then(|o| o.server.as_deref()).is_some_and(|its| its != server);
+        Self {
+            reason: status.and_then(|status| status.reason),
+            finished: status.is_some_and(|status| status.outcome.is_some()),
+            aside: elsewhere || object.wish().suspend || object.meta().deletion_timestamp.is_some(),
+            under_way: !elsewhere
+                && operation.is_some_and(|operation| {
+                    let doubted = operation.last_error.as_ref().is_some_and(|error| error.reason.is_some());
+                    operation.in_flight.is_some() || operation.unknown_attempts > 0 || doubted
+                }),
+            next_attempt: operation.and_then(|o| o.next_attempt_at.as_ref()).map(|time| time.0),
+        }
+    }
+}
+
+/// What a reconcile is worth: a change of anything else is the operator's own writing.
+pub(super) type Wish = (Option<i64>, Option<String>, bool);
+
+/// A claim or a wait: while it stays the same its time runs.
+pub(super) type Pause = (String, u32, u32, Option<String>);
+
+pub(super) struct Entry {
+    pub(super) key: Key,
+    pub(super) connector: String,
+    pub(super) rank: u8,
+    pub(super) created: Timestamp,
+    pub(super) version: u64,
+    pub(super) facts: Facts,
+    pub(super) wish: Wish,
+    pub(super) pause: Option<Pause>,
+    pub(super) since: Instant,
+    pub(super) reserved: bool,
+    pub(super) noticed: bool,
+    pub(super) interruptions: u32,
+    pub(super) warned: Option<String>,
+    pub(super) watch: usize,
+    pub(super) waker: Option<Waker>,
+}
+
+impl Entry {
+    pub(super) fn standing(&self, now: Timestamp) -> Standing {
+        let waits = self.facts.next_attempt.is_some_and(|at| at > now);
+        if self.reserved || (self.facts.under_way && !self.facts.finished) {
+            Standing::UnderWay
+        } else if self.facts.finished || self.facts.aside || waits {
+            Standing::Aside
+        } else {
+            Standing::Ready
+        }
+    }
+
+    pub(super) fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            // Nobody listens any more only when the process stops.
+            let _ = waker.unbounded_send(self.key.clone());
+        }
+    }
+}
+
+pub(in crate::controller) fn version<O: Managed>(object: &O) -> u64 {
+    object.meta().resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+pub(super) fn created<O: Managed>(object: &O) -> Timestamp {
+    object.meta().creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0)
+}
+
+pub(super) fn wish<O: Managed>(object: &O) -> Wish {
+    let meta = object.meta();
+    let retry = meta.annotations.as_ref().and_then(|all| all.get(RETRY_ANNOTATION).cloned());
+    (meta.generation, retry, meta.deletion_timestamp.is_some())
+}
+
+pub(super) fn pause<O: Managed>(object: &O) -> Option<Pause> {
+    let operation = object.status()?.operation.as_ref()?;
+    let holder = operation.in_flight.as_ref().map(|claim| claim.holder.clone());
+    Some((operation.id.clone(), operation.attempts, operation.retries, holder))
+}

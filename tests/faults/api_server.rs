@@ -1,0 +1,274 @@
+//! The API server refuses, hides what it stored, hangs, goes away; the watch tells old things.
+
+use cde_sandbox::cde::{Fault, Held as HeldCall, HoldPoint, Operation};
+use cde_sandbox::proxy::{Held, Point, Proxy, Rule};
+use serde_json::json;
+
+use crate::request::{Request, a_restore, a_rollback, apply, both, end_as_without_fault, until};
+use crate::world::{Flags, Operator, Plane, World};
+
+/// Which of the status writes of a request without trouble.
+const CLAIM: usize = 0;
+const OUTCOME: usize = 1;
+
+/// A world whose operator reaches the API server through a proxy.
+async fn behind_proxy() -> (World, Proxy, Operator) {
+    let world = World::new().await;
+    let proxy = Proxy::start(&world.plane).await.unwrap();
+    let operator = world.start_behind(&proxy, Flags::default()).await;
+    (world, proxy, operator)
+}
+
+/// An answer of the API server's that is no success.
+fn failure(code: u16, reason: &str) -> String {
+    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": reason})
+        .to_string()
+}
+
+/// From now on the watches tell nothing, so the cache grows old: the next watch of each kind is held.
+async fn freeze_watches(proxy: &Proxy) -> [Held; 2] {
+    let held = ["migrationrollbacks", "connectorrestores"]
+        .map(|plural| proxy.hold(Rule::watch(plural), Point::BeforeForward));
+    proxy.cut_watches();
+    for held in &held {
+        held.seen().await.unwrap();
+    }
+    held
+}
+
+async fn hold_calls(world: &World, requests: &[Request], point: HoldPoint) -> Vec<HeldCall> {
+    let mut all = Vec::new();
+    for request in requests {
+        all.push(world.sandbox.hold(Operation::Changing, request.id, point));
+    }
+    apply(world, requests).await;
+    for held in &mut all {
+        held.arrived().await.unwrap();
+    }
+    all
+}
+
+fn written(proxy: &Proxy, request: &Request) -> usize {
+    proxy.count(&request.status_writes())
+}
+
+/// Fault 17.
+#[tokio::test]
+async fn a_claim_that_another_writer_forestalls_is_decided_anew_and_one_call_is_made() {
+    let (world, proxy, _operator) = behind_proxy().await;
+    let requests = both(&world.sandbox, "struck");
+    let claims = requests.each_ref().map(|request| proxy.hold(request.status_writes(), Point::BeforeForward));
+    apply(&world, &requests).await;
+    for (claim, request) in claims.into_iter().zip(&requests) {
+        claim.seen().await.unwrap();
+        world.kubectl(&["annotate", request.plural(), &request.name, "team=other"], "").await;
+        claim.release();
+    }
+
+    end_as_without_fault(&world, &requests, 1, false).await;
+
+    for request in &requests {
+        assert_eq!(written(&proxy, request), 3, "a refused claim, a claim, an outcome");
+    }
+}
+
+/// Faults 18 and 19: who repeats such a write blindly meets a conflict with itself.
+#[tokio::test]
+async fn a_write_with_an_unclear_answer_is_read_back_and_never_acted_on_twice() {
+    let (world, proxy, _operator) = behind_proxy().await;
+    let mut requests = Vec::new();
+    for (write, name) in [(CLAIM, "claim"), (OUTCOME, "outcome")] {
+        for (point, fate) in [(Point::BeforeReply, "stored"), (Point::BeforeForward, "lost")] {
+            for (code, reason) in [(504, "Timeout"), (429, "TooManyRequests")] {
+                let name = format!("{name}-{fate}-{code}");
+                let request = if code == 504 {
+                    a_rollback(&world.sandbox, &name)
+                } else {
+                    a_restore(&world.sandbox, &name)
+                };
+                let rule = request.status_writes().skip(write);
+                proxy.answer(rule, point, code, &[("Retry-After", "0")], failure(code, reason));
+                requests.push(request);
+            }
+        }
+    }
+    apply(&world, &requests).await;
+
+    end_as_without_fault(&world, &requests, 1, false).await;
+
+    for request in &requests {
+        let expected = if request.name.contains("stored") { 2 } else { 3 };
+        assert_eq!(written(&proxy, request), expected, "status writes of {}", request.name);
+    }
+}
+
+/// Fault 20: a claim and an outcome that are never answered, and that arrive when all is over.
+#[tokio::test]
+async fn a_write_that_is_never_answered_is_given_up_and_arrives_too_late_to_do_harm() {
+    let (world, proxy, _operator) = behind_proxy().await;
+    let requests = [a_rollback(&world.sandbox, "claim"), a_restore(&world.sandbox, "outcome")];
+    let stuck = [CLAIM, OUTCOME].map(|write| {
+        let request = &requests[write];
+        proxy.hold(request.status_writes().skip(write), Point::BeforeForward)
+    });
+    apply(&world, &requests).await;
+    for stuck in &stuck {
+        stuck.seen().await.unwrap();
+    }
+    let ends = [requests[0].succeeds(&world).await, requests[1].succeeds(&world).await];
+    stuck.into_iter().for_each(Held::release);
+
+    end_as_without_fault(&world, &requests, 1, false).await;
+
+    for (request, end) in requests.iter().zip(&ends) {
+        assert_eq!(request.look(&world).await.status(), end.status());
+    }
+    let late = proxy.ledger().iter().filter(|exchange| exchange.call.path.ends_with("/status")).count();
+    assert!(late >= 6, "both were written anew");
+}
+
+/// Fault 21.
+#[tokio::test]
+async fn an_outcome_that_may_not_be_written_is_kept_and_written_when_it_may() {
+    let (world, proxy, operator) = behind_proxy().await;
+    let requests = both(&world.sandbox, "struck");
+    for request in &requests {
+        let rule = request.status_writes().skip(OUTCOME).times(3);
+        proxy.answer(rule, Point::BeforeForward, 403, &[], failure(403, "Forbidden"));
+    }
+    apply(&world, &requests).await;
+
+    end_as_without_fault(&world, &requests, 1, false).await;
+
+    operator.says("the outcome is not stored yet").await;
+    for request in &requests {
+        assert_eq!(written(&proxy, request), 5, "a claim, three refused outcomes, an outcome");
+    }
+}
+
+/// Fault 21: without rights nothing can be claimed; that must not become a storm.
+#[tokio::test]
+async fn claims_that_may_not_be_written_are_tried_seldom_and_nothing_is_called() {
+    let (world, proxy, _operator) = behind_proxy().await;
+    let requests = both(&world.sandbox, "struck");
+    for request in &requests {
+        let rule = request.status_writes().always();
+        proxy.answer(rule, Point::BeforeForward, 403, &[], failure(403, "Forbidden"));
+    }
+    apply(&world, &requests).await;
+
+    world.later().await;
+
+    for request in &requests {
+        let tried = written(&proxy, request);
+        assert!((1..=8).contains(&tried), "{tried} tries in a few seconds");
+        assert!(request.reads(&world.sandbox) <= tried, "more reads than tries");
+        assert!(request.calls(&world.sandbox).is_empty());
+    }
+}
+
+/// Fault 22.
+#[tokio::test]
+async fn an_api_server_that_goes_down_and_comes_back_costs_nothing_but_time() {
+    let plane = Plane::own().await;
+    plane.define_kinds().await;
+    let world = World::on(plane).await;
+    let operator = world.start(Flags::default()).await;
+
+    let requests = both(&world.sandbox, "in-flight");
+    let calls = hold_calls(&world, &requests, HoldPoint::AfterEffect).await;
+    world.plane.stop_api_server().unwrap();
+    calls.into_iter().for_each(HeldCall::release);
+    operator.says("the outcome is not stored yet").await;
+    operator.says("the watch is interrupted").await;
+    world.plane.start_api_server().await.unwrap();
+    end_as_without_fault(&world, &requests, 1, false).await;
+
+    let requests = both(&world.sandbox, "behind-etcd");
+    let calls = hold_calls(&world, &requests, HoldPoint::AfterEffect).await;
+    world.plane.stop_etcd().unwrap();
+    calls.into_iter().for_each(HeldCall::release);
+    world.plane.start_etcd().await.unwrap();
+    end_as_without_fault(&world, &requests, 1, false).await;
+}
+
+/// Fault 12: the old object waits for its next attempt when another one gets its name.
+#[tokio::test]
+async fn nothing_is_called_for_an_object_that_was_deleted_and_made_anew_unseen() {
+    let (world, proxy, _operator) = behind_proxy().await;
+    let requests = both(&world.sandbox, "struck");
+    for request in &requests {
+        let locked = Fault::on(Operation::Changing).connector(request.id).answer(423);
+        world.sandbox.inject(locked.header("retry-after", "4"));
+    }
+    apply(&world, &requests).await;
+    for request in &requests {
+        request.reaches(&world, "Retrying").await;
+    }
+    let watches = freeze_watches(&proxy).await;
+    let mut anew = Vec::new();
+    for request in &requests {
+        world.delete(request.kind, &request.name).await;
+        anew.push(request.manifest().spec("suspend", true));
+    }
+    world.apply_all(anew).await;
+    let writes: Vec<usize> = requests.iter().map(|request| written(&proxy, request)).collect();
+    for (request, writes) in requests.iter().zip(writes) {
+        until("the old object's claim is tried", || written(&proxy, request) > writes).await;
+    }
+    watches.into_iter().for_each(Held::release);
+    for request in &requests {
+        request.reaches(&world, "Suspended").await;
+        assert_eq!(request.calls(&world.sandbox).len(), 1, "a call for an object that is gone");
+        request.patch_spec(&world, &json!({"suspend": false})).await;
+    }
+
+    end_as_without_fault(&world, &requests, 2, false).await;
+
+    for request in &requests {
+        let calls = request.calls(&world.sandbox);
+        assert_ne!(calls[0].idempotency_key, calls[1].idempotency_key, "two objects are two requests");
+    }
+}
+
+/// Faults 10 and 11: a call under way and a repetition, while the cache lacks all that was written since.
+#[tokio::test]
+async fn an_old_cache_makes_no_second_call() {
+    let (world, proxy, _operator) = behind_proxy().await;
+    let requests = both(&world.sandbox, "struck");
+    for request in &requests {
+        world.sandbox.inject(Fault::on(Operation::Changing).connector(request.id).answer(423));
+    }
+    let calls = hold_calls(&world, &requests, HoldPoint::BeforeEffect).await;
+    let watches = freeze_watches(&proxy).await;
+    calls.into_iter().for_each(HeldCall::release);
+    for request in &requests {
+        request.succeeds(&world).await;
+    }
+    watches.into_iter().for_each(Held::release);
+
+    end_as_without_fault(&world, &requests, 2, false).await;
+
+    for request in &requests {
+        assert_eq!(written(&proxy, request), 4, "two claims, two outcomes, no conflict");
+    }
+}
+
+/// Fault 13.
+#[tokio::test]
+async fn a_watch_that_is_cut_and_answered_410_during_a_call_is_listed_anew_and_nothing_is_called_twice() {
+    let (world, proxy, _operator) = behind_proxy().await;
+    let requests = both(&world.sandbox, "struck");
+    let calls = hold_calls(&world, &requests, HoldPoint::AfterEffect).await;
+    let watches = freeze_watches(&proxy).await;
+    let unseen = both(&world.sandbox, "unseen");
+    apply(&world, &unseen).await;
+    watches.into_iter().for_each(|watch| watch.answer(410, failure(410, "Expired")));
+    for request in &unseen {
+        request.succeeds(&world).await;
+    }
+    calls.into_iter().for_each(HeldCall::release);
+
+    end_as_without_fault(&world, &requests, 1, false).await;
+    end_as_without_fault(&world, &unseen, 1, false).await;
+}

@@ -1,0 +1,180 @@
+//! Requests of both kinds side by side, and what they came to.
+
+use std::time::Instant;
+
+use cde_sandbox::cde::{Call, Connector, Operation, Sandbox, new_id};
+use cde_sandbox::proxy::Rule;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::world::{Kind, LIMIT, Manifest, Object, POLL, World, restore, rollback};
+
+/// A manifest, and the connector that it is for.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
+    pub(crate) id: Uuid,
+}
+
+/// A rollback of a connector that can be rolled back.
+pub(crate) fn a_rollback(sandbox: &Sandbox, name: &str) -> Request {
+    let id = new_id();
+    sandbox.put(Connector::migrated(id));
+    Request { kind: Kind::Rollback, name: name.to_owned(), id }
+}
+
+/// A restore of a connector that is in the bin.
+pub(crate) fn a_restore(sandbox: &Sandbox, name: &str) -> Request {
+    let id = new_id();
+    sandbox.put(Connector { in_bin: true, ..Connector::migrated(id) });
+    Request { kind: Kind::Restore, name: name.to_owned(), id }
+}
+
+/// One of each kind.
+pub(crate) fn both(sandbox: &Sandbox, name: &str) -> [Request; 2] {
+    [a_rollback(sandbox, name), a_restore(sandbox, name)]
+}
+
+/// `count` requests, of both kinds by turns.
+pub(crate) fn many(sandbox: &Sandbox, count: usize) -> Vec<Request> {
+    let request = |number: usize| match number % 2 {
+        0 => a_rollback(sandbox, &format!("r{number}")),
+        _ => a_restore(sandbox, &format!("r{number}")),
+    };
+    (0..count).map(request).collect()
+}
+
+impl Request {
+    pub(crate) fn manifest(&self) -> Manifest {
+        match self.kind {
+            Kind::Rollback => rollback(&self.name, self.id, "main"),
+            Kind::Restore => restore(&self.name, self.id),
+        }
+    }
+
+    /// The kind in paths and in the audit log.
+    pub(crate) fn plural(&self) -> &'static str {
+        match self.kind {
+            Kind::Rollback => "migrationrollbacks",
+            Kind::Restore => "connectorrestores",
+        }
+    }
+
+    /// The reason of its success.
+    pub(crate) fn success(&self) -> &'static str {
+        match self.kind {
+            Kind::Rollback => "RolledBack",
+            Kind::Restore => "Restored",
+        }
+    }
+
+    /// What a success rests on where the answer was lost.
+    pub(crate) fn observation(&self) -> &'static str {
+        match self.kind {
+            Kind::Rollback => "ObservedChange",
+            Kind::Restore => "ObservedLive",
+        }
+    }
+
+    /// Writes of its status, as the proxy sees them.
+    pub(crate) fn status_writes(&self) -> Rule {
+        Rule::status_write(self.plural(), &self.name)
+    }
+
+    /// The calls so far that change something.
+    pub(crate) fn calls(&self, sandbox: &Sandbox) -> Vec<Call> {
+        sandbox.calls(Operation::Changing, self.id)
+    }
+
+    /// How often it was read.
+    pub(crate) fn reads(&self, sandbox: &Sandbox) -> usize {
+        sandbox.calls(Operation::Read, self.id).len()
+    }
+
+    /// Merges `change` into the spec.
+    pub(crate) async fn patch_spec(&self, world: &World, change: &Value) {
+        let patch = json!({ "spec": change }).to_string();
+        world.kubectl(&["patch", self.plural(), &self.name, "--type=merge", "-p", &patch], "").await;
+    }
+
+    pub(crate) async fn look(&self, world: &World) -> Object {
+        world.look(self.kind, &self.name).await
+    }
+
+    /// Waits for the reason of its condition Ready.
+    pub(crate) async fn reaches(&self, world: &World, reason: &str) -> Object {
+        world.reaches(self.kind, &self.name, reason).await
+    }
+
+    pub(crate) async fn succeeds(&self, world: &World) -> Object {
+        self.reaches(world, self.success()).await
+    }
+}
+
+/// Waits until `condition` holds.
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < LIMIT, "it never came: {what}");
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Applies the manifests of `requests`.
+pub(crate) async fn apply(world: &World, requests: &[Request]) {
+    world.apply_all(requests.iter().map(Request::manifest)).await;
+}
+
+/// The status without times, counts and what identifies the request: two runs that came to the same are equal.
+pub(crate) fn plain(object: &Object) -> Value {
+    let mut status = object.status().clone();
+    if let Some(operation) = status["operation"].as_object_mut() {
+        let kept = ["server"];
+        operation.retain(|field, _| kept.contains(&field.as_str()));
+    }
+    for condition in status["conditions"].as_array_mut().into_iter().flatten() {
+        condition["lastTransitionTime"].take();
+    }
+    status
+}
+
+/// Checks that `requests` ended as twins of theirs do without any fault, with one effect each and so many calls
+/// that change something; and that nothing more is called afterwards.
+pub(crate) async fn end_as_without_fault(world: &World, requests: &[Request], calls: usize, observed: bool) {
+    let mut ends = Vec::new();
+    for request in requests {
+        let end = request.succeeds(world).await;
+        let evidence = if observed { request.observation() } else { "Response" };
+        assert_eq!(end.operation()["evidence"], evidence, "{end:#?}");
+        ends.push(end);
+    }
+    let twins = twins(world, requests).await;
+    for ((request, end), twin) in requests.iter().zip(ends).zip(twins) {
+        let ledger = world.sandbox.ledger();
+        assert_eq!(request.calls(&world.sandbox).len(), calls, "calls for {}:\n{ledger}", request.plural());
+        assert_eq!(world.sandbox.effects(request.id), 1, "effects for {}:\n{ledger}", request.plural());
+        assert_eq!(plain(&end), plain(&twin));
+        assert_eq!(request.look(world).await.status(), end.status(), "it changed after its end");
+    }
+}
+
+/// The ends of the same requests for connectors of their own.
+async fn twins(world: &World, requests: &[Request]) -> Vec<Object> {
+    let twins: Vec<Request> = requests
+        .iter()
+        .map(|request| {
+            let name = format!("{}-twin", request.name);
+            match request.kind {
+                Kind::Rollback => a_rollback(&world.sandbox, &name),
+                Kind::Restore => a_restore(&world.sandbox, &name),
+            }
+        })
+        .collect();
+    apply(world, &twins).await;
+    let mut ends = Vec::new();
+    for twin in &twins {
+        ends.push(twin.succeeds(world).await);
+    }
+    ends
+}

@@ -1,0 +1,201 @@
+//! What passes by itself: the request waits, says for what, and goes on.
+
+use std::time::Duration;
+
+use cde_sandbox::cde::{CutPoint, Fault, Operation};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use crate::world::{Flags, Kind, LIMIT, Request, World};
+
+fn changing() -> Fault {
+    Fault::on(Operation::Changing)
+}
+
+#[tokio::test]
+async fn an_answer_that_had_no_effect_is_waited_out_without_a_doubt_and_the_next_attempt_succeeds() {
+    let (world, _operator) = World::with_operator().await;
+    let transition = "Transition is not allowed, entity is resynchronizing-to-prod.";
+    let check = "check --url and what stands between";
+    let answers = [
+        ("423", changing().answer(423), 423, "Locked"),
+        ("425", changing().answer(425), 425, "Too Early"),
+        ("transition", changing().answer(400).set("/message", json!(transition)), 400, transition),
+        ("html-403", changing().answer(403).html(), 403, check),
+        ("html-404", changing().answer(404).html(), 404, check),
+        ("silent-400", changing().answer(400).empty(), 400, check),
+        ("odd-405", changing().answer(405).body(r#"{"error": "no"}"#), 405, check),
+    ];
+    let mut cases = Vec::new();
+    for kind in [Kind::Restore, Kind::Rollback] {
+        for (what, fault, code, message) in answers.clone() {
+            cases.push((world.request(kind, what, fault), code, message));
+        }
+    }
+    world.apply_all(cases.iter().map(|(case, ..)| case.manifest())).await;
+
+    for (case, code, message) in &cases {
+        let done = world.comes_to(case, case.success()).await;
+        let error = done.last_error();
+        assert_eq!(error["code"], *code, "{}", case.name);
+        assert_eq!(error["reason"], Value::Null, "{}", case.name);
+        assert!(error["message"].as_str().is_some_and(|text| text.contains(message)), "{done:#?}");
+        assert_eq!((done.attempts(), &done.operation()["retries"]), (2, &json!(1)), "{}", case.name);
+        assert_eq!(done.operation()["unknownAttempts"], Value::Null, "{}", case.name);
+        assert_eq!(done.operation()["evidence"], "Response", "{}", case.name);
+        assert_eq!(world.sandbox.effects(case.id), 1, "{}", case.name);
+        let reads = world.sandbox.calls(Operation::Read, case.id).len();
+        assert_eq!(reads, if case.kind == Kind::Rollback { 2 } else { 0 }, "{}", case.name);
+        let told: Vec<String> =
+            world.until_events(&case.name, 2).await.into_iter().map(|(_, reason, _)| reason).collect();
+        assert_eq!(told, ["Retrying", case.success()], "{}", case.name);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_leaves_the_effect_open_is_verified_before_the_next_attempt() {
+    let (world, _operator) = World::with_operator().await;
+    let other = changing().redirect("http://127.0.0.1:9/elsewhere");
+    let answers = [
+        ("409", changing().answer(409), 409),
+        ("500", changing().answer(500), 500),
+        ("501", changing().answer(501).html(), 501),
+        ("503", changing().answer(503), 503),
+        ("520", changing().answer(520).empty(), 520),
+        ("307", other.clone(), 307),
+        ("302", other.answer(302), 302),
+    ];
+    let mut cases = Vec::new();
+    for kind in [Kind::Restore, Kind::Rollback] {
+        for (what, fault, code) in answers.clone() {
+            cases.push((world.request(kind, &format!("{what}-none"), fault.clone()), code, 2));
+            cases.push((world.request(kind, &format!("{what}-done"), fault.after_effect()), code, 1));
+        }
+    }
+    world.apply_all(cases.iter().map(|(case, ..)| case.manifest())).await;
+
+    for (case, code, attempts) in &cases {
+        let done = world.comes_to(case, case.success()).await;
+        assert_eq!(done.last_error()["code"], *code, "{}", case.name);
+        assert_eq!(done.attempts(), *attempts, "{}", case.name);
+        assert_eq!(done.operation()["unknownAttempts"], 1, "{}", case.name);
+        let evidence = if *attempts == 2 { "Response" } else { case.observed() };
+        assert_eq!(done.operation()["evidence"], evidence, "{}", case.name);
+        assert_eq!(world.sandbox.effects(case.id), 1, "{}", case.name);
+        assert_eq!(world.attempts(case).len() as u64, *attempts, "{}", case.name);
+    }
+}
+
+#[tokio::test]
+async fn where_nothing_answered_or_something_in_between_gave_up_the_claim_is_waited_out_before_a_look() {
+    let world = World::new().await;
+    let _operator = world.start(Flags::default().with("--timeout", "1s")).await;
+    let answers = [
+        ("408", changing().answer(408)),
+        ("502", changing().answer(502).html()),
+        ("504", changing().answer(504).html()),
+        ("cut", changing().cut(CutPoint::BeforeHeaders)),
+        ("hung", changing().hang()),
+    ];
+    let mut cases = Vec::new();
+    for kind in [Kind::Restore, Kind::Rollback] {
+        for (what, fault) in answers.clone() {
+            cases.push((world.request(kind, &format!("{what}-none"), fault.clone()), 2));
+            cases.push((world.request(kind, &format!("{what}-done"), fault.after_effect()), 1));
+        }
+    }
+    world.apply_all(cases.iter().map(|(case, ..)| case.manifest())).await;
+
+    for (case, attempts) in &cases {
+        let done = world.comes_to(case, case.success()).await;
+        assert_eq!(done.operation()["unknownAttempts"], 1, "{}", case.name);
+        assert_eq!(world.sandbox.effects(case.id), 1, "{}", case.name);
+        // A claim may have been given back meanwhile: so many failures in a row look like an outage.
+        assert_eq!(world.attempts(case).len(), *attempts, "{}", case.name);
+        let calls = world.sandbox.calls(Operation::Any, case.id);
+        let lost = calls.iter().position(|call| call.operation != Some(Operation::Read)).expect("an attempt");
+        let pause = calls[lost + 1].at.duration_since(calls[lost].at);
+        // --timeout and 5 s from the claim, which came a little before the call.
+        assert!(pause > SignedDuration::from_millis(5500), "{} was looked at after {pause}", case.name);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_refused_had_no_effect_and_is_tried_again() {
+    let (world, _operator) = World::with_operator().await;
+    let case = world.request(Kind::Restore, "refused", changing().times(0));
+    world.sandbox.down().await.expect("it goes down");
+    world.apply(&case.manifest()).await;
+    let waiting = world.comes_to(&case, "Retrying").await;
+    assert_eq!(waiting.last_error()["code"], Value::Null);
+    assert_eq!(waiting.operation()["unknownAttempts"], Value::Null);
+
+    world.sandbox.up().await.expect("it comes back");
+
+    let done = world.comes_to(&case, "Restored").await;
+    assert!(done.attempts() > 1);
+    assert_eq!(world.sandbox.effects(case.id), 1);
+    assert_eq!(world.sandbox.calls(Operation::Any, case.id).len(), 1, "no look is needed");
+}
+
+#[tokio::test]
+async fn no_attempt_comes_earlier_than_an_answer_asks_for() {
+    let (world, _operator) = World::with_operator().await;
+    let later = (jiff::Timestamp::now() + SignedDuration::from_secs(6)).as_second();
+    let headers =
+        [("seconds", "retry-after", "3".to_owned()), ("unix", "ratelimit-reset", later.to_string())];
+    let cases = headers.map(|(what, header, value)| {
+        world.request(Kind::Restore, what, changing().answer(423).header(header, value))
+    });
+    world.apply_all(cases.iter().map(Request::manifest)).await;
+
+    for case in &cases {
+        let waiting = world.comes_to(case, "Retrying").await;
+        let announced = waiting.operation()["nextAttemptAt"].as_str().expect("a time").to_owned();
+        let announced: jiff::Timestamp = announced.parse().expect("a time");
+        let two = |ledger: &cde_sandbox::cde::Ledger| ledger.of(Operation::Restore, case.id).count() == 2;
+        world.sandbox.wait_for(two, LIMIT).await.expect("a second attempt");
+        let calls = world.sandbox.calls(Operation::Restore, case.id);
+        assert!(calls[1].at >= announced, "{}: {} is before {announced}", case.name, calls[1].at);
+        let pause = Duration::try_from(calls[1].at.duration_since(calls[0].at)).expect("a pause");
+        assert!(
+            pause >= Duration::from_secs(3) || announced.as_second() == later,
+            "{}: {pause:?}",
+            case.name
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_limit_without_a_time_is_waited_out_and_the_next_attempt_succeeds() {
+    let (world, _operator) = World::with_operator().await;
+    let case = world.request(Kind::Rollback, "limited", changing().answer(429));
+    world.apply(&case.manifest()).await;
+
+    let done = world.comes_to(&case, "RolledBack").await;
+
+    assert_eq!(done.last_error()["code"], 429);
+    assert_eq!(done.attempts(), 2);
+    assert_eq!(world.sandbox.effects(case.id), 1);
+}
+
+#[tokio::test]
+async fn while_a_request_waits_its_status_says_for_what_and_until_when() {
+    let (world, _operator) = World::with_operator().await;
+    let locked = changing().answer(423).header("retry-after", "600");
+    let case = world.request(Kind::Rollback, "waits", locked);
+    world.apply(&case.manifest()).await;
+
+    let waiting = world.comes_to(&case, "Retrying").await;
+
+    assert_eq!(waiting.message(), "Waiting before the next attempt: the CDE API answered 423: Locked");
+    assert_eq!((waiting.attempts(), &waiting.operation()["retries"]), (1, &json!(1)));
+    let time = |field: &str| -> jiff::Timestamp {
+        waiting.operation()[field].as_str().expect("a time").parse().expect("RFC 3339")
+    };
+    let pause = time("nextAttemptAt").duration_since(time("lastAttemptAt"));
+    assert!((600..=602).contains(&pause.as_secs()), "{pause}");
+    assert_eq!(waiting.status()["before"]["executables"]["production"], 25);
+    let told = world.until_events(&case.name, 1).await;
+    assert_eq!(told, [("Warning".to_owned(), "Retrying".to_owned(), waiting.message().to_owned())]);
+}

@@ -1,0 +1,148 @@
+//! A restore whose answer was lost, or says that there is nothing to restore: what a look makes of it.
+
+use cde_sandbox::cde::{Fault, HoldPoint, Operation, Version};
+use serde_json::json;
+
+use crate::world::{Kind, Request, World};
+
+fn request(what: &str) -> Request {
+    Request::new(Kind::Restore, what)
+}
+
+fn restoring(request: &Request) -> Fault {
+    Fault::on(Operation::Restore).connector(request.id)
+}
+
+fn looking(request: &Request) -> Fault {
+    Fault::on(Operation::Read).connector(request.id)
+}
+
+#[tokio::test]
+async fn a_connector_that_is_still_in_the_bin_or_hidden_is_tried_again() {
+    let (world, _operator) = World::with_operator().await;
+    let [hidden, shown, denied] = ["hidden-in-bin", "shown-in-bin", "denied"].map(request);
+    world.sandbox.put(hidden.willing());
+    world.sandbox.put(shown.willing().readable_in_bin());
+    world.sandbox.put(denied.willing().reading_forbidden());
+    for request in [&hidden, &shown, &denied] {
+        world.sandbox.inject(restoring(request).answer(500));
+    }
+    world.apply_all([&hidden, &shown, &denied].map(Request::manifest)).await;
+
+    for request in [&hidden, &shown, &denied] {
+        let done = world.comes_to(request, "Restored").await;
+        assert_eq!(
+            (done.attempts(), &done.operation()["evidence"]),
+            (2, &json!("Response")),
+            "{}",
+            request.name
+        );
+        assert_eq!(done.operation()["unknownAttempts"], 1, "{}", request.name);
+        assert_eq!(world.sandbox.effects(request.id), 1, "{}", request.name);
+    }
+}
+
+#[tokio::test]
+async fn a_connector_some_versions_of_which_are_deleted_is_not_live_and_is_tried_again() {
+    let (world, _operator) = World::with_operator().await;
+    let request = request("half-live");
+    world.sandbox.put(request.willing().version(Version::new("2.0.0")).readable_in_bin());
+    world.sandbox.inject(restoring(&request).answer(500));
+    world.sandbox.inject(looking(&request).set("/data/versions/0/deleted-at", json!(null)));
+    world.apply(&request.manifest()).await;
+
+    let done = world.comes_to(&request, "Restored").await;
+
+    assert_eq!((done.attempts(), world.sandbox.effects(request.id)), (2, 1));
+}
+
+#[tokio::test]
+async fn nothing_to_restore_after_an_own_lost_attempt_is_its_success() {
+    let (world, _operator) = World::with_operator().await;
+    let request = request("lost");
+    world.sandbox.put(request.willing());
+    world.sandbox.inject(restoring(&request).answer(500).after_effect());
+    // The look after it is refused, so the next attempt is what tells.
+    world.sandbox.inject(looking(&request).answer(403));
+    world.apply(&request.manifest()).await;
+
+    let done = world.comes_to(&request, "Restored").await;
+
+    assert_eq!((done.attempts(), &done.operation()["evidence"]), (2, &json!("ObservedLive")));
+    assert_eq!(world.sandbox.effects(request.id), 1);
+    assert_eq!(world.attempts(&request).len(), 2);
+}
+
+#[tokio::test]
+async fn nothing_to_restore_after_a_lost_attempt_is_unknown_where_nobody_may_look() {
+    let (world, _operator) = World::with_operator().await;
+    let request = request("unseen");
+    world.sandbox.put(request.willing().reading_forbidden());
+    world.sandbox.inject(restoring(&request).answer(500).after_effect());
+    world.apply(&request.manifest()).await;
+
+    let failed = world.comes_to(&request, "OutcomeUnknown").await;
+
+    assert_eq!(failed.last_error()["code"], 404);
+    assert_eq!(world.attempts(&request).len(), 2);
+}
+
+#[tokio::test]
+async fn nothing_to_restore_although_it_is_in_the_bin_passes_and_is_tried_again() {
+    let (world, _operator) = World::with_operator().await;
+    let request = request("contradicted");
+    world.sandbox.put(request.willing().readable_in_bin());
+    world.sandbox.inject(restoring(&request).answer(404));
+    world.apply(&request.manifest()).await;
+
+    let done = world.comes_to(&request, "Restored").await;
+
+    assert_eq!((done.attempts(), &done.operation()["evidence"]), (2, &json!("Response")));
+    assert_eq!(done.last_error()["reason"], json!(null));
+    assert_eq!(world.sandbox.effects(request.id), 1);
+}
+
+#[tokio::test]
+async fn the_look_for_what_not_found_means_is_repeated_until_it_tells() {
+    let (world, _operator) = World::with_operator().await;
+    let [live, unknown] = ["live", "unknown"].map(request);
+    let mut connector = live.willing();
+    connector.in_bin = false;
+    world.sandbox.put(connector);
+    for request in [&live, &unknown] {
+        world.sandbox.inject(looking(request).answer(500).times(2));
+    }
+    world.apply_all([&live, &unknown].map(Request::manifest)).await;
+
+    let done = world.comes_to(&live, "AlreadyRestored").await;
+    let failed = world.comes_to(&unknown, "NotFound").await;
+
+    assert_eq!(done.operation()["evidence"], "ObservedLive");
+    assert_eq!(failed.last_error()["code"], 404);
+    for request in [&live, &unknown] {
+        assert_eq!(world.attempts(request).len(), 1, "{}", request.name);
+        assert_eq!(world.sandbox.calls(Operation::Read, request.id).len(), 3, "{}", request.name);
+        assert_eq!(world.sandbox.effects(request.id), 0, "{}", request.name);
+    }
+}
+
+#[tokio::test]
+async fn a_connector_that_somebody_else_restores_after_a_lost_attempt_counts_as_restored() {
+    let (world, _operator) = World::with_operator().await;
+    let request = request("helped");
+    world.sandbox.put(request.willing());
+    world.sandbox.inject(restoring(&request).answer(500));
+    let mut held = world.sandbox.hold(Operation::Restore, request.id, HoldPoint::BeforeEffect);
+    world.apply(&request.manifest()).await;
+    held.arrived().await.expect("an attempt");
+    let mut connector = world.sandbox.get(request.id).expect("the connector");
+    connector.in_bin = false;
+    connector.versions[0].deleted_at = None;
+    world.sandbox.put(connector);
+    held.release();
+
+    let done = world.comes_to(&request, "Restored").await;
+
+    assert_eq!((done.attempts(), &done.operation()["evidence"]), (1, &json!("ObservedLive")));
+    assert_eq!(world.sandbox.effects(request.id), 0);
+}

@@ -1,0 +1,192 @@
+//! An object as a user reads it: JSON of the API server's, looked at in the words of the contract.
+
+use std::time::Instant;
+
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use serde_json::{Value, json};
+
+use super::{LIMIT, POLL, World};
+
+/// One of the two kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Restore,
+    Rollback,
+}
+
+impl Kind {
+    /// The short name for kubectl.
+    pub(crate) fn short(self) -> &'static str {
+        match self {
+            Self::Restore => "crst",
+            Self::Rollback => "mrb",
+        }
+    }
+
+    fn resource(self) -> ApiResource {
+        let (kind, plural) = match self {
+            Self::Restore => ("ConnectorRestore", "connectorrestores"),
+            Self::Rollback => ("MigrationRollback", "migrationrollbacks"),
+        };
+        ApiResource::from_gvk_with_plural(
+            &GroupVersionKind::gvk("cde.productsup.com", "v1alpha1", kind),
+            plural,
+        )
+    }
+}
+
+impl World {
+    fn objects(&self, kind: Kind) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &self.namespace, &kind.resource())
+    }
+
+    /// The object as it is stored now.
+    pub(crate) async fn look(&self, kind: Kind, name: &str) -> Object {
+        self.objects(kind).get(name).await.unwrap_or_else(|error| panic!("{name}: {error}")).into()
+    }
+
+    /// Waits until the object looks as `condition` wants it.
+    pub(crate) async fn sees(
+        &self,
+        kind: Kind,
+        name: &str,
+        what: &str,
+        condition: impl Fn(&Object) -> bool,
+    ) -> Object {
+        let begun = Instant::now();
+        loop {
+            let object = self.look(kind, name).await;
+            if condition(&object) {
+                return object;
+            }
+            assert!(begun.elapsed() < LIMIT, "{name} is not {what} after {LIMIT:?}: {object:#?}");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Waits until the object has this reason, and checks that its status is as the contract wants it then.
+    pub(crate) async fn reaches(&self, kind: Kind, name: &str, reason: &str) -> Object {
+        let object = self.sees(kind, name, reason, |object| object.reason() == reason).await;
+        object.assert_contract();
+        object
+    }
+
+    /// Deletes the object, and does not wait for its finalizers.
+    pub(crate) async fn delete(&self, kind: Kind, name: &str) {
+        self.kubectl(&["delete", kind.short(), name, "--wait=false"], "").await;
+    }
+}
+
+/// An object as it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Object(pub(crate) Value);
+
+impl From<DynamicObject> for Object {
+    fn from(object: DynamicObject) -> Self {
+        Self(serde_json::to_value(object).expect("an object is JSON"))
+    }
+}
+
+impl Object {
+    pub(crate) fn status(&self) -> &Value {
+        &self.0["status"]
+    }
+
+    pub(crate) fn operation(&self) -> &Value {
+        &self.0["status"]["operation"]
+    }
+
+    pub(crate) fn last_error(&self) -> &Value {
+        &self.operation()["lastError"]
+    }
+
+    /// The word in `status.reason`; empty before the operator has seen the object.
+    pub(crate) fn reason(&self) -> &str {
+        self.status()["reason"].as_str().unwrap_or_default()
+    }
+
+    pub(crate) fn attempts(&self) -> u64 {
+        self.operation()["attempts"].as_u64().unwrap_or_default()
+    }
+
+    /// The message of the condition Ready.
+    pub(crate) fn message(&self) -> &str {
+        self.condition("Ready")["message"].as_str().unwrap_or_default()
+    }
+
+    /// A condition by its type; null where there is none.
+    pub(crate) fn condition(&self, type_: &str) -> &Value {
+        let conditions = self.status()["conditions"].as_array();
+        conditions.into_iter().flatten().find(|one| one["type"] == type_).unwrap_or(&Value::Null)
+    }
+
+    pub(crate) fn metadata(&self) -> &Value {
+        &self.0["metadata"]
+    }
+
+    /// Moves with every write.
+    pub(crate) fn resource_version(&self) -> &str {
+        self.metadata()["resourceVersion"].as_str().expect("a stored object has a version")
+    }
+
+    /// Checks what the contract says of every status with this reason: conditions, outcome, times, generations.
+    pub(crate) fn assert_contract(&self) {
+        let (ready, companion, outcome) = row(self.reason());
+        let (status, operation) = (self.status(), self.operation());
+        let told: Vec<(&str, &str, &str)> = status["conditions"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|one| (text(&one["type"]), text(&one["status"]), text(&one["reason"])))
+            .collect();
+        let mut expected = vec![("Ready", ready, self.reason())];
+        expected.extend(companion.map(|type_| (type_, "True", self.reason())));
+        assert_eq!(told, expected, "the conditions of {self:#?}");
+        assert_eq!(status["outcome"], json!(outcome), "the outcome of {self:#?}");
+        assert_eq!(operation["completedAt"].is_string(), outcome.is_some(), "completedAt of {self:#?}");
+        assert!(operation["id"].is_string() && operation["startedAt"].is_string(), "a request: {self:#?}");
+        assert_eq!(
+            operation["inFlight"].is_object(),
+            self.reason() == "InProgress",
+            "the claim of {self:#?}"
+        );
+        assert!(outcome.is_none() || operation["nextAttemptAt"].is_null(), "a finished one waits: {self:#?}");
+        assert!(!self.message().is_empty(), "a message: {self:#?}");
+        self.assert_generations(matches!(outcome, Some("Succeeded" | "Skipped")));
+    }
+
+    /// A record answers for every generation, and so names none; all else names the newest one that was seen.
+    fn assert_generations(&self, record: bool) {
+        let observed = &self.status()["observedGeneration"];
+        let newest = self.metadata()["generation"].as_i64();
+        assert_eq!(observed.is_null(), record, "the observed generation of {self:#?}");
+        assert!(
+            observed.as_i64() <= newest && observed != &json!(-1),
+            "an old generation at most: {self:#?}"
+        );
+        for condition in self.status()["conditions"].as_array().into_iter().flatten() {
+            assert_eq!(&condition["observedGeneration"], observed, "a condition's of {self:#?}");
+        }
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// The contract's table: the condition Ready, the condition beside it, the outcome.
+fn row(reason: &str) -> (&'static str, Option<&'static str>, Option<&'static str>) {
+    match reason {
+        "Restored" | "AlreadyRestored" | "RolledBack" => ("True", None, Some("Succeeded")),
+        "Skipped" => ("True", None, Some("Skipped")),
+        "Pending" | "InProgress" | "Verifying" | "Retrying" | "Unauthorized" => {
+            ("Unknown", Some("Reconciling"), None)
+        }
+        "Suspended" => ("Unknown", None, None),
+        "NotAllowed" | "AccessDenied" | "NotFound" | "Rejected" | "PreconditionFailed" | "Expired"
+        | "DeadlineExceeded" => ("False", Some("Stalled"), Some("Failed")),
+        "OutcomeUnknown" => ("False", Some("Stalled"), Some("Unknown")),
+        other => panic!("{other:?} is no reason of the contract"),
+    }
+}

@@ -1,0 +1,72 @@
+//! The control plane of a world: one for all tests of the binary, or one of its own for a test that stops it or
+//! changes its definitions.
+
+use std::ops::Deref;
+
+use cde_sandbox::control_plane::ControlPlane;
+use tokio::sync::OnceCell;
+
+/// Where the manifests of `deploy/` put the operator's service account.
+pub(super) const OPERATOR_NAMESPACE: &str = "cde-operator-system";
+
+/// A control plane with the rights of the manifests.
+#[derive(Debug)]
+pub(crate) enum Plane {
+    /// With the definitions; not to be stopped.
+    Shared(&'static ControlPlane),
+    /// It ends with its world.
+    Own(Box<ControlPlane>),
+}
+
+impl Plane {
+    /// The one that all tests of the binary share.
+    pub(super) async fn shared() -> Self {
+        static PREPARED: OnceCell<()> = OnceCell::const_new();
+        let plane = Self::Shared(ControlPlane::shared().await.unwrap_or_else(|error| panic!("{error:#}")));
+        PREPARED
+            .get_or_init(async || {
+                plane.grant_rights().await;
+                plane.define_kinds().await;
+            })
+            .await;
+        plane
+    }
+
+    /// A new one, without the definitions.
+    pub(crate) async fn own() -> Self {
+        let plane = ControlPlane::start().await.unwrap_or_else(|error| panic!("{error:#}"));
+        let plane = Self::Own(Box::new(plane));
+        plane.grant_rights().await;
+        plane
+    }
+
+    /// Applies `crds/`, and waits until the kinds are served.
+    pub(crate) async fn define_kinds(&self) {
+        self.apply("crds").await;
+        let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
+        self.kubectl_ok(&established, "").await.expect("the kinds are served");
+    }
+
+    async fn grant_rights(&self) {
+        let namespace = ["create", "namespace", OPERATOR_NAMESPACE];
+        self.kubectl_ok(&namespace, "").await.expect("the operator's namespace");
+        self.apply("deploy/rbac").await;
+    }
+
+    async fn apply(&self, part: &str) {
+        let path = format!("{}/{part}", env!("CARGO_MANIFEST_DIR"));
+        let apply = ["apply", "--server-side", "--force-conflicts", "-k", &path];
+        self.kubectl_ok(&apply, "").await.expect("it is applied");
+    }
+}
+
+impl Deref for Plane {
+    type Target = ControlPlane;
+
+    fn deref(&self) -> &ControlPlane {
+        match self {
+            Self::Shared(plane) => plane,
+            Self::Own(plane) => plane,
+        }
+    }
+}
