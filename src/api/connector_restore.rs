@@ -46,7 +46,8 @@ pub struct ConnectorRestoreSpec {
     /// An object that is created more than a day after it is skipped: nothing is called. An operation is meant
     /// for now, not for a cluster that is rebuilt from Git next year.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = rules::TIME), length(max = 40))]
+    #[schemars(with = "String", length(max = 40))]
+    #[x_kube(validation = rules::time("notAfter"))]
     pub not_after: Option<Time>,
     /// No attempt begins later than this many seconds after the request's begin, which is the creation of the
     /// object, or the retry that opened it again; time spent suspended counts. Where it is absent the operator's

@@ -67,10 +67,6 @@ fn set_status_default(root: &mut JSONSchemaProps) {
 pub(super) mod rules {
     use kube::core::{Reason, Rule};
 
-    /// RFC 3339, years 1970 to 9998, at most nine digits of a fraction, offsets below 24 h: the API server
-    /// takes more than the operator's library can read.
-    pub(in crate::api) const TIME: &str = r"^(19[7-9][0-9]|[2-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
-
     /// Ten years, in seconds.
     pub(in crate::api) const LONGEST_DEADLINE: i64 = 315_360_000;
 
@@ -78,6 +74,22 @@ pub(super) mod rules {
         Rule::new("self.matches('^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$')").message(
             "connectorId must be the connector's UUID in lower case, for example 497f6eca-6276-4993-bfeb-53cbbbba6f08",
         )
+    }
+
+    /// RFC 3339, years 1970 to 9998, at most nine digits of a fraction, offsets below 24 h: the API server itself
+    /// takes more as a date-time than the operator's library can read.
+    pub(in crate::api) fn time(field: &str) -> Rule {
+        let year = "(19[7-9][0-9]|[2-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])";
+        let clock = "[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?";
+        let offset = "(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])";
+        let shape = format!("^{year}-[0-9]{{2}}-[0-9]{{2}}T{clock}{offset}$");
+        Rule::new(format!("self.matches('{shape}') && timestamp(self) >= timestamp('1970-01-01T00:00:00Z')"))
+            .message(
+                format!(
+                    "{field} must be a time of RFC 3339, from 1970 to 9998, for example 2026-11-30T00:00:00Z"
+                )
+                .as_str(),
+            )
     }
 
     pub(in crate::api) fn version() -> Rule {

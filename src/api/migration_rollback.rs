@@ -53,7 +53,8 @@ pub struct MigrationRollbackSpec {
     /// No attempt begins after this time (RFC 3339, for example 2026-11-30T00:00:00Z): the request is Expired.
     /// An object that is created more than a day after it is skipped: nothing is called. A rollback is meant for
     /// now, not for a cluster that is rebuilt from Git next year, so it is required.
-    #[schemars(regex(pattern = rules::TIME), length(max = 40))]
+    #[schemars(with = "String", length(max = 40))]
+    #[x_kube(validation = rules::time("notAfter"))]
     pub not_after: Time,
     /// No attempt begins later than this many seconds after the request's begin, which is the creation of the
     /// object, or the retry that opened it again; time spent suspended counts. Where it is absent the operator's
