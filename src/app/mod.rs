@@ -6,11 +6,11 @@ mod signals;
 mod wiring;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kube::Config;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cde::{BaseUrl, Client as CdeClient, ClientConfig, TokenFile};
@@ -26,6 +26,8 @@ use signals::Terminate;
 
 /// Beyond a call that is under way, an ordered end takes so long at most.
 const END_MARGIN: Duration = Duration::from_secs(6);
+/// Giving the Lease back takes so long at most.
+const RELEASE: Duration = Duration::from_secs(2);
 
 /// Why the operator ends other than by order.
 #[derive(Debug, thiserror::Error)]
@@ -69,9 +71,8 @@ pub fn run(args: RunArgs) -> Result<(), Error> {
             Error::Configuration(format!("--listen {} cannot be used: {error}", args.listen))
         })?;
         telemetry::start(args.log_format);
-        Operator { args, base: base.as_str().to_owned(), tokens: Arc::new(tokens), cde, kube }
-            .run(listener)
-            .await
+        let (base, tokens) = (base.as_str().to_owned(), Arc::new(tokens));
+        Operator { args, base, tokens, cde, kube, stands_by: Arc::default() }.run(listener).await
     });
     // What is still under way past its time is left to verification.
     runtime.shutdown_background();
@@ -88,6 +89,14 @@ struct Operator {
     tokens: Arc<TokenFile>,
     cde: CdeClient,
     kube: Config,
+    /// Another replica leads; this one would take over.
+    stands_by: Arc<AtomicBool>,
+}
+
+/// What does the work, once it may be done.
+struct Work {
+    lease: Option<Lease>,
+    controllers: JoinSet<()>,
 }
 
 impl Operator {
@@ -97,70 +106,80 @@ impl Operator {
         let client = self.client(API_SERVER_TIMEOUT, None)?;
         let me = self.holder();
         let (events, publishing) = Events::new(client.clone(), &me);
-        let (shared, registry) = self.shared(client.clone(), me.clone(), events);
-        let (listed, _) = watch::channel(0);
-        let scopes = self.scopes();
-        let admin = self.admin(&shared, registry, listed.subscribe(), 2 * scopes.len(), progress.clone());
-
-        let address = listener.local_addr().unwrap_or(self.args.listen).to_string();
-        let mut background = JoinSet::new();
-        let (end_admin, admin_ends) = tokio::sync::oneshot::channel::<()>();
-        background.spawn(async move {
-            let _ = serve(listener, admin, async { drop(admin_ends.await) }).await;
-        });
         let publishing = tokio::spawn(publishing);
-        tracing::info!(
-            version = env!("CARGO_PKG_VERSION"),
-            holder = me,
-            server = self.base,
-            listen = address,
-            "starting"
-        );
+        let (shared, registry) = self.shared(client, me, events);
+        self.announce(&shared, &listener);
 
-        let work = async {
-            check_kubernetes(&client).await?;
-            self.background(&shared, &client, &mut background);
-            shared.crds.good().await;
-            let lease = self.lease(&me).await?;
-            if let Some(lease) = &lease {
-                lease.held().await;
-                tracing::info!("this replica leads");
+        // Whatever runs beside the work ends with this set.
+        let mut background = JoinSet::new();
+        let admin = self.admin(&shared, registry, progress.clone());
+        background.spawn(async move {
+            if let Err(error) = serve(listener, admin).await {
+                tracing::error!(%error, "the admin server has ended");
             }
-            let watch_client = self.client(WATCH_TIMEOUT, Some(progress))?;
-            let controllers = self.controllers(&shared, &watch_client, scopes, &listed);
-            Ok::<_, Error>((lease, controllers))
-        };
-        let (lease, mut controllers) = tokio::select! {
-            started = work => started?,
+        });
+        let mut work = tokio::select! {
+            work = self.begin(&shared, progress, &mut background) => work?,
             () = terminate.received() => return Ok(()),
         };
         tokio::select! {
-            () = lost(lease.as_ref()) => return Err(Error::Failed("the Lease is lost: another replica takes over".to_owned())),
-            ended = controllers.join_next() => {
+            () = lost(work.lease.as_ref()) => {
+                return Err(Error::Failed("the Lease is lost: another replica takes over".to_owned()));
+            }
+            ended = work.controllers.join_next() => {
                 return Err(Error::Failed(format!("a controller ended by itself: {ended:?}")));
             }
             () = terminate.received() => {}
         }
-        tracing::info!("stopping: what is under way is finished and recorded");
-        tokio::select! {
-            () = self.end(&shared) => {}
-            () = lost(lease.as_ref()) => tracing::warn!("the Lease was lost while the last calls were recorded"),
-        }
-        if let Some(lease) = &lease {
-            lease.release().await;
-        }
-        drop((shared, controllers, end_admin));
+        self.end(&shared, work.lease.as_ref()).await;
+        drop((shared, work, background));
         let _ = tokio::time::timeout(DRAIN, publishing).await;
         tracing::info!("stopped");
         Ok(())
     }
 
-    /// Takes nothing new, and waits for what is under way.
-    async fn end(&self, shared: &Shared) {
+    fn announce(&self, shared: &Shared, listener: &TcpListener) {
+        let listen = listener.local_addr().unwrap_or(self.args.listen).to_string();
+        let (version, holder) = (env!("CARGO_PKG_VERSION"), &shared.me);
+        tracing::info!(version, holder, server = self.base, listen, "starting");
+    }
+
+    /// Waits until work may be done here, and begins it.
+    async fn begin(
+        &self,
+        shared: &Arc<Shared>,
+        progress: Progress,
+        background: &mut JoinSet<()>,
+    ) -> Result<Work, Error> {
+        check_kubernetes(&shared.client).await?;
+        self.background(shared, background);
+        shared.crds.good().await;
+        let lease = self.lease(&shared.me).await?;
+        if let Some(lease) = &lease {
+            self.stands_by.store(true, Ordering::SeqCst);
+            lease.held().await;
+            self.stands_by.store(false, Ordering::SeqCst);
+            tracing::info!("this replica leads");
+        }
+        let watch_client = self.client(WATCH_TIMEOUT, Some(progress))?;
+        Ok(Work { lease, controllers: self.controllers(shared, &watch_client) })
+    }
+
+    /// Takes nothing new, waits for what is under way, and gives the Lease back.
+    async fn end(&self, shared: &Shared, lease: Option<&Lease>) {
+        tracing::info!("stopping: what is under way is finished and recorded");
         shared.stop.order();
         let all = shared.workers.acquire_many(u32::from(self.args.concurrency));
-        if tokio::time::timeout(self.args.timeout + END_MARGIN, all).await.is_err() {
-            tracing::warn!("a call or its record took too long; the next start verifies it");
+        let finished = tokio::time::timeout(self.args.timeout + END_MARGIN, all);
+        tokio::select! {
+            finished = finished => if finished.is_err() {
+                tracing::warn!("a call or its record took too long; the next start verifies it");
+            },
+            () = lost(lease) => tracing::warn!("the Lease was lost before the last calls were recorded"),
+        }
+        if let Some(lease) = lease {
+            // Without an API server the Lease ends by itself.
+            let _ = tokio::time::timeout(RELEASE, lease.release()).await;
         }
     }
 }

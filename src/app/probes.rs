@@ -1,9 +1,9 @@
 //! What the probes ask.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use prometheus_client::registry::Registry;
-use tokio::sync::watch;
 
 use crate::controller::{STUCK, Shared};
 use crate::runtime::admin::Admin;
@@ -12,41 +12,34 @@ use crate::runtime::progress::Progress;
 use super::Operator;
 
 impl Operator {
-    pub(super) fn admin(
-        &self,
-        shared: &Arc<Shared>,
-        registry: Registry,
-        listed: watch::Receiver<usize>,
-        watches: usize,
-        progress: Progress,
-    ) -> Admin {
-        let (gate, crds) = (shared.gate.clone(), shared.crds.clone());
-        let leader_election = self.args.leader_election;
-        let watching = listed.clone();
+    pub(super) fn admin(&self, shared: &Arc<Shared>, registry: Registry, progress: Progress) -> Admin {
+        let (live, ready, stands_by) = (shared.clone(), shared.clone(), self.stands_by.clone());
         Admin {
-            live: Box::new(move || {
-                let silence = progress.longest_silence();
-                if *watching.borrow() > 0 && silence > STUCK {
-                    return Err(format!("a watch has made no progress for {} s", silence.as_secs()));
-                }
-                Ok(())
-            }),
-            ready: Box::new(move || {
-                if !crds.is_good() {
-                    return Err(
-                        "the custom resource definitions are missing or too old: apply crds/".to_owned()
-                    );
-                }
-                if gate.token_refused() {
-                    return Err("the CDE API refuses the token".to_owned());
-                }
-                // A replica that waits for the Lease is ready to take over.
-                if *listed.borrow() < watches && !leader_election {
-                    return Err("the first list is not complete".to_owned());
-                }
-                Ok(())
-            }),
+            live: Box::new(move || is_live(&live, &progress)),
+            ready: Box::new(move || is_ready(&ready, stands_by.load(Ordering::SeqCst))),
             registry,
         }
     }
+}
+
+fn is_live(shared: &Shared, progress: &Progress) -> Result<(), String> {
+    let silence = progress.longest_silence();
+    if shared.lists.has_begun() && silence > STUCK {
+        return Err(format!("a watch has made no progress for {} s", silence.as_secs()));
+    }
+    Ok(())
+}
+
+fn is_ready(shared: &Shared, stands_by: bool) -> Result<(), String> {
+    if !shared.crds.is_good() {
+        return Err("the custom resource definitions are missing or too old: apply crds/".to_owned());
+    }
+    if shared.gate.token_refused() {
+        return Err("the CDE API refuses the token".to_owned());
+    }
+    // A replica that waits for the Lease is ready to take over.
+    if !shared.lists.is_complete() && !stands_by {
+        return Err("the first list is not complete".to_owned());
+    }
+    Ok(())
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use kube::Client;
 use prometheus_client::registry::Registry;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::api::{ConnectorRestore, MigrationRollback};
 use crate::controller::{
-    CrdState, Events, Gate, Metrics, Rate, Roster, Scope, Shared, Stop, run as run_controller, watch_crds,
+    Events, Gate, Lists, Metrics, Rate, Roster, Scope, Shared, Stop, run as run_controller, watch_crds,
 };
 use crate::operation::Settings;
 use crate::runtime::process::ProcessFigures;
@@ -19,6 +19,8 @@ use crate::text::clean;
 
 use super::Operator;
 
+/// So many kinds have a controller each.
+const KINDS: usize = 2;
 /// How often the token file is read.
 const TOKEN_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -49,16 +51,16 @@ impl Operator {
             events,
             crds: Arc::default(),
             workers: Semaphore::new(usize::from(self.args.concurrency)),
+            lists: Lists::new(KINDS * self.namespaces().len()),
             stop: Stop::default(),
         };
         (Arc::new(shared), registry)
     }
 
     /// What runs beside the controllers.
-    pub(super) fn background(&self, shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<()>) {
-        let crds: Arc<CrdState> = shared.crds.clone();
-        let api_server = client.clone();
-        tasks.spawn(async move { watch_crds(api_server, &crds).await });
+    pub(super) fn background(&self, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
+        let (client, crds) = (shared.client.clone(), shared.crds.clone());
+        tasks.spawn(async move { watch_crds(client, &crds).await });
         let gate = shared.gate.clone();
         tasks.spawn(async move { gate.keep().await });
         let tokens = self.tokens.clone();
@@ -71,48 +73,29 @@ impl Operator {
         });
     }
 
-    pub(super) fn controllers(
-        &self,
-        shared: &Arc<Shared>,
-        client: &Client,
-        scopes: Vec<Scope>,
-        listed: &watch::Sender<usize>,
-    ) -> JoinSet<()> {
+    /// A controller for each kind and namespace.
+    pub(super) fn controllers(&self, shared: &Arc<Shared>, client: &Client) -> JoinSet<()> {
         let mut controllers = JoinSet::new();
-        let watches = 2 * scopes.len();
-        for scope in scopes {
-            let other = Scope { number: scope.number + 1, ..scope.clone() };
+        for (index, namespace) in self.namespaces().into_iter().enumerate() {
+            let scope = |kind| Scope {
+                namespace: namespace.clone(),
+                selector: self.args.selector.clone(),
+                number: KINDS * index + kind,
+            };
+            let (shared, client) = (|| shared.clone(), || client.clone());
             let concurrency = self.args.concurrency;
-            let (one, two) = (shared.clone(), shared.clone());
-            let (client_one, client_two) = (client.clone(), client.clone());
-            controllers.spawn(run_controller::<ConnectorRestore>(
-                one,
-                client_one,
-                scope,
-                listed.clone(),
-                watches,
-                concurrency,
-            ));
-            controllers.spawn(run_controller::<MigrationRollback>(
-                two,
-                client_two,
-                other,
-                listed.clone(),
-                watches,
-                concurrency,
-            ));
+            controllers.spawn(run_controller::<ConnectorRestore>(shared(), client(), scope(0), concurrency));
+            controllers.spawn(run_controller::<MigrationRollback>(shared(), client(), scope(1), concurrency));
         }
         controllers
     }
 
-    pub(super) fn scopes(&self) -> Vec<Scope> {
-        let selector = self.args.selector.clone();
-        let namespaces: Vec<Option<String>> = match self.args.namespaces.as_slice() {
+    /// The namespaces that are watched; `None` for all of them at once.
+    fn namespaces(&self) -> Vec<Option<String>> {
+        match self.args.namespaces.as_slice() {
             [] => vec![None],
             some => some.iter().map(|namespace| Some(namespace.trim().to_owned())).collect(),
-        };
-        let scope = |(index, namespace)| Scope { namespace, selector: selector.clone(), number: 2 * index };
-        namespaces.into_iter().enumerate().map(scope).collect()
+        }
     }
 
     /// The pod's name, or the host's, and a suffix drawn at each start: a restarted process is another holder.

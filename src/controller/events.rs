@@ -77,7 +77,7 @@ async fn publish(recorder: Recorder, mut queue: mpsc::Receiver<Event>) {
 }
 
 /// How long the last Events may take when the process stops.
-pub const DRAIN: Duration = Duration::from_secs(2);
+pub const DRAIN: Duration = Duration::from_secs(1);
 
 /// Warns about a retry annotation that is no time, once for each value.
 pub(super) fn warn_unreadable_retry<O: Managed>(shared: &Shared, key: &Key, object: &O) {

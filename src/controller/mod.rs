@@ -38,7 +38,7 @@ use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch as channel};
 
 use crate::cde::{self, TokenFile};
 use crate::operation::{Operation, Settings};
@@ -108,8 +108,47 @@ pub struct Shared {
     pub crds: Arc<CrdState>,
     /// Objects worked on at the same time.
     pub workers: Semaphore,
+    /// Which first lists are complete.
+    pub lists: Lists,
     /// Nothing new begins.
     pub stop: Stop,
+}
+
+/// The first lists of all watches: nothing begins before they are complete, for only then can be told whose turn
+/// it is.
+#[derive(Debug)]
+pub struct Lists {
+    watches: usize,
+    complete: channel::Sender<usize>,
+}
+
+impl Lists {
+    /// None of `watches` is complete yet.
+    #[must_use]
+    pub fn new(watches: usize) -> Self {
+        Self { watches, complete: channel::Sender::new(0) }
+    }
+
+    fn note(&self) {
+        self.complete.send_modify(|complete| *complete += 1);
+    }
+
+    /// Whether there is any.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        *self.complete.borrow() > 0
+    }
+
+    /// Whether all are there.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        *self.complete.borrow() >= self.watches
+    }
+
+    async fn all(&self) {
+        // The sender lives as long as this future borrows it.
+        let _ = self.complete.subscribe().wait_for(|complete| *complete >= self.watches).await;
+    }
 }
 
 /// The order to take nothing new, and to finish what is under way.

@@ -12,6 +12,9 @@ impl<O: Managed> Pass<'_, O> {
     /// None of its own: a read that fails is an observation, too.
     pub(super) async fn observe(&mut self) -> Result<(), Interrupted> {
         let shared = self.context.shared.clone();
+        // What was read before asked for this read: it must not answer for it.
+        self.observed.reading = None;
+        self.observed.token_changed = false;
         if !self.rated {
             shared.rate.permit().await;
             self.rated = true;

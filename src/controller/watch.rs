@@ -15,7 +15,6 @@ use kube::runtime::reflector::{ObjectRef, store};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, reflector};
 use kube::{Api, Client, ResourceExt};
-use tokio::sync::watch;
 use tracing::Instrument;
 
 use crate::api::Outcome;
@@ -53,8 +52,6 @@ pub struct Context<O> {
     pub(super) shared: Arc<Shared>,
     /// Objects as this process wrote them, where the watch has not caught up.
     newest: Mutex<HashMap<String, Arc<O>>>,
-    listed: watch::Receiver<usize>,
-    watches: usize,
 }
 
 impl<O: Managed> Context<O> {
@@ -90,34 +87,15 @@ impl<O: Managed> Context<O> {
         self.lock().remove(&key.uid);
         self.shared.roster.forget(key);
     }
-
-    /// Nothing begins before all lists are complete: who is whose turn can only be told then.
-    pub(super) async fn all_listed(&self) {
-        let mut listed = self.listed.clone();
-        // The sender lives as long as the watches do.
-        let _ = listed.wait_for(|listed| *listed >= self.watches).await;
-    }
 }
 
 /// Watches one scope of one kind and reconciles what it sees, until the order to stop.
-pub async fn run<O: Managed>(
-    shared: Arc<Shared>,
-    watch_client: Client,
-    scope: Scope,
-    listed: watch::Sender<usize>,
-    watches: usize,
-    concurrency: u16,
-) {
+pub async fn run<O: Managed>(shared: Arc<Shared>, watch_client: Client, scope: Scope, concurrency: u16) {
     let (waker, woken) = unbounded();
     let (reader, writer) = store();
-    let context = Arc::new(Context {
-        shared: shared.clone(),
-        newest: Mutex::default(),
-        listed: listed.subscribe(),
-        watches,
-    });
+    let context = Arc::new(Context { shared: shared.clone(), newest: Mutex::default() });
     let queue = reflector(writer, events(&shared, watch_client, &scope));
-    let queue = triggers(queue, context.clone(), scope.number, waker, listed);
+    let queue = triggers(queue, context.clone(), scope.number, waker);
     let queue = stream::select(queue, wakes(woken)).take_until(stopped(shared.clone()));
     let config = ControllerConfig::default().concurrency(concurrency);
     applier(pass::<O>, again, context, reader, Box::pin(queue), config).for_each(|_| async {}).await;
@@ -148,7 +126,7 @@ fn pass<O: Managed>(
     let metrics = context.shared.metrics.clone();
     Box::pin(
         async move {
-            context.all_listed().await;
+            context.shared.lists.all().await;
             context.shared.crds.good().await;
             let result = reconcile(object, context).await;
             metrics.reconciled(O::KIND, if result.is_ok() { "ok" } else { "interrupted" });
@@ -242,7 +220,6 @@ fn triggers<O: Managed>(
     context: Arc<Context<O>>,
     watch: usize,
     waker: Waker,
-    listed: watch::Sender<usize>,
 ) -> impl Stream<Item = Result<ReconcileRequest<O>, Interrupted>> {
     let mut first = true;
     let mut listing: Vec<ObjectRef<O>> = Vec::new();
@@ -270,7 +247,7 @@ fn triggers<O: Managed>(
                     roster.keep_only(watch, &uids);
                     uids.clear();
                     if std::mem::take(&mut first) {
-                        listed.send_modify(|count| *count += 1);
+                        context.shared.lists.note();
                     }
                     std::mem::take(&mut listing)
                 }

@@ -133,9 +133,12 @@ pub(super) fn turn<'a, O: Operation>(case: Case<'a, O>, observed: &Observed) -> 
     }
 }
 
-/// No call goes out at present. Who waits already for a reason of its own keeps saying so.
+/// No call goes out at present. Who waits already for a reason of its own keeps saying so; a read that has just
+/// failed is such a reason, and may be what closed the way.
 pub(super) fn calls_held<'a, O: Operation>(case: Case<'a, O>, observed: &Observed) -> Ruled<'a, O> {
-    if !observed.calls_held {
+    let failure = observed.reading.as_ref().and_then(|reading| reading.as_ref().err());
+    let has_failed = failure.is_some_and(|failure| !matches!(classify_read(failure), Class::Terminal(_)));
+    if !observed.calls_held || has_failed {
         return Ok(case);
     }
     match case.status.reason {

@@ -1,6 +1,5 @@
 //! The admin server: `/livez`, `/readyz`, `/metrics`.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
@@ -25,21 +24,17 @@ pub struct Admin {
     pub registry: Registry,
 }
 
-/// Serves on `listener` until `shutdown` ends.
+/// Serves on `listener` for as long as it is polled.
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    admin: Admin,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, admin: Admin) -> std::io::Result<()> {
     let router = Router::new()
         .route("/livez", get(async |State(admin): State<Arc<Admin>>| answer((admin.live)())))
         .route("/readyz", get(async |State(admin): State<Arc<Admin>>| answer((admin.ready)())))
         .route("/metrics", get(metrics))
         .with_state(Arc::new(admin));
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+    axum::serve(listener, router).await
 }
 
 fn answer(probe: Result<(), String>) -> (StatusCode, String) {

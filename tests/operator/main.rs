@@ -9,13 +9,21 @@
     reason = "a test ends where something is missing, and its name is its documentation"
 )]
 
+mod admission;
+mod deletion;
+mod edits;
+mod kstatus;
+mod kubectl;
 mod limits;
 mod preconditions;
 mod refusals;
 mod resolution;
+mod restart;
+mod retry;
 mod success;
 mod suspend;
 mod transient;
+mod turns;
 mod unreadable;
 mod verify_restore;
 mod verify_rollback;

@@ -115,8 +115,8 @@ async fn where_nothing_answered_or_something_in_between_gave_up_the_claim_is_wai
         let calls = world.sandbox.calls(Operation::Any, case.id);
         let lost = calls.iter().position(|call| call.operation != Some(Operation::Read)).expect("an attempt");
         let pause = calls[lost + 1].at.duration_since(calls[lost].at);
-        // --timeout and 5 s from the claim, which came a little before the call.
-        assert!(pause > SignedDuration::from_millis(5500), "{} was looked at after {pause}", case.name);
+        // --timeout and 5 s from the claim, which came a little before the call; a backoff ends within 2 s.
+        assert!(pause > SignedDuration::from_secs(3), "{} was looked at after {pause}", case.name);
     }
 }
 

@@ -237,8 +237,9 @@ async fn a_refusal_after_a_lost_attempt_is_a_success_where_the_effect_shows_and_
     let late = Fault::on(Operation::Rollback).connector(shows.id).skip(1).answer(400).after_effect();
     world.sandbox.inject(late.set("/message", json!("No.")));
     let hold = || world.sandbox.hold(Operation::Rollback, shows.id, HoldPoint::BeforeEffect);
-    let (first, mut second) = (hold(), hold());
+    let (mut first, mut second) = (hold(), hold());
     world.apply_all([shows.manifest(), hides.manifest()]).await;
+    first.arrived().await.expect("an attempt");
     first.release();
     second.arrived().await.expect("another attempt");
     let mut connector = world.sandbox.get(shows.id).expect("the connector");

@@ -5,7 +5,7 @@ use cde_sandbox::cde::{Connector, Fault, Operation, new_id};
 use super::{Kind, World, restore};
 
 /// Longer than any backoff of these tests, in seconds.
-const LONGER_THAN_ANY_BACKOFF: &str = "3";
+const LONGER_THAN_ANY_BACKOFF: &str = "2";
 
 impl World {
     /// Goes on when whatever was about to happen has happened: a later request was made to wait for longer than

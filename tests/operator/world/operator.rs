@@ -21,7 +21,7 @@ pub(crate) struct Flags {
 
 impl Default for Flags {
     fn default() -> Self {
-        let args = ["--timeout", "2s", "--retry-min", "1s", "--retry-max", "2s", "--rate", "0"];
+        let args = ["--timeout", "2s", "--retry-min", "1s", "--retry-max", "1s", "--rate", "0"];
         Self { args: args.map(str::to_owned).to_vec(), env: Vec::new(), wait_ready: true }
     }
 }

@@ -1,0 +1,143 @@
+//! Deletion, in each phase: it undoes nothing, begins nothing, and what came of a call under way is told.
+
+use std::time::Instant;
+
+use cde_sandbox::cde::{Fault, HoldPoint, Operation};
+use serde_json::{Value, json};
+
+use crate::world::{Kind, LIMIT, Object, Operator, Request, World};
+
+const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
+
+fn locked() -> Fault {
+    Fault::on(Operation::Changing).answer(423).header("retry-after", "2")
+}
+
+/// The line of the log about an object that was deleted while its call was under way.
+async fn epitaph(operator: &Operator, uid: &str) -> Value {
+    let begun = Instant::now();
+    loop {
+        let log = operator.log();
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        if let Some(line) = lines.into_iter().find(|line| line["uid"] == uid) {
+            return line;
+        }
+        assert!(begun.elapsed() < LIMIT, "no line tells of {uid}:\n{log}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_deleted_before_it_began_or_while_it_waits_is_not_called_any_more() {
+    let (world, _operator) = World::with_operator().await;
+    let asleep = BOTH.map(|kind| Request::new(kind, "asleep"));
+    let waiting = BOTH.map(|kind| world.request(kind, "waiting", locked()));
+    for request in &asleep {
+        world.sandbox.put(request.willing());
+    }
+    world.apply_all(asleep.each_ref().map(|request| request.manifest().spec("suspend", true))).await;
+    world.apply_all(waiting.each_ref().map(Request::manifest)).await;
+    for (request, reason) in
+        asleep.iter().map(|it| (it, "Suspended")).chain(waiting.iter().map(|it| (it, "Retrying")))
+    {
+        world.comes_to(request, reason).await;
+        world.delete(request.kind, &request.name).await;
+    }
+
+    world.later().await;
+    for request in &asleep {
+        assert_eq!(world.sandbox.calls(Operation::Any, request.id).len(), 0, "{}", request.name);
+    }
+    for request in &waiting {
+        assert_eq!(world.attempts(request).len(), 1, "{}", request.name);
+    }
+}
+
+#[tokio::test]
+async fn what_came_of_a_call_whose_object_was_deleted_goes_to_the_log_and_an_event() {
+    let (world, operator) = World::with_operator().await;
+    for kind in BOTH {
+        let [done, refused] = ["done", "refused"].map(|what| Request::new(kind, what));
+        for request in [&done, &refused] {
+            world.sandbox.put(request.willing());
+        }
+        world.sandbox.inject(Fault::on(Operation::Changing).connector(refused.id).answer(422));
+        for (request, outcome, reason) in
+            [(&done, "Succeeded", done.success()), (&refused, "Failed", "Rejected")]
+        {
+            let mut held = world.sandbox.hold(Operation::Changing, request.id, HoldPoint::BeforeEffect);
+            world.apply(&request.manifest()).await;
+            held.arrived().await.expect("an attempt");
+            let object = world.reaches(kind, &request.name, "InProgress").await;
+            world.delete(kind, &request.name).await;
+            held.release();
+
+            let line = epitaph(&operator, object.metadata()["uid"].as_str().expect("a uid")).await;
+            assert_eq!(line["operation"], object.operation()["id"], "{line}");
+            assert_eq!(line["outcome"], outcome, "{line}");
+            assert_eq!(line["reason"], reason, "{line}");
+            assert!(line.to_string().contains(&request.name), "{line}");
+            let told = world.until_events(&request.name, 1).await;
+            assert_eq!(told[0].1, reason, "{told:?}");
+            assert_eq!(world.attempts(request).len(), 1);
+        }
+    }
+    assert!(!operator.log().contains("\"level\":\"ERROR\""), "what is gone is no error:\n{}", operator.log());
+}
+
+#[tokio::test]
+async fn no_attempt_begins_while_somebody_elses_finalizer_keeps_a_deleted_request() {
+    let (world, _operator) = World::with_operator().await;
+    let requests = BOTH.map(|kind| world.request(kind, "kept", locked()));
+    world.apply_all(requests.each_ref().map(|request| request.manifest().finalizer())).await;
+    for request in &requests {
+        world.comes_to(request, "Retrying").await;
+        world.delete(request.kind, &request.name).await;
+    }
+
+    world.later().await;
+    for request in &requests {
+        assert_eq!(world.attempts(request).len(), 1, "{}", request.name);
+        let kept = world.look(request.kind, &request.name).await;
+        assert!(kept.metadata()["deletionTimestamp"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_under_way_when_a_kept_request_is_deleted_is_recorded() {
+    let (world, _operator) = World::with_operator().await;
+    for kind in BOTH {
+        let request = Request::new(kind, "kept");
+        world.sandbox.put(request.willing());
+        let mut held = world.sandbox.hold(Operation::Changing, request.id, HoldPoint::BeforeEffect);
+        world.apply(&request.manifest().finalizer()).await;
+        held.arrived().await.expect("an attempt");
+        world.delete(kind, &request.name).await;
+        held.release();
+
+        let done = world.comes_to(&request, request.success()).await;
+
+        assert!(done.metadata()["deletionTimestamp"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn an_open_effect_of_a_deleted_request_is_still_looked_for() {
+    let (world, _operator) = World::with_operator().await;
+    let lost = Fault::on(Operation::Rollback).answer(500).header("retry-after", "2");
+    let shows = world.request(Kind::Rollback, "shows", lost.clone().after_effect());
+    let hides = world.request(Kind::Rollback, "hides", lost);
+    world.apply_all([&shows, &hides].map(|request| request.manifest().finalizer())).await;
+    for request in [&shows, &hides] {
+        world.comes_to(request, "Verifying").await;
+        world.delete(request.kind, &request.name).await;
+    }
+
+    let done = world.comes_to(&shows, "RolledBack").await;
+
+    assert_eq!(done.operation()["evidence"], json!("ObservedChange"));
+    world.later().await;
+    assert_eq!(world.attempts(&hides).len(), 1, "no attempt follows");
+    let open = |object: &Object| object.status()["outcome"].is_null();
+    assert!(open(&world.look(hides.kind, &hides.name).await));
+}
