@@ -306,43 +306,6 @@ mod tests {
         }
     }
 
-    /// Not a test by itself: the program that [`a_killed_owner_leaves_neither_process_nor_directory`] kills.
-    #[test]
-    #[ignore = "it is started by another test and waits to be killed"]
-    fn owner_that_waits_to_be_killed() {
-        let Ok(report) = std::env::var("CDE_SANDBOX_TEST_REPORT") else { return };
-        let scratch = scratch_dir().unwrap();
-        fs::write(scratch.path().join("file"), "content").unwrap();
-        let child = spawn(shell("sleep 600 & wait")).unwrap();
-        fs::write(&report, format!("{}\n{}\n.", child.id(), scratch.path().display())).unwrap();
-        std::thread::sleep(Duration::from_mins(10));
-    }
-
-    #[test]
-    fn a_killed_owner_leaves_neither_process_nor_directory() {
-        let scratch = scratch_dir().unwrap();
-        let report = scratch.path().join("report");
-        let mut owner = Command::new(std::env::current_exe().unwrap());
-        owner
-            .args(["--exact", "process::tests::owner_that_waits_to_be_killed", "--ignored"])
-            .env("CDE_SANDBOX_TEST_REPORT", &report);
-        let mut owner = spawn_logged(owner, &scratch.path().join("log")).unwrap();
-        let read = || fs::read_to_string(&report).unwrap_or_default();
-        eventually("the owner has reported", || read().ends_with('.'));
-        let (text, group) = (read(), Pid::from_raw);
-        let mut lines = text.lines();
-        let child: u32 = lines.next().unwrap().parse().unwrap();
-        let dir = PathBuf::from(lines.next().unwrap());
-        assert!(is_running(child) && dir.join("file").exists());
-
-        owner.signal(Signal::KILL).unwrap();
-        eventually("the child has ended", || !is_running(child));
-        eventually("the child's own child has ended", || {
-            rustix::process::test_kill_process_group(group(child.try_into().unwrap()).unwrap()).is_err()
-        });
-        eventually("the directory is removed", || !dir.exists());
-    }
-
     #[test]
     fn the_reaper_spares_what_it_was_told_to_forget() {
         let (mut spared, mut killed) =

@@ -6,12 +6,10 @@
     reason = "tests may end at what they did not expect"
 )]
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use cde_sandbox::control_plane::ControlPlane;
-use cde_sandbox::process::{self, Signal};
+use cde_sandbox::process;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
 use kube::api::{ListParams, PostParams};
@@ -185,38 +183,4 @@ async fn an_outage_keeps_data_port_and_tokens() {
     control_plane.start_etcd().await.unwrap();
     namespaces.get("kept").await.unwrap();
     namespace(&admin, "after", json!({})).await;
-}
-
-/// Not a test by itself: the program that [`a_killed_owner_leaves_neither_server_nor_file`] kills.
-#[tokio::test]
-#[ignore = "it is started by another test and waits to be killed"]
-async fn owner_that_waits_to_be_killed() {
-    let Ok(report) = std::env::var("CDE_SANDBOX_TEST_REPORT") else { return };
-    let control_plane = ControlPlane::start().await.unwrap();
-    let ids: Vec<String> = control_plane.process_ids().iter().map(u32::to_string).collect();
-    let text = format!("{}\n{}\n.", ids.join(" "), control_plane.dir().display());
-    std::fs::write(report, text).unwrap();
-    std::future::pending::<()>().await;
-}
-
-#[tokio::test]
-async fn a_killed_owner_leaves_neither_server_nor_file() {
-    let scratch = process::scratch_dir().unwrap();
-    let report = scratch.path().join("report");
-    let mut owner = Command::new(std::env::current_exe().unwrap());
-    owner
-        .args(["--exact", "owner_that_waits_to_be_killed", "--ignored"])
-        .env("CDE_SANDBOX_TEST_REPORT", &report);
-    let mut owner = process::spawn_logged(owner, &scratch.path().join("log")).unwrap();
-    let read = || std::fs::read_to_string(&report).unwrap_or_default();
-    eventually("the owner has reported", async || read().ends_with('.')).await;
-    let text = read();
-    let (ids, rest) = text.split_once('\n').unwrap();
-    let ids: Vec<u32> = ids.split(' ').map(|id| id.parse().unwrap()).collect();
-    let dir = PathBuf::from(rest.lines().next().unwrap());
-    assert!(ids.len() == 2 && ids.iter().all(|id| process::is_running(*id)) && dir.exists());
-
-    owner.signal(Signal::KILL).unwrap();
-    eventually("both servers have ended", async || !ids.iter().any(|id| process::is_running(*id))).await;
-    eventually("the directory is removed", async || !dir.exists()).await;
 }
