@@ -1,18 +1,12 @@
 //! What is installed on the control plane: all of `deploy/` but the Deployment, for no kubelet runs here.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use super::NAMESPACE;
-use super::sample::Kind;
 use super::screen::say;
 use cde_sandbox::control_plane::ControlPlane;
-
-const DESCRIPTION: &str = "/openapi/v3/apis/cde.productsup.com/v1alpha1";
-const PUBLISHED_LIMIT: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(100);
 
 /// The root of the repository.
 pub(crate) fn workspace() -> &'static Path {
@@ -28,25 +22,7 @@ pub(crate) async fn install(control_plane: &ControlPlane) -> Result<()> {
     control_plane
         .kubectl_ok(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"], "")
         .await?;
-    published(control_plane).await
-}
-
-/// Waits until the API server's description of itself knows both kinds, some seconds later: the operator looks
-/// there, and would look again only after half a minute.
-async fn published(control_plane: &ControlPlane) -> Result<()> {
-    let (admin, begin) = (control_plane.admin().await?, Instant::now());
-    loop {
-        let request = http::Request::get(DESCRIPTION).body(Vec::new())?;
-        let described = admin.request_text(request).await.unwrap_or_default();
-        if [Kind::Restore, Kind::Rollback].iter().all(|kind| described.contains(kind.plural())) {
-            return Ok(());
-        }
-        ensure!(
-            begin.elapsed() < PUBLISHED_LIMIT,
-            "the API server does not publish the definitions in {DESCRIPTION}"
-        );
-        tokio::time::sleep(POLL).await;
-    }
+    Ok(())
 }
 
 /// The samples, into a namespace of their own. What kubectl says of them is left out: they are being watched.

@@ -1,7 +1,6 @@
 //! The operator: the real program, as a process of its own, with the rights that `deploy/` gives it and no more.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -42,7 +41,6 @@ impl Operator {
     ) -> Result<Self> {
         let token_file = scratch.join("token");
         fs::write(&token_file, &cde.token)?;
-        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let mut command = Command::new(program);
         for (variable, _) in
             std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CDE_"))
@@ -52,7 +50,7 @@ impl Operator {
         command
             .arg("run")
             .args(FLAGS)
-            .args(["--leader-election=true", "--listen", &listen])
+            .args(["--leader-election=true", "--listen", "127.0.0.1:0"])
             .env("KUBECONFIG", kubeconfig)
             .env("CDE_URL", &cde.url)
             .env("CDE_TOKEN_FILE", token_file)
@@ -61,15 +59,29 @@ impl Operator {
             .envs([("NO_PROXY", "127.0.0.1"), ("no_proxy", "127.0.0.1")]);
         let log = scratch.join("operator.log");
         let process = process::spawn_logged(command, &log)?;
-        let mut operator = Self { url: format!("http://{listen}"), log, process };
+        let mut operator = Self { url: String::new(), log, process };
         operator.ready().await?;
         Ok(operator)
     }
 
+    /// The address that it says it listens on.
+    fn address(&self) -> Option<String> {
+        let log = fs::read_to_string(&self.log).ok()?;
+        let (_, rest) = log.split_once("listen=\"")?;
+        Some(format!("http://{}", rest.split_once('"')?.0))
+    }
+
     async fn ready(&mut self) -> Result<()> {
         let http = reqwest::Client::builder().no_proxy().timeout(READY_LIMIT).build()?;
-        let (begin, url) = (Instant::now(), format!("{}/readyz", self.url));
-        while !http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+        let begin = Instant::now();
+        loop {
+            if let Some(url) = self.address() {
+                let answer = http.get(format!("{url}/readyz")).send().await;
+                if answer.is_ok_and(|answer| answer.status().is_success()) {
+                    self.url = url;
+                    return Ok(());
+                }
+            }
             if let Some(status) = self.process.try_wait()? {
                 bail!("the operator has ended ({status}); the end of its log:\n{}", self.log_tail());
             }
@@ -81,7 +93,6 @@ impl Operator {
             }
             tokio::time::sleep(POLL).await;
         }
-        Ok(())
     }
 
     /// The last lines of its log.
