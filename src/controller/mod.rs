@@ -7,11 +7,11 @@
 //!                                           CDE API          API server CDE   API server
 //! ```
 //!
-//! - [`reconcile()`]: the table of contents; one [`Pass`](pass::Pass) over one object.
+//! - [`reconcile()`]: the table of contents; one pass over one object.
 //! - `observe`, `claim`, `act`, `record`: one step each. Only an accepted claim hands out the right to act.
 //! - `status_write`: the funnel for writes; generation, conditions and Events come from the core.
-//! - [`Roster`](roster::Roster): what is open, whose turn it is, since when it waits; wakes who waits.
-//! - [`Gate`](gate::Gate): whether calls go out at all: pauses, outages, a refused token.
+//! - [`Roster`]: what is open, whose turn it is, since when it waits; wakes who waits.
+//! - [`Gate`]: whether calls go out at all: pauses, outages, a refused token.
 //! - `watch`: from the API server to the store and the queue.
 
 mod act;
@@ -47,6 +47,7 @@ pub use crd_check::{CrdState, watch_crds};
 pub use events::{DRAIN, Event, Events};
 pub use gate::Gate;
 pub use metrics::Metrics;
+pub use pass::Interrupted;
 pub use rate::Rate;
 pub use reconcile::reconcile;
 pub use roster::{Key, Roster};
