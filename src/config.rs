@@ -10,7 +10,7 @@ use crate::runtime::telemetry::LogFormat;
 
 /// Restores CDE connectors and rolls back their migrations, once, from Kubernetes manifests.
 #[derive(Debug, Parser)]
-#[command(version, about, propagate_version = true)]
+#[command(version, about, propagate_version = true, arg_required_else_help = false)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

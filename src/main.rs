@@ -40,7 +40,8 @@ fn refuse(why: &str) -> ExitCode {
 fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
-    let sentence = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    let said = lines.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
+    let sentence = said.collect::<Vec<_>>().join(" ");
     let sentence = sentence.trim_start_matches("error: ");
     format!("{sentence} (see cde-operator run --help)")
 }

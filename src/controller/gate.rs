@@ -115,9 +115,10 @@ impl Gate {
 
     /// What came of a call: `None` for a success. `token_changed`: the token that it used has been replaced since.
     pub fn report(&self, key: &Key, connector: &str, failure: Option<&Failure>, token_changed: bool) {
-        let open_connectors = self.roster.open_connectors();
-        let mut inner = self.lock();
         let down = failure.is_some_and(looks_down);
+        // Counted only where it matters: it looks at every open object.
+        let open_connectors = if down { self.roster.open_connectors() } else { 0 };
+        let mut inner = self.lock();
         let refused = failure.is_some_and(|failure| classify(failure) == Class::Unauthorized);
         if let Some(failure) = failure.filter(|failure| pauses_all(failure)) {
             inner.pause(failure, self.retry);

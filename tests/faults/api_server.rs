@@ -4,12 +4,13 @@ use cde_sandbox::cde::{Fault, Held as HeldCall, HoldPoint, Operation};
 use cde_sandbox::proxy::{Held, Point, Proxy, Rule};
 use serde_json::json;
 
-use crate::request::{Request, a_restore, a_rollback, apply, both, end_as_without_fault, until};
+use crate::request::{
+    Request, a_restore, a_rollback, apply, both, end_as_without_fault, lists, until, watch_expired,
+};
+use crate::scene::{CLAIM, OUTCOME};
 use crate::world::{Flags, Operator, Plane, World};
 
-/// Which of the status writes of a request without trouble.
-const CLAIM: usize = 0;
-const OUTCOME: usize = 1;
+const PLURALS: [&str; 2] = ["migrationrollbacks", "connectorrestores"];
 
 /// A world whose operator reaches the API server through a proxy.
 async fn behind_proxy() -> (World, Proxy, Operator) {
@@ -27,8 +28,7 @@ fn failure(code: u16, reason: &str) -> String {
 
 /// From now on the watches tell nothing, so the cache grows old: the next watch of each kind is held.
 async fn freeze_watches(proxy: &Proxy) -> [Held; 2] {
-    let held = ["migrationrollbacks", "connectorrestores"]
-        .map(|plural| proxy.hold(Rule::watch(plural), Point::BeforeForward));
+    let held = PLURALS.map(|plural| proxy.hold(Rule::watch(plural), Point::BeforeForward));
     proxy.cut_watches();
     for held in &held {
         held.seen().await.unwrap();
@@ -116,7 +116,9 @@ async fn a_write_that_is_never_answered_is_given_up_and_arrives_too_late_to_do_h
         stuck.seen().await.unwrap();
     }
     let ends = [requests[0].succeeds(&world).await, requests[1].succeeds(&world).await];
-    stuck.into_iter().for_each(Held::release);
+    for one in stuck {
+        one.release();
+    }
 
     end_as_without_fault(&world, &requests, 1, false).await;
 
@@ -178,7 +180,9 @@ async fn an_api_server_that_goes_down_and_comes_back_costs_nothing_but_time() {
     let requests = both(&world.sandbox, "in-flight");
     let calls = hold_calls(&world, &requests, HoldPoint::AfterEffect).await;
     world.plane.stop_api_server().unwrap();
-    calls.into_iter().for_each(HeldCall::release);
+    for one in calls {
+        one.release();
+    }
     operator.says("the outcome is not stored yet").await;
     operator.says("the watch is interrupted").await;
     world.plane.start_api_server().await.unwrap();
@@ -187,7 +191,9 @@ async fn an_api_server_that_goes_down_and_comes_back_costs_nothing_but_time() {
     let requests = both(&world.sandbox, "behind-etcd");
     let calls = hold_calls(&world, &requests, HoldPoint::AfterEffect).await;
     world.plane.stop_etcd().unwrap();
-    calls.into_iter().for_each(HeldCall::release);
+    for one in calls {
+        one.release();
+    }
     world.plane.start_etcd().await.unwrap();
     end_as_without_fault(&world, &requests, 1, false).await;
 }
@@ -216,7 +222,9 @@ async fn nothing_is_called_for_an_object_that_was_deleted_and_made_anew_unseen()
     for (request, writes) in requests.iter().zip(writes) {
         until("the old object's claim is tried", || written(&proxy, request) > writes).await;
     }
-    watches.into_iter().for_each(Held::release);
+    for one in watches {
+        one.release();
+    }
     for request in &requests {
         request.reaches(&world, "Suspended").await;
         assert_eq!(request.calls(&world.sandbox).len(), 1, "a call for an object that is gone");
@@ -241,11 +249,15 @@ async fn an_old_cache_makes_no_second_call() {
     }
     let calls = hold_calls(&world, &requests, HoldPoint::BeforeEffect).await;
     let watches = freeze_watches(&proxy).await;
-    calls.into_iter().for_each(HeldCall::release);
+    for one in calls {
+        one.release();
+    }
     for request in &requests {
         request.succeeds(&world).await;
     }
-    watches.into_iter().for_each(Held::release);
+    for one in watches {
+        one.release();
+    }
 
     end_as_without_fault(&world, &requests, 2, false).await;
 
@@ -263,12 +275,20 @@ async fn a_watch_that_is_cut_and_answered_410_during_a_call_is_listed_anew_and_n
     let watches = freeze_watches(&proxy).await;
     let unseen = both(&world.sandbox, "unseen");
     apply(&world, &unseen).await;
-    watches.into_iter().for_each(|watch| watch.answer(410, failure(410, "Expired")));
+    let listed = PLURALS.map(|plural| proxy.count(&lists(plural)));
+    for watch in watches {
+        watch.answer(200, watch_expired());
+    }
     for request in &unseen {
         request.succeeds(&world).await;
     }
-    calls.into_iter().for_each(HeldCall::release);
+    for one in calls {
+        one.release();
+    }
 
     end_as_without_fault(&world, &requests, 1, false).await;
     end_as_without_fault(&world, &unseen, 1, false).await;
+    for (plural, before) in PLURALS.into_iter().zip(listed) {
+        assert!(proxy.count(&lists(plural)) > before, "{plural} were not listed anew");
+    }
 }

@@ -1,96 +1,12 @@
-//! The process dies between any two steps, or is told to stop. Each test does it to both kinds at once.
+//! The process dies between any two steps. Each test does it to both kinds at once.
 
-use std::time::{Duration, Instant};
-
-use cde_sandbox::cde::{Held as HeldCall, HoldPoint, Operation};
-use cde_sandbox::process::Signal;
-use cde_sandbox::proxy::{Held, Point, Proxy, Rule};
+use cde_sandbox::cde::{HoldPoint, Operation};
+use cde_sandbox::proxy::{Point, Rule};
 use http::Method;
 
-use crate::request::{Request, apply, both, end_as_without_fault};
-use crate::world::{Flags, Operator, World};
-
-/// Which of the status writes of a request without trouble.
-const CLAIM: usize = 0;
-const OUTCOME: usize = 1;
-
-/// A world with a proxy before its API server, and a request of each kind that is not applied yet.
-struct Scene {
-    world: World,
-    proxy: Proxy,
-    requests: [Request; 2],
-}
-
-impl Scene {
-    async fn new() -> Self {
-        let world = World::new().await;
-        let proxy = Proxy::start(&world.plane).await.unwrap();
-        let requests = both(&world.sandbox, "struck");
-        Self { world, proxy, requests }
-    }
-
-    /// An operator in a pod of this name; a claim of its lasts six seconds.
-    async fn operator(&self, pod: &str) -> Operator {
-        self.operator_with(pod, "1s").await
-    }
-
-    async fn operator_with(&self, pod: &str, timeout: &str) -> Operator {
-        let flags =
-            Flags::default().with("--timeout", timeout).with("--retry-max", "1s").env("POD_NAME", pod);
-        self.world.start_behind(&self.proxy, flags).await
-    }
-
-    async fn apply(&self) {
-        apply(&self.world, &self.requests).await;
-    }
-
-    /// Kills a first operator when it has sent that status write of both requests, and it is at `point`.
-    async fn dies_in_write(&self, write: usize, point: Point) -> [Held; 2] {
-        let held = self
-            .requests
-            .each_ref()
-            .map(|request| self.proxy.hold(request.status_writes().skip(write), point));
-        let mut first = self.operator("first").await;
-        self.apply().await;
-        for held in &held {
-            held.seen().await.unwrap();
-        }
-        first.kill();
-        held
-    }
-
-    /// Kills a first operator when its changing call for both requests is at `point`.
-    async fn dies_in_call(&self, point: HoldPoint, timeout: &str) -> [HeldCall; 2] {
-        let mut held = self.hold_calls(point);
-        let mut first = self.operator_with("first", timeout).await;
-        self.apply().await;
-        for held in &mut held {
-            held.arrived().await.unwrap();
-        }
-        first.kill();
-        held
-    }
-
-    fn hold_calls(&self, point: HoldPoint) -> [HeldCall; 2] {
-        self.requests
-            .each_ref()
-            .map(|request| self.world.sandbox.hold(Operation::Changing, request.id, point))
-    }
-
-    /// The requests ended as without fault, with so many calls each; the success was answered.
-    async fn ends_after(&self, calls: usize) {
-        end_as_without_fault(&self.world, &self.requests, calls, false).await;
-    }
-
-    /// The same, but the answer was lost, and the effect was seen.
-    async fn is_observed_after(&self, calls: usize) {
-        end_as_without_fault(&self.world, &self.requests, calls, true).await;
-    }
-
-    fn conflicts(&self) -> usize {
-        self.proxy.ledger().iter().filter(|exchange| exchange.status == Some(409)).count()
-    }
-}
+use crate::request::{apply, both};
+use crate::scene::{CLAIM, OUTCOME, Scene};
+use crate::world::Flags;
 
 /// Fault 1: the restore's operator dies when it has listed the object, the rollback's when it reads the connector.
 #[tokio::test]
@@ -121,7 +37,9 @@ async fn a_crash_before_the_claim_loses_nothing() {
 async fn a_crash_with_a_claim_that_never_arrives_loses_nothing() {
     let scene = Scene::new().await;
     let held = scene.dies_in_write(CLAIM, Point::BeforeForward).await;
-    held.into_iter().for_each(Held::cut);
+    for one in held {
+        one.cut();
+    }
     let _second = scene.operator("second").await;
     scene.ends_after(1).await;
 }
@@ -139,11 +57,15 @@ async fn a_claim_that_arrives_after_its_claimer_died_is_waited_out_and_one_call_
     for claim in &claims {
         claim.seen().await.unwrap();
     }
-    late.into_iter().for_each(Held::release);
+    for one in late {
+        one.release();
+    }
     for request in &scene.requests {
         request.reaches(&scene.world, "InProgress").await;
     }
-    claims.into_iter().for_each(Held::release);
+    for one in claims {
+        one.release();
+    }
     scene.ends_after(1).await;
     assert_eq!(scene.conflicts(), 2, "the second claims were refused");
 }
@@ -153,7 +75,9 @@ async fn a_claim_that_arrives_after_its_claimer_died_is_waited_out_and_one_call_
 async fn a_crash_between_the_stored_claim_and_its_call_makes_one_call_and_no_second() {
     let scene = Scene::new().await;
     let held = scene.dies_in_write(CLAIM, Point::BeforeReply).await;
-    held.into_iter().for_each(Held::cut);
+    for one in held {
+        one.cut();
+    }
     for request in &scene.requests {
         assert!(request.calls(&scene.world.sandbox).is_empty());
     }
@@ -166,7 +90,9 @@ async fn a_crash_between_the_stored_claim_and_its_call_makes_one_call_and_no_sec
 async fn a_crash_during_a_call_without_effect_repeats_it_when_it_is_seen_to_have_had_none() {
     let scene = Scene::new().await;
     let held = scene.dies_in_call(HoldPoint::BeforeEffect, "1s").await;
-    held.into_iter().for_each(HeldCall::cut);
+    for one in held {
+        one.cut();
+    }
     let _second = scene.operator("second").await;
     scene.ends_after(2).await;
     for request in &scene.requests {
@@ -179,7 +105,9 @@ async fn a_crash_during_a_call_without_effect_repeats_it_when_it_is_seen_to_have
 async fn a_crash_during_a_call_with_effect_finds_the_effect_and_calls_no_more() {
     let scene = Scene::new().await;
     let held = scene.dies_in_call(HoldPoint::AfterEffect, "1s").await;
-    held.into_iter().for_each(HeldCall::cut);
+    for one in held {
+        one.cut();
+    }
     let _second = scene.operator("second").await;
     scene.is_observed_after(1).await;
 }
@@ -202,7 +130,9 @@ async fn a_restarted_pod_waits_out_the_claim_of_its_former_self_and_races_no_slo
     for request in &scene.requests {
         assert_eq!(request.calls(&scene.world.sandbox).len(), 1, "the claim was not waited out");
     }
-    held.into_iter().for_each(HeldCall::release);
+    for one in held {
+        one.release();
+    }
     scene.is_observed_after(1).await;
 }
 
@@ -211,7 +141,9 @@ async fn a_restarted_pod_waits_out_the_claim_of_its_former_self_and_races_no_slo
 async fn a_crash_with_an_outcome_that_is_not_written_finds_the_effect_and_calls_no_more() {
     let scene = Scene::new().await;
     let held = scene.dies_in_write(OUTCOME, Point::BeforeForward).await;
-    held.into_iter().for_each(Held::cut);
+    for one in held {
+        one.cut();
+    }
     let _second = scene.operator("second").await;
     scene.is_observed_after(1).await;
 }
@@ -223,7 +155,9 @@ async fn a_crash_with_an_outcome_that_is_stored_unheard_leaves_nothing_to_do() {
         let scene = Scene::new().await;
         let held = scene.dies_in_write(OUTCOME, point).await;
         let _second = scene.operator("second").await;
-        held.into_iter().for_each(Held::release);
+        for one in held {
+            one.release();
+        }
         scene.ends_after(1).await;
     }
 }
@@ -245,41 +179,4 @@ async fn a_crash_before_the_event_leaves_a_full_record_and_nothing_is_called_aga
     let _second = scene.operator("second").await;
     scene.ends_after(1).await;
     assert!(scene.world.events("struck").await.iter().all(|(_, reason, _)| reason != "Retrying"));
-}
-
-/// Fault 8.
-#[tokio::test]
-async fn told_to_stop_during_a_call_it_finishes_and_records_it_and_begins_nothing_new() {
-    let scene = Scene::new().await;
-    let mut held = scene.hold_calls(HoldPoint::BeforeEffect);
-    let mut operator = scene.operator_with("first", "5s").await;
-    scene.apply().await;
-    for held in &mut held {
-        held.arrived().await.unwrap();
-    }
-    let told = Instant::now();
-    operator.process.signal(Signal::TERM).unwrap();
-    operator.says("stopping").await;
-    let others = both(&scene.world.sandbox, "other");
-    apply(&scene.world, &others).await;
-    held.into_iter().for_each(HeldCall::release);
-
-    let ended = operator.exit_code().await;
-    let took = told.elapsed();
-
-    assert_eq!(ended, Some(0), "{}", operator.log());
-    assert!(took < Duration::from_secs(5 + 10), "it took {took:?}");
-    for request in &scene.requests {
-        let end = request.look(&scene.world).await;
-        assert_eq!(
-            (end.reason(), scene.world.sandbox.effects(request.id)),
-            (request.success(), 1),
-            "{end:#?}"
-        );
-    }
-    assert_eq!(scene.world.events("struck").await.len(), 2, "one Event each");
-    for other in &others {
-        assert!(other.calls(&scene.world.sandbox).is_empty(), "something new was begun");
-        assert!(other.look(&scene.world).await.operation().is_null());
-    }
 }

@@ -10,8 +10,16 @@
 
 mod api_server;
 mod cde;
+mod configuration;
 mod crash;
+mod economy;
+mod leadership;
+mod lost;
+mod process;
 mod request;
 mod rivals;
+mod scene;
+mod secrets;
+mod stop;
 #[path = "../operator/world/mod.rs"]
 mod world;

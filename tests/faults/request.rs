@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use cde_sandbox::cde::{Call, Connector, Operation, Sandbox, new_id};
 use cde_sandbox::proxy::Rule;
+use http::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -110,6 +111,18 @@ impl Request {
     pub(crate) async fn succeeds(&self, world: &World) -> Object {
         self.reaches(world, self.success()).await
     }
+}
+
+/// Lists of a kind that are no watches, as the proxy sees them.
+pub(crate) fn lists(plural: &str) -> Rule {
+    Rule::verb(Method::GET).and("a list", |call| !call.is_watch()).path_ends_with(&format!("/{plural}"))
+}
+
+/// The one event of a watch whose past is forgotten: 410, list anew.
+pub(crate) fn watch_expired() -> String {
+    let status =
+        json!({"kind": "Status", "apiVersion": "v1", "code": 410, "reason": "Expired", "message": "Expired"});
+    json!({"type": "ERROR", "object": status}).to_string() + "\n"
 }
 
 /// Waits until `condition` holds.

@@ -13,7 +13,11 @@ fn good() -> Manifest {
 async fn assert_refused(world: &World, cases: impl IntoIterator<Item = (Manifest, &str)>) {
     for (manifest, words) in cases {
         let refusal = world.refusal(&manifest).await;
-        assert!(refusal.contains(words), "{words:?} is not in the refusal of {}:\n{refusal}", manifest.yaml());
+        assert!(
+            refusal.contains(words),
+            "{words:?} is not in the refusal of {}:\n{refusal}",
+            manifest.yaml()
+        );
     }
 }
 
@@ -24,7 +28,9 @@ async fn a_target_that_cannot_be_meant_is_refused_with_what_to_write_instead() {
     let version = "version must be main, latest or a major number as a string";
     let upper = new_id().to_string().to_uppercase();
     let mut cases: Vec<(Manifest, &str)> = Vec::new();
-    for bad in ["omdb", "", &upper, "497f6eca62764993bfeb53cbbbba6f08", "497f6eca-6276-4993-bfeb-53cbbbba6f08 "] {
+    for bad in
+        ["omdb", "", &upper, "497f6eca62764993bfeb53cbbbba6f08", "497f6eca-6276-4993-bfeb-53cbbbba6f08 "]
+    {
         cases.push((restore("out", new_id()).spec("connectorId", bad), uuid));
         cases.push((good().spec("connectorId", bad), uuid));
     }
@@ -78,7 +84,10 @@ async fn bounds_and_shapes_of_the_other_fields_are_kept() {
         (good().spec("activeDeadlineSeconds", "60"), deadline),
         (restore("out", new_id()).spec("activeDeadlineSeconds", 0), deadline),
         (good().spec("suspend", "yes"), "spec.suspend"),
-        (good().spec("preconditions", json!({})), "preconditions must name at least one of state, executables"),
+        (
+            good().spec("preconditions", json!({})),
+            "preconditions must name at least one of state, executables",
+        ),
         (
             good().spec("preconditions", json!({"executables": {}})),
             "executables must name at least one of legacy, production, development",
@@ -105,7 +114,10 @@ async fn a_field_that_is_not_known_is_refused_by_a_strict_apply_and_stored_by_no
 
         let name = if kind == Kind::Rollback { "back" } else { "out" };
         let stored = world.look(kind, name).await;
-        assert_eq!((&stored.0["spec"]["connectorID"], &stored.0["spec"]["suspended"]), (&Value::Null, &Value::Null));
+        assert_eq!(
+            (&stored.0["spec"]["connectorID"], &stored.0["spec"]["suspended"]),
+            (&Value::Null, &Value::Null)
+        );
     }
 }
 
@@ -151,13 +163,20 @@ async fn an_outcome_that_is_final_cannot_be_taken_back_by_anybody() {
             write_status(&world, kind, "it", json!({"outcome": null})).await.expect("a failure is not final");
             write_status(&world, kind, "it", json!({"outcome": outcome})).await.expect("it is open");
             let other = if outcome == "Skipped" { "Succeeded" } else { "Skipped" };
-            let back = [json!({"outcome": "Failed"}), json!({"outcome": null}), json!({"outcome": other}), json!(null)];
+            let back = [
+                json!({"outcome": "Failed"}),
+                json!({"outcome": null}),
+                json!({"outcome": other}),
+                json!(null),
+            ];
             for status in back {
                 let refusal = write_status(&world, kind, "it", status.clone()).await;
                 let refusal = refusal.expect_err("it is refused");
                 assert!(refusal.contains("the outcome Succeeded or Skipped is final"), "{status}: {refusal}");
             }
-            write_status(&world, kind, "it", json!({"state": "built"})).await.expect("all else may be written");
+            write_status(&world, kind, "it", json!({"state": "built"}))
+                .await
+                .expect("all else may be written");
             world.delete(kind, "it").await;
         }
     }
@@ -170,13 +189,15 @@ async fn the_number_of_attempts_of_one_request_never_goes_down() {
         [(Kind::Rollback, rollback("it", new_id(), "main")), (Kind::Restore, restore("it", new_id()))]
     {
         world.apply(&manifest).await;
-        let operation = |id: &str, attempts: u32| {
-            json!({"operation": {"id": id, "attempts": attempts, "retries": 0}})
-        };
+        let operation =
+            |id: &str, attempts: u32| json!({"operation": {"id": id, "attempts": attempts, "retries": 0}});
         write_status(&world, kind, "it", operation("one", 2)).await.expect("it is the first");
         for status in [operation("one", 1), operation("one", 0), json!({"operation": null}), json!(null)] {
             let refusal = write_status(&world, kind, "it", status.clone()).await.expect_err("it is refused");
-            assert!(refusal.contains("within one operation.id attempts never goes down"), "{status}: {refusal}");
+            assert!(
+                refusal.contains("within one operation.id attempts never goes down"),
+                "{status}: {refusal}"
+            );
         }
         write_status(&world, kind, "it", operation("one", 3)).await.expect("it goes up");
         write_status(&world, kind, "it", operation("two", 0)).await.expect("it is another request");

@@ -5,12 +5,12 @@ use std::time::Instant;
 use cde_sandbox::cde::{Fault, HoldPoint, Operation};
 use serde_json::{Value, json};
 
-use crate::world::{Kind, LIMIT, Object, Operator, Request, World};
+use crate::world::{Kind, LIMIT, Object, Operator, POLL, Request, World, from_now};
 
 const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
 
-fn locked() -> Fault {
-    Fault::on(Operation::Changing).answer(423).header("retry-after", "2")
+fn locked(seconds: u32) -> Fault {
+    Fault::on(Operation::Changing).answer(423).header("retry-after", seconds.to_string())
 }
 
 /// The line of the log about an object that was deleted while its call was under way.
@@ -23,28 +23,27 @@ async fn epitaph(operator: &Operator, uid: &str) -> Value {
             return line;
         }
         assert!(begun.elapsed() < LIMIT, "no line tells of {uid}:\n{log}");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 
 #[tokio::test]
 async fn a_request_that_is_deleted_before_it_began_or_while_it_waits_is_not_called_any_more() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let asleep = BOTH.map(|kind| Request::new(kind, "asleep"));
-    let waiting = BOTH.map(|kind| world.request(kind, "waiting", locked()));
+    let waiting = BOTH.map(|kind| world.request(kind, "waiting", locked(3)));
     for request in &asleep {
         world.sandbox.put(request.willing());
     }
-    world.apply_all(asleep.each_ref().map(|request| request.manifest().spec("suspend", true))).await;
-    world.apply_all(waiting.each_ref().map(Request::manifest)).await;
-    for (request, reason) in
-        asleep.iter().map(|it| (it, "Suspended")).chain(waiting.iter().map(|it| (it, "Retrying")))
-    {
+    let suspended = asleep.iter().map(|request| request.manifest().spec("suspend", true));
+    world.apply_all(waiting.iter().map(Request::manifest).chain(suspended)).await;
+    let phases = waiting.iter().map(|it| (it, "Retrying")).chain(asleep.iter().map(|it| (it, "Suspended")));
+    for (request, reason) in phases {
         world.comes_to(request, reason).await;
         world.delete(request.kind, &request.name).await;
     }
 
-    world.later().await;
+    world.later_by(4).await;
     for request in &asleep {
         assert_eq!(world.sandbox.calls(Operation::Any, request.id).len(), 0, "{}", request.name);
     }
@@ -55,7 +54,7 @@ async fn a_request_that_is_deleted_before_it_began_or_while_it_waits_is_not_call
 
 #[tokio::test]
 async fn what_came_of_a_call_whose_object_was_deleted_goes_to_the_log_and_an_event() {
-    let (world, operator) = World::with_operator().await;
+    let (world, operator) = World::brisk().await;
     for kind in BOTH {
         let [done, refused] = ["done", "refused"].map(|what| Request::new(kind, what));
         for request in [&done, &refused] {
@@ -87,12 +86,14 @@ async fn what_came_of_a_call_whose_object_was_deleted_goes_to_the_log_and_an_eve
 
 #[tokio::test]
 async fn no_attempt_begins_while_somebody_elses_finalizer_keeps_a_deleted_request() {
-    let (world, _operator) = World::with_operator().await;
-    let requests = BOTH.map(|kind| world.request(kind, "kept", locked()));
+    let (world, _operator) = World::brisk().await;
+    let requests = BOTH.map(|kind| world.request(kind, "kept", locked(3600)));
     world.apply_all(requests.each_ref().map(|request| request.manifest().finalizer())).await;
     for request in &requests {
         world.comes_to(request, "Retrying").await;
         world.delete(request.kind, &request.name).await;
+        // Its wait ends now.
+        world.annotate_retry(request, &from_now(0)).await;
     }
 
     world.later().await;
@@ -105,7 +106,7 @@ async fn no_attempt_begins_while_somebody_elses_finalizer_keeps_a_deleted_reques
 
 #[tokio::test]
 async fn a_call_that_is_under_way_when_a_kept_request_is_deleted_is_recorded() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     for kind in BOTH {
         let request = Request::new(kind, "kept");
         world.sandbox.put(request.willing());
@@ -123,14 +124,15 @@ async fn a_call_that_is_under_way_when_a_kept_request_is_deleted_is_recorded() {
 
 #[tokio::test]
 async fn an_open_effect_of_a_deleted_request_is_still_looked_for() {
-    let (world, _operator) = World::with_operator().await;
-    let lost = Fault::on(Operation::Rollback).answer(500).header("retry-after", "2");
+    let (world, _operator) = World::brisk().await;
+    let lost = Fault::on(Operation::Rollback).answer(500).header("retry-after", "3600");
     let shows = world.request(Kind::Rollback, "shows", lost.clone().after_effect());
     let hides = world.request(Kind::Rollback, "hides", lost);
     world.apply_all([&shows, &hides].map(|request| request.manifest().finalizer())).await;
     for request in [&shows, &hides] {
         world.comes_to(request, "Verifying").await;
         world.delete(request.kind, &request.name).await;
+        world.annotate_retry(request, &from_now(0)).await;
     }
 
     let done = world.comes_to(&shows, "RolledBack").await;

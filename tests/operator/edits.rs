@@ -1,29 +1,23 @@
 //! Edits of the spec: seen while a request is open or failed, and without a meaning once it is finished.
 
 use cde_sandbox::cde::{Fault, HoldPoint, Operation};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::world::{Kind, Object, Request, World, from_now};
+use crate::world::{Kind, Request, World, from_now};
 
 const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
 
-async fn patch(world: &World, request: &Request, patch: Value) {
-    let patch = patch.to_string();
-    world.kubectl(&["patch", request.kind.short(), &request.name, "--type=merge", "-p", &patch], "").await;
-}
-
 #[tokio::test]
 async fn an_edit_of_a_waiting_request_counts_at_once() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", "3600");
     let requests = BOTH.map(|kind| world.request(kind, "edited", locked.clone()));
     world.apply_all(requests.each_ref().map(Request::manifest)).await;
     for request in &requests {
         world.comes_to(request, "Retrying").await;
-        patch(&world, request, json!({"spec": {"activeDeadlineSeconds": 600}})).await;
-        let observed = |object: &Object| object.status()["observedGeneration"] == 2;
-        world.sees(request.kind, &request.name, "observed", observed).await.assert_contract();
-        patch(&world, request, json!({"spec": {"notAfter": from_now(-1)}})).await;
+        world.patch(request, json!({"spec": {"activeDeadlineSeconds": 600}})).await;
+        world.observes(request, 2).await;
+        world.patch(request, json!({"spec": {"notAfter": from_now(-1)}})).await;
 
         let failed = world.comes_to(request, "Expired").await;
 
@@ -34,15 +28,15 @@ async fn an_edit_of_a_waiting_request_counts_at_once() {
 
 #[tokio::test]
 async fn an_edit_while_a_call_is_under_way_takes_nothing_from_its_outcome() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     for kind in BOTH {
         let request = Request::new(kind, "edited");
         world.sandbox.put(request.willing());
         let mut held = world.sandbox.hold(Operation::Changing, request.id, HoldPoint::AfterEffect);
         world.apply(&request.manifest()).await;
         held.arrived().await.expect("an attempt");
-        patch(&world, &request, json!({"spec": {"notAfter": from_now(-1)}})).await;
-        patch(&world, &request, json!({"metadata": {"labels": {"team": "shop"}}})).await;
+        world.patch(&request, json!({"spec": {"notAfter": from_now(-1)}})).await;
+        world.patch(&request, json!({"metadata": {"labels": {"team": "shop"}}})).await;
         held.release();
 
         let done = world.comes_to(&request, request.success()).await;
@@ -54,20 +48,18 @@ async fn an_edit_while_a_call_is_under_way_takes_nothing_from_its_outcome() {
 
 #[tokio::test]
 async fn an_edit_of_a_failed_request_is_observed_and_nothing_is_called() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let refused = Fault::on(Operation::Changing).answer(422).always();
     let requests = BOTH.map(|kind| world.request(kind, "failed", refused.clone()));
     world.apply_all(requests.each_ref().map(Request::manifest)).await;
     let mut failures = Vec::new();
     for request in &requests {
         failures.push(world.comes_to(request, "Rejected").await);
-        patch(&world, request, json!({"spec": {"notAfter": from_now(7200)}})).await;
+        world.patch(request, json!({"spec": {"notAfter": from_now(7200)}})).await;
     }
 
     for (request, failed) in requests.iter().zip(&failures) {
-        let observed = |object: &Object| object.status()["observedGeneration"] == 2;
-        let now = world.sees(request.kind, &request.name, "observed", observed).await;
-        now.assert_contract();
+        let now = world.observes(request, 2).await;
         assert_eq!(now.operation(), failed.operation());
         assert_eq!(now.message(), failed.message());
     }
@@ -80,7 +72,7 @@ async fn an_edit_of_a_failed_request_is_observed_and_nothing_is_called() {
 
 #[tokio::test]
 async fn an_edit_of_a_request_that_succeeded_is_accepted_and_means_nothing() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let requests = BOTH.map(|kind| Request::new(kind, "done"));
     for request in &requests {
         world.sandbox.put(request.willing());
@@ -90,7 +82,7 @@ async fn an_edit_of_a_request_that_succeeded_is_accepted_and_means_nothing() {
     for request in &requests {
         let done = world.comes_to(request, request.success()).await;
         let change = json!({"suspend": true, "notAfter": from_now(-1), "activeDeadlineSeconds": 1});
-        patch(&world, request, json!({"spec": change})).await;
+        world.patch(request, json!({"spec": change})).await;
         let now = world.look(request.kind, &request.name).await;
         assert_eq!(now.status(), done.status());
         edited.push(now);

@@ -9,9 +9,10 @@ use crate::world::{Kind, Request, World};
 fn cells(table: &str, name: &str) -> Vec<(String, String)> {
     let header = table.lines().next().expect("a header");
     let line = table.lines().find(|line| line.starts_with(name)).expect("a line");
-    let mut begins: Vec<usize> = header.match_indices("   ").map(|(at, gap)| at + gap.len()).collect();
-    begins.retain(|at| !header[*at..].starts_with(' '));
-    begins.insert(0, 0);
+    let words = header
+        .char_indices()
+        .filter(|(at, letter)| *letter != ' ' && (*at == 0 || header[..*at].ends_with(' ')));
+    let begins: Vec<usize> = words.map(|(at, _)| at).collect();
     let ends = begins.iter().skip(1).copied().chain([usize::MAX]);
     let cut = |text: &str, from: usize, to: usize| {
         text.chars().skip(from).take(to - from).collect::<String>().trim().to_owned()
@@ -29,7 +30,7 @@ fn headers(cells: &[(String, String)]) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_list_shows_what_stands_and_a_wide_one_shows_the_rest() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let done = Request::new(Kind::Rollback, "done");
     world.sandbox.put(done.willing());
     let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", "3600");
@@ -74,7 +75,7 @@ async fn a_list_shows_what_stands_and_a_wide_one_shows_the_rest() {
 
 #[tokio::test]
 async fn requests_are_found_by_category_and_by_reason_outcome_and_connector() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let done = Request::new(Kind::Restore, "done");
     world.sandbox.put(done.willing());
     let refused = world.request(Kind::Rollback, "refused", Fault::on(Operation::Rollback).answer(422));
@@ -108,7 +109,7 @@ async fn requests_are_found_by_category_and_by_reason_outcome_and_connector() {
 
 #[tokio::test]
 async fn waiting_for_ready_ends_with_the_success_and_describe_tells_conditions_and_the_event() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     for kind in [Kind::Restore, Kind::Rollback] {
         let request = world.request(kind, "awaited", Fault::on(Operation::Changing).answer(423));
         world.apply(&request.manifest()).await;
@@ -131,7 +132,7 @@ async fn waiting_for_ready_ends_with_the_success_and_describe_tells_conditions_a
 
 #[tokio::test]
 async fn waiting_for_stalled_ends_with_a_failure() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let refused = world.request(Kind::Rollback, "refused", Fault::on(Operation::Rollback).answer(403));
     world.apply(&refused.manifest()).await;
     world.kubectl(&["wait", "--for=condition=Stalled", "mrb", &refused.name, "--timeout=60s"], "").await;
@@ -165,7 +166,8 @@ async fn every_field_explains_itself() {
             assert!(column["description"].is_string(), "{column}");
         }
         let explained = world.kubectl(&["explain", plural, "--recursive"], "").await;
-        for field in ["connectorId", "notAfter", "suspend", "lastHandledRetry", "unknownAttempts", "outcome"] {
+        for field in ["connectorId", "notAfter", "suspend", "lastHandledRetry", "unknownAttempts", "outcome"]
+        {
             assert!(explained.contains(field), "{field} in\n{explained}");
         }
     }

@@ -14,7 +14,7 @@ fn locked() -> Fault {
 
 #[tokio::test]
 async fn a_request_whose_time_has_passed_expires_before_anything_is_called() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let requests = BOTH.map(|kind| Request::new(kind, "late"));
     for request in &requests {
         world.sandbox.put(request.willing());
@@ -33,7 +33,7 @@ async fn a_request_whose_time_has_passed_expires_before_anything_is_called() {
 
 #[tokio::test]
 async fn a_request_that_waits_past_its_limit_fails_with_it_and_its_last_error_and_is_not_called_again() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let not_after = |request: &Request| request.manifest().spec("notAfter", from_now(3));
     let seconds = |request: &Request| request.manifest().spec("activeDeadlineSeconds", 2);
     let mut cases = Vec::new();
@@ -60,7 +60,7 @@ async fn a_request_that_waits_past_its_limit_fails_with_it_and_its_last_error_an
 #[tokio::test]
 async fn the_operators_deadline_holds_for_objects_without_one_of_their_own() {
     let world = World::new().await;
-    let _operator = world.start(Flags::default().with("--deadline", "2s")).await;
+    let _operator = world.start(Flags::brisk().with("--deadline", "2s")).await;
     let [without, with] = ["without", "with"].map(|what| world.request(Kind::Restore, what, locked()));
     let own = with.manifest().spec("activeDeadlineSeconds", 3600);
     world.apply_all([own, without.manifest()]).await;
@@ -75,7 +75,7 @@ async fn the_operators_deadline_holds_for_objects_without_one_of_their_own() {
 #[tokio::test]
 async fn without_any_deadline_a_request_goes_on() {
     let world = World::new().await;
-    let _operator = world.start(Flags::default().with("--deadline", "0")).await;
+    let _operator = world.start(Flags::brisk().with("--deadline", "0")).await;
     let request = world.request(Kind::Restore, "endless", locked().times(2));
     world.apply(&request.manifest()).await;
 
@@ -86,8 +86,7 @@ async fn without_any_deadline_a_request_goes_on() {
 
 #[tokio::test]
 async fn a_call_that_is_under_way_when_the_limit_passes_is_finished_and_recorded() {
-    let world = World::new().await;
-    let _operator = world.start(Flags::default().with("--timeout", "10s")).await;
+    let (world, _operator) = World::brisk().await;
     let requests = BOTH.map(|kind| Request::new(kind, "just-in-time"));
     let mut held = Vec::new();
     for request in &requests {
@@ -112,7 +111,7 @@ async fn a_call_that_is_under_way_when_the_limit_passes_is_finished_and_recorded
 
 #[tokio::test]
 async fn an_open_effect_is_still_looked_for_past_the_limit_and_no_attempt_follows() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let lost = || Fault::on(Operation::Rollback).answer(500).header("retry-after", "3");
     let [shows, hides, moves] = ["shows", "hides", "moves"].map(|what| Request::new(Kind::Rollback, what));
     for request in [&shows, &hides, &moves] {
@@ -136,7 +135,7 @@ async fn an_open_effect_is_still_looked_for_past_the_limit_and_no_attempt_follow
 
 #[tokio::test]
 async fn history_that_is_replayed_is_skipped_with_a_warning_and_stays_so_whatever_is_asked_for() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let requests = BOTH.map(|kind| Request::new(kind, "of-last-year"));
     for request in &requests {
         world.sandbox.put(request.willing());
@@ -151,23 +150,8 @@ async fn history_that_is_replayed_is_skipped_with_a_warning_and_stays_so_whateve
     }
 
     for request in &requests {
-        world
-            .kubectl(
-                &[
-                    "patch",
-                    request.kind.short(),
-                    &request.name,
-                    "--type=merge",
-                    "-p",
-                    &json!({
-                        "metadata": {"annotations": {"cde.productsup.com/retry": from_now(0)}},
-                        "spec": {"notAfter": from_now(3600)},
-                    })
-                    .to_string(),
-                ],
-                "",
-            )
-            .await;
+        world.annotate_retry(request, &from_now(0)).await;
+        world.patch(request, json!({"spec": {"notAfter": from_now(3600)}})).await;
     }
 
     world.later().await;
@@ -181,7 +165,7 @@ async fn history_that_is_replayed_is_skipped_with_a_warning_and_stays_so_whateve
 
 #[tokio::test]
 async fn an_object_created_less_than_a_day_after_its_not_after_is_no_history() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let request = Request::new(Kind::Rollback, "of-yesterday");
     world.sandbox.put(request.willing());
     world.apply(&request.manifest().spec("notAfter", from_now(-23 * 3600))).await;

@@ -11,7 +11,7 @@ fn request(what: &str) -> Request {
 
 #[tokio::test]
 async fn a_rollback_goes_ahead_where_all_that_is_given_holds() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let cases = [
         ("state", json!({"state": "synchronized-to-prod"})),
         ("legacy", json!({"executables": {"legacy": 24}})),
@@ -42,7 +42,7 @@ async fn a_rollback_goes_ahead_where_all_that_is_given_holds() {
 
 #[tokio::test]
 async fn a_rollback_fails_uncalled_where_anything_that_is_given_does_not_hold() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let cases = [
         ("state", json!({"state": "built"}), "state is synchronized-to-prod, not built"),
         ("legacy", json!({"executables": {"legacy": 1}}), "the legacy executable is 24, not 1"),
@@ -81,7 +81,7 @@ async fn a_rollback_fails_uncalled_where_anything_that_is_given_does_not_hold() 
 
 #[tokio::test]
 async fn what_is_given_must_hold_before_every_attempt() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let request = request("overtaken");
     world.sandbox.put(request.willing());
     world.sandbox.inject(Fault::on(Operation::Rollback).connector(request.id).answer(423));
@@ -102,7 +102,7 @@ async fn what_is_given_must_hold_before_every_attempt() {
 
 #[tokio::test]
 async fn what_is_given_fails_where_reading_is_refused() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let [hidden, unknown] = ["hidden", "unknown"].map(request);
     world.sandbox.put(hidden.willing().reading_forbidden());
     let wanted = json!({"state": "synchronized-to-prod"});

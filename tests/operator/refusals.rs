@@ -66,7 +66,7 @@ fn injected(world: &World) -> Vec<Case> {
 
 #[tokio::test]
 async fn a_refusal_for_good_fails_the_request_with_its_reason_and_is_told_once_and_never_repeated() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let mut cases = documented(&world);
     cases.extend(injected(&world));
     world.apply_all(cases.iter().map(|case| case.request.manifest())).await;
@@ -98,7 +98,7 @@ async fn a_refusal_for_good_fails_the_request_with_its_reason_and_is_told_once_a
 
 #[tokio::test]
 async fn a_message_of_the_api_is_shown_in_one_bounded_line_without_control_characters() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let [drawing, long] = ["drawing", "long"].map(|what| Case::new(Kind::Restore, what, "Rejected", 422, ""));
     let refusal = |case: &Case| Fault::on(Operation::Restore).connector(case.request.id).answer(422);
     world.sandbox.inject(refusal(&drawing).control_characters());

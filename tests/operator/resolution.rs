@@ -19,7 +19,7 @@ fn connector(id: Uuid) -> Connector {
 
 #[tokio::test]
 async fn main_latest_and_a_number_each_mean_the_highest_version_of_one_major_and_that_major_is_sent() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let cases = [
         ("main", "1", "1.10.0"),
         ("latest", "2", "2.0.0"),
@@ -48,7 +48,7 @@ async fn main_latest_and_a_number_each_mean_the_highest_version_of_one_major_and
 
 #[tokio::test]
 async fn the_version_stays_pinned_when_main_and_latest_move_between_two_attempts() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let cases = [("main", 423, "1"), ("main", 503, "1"), ("latest", 423, "2"), ("latest", 503, "2")];
     let cases = cases.map(|case| (case, new_id()));
     let name = |word: &str, code: u16| format!("{word}-{code}");
@@ -81,7 +81,7 @@ async fn the_version_stays_pinned_when_main_and_latest_move_between_two_attempts
 
 #[tokio::test]
 async fn a_version_that_is_not_there_fails_the_request_before_anything_is_called() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let gone = |id| Connector::live(id).version(migrated("1.0.0").deleted());
     let without_main = |id| Connector { main: None, ..Connector::migrated(id) };
     let cases: [(&str, &str, Connector, &str); 4] = [
@@ -105,7 +105,7 @@ async fn a_version_that_is_not_there_fails_the_request_before_anything_is_called
 
 #[tokio::test]
 async fn where_reading_is_refused_the_word_itself_is_sent_and_the_answers_version_is_recorded() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let cases = ["main", "latest", "1"].map(|word| (word, new_id()));
     for (_, id) in cases {
         world.sandbox.put(Connector::migrated(id).reading_forbidden());

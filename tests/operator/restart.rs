@@ -9,7 +9,7 @@ const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
 
 #[tokio::test]
 async fn finished_requests_cost_a_restarted_operator_neither_a_write_nor_a_call() {
-    let (world, mut operator) = World::with_operator().await;
+    let (world, mut operator) = World::brisk().await;
     let done = BOTH.map(|kind| Request::new(kind, "done"));
     let refuse = || Fault::on(Operation::Changing).answer(422).always();
     let failed = BOTH.map(|kind| world.request(kind, "failed", refuse()));
@@ -33,7 +33,7 @@ async fn finished_requests_cost_a_restarted_operator_neither_a_write_nor_a_call(
     assert_eq!(operator.terminate().await, Some(0));
     let calls = world.sandbox.ledger().total();
 
-    let _again = world.start(Flags::default()).await;
+    let _again = world.start(Flags::brisk()).await;
     world.later().await;
 
     for ((request, _), record) in all.iter().zip(&records) {
@@ -46,8 +46,8 @@ async fn finished_requests_cost_a_restarted_operator_neither_a_write_nor_a_call(
 
 #[tokio::test]
 async fn a_request_that_waits_is_neither_forgotten_nor_hurried_by_a_restart() {
-    let (world, mut operator) = World::with_operator().await;
-    let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", "5");
+    let (world, mut operator) = World::brisk().await;
+    let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", "3");
     let requests = BOTH.map(|kind| world.request(kind, "waiting", locked.clone()));
     world.apply_all(requests.each_ref().map(Request::manifest)).await;
     let mut waits = Vec::new();
@@ -56,7 +56,7 @@ async fn a_request_that_waits_is_neither_forgotten_nor_hurried_by_a_restart() {
     }
     assert_eq!(operator.terminate().await, Some(0));
 
-    let _again = world.start(Flags::default()).await;
+    let _again = world.start(Flags::brisk()).await;
 
     for (request, waiting) in requests.iter().zip(&waits) {
         let done = world.comes_to(request, request.success()).await;
@@ -74,10 +74,10 @@ async fn a_request_that_waits_is_neither_forgotten_nor_hurried_by_a_restart() {
 
 #[tokio::test]
 async fn requests_that_sleep_or_are_verified_go_on_after_a_restart_and_requests_made_meanwhile_begin() {
-    let (world, mut operator) = World::with_operator().await;
+    let (world, mut operator) = World::brisk().await;
     let asleep = Request::new(Kind::Restore, "asleep");
     world.sandbox.put(asleep.willing());
-    let lost = Fault::on(Operation::Rollback).answer(500).header("retry-after", "3").after_effect();
+    let lost = Fault::on(Operation::Rollback).answer(500).header("retry-after", "3600").after_effect();
     let lost = world.request(Kind::Rollback, "lost", lost);
     world.apply_all([asleep.manifest().spec("suspend", true), lost.manifest()]).await;
     let sleeping = world.comes_to(&asleep, "Suspended").await;
@@ -88,9 +88,10 @@ async fn requests_that_sleep_or_are_verified_go_on_after_a_restart_and_requests_
     world.apply(&new.manifest()).await;
     assert_eq!(world.look(new.kind, &new.name).await.status(), &json!({"observedGeneration": -1}));
 
-    let _again = world.start(Flags::default()).await;
+    let _again = world.start(Flags::brisk()).await;
 
     world.comes_to(&new, "RolledBack").await;
+    world.annotate_retry(&lost, &from_now(0)).await;
     let done = world.comes_to(&lost, "RolledBack").await;
     assert_eq!((done.attempts(), &done.operation()["evidence"]), (1, &json!("ObservedChange")));
     world.later().await;

@@ -4,16 +4,7 @@ use cde_sandbox::cde::{Fault, HoldPoint, Operation, RollbackEffect};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::world::{Kind, Object, Request, World, from_now};
-
-async fn ask(world: &World, request: &Request, value: &str) {
-    world.annotate_retry(request.kind.short(), &request.name, value).await;
-}
-
-async fn edit_spec(world: &World, request: &Request, change: Value) {
-    let patch = json!({"spec": change}).to_string();
-    world.kubectl(&["patch", request.kind.short(), &request.name, "--type=merge", "-p", &patch], "").await;
-}
+use crate::world::{Flags, Kind, Object, Request, World, from_now};
 
 fn refuse(code: u16) -> Fault {
     Fault::on(Operation::Changing).answer(code)
@@ -65,8 +56,8 @@ async fn ended_ones(world: &World) -> Vec<(Request, &'static str)> {
     world.comes_to(&unknown, "OutcomeUnknown").await;
     world.comes_to(&slow, "DeadlineExceeded").await;
     world.sandbox.clear_faults();
-    edit_spec(world, &expired, json!({"notAfter": from_now(3600)})).await;
-    edit_spec(world, &unmet, json!({"preconditions": null})).await;
+    world.patch(&expired, json!({"spec": {"notAfter": from_now(3600)}})).await;
+    world.patch(&unmet, json!({"spec": {"preconditions": null}})).await;
     world.sandbox.put(unknown.willing());
     let ends = ["Expired", "PreconditionFailed", "OutcomeUnknown", "DeadlineExceeded"];
     [expired, unmet, unknown, slow].into_iter().zip(ends).collect()
@@ -74,7 +65,7 @@ async fn ended_ones(world: &World) -> Vec<(Request, &'static str)> {
 
 #[tokio::test]
 async fn every_failure_is_opened_again_as_a_new_request_that_counts_from_zero() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let mut cases = refused_ones(&world).await;
     cases.extend(ended_ones(&world).await);
     let mut failed = Vec::new();
@@ -83,7 +74,7 @@ async fn every_failure_is_opened_again_as_a_new_request_that_counts_from_zero() 
     }
     let asked = from_now(0);
     for (request, _) in &cases {
-        ask(&world, request, &asked).await;
+        world.annotate_retry(request, &asked).await;
     }
 
     for ((request, reason), failed) in cases.iter().zip(&failed) {
@@ -109,20 +100,20 @@ async fn every_failure_is_opened_again_as_a_new_request_that_counts_from_zero() 
 
 #[tokio::test]
 async fn a_time_that_was_handled_or_is_older_asks_for_nothing() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let request = world.request(Kind::Rollback, "replayed", refuse(422).always());
     let [first, second, third] = [-60, -30, 0].map(from_now);
     world.apply(&request.manifest().annotation("cde.productsup.com/retry", &first)).await;
     let object = world.comes_to(&request, "Rejected").await;
     assert_eq!(time(&object.status()["lastHandledRetry"]), first.parse().expect("a time"));
-    ask(&world, &request, &third).await;
+    world.annotate_retry(&request, &third).await;
     let again =
         |object: &Object| object.status()["lastHandledRetry"] == third && object.reason() == "Rejected";
     world.sees(request.kind, &request.name, "refused again", again).await;
     assert_eq!(world.attempts(&request).len(), 2);
 
     for older in [&first, &second, &third] {
-        ask(&world, &request, older).await;
+        world.annotate_retry(&request, older).await;
     }
     let before = world.look(request.kind, &request.name).await;
 
@@ -134,17 +125,17 @@ async fn a_time_that_was_handled_or_is_older_asks_for_nothing() {
 
 #[tokio::test]
 async fn a_value_that_is_no_time_gets_one_warning_and_asks_for_nothing() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let request = world.request(Kind::Rollback, "unreadable", refuse(422).always());
     world.apply(&request.manifest()).await;
     let failed = world.comes_to(&request, "Rejected").await;
-    ask(&world, &request, "now, please").await;
+    world.annotate_retry(&request, "now, please").await;
     let told = world.until_events(&request.name, 2).await;
     let (type_, reason, note) = told.last().expect("an Event");
     assert_eq!((type_.as_str(), reason.as_str()), ("Warning", "InvalidRetry"));
     assert!(note.contains("now, please") && note.contains("$(date -Is)"), "{note}");
 
-    edit_spec(&world, &request, json!({"activeDeadlineSeconds": 600})).await;
+    world.patch(&request, json!({"spec": {"activeDeadlineSeconds": 600}})).await;
 
     world.later().await;
     assert_eq!(world.events(&request.name).await, told);
@@ -154,12 +145,12 @@ async fn a_value_that_is_no_time_gets_one_warning_and_asks_for_nothing() {
 
 #[tokio::test]
 async fn a_wait_for_a_backoff_is_cut_short() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     for kind in [Kind::Restore, Kind::Rollback] {
         let request = world.request(kind, "impatient", refuse(423).header("retry-after", "3600"));
         world.apply(&request.manifest()).await;
         let waiting = world.comes_to(&request, "Retrying").await;
-        ask(&world, &request, &from_now(0)).await;
+        world.annotate_retry(&request, &from_now(0)).await;
 
         let done = world.comes_to(&request, request.success()).await;
 
@@ -169,34 +160,36 @@ async fn a_wait_for_a_backoff_is_cut_short() {
     }
 }
 
+/// The API asks for 2 s by an answer with `code`, and somebody for another attempt at once.
+async fn ask_a_limited_api(code: u16) {
+    let (world, _operator) = World::brisk().await;
+    let request = world.request(Kind::Restore, "limited", refuse(code).header("retry-after", "2"));
+    world.apply(&request.manifest()).await;
+    let waits = |object: &Object| object.operation()["nextAttemptAt"].is_string();
+    let waiting = world.sees(request.kind, &request.name, "waiting", waits).await;
+    world.annotate_retry(&request, &from_now(0)).await;
+
+    let done = world.comes_to(&request, "Restored").await;
+
+    assert!(done.status()["lastHandledRetry"].is_string(), "{code}: it was seen");
+    let calls = world.sandbox.calls(Operation::Any, request.id);
+    let announced = time(&waiting.operation()["nextAttemptAt"]);
+    assert!(calls[1].at >= announced, "{code}: {} is before {announced}", calls[1].at);
+}
+
 #[tokio::test]
 async fn a_wait_that_a_limited_api_asked_for_is_not_cut_short() {
-    let (world, _operator) = World::with_operator().await;
-    for code in [429, 503] {
-        let what = code.to_string();
-        let request = world.request(Kind::Restore, &what, refuse(code).header("retry-after", "4"));
-        world.apply(&request.manifest()).await;
-        let waits = |object: &Object| object.operation()["nextAttemptAt"].is_string();
-        let waiting = world.sees(request.kind, &request.name, "waiting", waits).await;
-        ask(&world, &request, &from_now(0)).await;
-
-        let done = world.comes_to(&request, "Restored").await;
-
-        assert!(done.status()["lastHandledRetry"].is_string(), "{code}: it was seen");
-        let calls = world.sandbox.calls(Operation::Any, request.id);
-        let announced = time(&waiting.operation()["nextAttemptAt"]);
-        assert!(calls[1].at >= announced, "{code}: {} is before {announced}", calls[1].at);
-    }
+    tokio::join!(ask_a_limited_api(429), ask_a_limited_api(503));
 }
 
 #[tokio::test]
 async fn the_wait_for_a_claim_is_not_cut_short() {
     let world = World::new().await;
-    let _operator = world.start(crate::world::Flags::default().with("--timeout", "1s")).await;
+    let _operator = world.start(Flags::brisk().with("--timeout", "1s")).await;
     let request = world.request(Kind::Rollback, "raced", refuse(504).after_effect());
     world.apply(&request.manifest()).await;
     let waiting = world.comes_to(&request, "Verifying").await;
-    ask(&world, &request, &from_now(0)).await;
+    world.annotate_retry(&request, &from_now(0)).await;
 
     world.comes_to(&request, "RolledBack").await;
 
@@ -208,7 +201,7 @@ async fn the_wait_for_a_claim_is_not_cut_short() {
 
 #[tokio::test]
 async fn a_request_that_succeeded_is_left_alone() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let requests = [Kind::Restore, Kind::Rollback].map(|kind| Request::new(kind, "done"));
     for request in &requests {
         world.sandbox.put(request.willing());
@@ -217,7 +210,7 @@ async fn a_request_that_succeeded_is_left_alone() {
     let mut records = Vec::new();
     for request in &requests {
         world.comes_to(request, request.success()).await;
-        ask(&world, request, &from_now(0)).await;
+        world.annotate_retry(request, &from_now(0)).await;
         records.push(world.look(request.kind, &request.name).await);
     }
 
@@ -232,12 +225,12 @@ async fn a_request_that_succeeded_is_left_alone() {
 
 #[tokio::test]
 async fn what_is_asked_for_while_a_call_is_under_way_is_handled_after_its_outcome_was_recorded() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let request = world.request(Kind::Rollback, "meanwhile", refuse(422));
     let mut held = world.sandbox.hold(Operation::Rollback, request.id, HoldPoint::BeforeEffect);
     world.apply(&request.manifest()).await;
     held.arrived().await.expect("an attempt");
-    ask(&world, &request, &from_now(0)).await;
+    world.annotate_retry(&request, &from_now(0)).await;
     held.release();
 
     let done = world.comes_to(&request, "RolledBack").await;

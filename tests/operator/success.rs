@@ -20,7 +20,7 @@ fn timeless(object: &Object) -> Value {
 
 #[tokio::test]
 async fn a_rollback_is_carried_out_once_and_its_status_says_all_that_came_of_it() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let id = new_id();
     let version = Version::new("1.0.0").state("synchronized-to-prod").production(25, 5).legacy(24);
     world.sandbox.put(Connector::live(id).version(version.development(26, 6)).main(1));
@@ -58,14 +58,14 @@ async fn a_rollback_is_carried_out_once_and_its_status_says_all_that_came_of_it(
     assert_eq!(calls[1].idempotency_key.as_deref(), Some(request));
     assert_eq!(calls[1].request_id, Some(format!("{request}-1")));
     assert_eq!(world.sandbox.effects(id), 1);
-    world.later().await;
+    world.all_told().await;
     let told = [("Normal".to_owned(), "RolledBack".to_owned(), message.to_owned())];
     assert_eq!(world.events("back").await, told);
 }
 
 #[tokio::test]
 async fn a_restore_is_carried_out_once_and_its_status_says_all_that_came_of_it() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let id = new_id();
     let old = Version::new("1.9.0").state("synchronized-to-prod").production(25, 5).legacy(24);
     let new = Version::new("1.10.0").state("built").development(26, 6);
@@ -110,7 +110,7 @@ async fn a_restore_is_carried_out_once_and_its_status_says_all_that_came_of_it()
     let request = done.operation()["id"].as_str().expect("an id");
     assert_eq!(calls[0].idempotency_key.as_deref(), Some(request));
     assert_eq!(world.sandbox.effects(id), 1);
-    world.later().await;
+    world.all_told().await;
     let told = [("Normal".to_owned(), "Restored".to_owned(), message.to_owned())];
     assert_eq!(world.events("out").await, told);
 }
@@ -118,7 +118,7 @@ async fn a_restore_is_carried_out_once_and_its_status_says_all_that_came_of_it()
 #[tokio::test]
 async fn a_restored_connector_shows_its_fifty_newest_versions_and_the_state_of_the_newest_without_a_main_one()
 {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let id = new_id();
     let numbers = (0..60).map(|minor| format!("1.{minor}.0"));
     let many = numbers.fold(Connector::in_bin(id), |connector, number| {
@@ -140,7 +140,7 @@ async fn a_restored_connector_shows_its_fifty_newest_versions_and_the_state_of_t
 
 #[tokio::test]
 async fn a_restore_of_a_connector_that_is_live_finds_nothing_left_to_do() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let id = new_id();
     world.sandbox.put(Connector::migrated(id).name("Shop"));
     world.apply(&restore("live", id)).await;

@@ -3,19 +3,18 @@
 use cde_sandbox::cde::{Fault, HoldPoint, Operation};
 use serde_json::{Value, json};
 
-use crate::world::{Kind, Object, Request, World};
+use crate::world::{Kind, Object, Request, World, from_now};
 
 const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
 
 /// Sets `spec.suspend`, as a user does.
 async fn suspend(world: &World, request: &Request, suspended: bool) {
-    let patch = json!({"spec": {"suspend": suspended}}).to_string();
-    world.kubectl(&["patch", request.kind.short(), &request.name, "--type=merge", "-p", &patch], "").await;
+    world.patch(request, json!({"spec": {"suspend": suspended}})).await;
 }
 
 #[tokio::test]
 async fn a_suspended_request_says_so_and_calls_nothing_until_it_is_resumed() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let requests = BOTH.map(|kind| Request::new(kind, "asleep"));
     for request in &requests {
         world.sandbox.put(request.willing());
@@ -45,15 +44,22 @@ async fn a_suspended_request_says_so_and_calls_nothing_until_it_is_resumed() {
 
 #[tokio::test]
 async fn a_request_that_is_suspended_while_it_waits_begins_no_attempt_when_the_wait_is_over() {
-    let (world, _operator) = World::with_operator().await;
-    let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", "2");
+    let (world, _operator) = World::brisk().await;
+    let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", "3600");
     let requests = BOTH.map(|kind| world.request(kind, "dozing", locked.clone()));
     world.apply_all(requests.each_ref().map(Request::manifest)).await;
+    let mut retrying = Vec::new();
     for request in &requests {
-        world.comes_to(request, "Retrying").await;
+        retrying.push(world.comes_to(request, "Retrying").await);
         suspend(&world, request, true).await;
+    }
+    for (request, retrying) in requests.iter().zip(&retrying) {
         let waiting = world.comes_to(request, "Suspended").await;
+        let since = |object: &Object| object.condition("Ready")["lastTransitionTime"].clone();
+        assert_eq!(since(&waiting), since(retrying), "it is Unknown since then, for whatever reason");
         assert_eq!((waiting.attempts(), &waiting.last_error()["code"]), (1, &json!(423)));
+        // Its wait ends now.
+        world.annotate_retry(request, &from_now(0)).await;
     }
     world.later().await;
     for request in &requests {
@@ -68,7 +74,7 @@ async fn a_request_that_is_suspended_while_it_waits_begins_no_attempt_when_the_w
 
 #[tokio::test]
 async fn a_call_that_is_under_way_when_the_request_is_suspended_is_finished_and_recorded() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     for kind in BOTH {
         let request = Request::new(kind, "at-work");
         world.sandbox.put(request.willing());
@@ -87,14 +93,16 @@ async fn a_call_that_is_under_way_when_the_request_is_suspended_is_finished_and_
 
 #[tokio::test]
 async fn an_open_effect_is_looked_for_while_suspended_and_only_its_absence_keeps_the_request_asleep() {
-    let (world, _operator) = World::with_operator().await;
-    let lost = Fault::on(Operation::Rollback).answer(500).header("retry-after", "2");
+    let (world, _operator) = World::brisk().await;
+    let lost = Fault::on(Operation::Rollback).answer(500).header("retry-after", "3600");
     let shows = world.request(Kind::Rollback, "shows", lost.clone().after_effect());
     let hides = world.request(Kind::Rollback, "hides", lost);
     world.apply_all([&shows, &hides].map(Request::manifest)).await;
     for request in [&shows, &hides] {
         world.comes_to(request, "Verifying").await;
         suspend(&world, request, true).await;
+        // The wait before the look ends now.
+        world.annotate_retry(request, &from_now(0)).await;
     }
 
     let done = world.comes_to(&shows, "RolledBack").await;
@@ -109,7 +117,7 @@ async fn an_open_effect_is_looked_for_while_suspended_and_only_its_absence_keeps
 
 #[tokio::test]
 async fn the_time_that_a_request_is_suspended_counts_towards_its_deadline() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let request = Request::new(Kind::Restore, "overslept");
     world.sandbox.put(request.willing());
     let manifest = request.manifest().spec("suspend", true).spec("activeDeadlineSeconds", 2);
@@ -122,16 +130,12 @@ async fn the_time_that_a_request_is_suspended_counts_towards_its_deadline() {
 
 #[tokio::test]
 async fn an_edit_while_it_sleeps_is_observed() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let request = Request::new(Kind::Restore, "asleep");
     world.apply(&request.manifest().spec("suspend", true)).await;
     world.comes_to(&request, "Suspended").await;
-    let patch = json!({"spec": {"activeDeadlineSeconds": 600}}).to_string();
-    world.kubectl(&["patch", "crst", &request.name, "--type=merge", "-p", &patch], "").await;
 
-    let observed = |object: &Object| object.status()["observedGeneration"] == 2;
-    let seen = world.sees(request.kind, &request.name, "observed", observed).await;
+    world.patch(&request, json!({"spec": {"activeDeadlineSeconds": 600}})).await;
 
-    assert_eq!(seen.reason(), "Suspended");
-    seen.assert_contract();
+    assert_eq!(world.observes(&request, 2).await.reason(), "Suspended");
 }

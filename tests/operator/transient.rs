@@ -1,12 +1,10 @@
 //! What passes by itself: the request waits, says for what, and goes on.
 
-use std::time::Duration;
-
 use cde_sandbox::cde::{CutPoint, Fault, Operation};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::world::{Flags, Kind, LIMIT, Request, World};
+use crate::world::{Flags, Kind, World};
 
 fn changing() -> Fault {
     Fault::on(Operation::Changing)
@@ -14,7 +12,7 @@ fn changing() -> Fault {
 
 #[tokio::test]
 async fn an_answer_that_had_no_effect_is_waited_out_without_a_doubt_and_the_next_attempt_succeeds() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let transition = "Transition is not allowed, entity is resynchronizing-to-prod.";
     let check = "check --url and what stands between";
     let answers = [
@@ -54,7 +52,7 @@ async fn an_answer_that_had_no_effect_is_waited_out_without_a_doubt_and_the_next
 
 #[tokio::test]
 async fn an_answer_that_leaves_the_effect_open_is_verified_before_the_next_attempt() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let other = changing().redirect("http://127.0.0.1:9/elsewhere");
     let answers = [
         ("409", changing().answer(409), 409),
@@ -89,7 +87,7 @@ async fn an_answer_that_leaves_the_effect_open_is_verified_before_the_next_attem
 #[tokio::test]
 async fn where_nothing_answered_or_something_in_between_gave_up_the_claim_is_waited_out_before_a_look() {
     let world = World::new().await;
-    let _operator = world.start(Flags::default().with("--timeout", "1s")).await;
+    let _operator = world.start(Flags::brisk().with("--timeout", "1s")).await;
     let answers = [
         ("408", changing().answer(408)),
         ("502", changing().answer(502).html()),
@@ -122,7 +120,7 @@ async fn where_nothing_answered_or_something_in_between_gave_up_the_claim_is_wai
 
 #[tokio::test]
 async fn a_connection_that_is_refused_had_no_effect_and_is_tried_again() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let case = world.request(Kind::Restore, "refused", changing().times(0));
     world.sandbox.down().await.expect("it goes down");
     world.apply(&case.manifest()).await;
@@ -140,35 +138,28 @@ async fn a_connection_that_is_refused_had_no_effect_and_is_tried_again() {
 
 #[tokio::test]
 async fn no_attempt_comes_earlier_than_an_answer_asks_for() {
-    let (world, _operator) = World::with_operator().await;
-    let later = (jiff::Timestamp::now() + SignedDuration::from_secs(6)).as_second();
-    let headers =
-        [("seconds", "retry-after", "3".to_owned()), ("unix", "ratelimit-reset", later.to_string())];
-    let cases = headers.map(|(what, header, value)| {
-        world.request(Kind::Restore, what, changing().answer(423).header(header, value))
-    });
-    world.apply_all(cases.iter().map(Request::manifest)).await;
+    let (world, _operator) = World::brisk().await;
+    let reset = Timestamp::now() + SignedDuration::from_secs(4);
+    let unix = changing().answer(423).header("ratelimit-reset", reset.as_second().to_string());
+    let unix = world.request(Kind::Restore, "unix", unix);
+    let seconds = changing().answer(423).header("retry-after", "2");
+    let seconds = world.request(Kind::Rollback, "seconds", seconds);
+    world.apply_all([unix.manifest(), seconds.manifest()]).await;
 
-    for case in &cases {
-        let waiting = world.comes_to(case, "Retrying").await;
-        let announced = waiting.operation()["nextAttemptAt"].as_str().expect("a time").to_owned();
-        let announced: jiff::Timestamp = announced.parse().expect("a time");
-        let two = |ledger: &cde_sandbox::cde::Ledger| ledger.of(Operation::Restore, case.id).count() == 2;
-        world.sandbox.wait_for(two, LIMIT).await.expect("a second attempt");
-        let calls = world.sandbox.calls(Operation::Restore, case.id);
-        assert!(calls[1].at >= announced, "{}: {} is before {announced}", case.name, calls[1].at);
-        let pause = Duration::try_from(calls[1].at.duration_since(calls[0].at)).expect("a pause");
-        assert!(
-            pause >= Duration::from_secs(3) || announced.as_second() == later,
-            "{}: {pause:?}",
-            case.name
-        );
+    for request in [&unix, &seconds] {
+        world.comes_to(request, request.success()).await;
+        let calls = world.attempts(request);
+        let earliest = match request.kind {
+            Kind::Restore => Timestamp::from_second(reset.as_second()).expect("a time"),
+            Kind::Rollback => calls[0].at + SignedDuration::from_secs(2),
+        };
+        assert!(calls[1].at >= earliest, "{}: {} is before {earliest}", request.name, calls[1].at);
     }
 }
 
 #[tokio::test]
 async fn a_limit_without_a_time_is_waited_out_and_the_next_attempt_succeeds() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let case = world.request(Kind::Rollback, "limited", changing().answer(429));
     world.apply(&case.manifest()).await;
 
@@ -181,7 +172,7 @@ async fn a_limit_without_a_time_is_waited_out_and_the_next_attempt_succeeds() {
 
 #[tokio::test]
 async fn while_a_request_waits_its_status_says_for_what_and_until_when() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let locked = changing().answer(423).header("retry-after", "600");
     let case = world.request(Kind::Rollback, "waits", locked);
     world.apply(&case.manifest()).await;
@@ -190,7 +181,7 @@ async fn while_a_request_waits_its_status_says_for_what_and_until_when() {
 
     assert_eq!(waiting.message(), "Waiting before the next attempt: the CDE API answered 423: Locked");
     assert_eq!((waiting.attempts(), &waiting.operation()["retries"]), (1, &json!(1)));
-    let time = |field: &str| -> jiff::Timestamp {
+    let time = |field: &str| -> Timestamp {
         waiting.operation()[field].as_str().expect("a time").parse().expect("RFC 3339")
     };
     let pause = time("nextAttemptAt").duration_since(time("lastAttemptAt"));

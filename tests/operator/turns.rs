@@ -17,7 +17,7 @@ fn in_bin(id: Uuid) -> Connector {
 
 #[tokio::test]
 async fn a_request_waits_while_another_one_for_the_connector_has_a_call_under_way_and_says_so() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let id = new_id();
     world.sandbox.put(Connector::migrated(id));
     let mut held = world.sandbox.hold(Operation::Rollback, id, HoldPoint::BeforeEffect);
@@ -57,7 +57,7 @@ async fn a_restore_goes_before_an_older_rollback_and_rollbacks_go_by_age() {
     world.apply(&restore("z", id)).await;
     born.sort();
 
-    let _operator = world.start(Flags::default()).await;
+    let _operator = world.start(Flags::brisk()).await;
 
     let mut expected = Vec::new();
     let first = world.reaches(Kind::Restore, "z", "Restored").await;
@@ -73,7 +73,7 @@ async fn a_restore_goes_before_an_older_rollback_and_rollbacks_go_by_age() {
 
 #[tokio::test]
 async fn nobody_waits_for_a_request_that_sleeps_or_waits_after_an_attempt_without_effect() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let [asleep, waiting] = [new_id(), new_id()];
     world.sandbox.put(Connector::migrated(asleep));
     world.sandbox.put(Connector::migrated(waiting));
@@ -95,7 +95,7 @@ async fn nobody_waits_for_a_request_that_sleeps_or_waits_after_an_attempt_withou
 
 #[tokio::test]
 async fn an_open_effect_is_waited_for_and_who_waits_is_woken_when_it_is_known() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let id = new_id();
     world.sandbox.put(Connector::migrated(id).on_rollback(RollbackEffect::Moving));
     world.sandbox.inject(Fault::on(Operation::Rollback).connector(id).answer(500).after_effect());
@@ -118,8 +118,7 @@ async fn an_open_effect_is_waited_for_and_who_waits_is_woken_when_it_is_known() 
 
 #[tokio::test]
 async fn a_request_whose_turn_does_not_come_in_time_expires_and_one_that_is_deleted_is_not_waited_for() {
-    let world = World::new().await;
-    let _operator = world.start(Flags::default().with("--timeout", "20s")).await;
+    let (world, _operator) = World::brisk().await;
     let id = new_id();
     world.sandbox.put(Connector::migrated(id));
     let mut held = world.sandbox.hold(Operation::Rollback, id, HoldPoint::BeforeEffect);

@@ -25,7 +25,7 @@ fn spoilt() -> Vec<(&'static str, Fault)> {
 
 #[tokio::test]
 async fn a_success_that_cannot_be_read_is_found_out_by_a_look_at_the_connector() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let mut cases = Vec::new();
     for kind in [Kind::Restore, Kind::Rollback] {
         cases.extend(
@@ -46,7 +46,7 @@ async fn a_success_that_cannot_be_read_is_found_out_by_a_look_at_the_connector()
 
 #[tokio::test]
 async fn a_success_that_cannot_be_read_is_believed_where_nobody_may_look() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let mut cases = Vec::new();
     for kind in [Kind::Restore, Kind::Rollback] {
         for (what, fault) in spoilt() {
@@ -70,7 +70,7 @@ async fn a_success_that_cannot_be_read_is_believed_where_nobody_may_look() {
 
 #[tokio::test]
 async fn a_success_with_fields_missing_or_of_another_type_is_a_success_with_a_warning() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let fault = || Fault::on(Operation::Changing);
     let mut cases = Vec::new();
     for kind in [Kind::Restore, Kind::Rollback] {

@@ -19,7 +19,7 @@ fn looking(request: &Request) -> Fault {
 
 #[tokio::test]
 async fn a_connector_that_is_still_in_the_bin_or_hidden_is_tried_again() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let [hidden, shown, denied] = ["hidden-in-bin", "shown-in-bin", "denied"].map(request);
     world.sandbox.put(hidden.willing());
     world.sandbox.put(shown.willing().readable_in_bin());
@@ -44,7 +44,7 @@ async fn a_connector_that_is_still_in_the_bin_or_hidden_is_tried_again() {
 
 #[tokio::test]
 async fn a_connector_some_versions_of_which_are_deleted_is_not_live_and_is_tried_again() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let request = request("half-live");
     world.sandbox.put(request.willing().version(Version::new("2.0.0")).readable_in_bin());
     world.sandbox.inject(restoring(&request).answer(500));
@@ -58,7 +58,7 @@ async fn a_connector_some_versions_of_which_are_deleted_is_not_live_and_is_tried
 
 #[tokio::test]
 async fn nothing_to_restore_after_an_own_lost_attempt_is_its_success() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let request = request("lost");
     world.sandbox.put(request.willing());
     world.sandbox.inject(restoring(&request).answer(500).after_effect());
@@ -75,7 +75,7 @@ async fn nothing_to_restore_after_an_own_lost_attempt_is_its_success() {
 
 #[tokio::test]
 async fn nothing_to_restore_after_a_lost_attempt_is_unknown_where_nobody_may_look() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let request = request("unseen");
     world.sandbox.put(request.willing().reading_forbidden());
     world.sandbox.inject(restoring(&request).answer(500).after_effect());
@@ -89,7 +89,7 @@ async fn nothing_to_restore_after_a_lost_attempt_is_unknown_where_nobody_may_loo
 
 #[tokio::test]
 async fn nothing_to_restore_although_it_is_in_the_bin_passes_and_is_tried_again() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let request = request("contradicted");
     world.sandbox.put(request.willing().readable_in_bin());
     world.sandbox.inject(restoring(&request).answer(404));
@@ -104,7 +104,7 @@ async fn nothing_to_restore_although_it_is_in_the_bin_passes_and_is_tried_again(
 
 #[tokio::test]
 async fn the_look_for_what_not_found_means_is_repeated_until_it_tells() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let [live, unknown] = ["live", "unknown"].map(request);
     let mut connector = live.willing();
     connector.in_bin = false;
@@ -128,7 +128,7 @@ async fn the_look_for_what_not_found_means_is_repeated_until_it_tells() {
 
 #[tokio::test]
 async fn a_connector_that_somebody_else_restores_after_a_lost_attempt_counts_as_restored() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let request = request("helped");
     world.sandbox.put(request.willing());
     world.sandbox.inject(restoring(&request).answer(500));

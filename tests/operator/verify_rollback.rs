@@ -39,26 +39,27 @@ async fn change_meanwhile(world: &World, request: &Request, change: impl FnOnce(
 
 #[tokio::test]
 async fn a_change_of_what_runs_in_production_or_was_the_old_executable_is_the_effect() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let [swap, null] = ["swap", "to-null"].map(request);
-    let [connector, production] = ["platform-connector", "appears"].map(request);
+    let [connector, production, legacy] = ["platform-connector", "stopped", "legacy"].map(request);
     world.sandbox.put(swap.willing());
     world.sandbox.put(null.willing().on_rollback(RollbackEffect::ToLegacy));
-    world.sandbox.put(connector.willing());
-    world.sandbox.put(production.willing());
+    for request in [&connector, &production, &legacy] {
+        world.sandbox.put(request.willing());
+        lose_call(&world, request);
+    }
     for request in [&swap, &null] {
         lose_answer(&world, request);
-    }
-    for request in [&connector, &production] {
-        lose_call(&world, request);
     }
     world.apply_all([swap.manifest(), null.manifest()]).await;
     let moved = |connector: &mut Connector| connector.versions[0].production_platform_connector = Some(6);
     change_meanwhile(&world, &connector, moved).await;
     let stopped = |connector: &mut Connector| connector.versions[0].production = None;
     change_meanwhile(&world, &production, stopped).await;
+    let another = |connector: &mut Connector| connector.versions[0].legacy = Some(7);
+    change_meanwhile(&world, &legacy, another).await;
 
-    for request in [swap, null, connector, production] {
+    for request in [swap, null, connector, production, legacy] {
         let done = world.comes_to(&request, "RolledBack").await;
         assert_eq!(done.operation()["evidence"], "ObservedChange", "{}", request.name);
         assert_eq!(done.operation()["unknownAttempts"], 1, "{}", request.name);
@@ -74,7 +75,7 @@ async fn a_change_of_what_runs_in_production_or_was_the_old_executable_is_the_ef
 
 #[tokio::test]
 async fn a_change_in_development_alone_is_none_and_the_next_attempt_follows() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let request = request("developed");
     world.sandbox.put(request.willing());
     lose_call(&world, &request);
@@ -94,7 +95,7 @@ async fn a_change_in_development_alone_is_none_and_the_next_attempt_follows() {
 
 #[tokio::test]
 async fn what_was_seen_before_the_first_lost_attempt_is_what_every_later_look_is_compared_with() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let request = request("twice");
     world.sandbox.put(request.willing());
     lose_call(&world, &request);
@@ -111,7 +112,7 @@ async fn what_was_seen_before_the_first_lost_attempt_is_what_every_later_look_is
 
 #[tokio::test]
 async fn while_the_connector_is_moving_nothing_is_called_and_when_it_has_settled_the_effect_shows() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let request = request("moves");
     world.sandbox.put(request.willing().on_rollback(RollbackEffect::Moving));
     lose_answer(&world, &request);
@@ -132,7 +133,7 @@ async fn while_the_connector_is_moving_nothing_is_called_and_when_it_has_settled
 
 #[tokio::test]
 async fn what_a_look_cannot_tell_is_left_to_a_person_and_never_repeated() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let names = ["state-only", "gone", "other", "denied", "not-found", "never-seen"];
     let [state_only, gone, other, denied, not_found, never_seen] = names.map(request);
     world.sandbox.put(state_only.willing().on_rollback(RollbackEffect::StateOnly));
@@ -176,7 +177,7 @@ async fn what_a_look_cannot_tell_is_left_to_a_person_and_never_repeated() {
 
 #[tokio::test]
 async fn a_look_that_fails_or_lacks_what_is_compared_is_repeated_and_the_lost_attempts_error_stays() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let elsewhere = json!(new_id());
     let version = "/data/versions/0";
     let cases = [
@@ -222,7 +223,7 @@ async fn a_look_that_fails_or_lacks_what_is_compared_is_repeated_and_the_lost_at
 
 #[tokio::test]
 async fn a_refusal_after_a_lost_attempt_is_a_success_where_the_effect_shows_and_unknown_where_it_does_not() {
-    let (world, _operator) = World::with_operator().await;
+    let (world, _operator) = World::brisk().await;
     let [shows, hides] = ["shows", "hides"].map(request);
     // The first attempt has an effect that nobody can see; the second one is refused.
     let unseen = |request: &Request| {

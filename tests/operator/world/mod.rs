@@ -10,31 +10,26 @@ mod operator;
 mod plane;
 mod request;
 
-use std::fmt::Debug;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use cde_operator::api::{ConnectorRestore, MigrationRollback};
 use cde_sandbox::cde::Sandbox;
 use cde_sandbox::control_plane::AuditEvent;
 use cde_sandbox::process::{ScratchDir, scratch_dir};
 use cde_sandbox::proxy::Proxy;
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{ListParams, Patch, PatchParams};
-use kube::core::NamespaceResourceScope;
-use kube::{Api, Client, Resource};
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use kube::api::ListParams;
+use kube::{Api, Client};
 
 pub(crate) use manifest::{Manifest, from_now, in_an_hour, restore, rollback};
 pub(crate) use object::{Kind, Object};
-pub(crate) use operator::{Flags, Operator};
+pub(crate) use operator::{Flags, Operator, command};
 use plane::OPERATOR_NAMESPACE;
-pub(crate) use plane::Plane;
+pub(crate) use plane::{Plane, property};
 pub(crate) use request::Request;
 
 /// Longer than anything takes on a busy machine; what does not come by then does not come.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 pub(crate) const POLL: Duration = Duration::from_millis(50);
 
 /// One test's world; everything in it ends with it.
@@ -70,6 +65,13 @@ impl World {
         (world, operator)
     }
 
+    /// A world with a running operator that soon repeats what fails.
+    pub(crate) async fn brisk() -> (Self, Operator) {
+        let world = Self::new().await;
+        let operator = world.start(Flags::brisk()).await;
+        (world, operator)
+    }
+
     /// Starts an operator that watches this world's namespace, and waits until it is ready.
     pub(crate) async fn start(&self, flags: Flags) -> Operator {
         let kubeconfig = self.kubeconfig(None).await;
@@ -92,14 +94,6 @@ impl World {
         self.scratch.path().join("token")
     }
 
-    pub(crate) fn rollbacks(&self) -> Api<MigrationRollback> {
-        Api::namespaced(self.client.clone(), &self.namespace)
-    }
-
-    pub(crate) fn restores(&self) -> Api<ConnectorRestore> {
-        Api::namespaced(self.client.clone(), &self.namespace)
-    }
-
     /// Applies a manifest with kubectl, as a user does.
     pub(crate) async fn apply(&self, manifest: &Manifest) {
         self.kubectl(&["apply", "-f", "-"], &manifest.yaml()).await;
@@ -111,15 +105,6 @@ impl World {
         self.kubectl(&["apply", "-f", "-"], &documents.join("\n---\n")).await;
     }
 
-    /// The words of an API server that refuses the manifest.
-    pub(crate) async fn refusal(&self, manifest: &Manifest) -> String {
-        let applied = self.try_kubectl(&["apply", "-f", "-"], &manifest.yaml()).await;
-        match applied {
-            Ok(output) => panic!("the API server took it: {output}\n{}", manifest.yaml()),
-            Err(refusal) => refusal,
-        }
-    }
-
     /// Runs kubectl in this world's namespace.
     pub(crate) async fn kubectl(&self, args: &[&str], stdin: &str) -> String {
         self.try_kubectl(args, stdin).await.unwrap_or_else(|error| panic!("{error}"))
@@ -128,60 +113,6 @@ impl World {
     pub(crate) async fn try_kubectl(&self, args: &[&str], stdin: &str) -> Result<String, String> {
         let all: Vec<&str> = ["-n", &self.namespace].into_iter().chain(args.iter().copied()).collect();
         self.plane.kubectl_ok(&all, stdin).await.map_err(|error| format!("{error:#}"))
-    }
-
-    /// Waits until the object looks as `condition` wants it.
-    pub(crate) async fn until<K>(&self, name: &str, what: &str, condition: impl Fn(&K) -> bool) -> K
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
-    {
-        let api: Api<K> = Api::namespaced(self.client.clone(), &self.namespace);
-        let begun = Instant::now();
-        loop {
-            let object = api.get_opt(name).await.expect("the API server answers");
-            if let Some(object) = object.as_ref().filter(|object| condition(object)) {
-                return object.clone();
-            }
-            assert!(begun.elapsed() < LIMIT, "{name} is not {what} after {LIMIT:?}: {object:#?}");
-            tokio::time::sleep(POLL).await;
-        }
-    }
-
-    /// Waits until the request has this reason, and checks its status as [`World::reaches`] does.
-    pub(crate) async fn comes_to(&self, request: &Request, reason: &str) -> Object {
-        self.reaches(request.kind, &request.name, reason).await
-    }
-
-    /// Waits for the reason of a rollback's condition Ready.
-    pub(crate) async fn rollback_is(&self, name: &str, reason: &str) -> MigrationRollback {
-        self.until::<MigrationRollback>(name, reason, |object| {
-            object.status.as_ref().and_then(|status| status.reason).is_some_and(|it| it.as_str() == reason)
-        })
-        .await
-    }
-
-    /// Waits for the reason of a restore's condition Ready.
-    pub(crate) async fn restore_is(&self, name: &str, reason: &str) -> ConnectorRestore {
-        self.until::<ConnectorRestore>(name, reason, |object| {
-            object.status.as_ref().and_then(|status| status.reason).is_some_and(|it| it.as_str() == reason)
-        })
-        .await
-    }
-
-    /// Asks for another attempt.
-    pub(crate) async fn annotate_retry(&self, resource: &str, name: &str, value: &str) {
-        let annotation = format!("cde.productsup.com/retry={value}");
-        self.kubectl(&["annotate", resource, name, &annotation, "--overwrite"], "").await;
-    }
-
-    /// Merges `change` into the spec.
-    pub(crate) async fn edit<K>(&self, name: &str, change: Value) -> K
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
-    {
-        let api: Api<K> = Api::namespaced(self.client.clone(), &self.namespace);
-        let patch = Patch::Merge(json!({ "spec": change }));
-        api.patch(name, &PatchParams::default(), &patch).await.expect("the edit is accepted")
     }
 
     /// The Events about an object, oldest first: type, reason, note.

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use kube::Api;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use serde_json::{Value, json};
 
-use super::{LIMIT, POLL, World};
+use super::{LIMIT, Manifest, POLL, World};
 
 /// One of the two kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,18 @@ impl Kind {
 impl World {
     fn objects(&self, kind: Kind) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &self.namespace, &kind.resource())
+    }
+
+    /// The words of an API server that refuses the manifest.
+    pub(crate) async fn refusal(&self, manifest: &Manifest) -> String {
+        let object: DynamicObject = serde_json::from_str(&manifest.yaml()).expect("an object");
+        let restore = object.types.as_ref().is_some_and(|types| types.kind == "ConnectorRestore");
+        let kind = if restore { Kind::Restore } else { Kind::Rollback };
+        let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+        match self.objects(kind).create(&dry_run, &object).await {
+            Ok(_) => panic!("the API server takes it:\n{}", manifest.yaml()),
+            Err(refusal) => refusal.to_string(),
+        }
     }
 
     /// The object as it is stored now.

@@ -21,12 +21,18 @@ pub(crate) struct Flags {
 
 impl Default for Flags {
     fn default() -> Self {
-        let args = ["--timeout", "2s", "--retry-min", "1s", "--retry-max", "1s", "--rate", "0"];
+        let args = ["--timeout", "2s", "--retry-min", "1s", "--retry-max", "2s", "--rate", "0"];
         Self { args: args.map(str::to_owned).to_vec(), env: Vec::new(), wait_ready: true }
     }
 }
 
 impl Flags {
+    /// For tests of what a request comes to, and not of when: what fails is repeated soon, and a call that is held
+    /// does not time out.
+    pub(crate) fn brisk() -> Self {
+        Self::default().with("--retry-min", "100ms").with("--retry-max", "100ms").with("--timeout", "20s")
+    }
+
     /// With a flag set to another value.
     pub(crate) fn with(mut self, flag: &str, value: &str) -> Self {
         if let Some(at) = self.args.iter().position(|arg| arg == flag) {

@@ -4,6 +4,7 @@
 use std::ops::Deref;
 
 use cde_sandbox::control_plane::ControlPlane;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
 use tokio::sync::OnceCell;
 
 /// Where the manifests of `deploy/` put the operator's service account.
@@ -43,6 +44,22 @@ impl Plane {
     /// Applies `crds/`, and waits until the kinds are served.
     pub(crate) async fn define_kinds(&self) {
         self.apply("crds").await;
+        self.kinds_are_served().await;
+    }
+
+    /// The same, with the schema of `status` changed.
+    pub(crate) async fn define_kinds_otherwise(&self, change: impl Fn(&mut JSONSchemaProps)) {
+        for mut crd in cde_operator::api::crds() {
+            let validation = crd.spec.versions[0].schema.as_mut();
+            let schema = validation.and_then(|validation| validation.open_api_v3_schema.as_mut());
+            change(property(schema.expect("a schema"), "status"));
+            let json = serde_json::to_string(&crd).expect("a definition is JSON");
+            self.kubectl_ok(&["apply", "--server-side", "-f", "-"], &json).await.expect("it is applied");
+        }
+        self.kinds_are_served().await;
+    }
+
+    async fn kinds_are_served(&self) {
         let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
         self.kubectl_ok(&established, "").await.expect("the kinds are served");
     }
@@ -58,6 +75,11 @@ impl Plane {
         let apply = ["apply", "--server-side", "--force-conflicts", "-k", &path];
         self.kubectl_ok(&apply, "").await.expect("it is applied");
     }
+}
+
+/// A property of a schema that has it.
+pub(crate) fn property<'a>(schema: &'a mut JSONSchemaProps, name: &str) -> &'a mut JSONSchemaProps {
+    schema.properties.as_mut().and_then(|all| all.get_mut(name)).expect("a property")
 }
 
 impl Deref for Plane {

@@ -1,9 +1,10 @@
 //! A request of either kind, for tests in which both fare alike.
 
 use cde_sandbox::cde::{Call, Connector, Fault, Operation, Version, new_id};
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Kind, Manifest, World, restore, rollback};
+use super::{Kind, Manifest, Object, World, restore, rollback};
 
 impl World {
     /// A request that would succeed, were it not for `fault`.
@@ -12,6 +13,32 @@ impl World {
         self.sandbox.put(request.willing());
         self.sandbox.inject(fault.connector(request.id));
         request
+    }
+
+    /// Waits until the request has this reason, and checks its status as [`World::reaches`] does.
+    pub(crate) async fn comes_to(&self, request: &Request, reason: &str) -> Object {
+        self.reaches(request.kind, &request.name, reason).await
+    }
+
+    /// Waits until the operator has seen this generation of the request.
+    pub(crate) async fn observes(&self, request: &Request, generation: i64) -> Object {
+        let observed = |object: &Object| object.status()["observedGeneration"] == generation;
+        let object = self.sees(request.kind, &request.name, "observed", observed).await;
+        object.assert_contract();
+        object
+    }
+
+    /// Merges `change` into the object, as a user does.
+    pub(crate) async fn patch(&self, request: &Request, change: Value) {
+        let (short, change) = (request.kind.short(), change.to_string());
+        self.kubectl(&["patch", short, &request.name, "--type=merge", "-p", &change], "").await;
+    }
+
+    /// Asks for another attempt.
+    pub(crate) async fn annotate_retry(&self, request: &Request, value: &str) {
+        let annotation = format!("cde.productsup.com/retry={value}");
+        self.kubectl(&["annotate", request.kind.short(), &request.name, &annotation, "--overwrite"], "")
+            .await;
     }
 
     /// The calls that were to change the request's connector.
