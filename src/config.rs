@@ -94,11 +94,22 @@ impl RunArgs {
         if self.retry_max.is_zero() {
             return Err("--retry-max must be longer than 0s".to_owned());
         }
-        if self.namespaces.iter().any(|namespace| namespace.trim().is_empty()) {
-            return Err("--namespaces has an empty name: write them as a,b,c".to_owned());
+        if let Some(name) = self.namespaces.iter().find(|name| !is_namespace(name.trim())) {
+            return Err(format!(
+                "--namespaces has `{name}`, which is no namespace's name: write them as a,b,c"
+            ));
         }
         Ok(())
     }
+}
+
+/// RFC 1123 label, as Kubernetes has it for namespaces.
+fn is_namespace(name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&name.len())
+        && name.bytes().all(inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
 }
 
 /// Claims must be believed by others: one that is valid for more than an hour is taken for absurd.

@@ -20,7 +20,7 @@ pub(super) struct Acted<R> {
 
 impl<O: Managed> Pass<'_, O> {
     /// Makes the call that the claim is for.
-    pub(super) async fn act(&mut self, _claimed: Claimed) -> Acted<O::Result> {
+    pub(super) async fn act(&mut self, claimed: Claimed) -> Acted<O::Result> {
         let shared = self.context.shared.clone();
         let result = self.object.status().map(|status| status.result.clone()).unwrap_or_default();
         let call = self.object.call(&result);
@@ -32,6 +32,7 @@ impl<O: Managed> Pass<'_, O> {
             object: self.object.as_ref(),
             answer: answer.as_ref().map(|answer| &answer.data),
             token_changed,
+            claim_left: claimed.left(),
             now: Timestamp::now(),
             settings: &shared.settings,
             jitter: rand::random(),

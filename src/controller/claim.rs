@@ -3,7 +3,7 @@
 //! A [`Claimed`] is made here and nowhere else, and only when the API server has answered with an object whose
 //! stored claim is the one that was sent.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -23,10 +23,15 @@ pub(super) struct Claimed {
 
 impl Claimed {
     /// Whether the call can still end before the claim does, by both clocks.
-    fn in_time(&self, timeout: std::time::Duration) -> bool {
+    fn in_time(&self, timeout: Duration) -> bool {
         let now = Timestamp::now();
         let ends = now.checked_add(timeout).unwrap_or(Timestamp::MAX);
         ends < self.claim.until.0 && Instant::now() + timeout < self.over
+    }
+
+    /// What is left of the claim, by the monotonic clock.
+    pub(super) fn left(&self) -> Duration {
+        self.over.saturating_duration_since(Instant::now())
     }
 }
 
@@ -97,7 +102,7 @@ impl<O: Managed> Pass<'_, O> {
         self.take(object);
         if stands {
             let length = claim.until.0.duration_since(self.last_call());
-            let over = taken + std::time::Duration::try_from(length).unwrap_or_default();
+            let over = taken + Duration::try_from(length).unwrap_or_default();
             return Ok(Some(Claimed { claim, over }));
         }
         if pruned {

@@ -112,15 +112,16 @@ async fn lacks(client: &Client) -> Option<String> {
 /// The first field that `ours` has and the served document has not.
 fn lack(ours: &CustomResourceDefinition, served: &Value) -> Option<String> {
     let kind = &ours.spec.names.kind;
-    let schemas = served.pointer("/components/schemas")?.as_object();
-    let theirs = schemas?.iter().find(|(name, _)| name.ends_with(&format!(".{VERSION}.{kind}")));
+    let schemas = served.pointer("/components/schemas").and_then(Value::as_object);
+    let theirs =
+        schemas.into_iter().flatten().find(|(name, _)| name.ends_with(&format!(".{VERSION}.{kind}")));
     let Some((_, theirs)) = theirs else { return Some(kind.clone()) };
     let version = ours.spec.versions.first()?;
     let schema = version.schema.as_ref()?.open_api_v3_schema.as_ref()?;
     let lack = properties_lack(schema, theirs, kind);
     let selectable = version.selectable_fields.iter().flatten().map(|field| field.json_path.as_str());
     lack.or_else(|| {
-        let named = theirs.get("x-kubernetes-selectable-fields")?.to_string();
+        let named = theirs.get("x-kubernetes-selectable-fields").map(Value::to_string).unwrap_or_default();
         selectable
             .map(|path| path.trim_start_matches('.'))
             .find(|path| !named.contains(path))
@@ -174,6 +175,20 @@ mod tests {
     fn definitions_of_this_version_lack_nothing() {
         let document = served(&Value::Null);
         assert_eq!(crds().iter().find_map(|crd| lack(crd, &document)), None);
+    }
+
+    #[test]
+    fn a_document_without_the_kinds_or_without_their_selectable_fields_does_not_suffice() {
+        let lacks = |document: &Value| crds().iter().find_map(|crd| lack(crd, document)).unwrap();
+        assert_eq!(lacks(&json!({})), "ConnectorRestore");
+        let mut document = served(&Value::Null);
+        let kind = "/components/schemas/com.productsup.cde.v1alpha1.MigrationRollback";
+        document.pointer_mut(kind).unwrap().as_object_mut().unwrap().remove("x-kubernetes-selectable-fields");
+        assert!(
+            lacks(&document).starts_with("the selectable field spec.connectorId of"),
+            "{}",
+            lacks(&document)
+        );
     }
 
     #[test]

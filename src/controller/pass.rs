@@ -11,7 +11,7 @@ use tracing::Span;
 use crate::api::Status;
 use crate::cde::Token;
 use crate::cde::model::{CallId, Failure};
-use crate::operation::{Observed, Situation, Step, decide, identify};
+use crate::operation::{Observed, Situation, Step, announce_gone, decide, identify};
 
 use super::Managed;
 use super::act::Acted;
@@ -174,15 +174,17 @@ impl<'a, O: Managed> Pass<'a, O> {
         self.context.forget(&self.key);
         let Some(status) = self.unrecorded.take() else { return };
         let operation = status.operation.as_ref();
+        let error = operation.and_then(|operation| operation.last_error.as_ref());
         tracing::warn!(
             uid = self.key.uid,
             operation = operation.map(|operation| operation.id.as_str()),
             outcome = status.outcome.map(crate::api::Outcome::as_str),
             reason = status.reason.map(crate::api::Reason::as_str),
-            error = operation.and_then(|o| o.last_error.as_ref()).map(|error| error.message.as_str()),
+            code = error.and_then(|error| error.code),
+            error = error.map(|error| error.message.as_str()),
             "the object was deleted while its call was under way"
         );
-        if let Some(announcement) = crate::operation::announce(self.object.status(), &status, &self.odd) {
+        if let Some(announcement) = announce_gone(self.object.status(), &status, &self.odd) {
             self.context.shared.events.publish(Event::about(self.object.as_ref(), announcement));
         }
     }

@@ -2,6 +2,8 @@
 
 use crate::api::{Outcome, Reason, Status};
 
+use super::words::answer_text;
+
 /// An Event about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
@@ -38,6 +40,27 @@ pub fn announce<R>(before: Option<&Status<R>>, after: &Status<R>, odd: &[String]
         None => !matches!(reason, Reason::Pending | Reason::Suspended),
     };
     Some(Announcement { warning, reason: reason.as_str(), note })
+}
+
+/// What there is to tell when the object of a status that said `before` is gone and its call came to `after`:
+/// an outcome; or that there is none, and nobody will look for it.
+#[must_use]
+pub fn announce_gone<R>(
+    before: Option<&Status<R>>,
+    after: &Status<R>,
+    odd: &[String],
+) -> Option<Announcement> {
+    if after.outcome.is_some() {
+        return announce(before, after, odd);
+    }
+    let operation = after.operation.as_ref().filter(|operation| operation.unknown_attempts > 0)?;
+    let error = operation.last_error.as_ref()?;
+    let note = format!(
+        "The object was deleted while its call was under way, and nobody can tell whether the call had an effect: \
+         {}. Look at the connector in the CDE.",
+        answer_text(error.code, &error.message)
+    );
+    Some(Announcement { warning: true, reason: Reason::OutcomeUnknown.as_str(), note })
 }
 
 fn operation_id<R>(status: &Status<R>) -> Option<&str> {

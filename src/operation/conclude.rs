@@ -1,7 +1,8 @@
 //! What an answer makes of a claim: the outcome, as a status to be recorded.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{Evidence, Reason, Status};
 use crate::cde::model::{Data, Failure};
@@ -20,6 +21,9 @@ pub struct Conclusion<'a, O: Operation> {
     pub answer: Result<&'a Data, &'a Failure>,
     /// The token of a refused call has been replaced since.
     pub token_changed: bool,
+    /// What is left of the claim, by the monotonic clock: so long the server may still be at work on a call that
+    /// it did not answer, also if the wall clock was set meanwhile.
+    pub claim_left: Duration,
     /// The wall clock.
     pub now: Timestamp,
     /// The configuration.
@@ -32,7 +36,7 @@ pub struct Conclusion<'a, O: Operation> {
 #[must_use]
 pub fn conclude<O: Operation>(conclusion: &Conclusion<'_, O>) -> Status<O::Result> {
     let mut case = Case::claimed(conclusion.object, conclusion.now, conclusion.settings, conclusion.jitter);
-    let claim = case.operation().in_flight.take();
+    case.operation().in_flight = None;
     match conclusion.answer {
         Ok(data) => {
             case.object.take_answer(&mut case.status, data);
@@ -48,8 +52,8 @@ pub fn conclude<O: Operation>(conclusion: &Conclusion<'_, O>) -> Status<O::Resul
                 let operation = case.operation();
                 operation.unknown_attempts = operation.unknown_attempts.saturating_add(1);
                 case.postpone_for(failure, Reason::Verifying);
-                if let Some(claim) = claim.filter(|_| raced) {
-                    not_before(&mut case, claim.until.0);
+                if raced {
+                    case.postpone_for_at_least(conclusion.claim_left);
                 }
             }
             Class::Unauthorized if conclusion.token_changed => {
@@ -75,14 +79,6 @@ fn refused<O: Operation>(case: &mut Case<'_, O>, failure: &Failure, reason: Reas
         case.say(Reason::Verifying, &wait_message(Reason::Verifying, &why));
     } else {
         case.end(reason, &sentence(&why));
-    }
-}
-
-/// The server may still be at work until then.
-fn not_before<O: Operation>(case: &mut Case<'_, O>, over: Timestamp) {
-    let next = &mut case.operation().next_attempt_at;
-    if next.as_ref().is_none_or(|at| at.0 < over) {
-        *next = Some(Time(over));
     }
 }
 

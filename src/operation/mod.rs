@@ -36,7 +36,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::api::{Evidence, Reason, Status};
 use crate::cde::model::{Call, Connector, Data, Failure};
 
-pub use announce::{Announcement, announce};
+pub use announce::{Announcement, announce, announce_gone};
 pub use backoff::backoff;
 pub use classify::{Class, Effect, classify, classify_read, looks_down, pauses_all};
 pub use conclude::{Conclusion, conclude, give_back, onto, without_data};

@@ -67,6 +67,13 @@ impl<O: Operation> Case<'_, O> {
         at
     }
 
+    /// Lets the present wait last for `length` at least.
+    pub(super) fn postpone_for_at_least(&mut self, length: Duration) {
+        let over = ceil(self.now.saturating_add(signed(length)).unwrap_or(self.now));
+        let next = &mut self.operation().next_attempt_at;
+        *next = next.take().max(Some(Time(over)));
+    }
+
     /// The time that is still waited for.
     ///
     /// It has come by the wall clock, or when its length has passed by our own monotonic one (a wall clock that

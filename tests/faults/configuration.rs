@@ -3,9 +3,10 @@
 use std::net::TcpListener;
 use std::process::{Command, Output};
 
-use cde_sandbox::process::{ScratchDir, output, scratch_dir};
+use cde_sandbox::process::{ScratchDir, scratch_dir};
 use serde_json::json;
 
+use crate::request::ended;
 use crate::world::command;
 
 /// Servers that nobody must contact, and files to name.
@@ -61,7 +62,7 @@ impl Nowhere {
 
     /// It ends with exit code 2 and one line, which has these words, and has contacted nobody.
     async fn refuses(&self, command: Command, what: &str, words: &[&str]) {
-        let Output { status, stdout, stderr } = output(command, b"").await.unwrap();
+        let Output { status, stdout, stderr } = ended(command).await;
         let said = String::from_utf8(stderr).unwrap();
         assert_eq!(status.code(), Some(2), "{what}: {said}");
         assert!(stdout.is_empty(), "{what}");
@@ -175,7 +176,7 @@ async fn every_flag_can_be_given_by_its_environment_variable() {
 async fn help_names_every_flag_of_the_contract_with_its_variable_and_no_other() {
     let mut command = command("/missing".as_ref());
     command.args(["run", "--help"]);
-    let help = String::from_utf8(output(command, b"").await.unwrap().stdout).unwrap();
+    let help = String::from_utf8(ended(command).await.stdout).unwrap();
     let words = || help.split(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '_')));
     let mut flags: Vec<&str> = help
         .lines()

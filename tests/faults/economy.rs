@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use cde_sandbox::cde::{Fault, Operation, Sandbox};
 use cde_sandbox::control_plane::AuditEvent;
-use cde_sandbox::proxy::{Point, Proxy, Rule};
+use cde_sandbox::proxy::{Call, Point, Proxy, Rule};
 use serde_json::json;
 
 use crate::request::{Request, a_rollback, apply, both, lists, many, until, watch_expired};
@@ -20,6 +20,10 @@ fn about<'a>(writes: &'a [AuditEvent], request: &Request, subresource: &str) -> 
         event.resource == request.plural() && event.subresource == subresource && event.name == request.name
     };
     writes.iter().filter(is_meant).collect()
+}
+
+fn is_list(call: &Call) -> bool {
+    ["migrationrollbacks", "connectorrestores"].iter().any(|plural| lists(plural).matches(call))
 }
 
 /// Waits until so many Events in all have been created, and gives all writes.
@@ -71,7 +75,10 @@ async fn a_restart_with_finished_requests_costs_no_write_and_no_call() {
     until_events(&world, requests.len()).await;
     assert_eq!(first.terminate().await, Some(0));
     let (writes, calls) = (written(&world), world.sandbox.ledger().total());
-    let second = world.start(Flags::default()).await;
+    let proxy = Proxy::start(&world.plane).await.unwrap();
+    let second = world.start_behind(&proxy, Flags::default()).await;
+    let listed: u64 = proxy.ledger().iter().filter(|it| is_list(&it.call)).map(|it| it.response_bytes).sum();
+    assert!((1..2_000).contains(&listed), "{listed} bytes for two empty lists");
     world.later().await;
 
     let more: Vec<AuditEvent> = written(&world).split_off(writes.len());

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use axum::Router;
 use axum::routing::get;
 use cde_sandbox::cde::{Fault, Operation};
-use cde_sandbox::process::output;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
 use serde_json::{Value, json};
 
-use crate::request::{Request, a_restore, a_rollback, apply, both};
+use crate::request::{Request, a_restore, a_rollback, apply, both, ended};
 use crate::world::{Flags, LIMIT, Operator, POLL, Plane, World, command, property};
 
 /// Waits until `/metrics` is as `condition` wants it.
@@ -180,7 +179,7 @@ async fn every_line_of_a_json_log_is_an_object_and_lines_about_a_request_say_whi
 async fn crds_are_printed_as_they_stand_in_the_repository() {
     let mut command = command("/missing".as_ref());
     command.arg("crds");
-    let printed = output(command, b"").await.unwrap();
+    let printed = ended(command).await;
     assert_eq!(printed.status.code(), Some(0));
     let kept: String = ["connectorrestores", "migrationrollbacks"]
         .map(|kind| format!("{}/crds/{kind}.cde.productsup.com.yaml", env!("CARGO_MANIFEST_DIR")))
@@ -209,7 +208,7 @@ async fn a_kubernetes_that_is_too_old_ends_it_with_code_2_and_one_sentence() {
         .env("CDE_URL", world.sandbox.url())
         .env("CDE_TOKEN_FILE", world.token_file());
 
-    let ended = output(command, b"").await.unwrap();
+    let ended = ended(command).await;
 
     serving.abort();
     let said = String::from_utf8(ended.stderr).unwrap();

@@ -1,8 +1,10 @@
 //! Requests of both kinds side by side, and what they came to.
 
+use std::process::{Command, Output};
 use std::time::Instant;
 
 use cde_sandbox::cde::{Call, Connector, Operation, Sandbox, new_id};
+use cde_sandbox::process::output;
 use cde_sandbox::proxy::Rule;
 use http::Method;
 use serde_json::{Value, json};
@@ -123,6 +125,12 @@ pub(crate) fn watch_expired() -> String {
     let status =
         json!({"kind": "Status", "apiVersion": "v1", "code": 410, "reason": "Expired", "message": "Expired"});
     json!({"type": "ERROR", "object": status}).to_string() + "\n"
+}
+
+/// What a program that ends by itself has said.
+pub(crate) async fn ended(command: Command) -> Output {
+    let ended = tokio::time::timeout(LIMIT, output(command, b"")).await;
+    ended.expect("it ends by itself").expect("it is run")
 }
 
 /// Waits until `condition` holds.

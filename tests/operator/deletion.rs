@@ -52,36 +52,57 @@ async fn a_request_that_is_deleted_before_it_began_or_while_it_waits_is_not_call
     }
 }
 
+/// Deletes a request of this kind while its call is under way, and gives the line of the log.
+async fn delete_meanwhile(world: &World, operator: &Operator, request: &Request) -> Value {
+    let mut held = world.sandbox.hold(Operation::Changing, request.id, HoldPoint::BeforeEffect);
+    world.apply(&request.manifest()).await;
+    held.arrived().await.expect("an attempt");
+    let object = world.comes_to(request, "InProgress").await;
+    world.delete(request.kind, &request.name).await;
+    held.release();
+    let line = epitaph(operator, object.metadata()["uid"].as_str().expect("a uid")).await;
+    assert_eq!(line["operation"], object.operation()["id"], "{line}");
+    assert!(line.to_string().contains(&request.name), "{line}");
+    line
+}
+
 #[tokio::test]
 async fn what_came_of_a_call_whose_object_was_deleted_goes_to_the_log_and_an_event() {
     let (world, operator) = World::brisk().await;
     for kind in BOTH {
-        let [done, refused] = ["done", "refused"].map(|what| Request::new(kind, what));
-        for request in [&done, &refused] {
-            world.sandbox.put(request.willing());
-        }
-        world.sandbox.inject(Fault::on(Operation::Changing).connector(refused.id).answer(422));
+        let done = Request::new(kind, "done");
+        world.sandbox.put(done.willing());
+        let refused = world.request(kind, "refused", Fault::on(Operation::Changing).answer(422));
         for (request, outcome, reason) in
             [(&done, "Succeeded", done.success()), (&refused, "Failed", "Rejected")]
         {
-            let mut held = world.sandbox.hold(Operation::Changing, request.id, HoldPoint::BeforeEffect);
-            world.apply(&request.manifest()).await;
-            held.arrived().await.expect("an attempt");
-            let object = world.reaches(kind, &request.name, "InProgress").await;
-            world.delete(kind, &request.name).await;
-            held.release();
-
-            let line = epitaph(&operator, object.metadata()["uid"].as_str().expect("a uid")).await;
-            assert_eq!(line["operation"], object.operation()["id"], "{line}");
-            assert_eq!(line["outcome"], outcome, "{line}");
-            assert_eq!(line["reason"], reason, "{line}");
-            assert!(line.to_string().contains(&request.name), "{line}");
+            let line = delete_meanwhile(&world, &operator, request).await;
+            assert_eq!((&line["outcome"], &line["reason"]), (&json!(outcome), &json!(reason)), "{line}");
             let told = world.until_events(&request.name, 1).await;
             assert_eq!(told[0].1, reason, "{told:?}");
-            assert_eq!(world.attempts(request).len(), 1);
         }
     }
     assert!(!operator.log().contains("\"level\":\"ERROR\""), "what is gone is no error:\n{}", operator.log());
+}
+
+#[tokio::test]
+async fn where_the_answer_to_a_deleted_request_leaves_its_effect_open_a_warning_says_so_and_nothing_follows()
+{
+    let (world, operator) = World::brisk().await;
+    for kind in BOTH {
+        let lost = world.request(kind, "lost", Fault::on(Operation::Changing).answer(500).after_effect());
+        let locked = world.request(kind, "locked", Fault::on(Operation::Changing).answer(423));
+        for (request, code) in [(&lost, 500), (&locked, 423)] {
+            let line = delete_meanwhile(&world, &operator, request).await;
+            assert_eq!((&line["code"], &line["outcome"]), (&json!(code), &Value::Null), "{line}");
+        }
+        let told = world.until_events(&lost.name, 1).await;
+        assert_eq!((told[0].0.as_str(), told[0].1.as_str()), ("Warning", "OutcomeUnknown"), "{told:?}");
+        assert!(told[0].2.contains("the CDE API answered 500"), "{told:?}");
+        world.later().await;
+        assert_eq!(world.events(&locked.name).await, [], "without an effect there is nothing to tell");
+        assert_eq!((world.attempts(&lost).len(), world.attempts(&locked).len()), (1, 1));
+    }
 }
 
 #[tokio::test]

@@ -68,7 +68,7 @@ async fn a_request_that_waits_is_neither_forgotten_nor_hurried_by_a_restart() {
         let second = world.attempts(request)[1].clone();
         assert!(second.at >= announced, "{} is before {announced}", second.at);
         assert_eq!(second.request_id, Some(format!("{}-2", done.operation()["id"].as_str().expect("an id"))));
-        assert_eq!(world.events(&request.name).await.len(), 2, "the wait is told once");
+        assert_eq!(world.until_events(&request.name, 2).await.len(), 2, "the wait is told once");
     }
 }
 

@@ -100,6 +100,15 @@ fn a_slow_server_is_not_raced_by_a_clock_set_forward_nor_by_another_machines() {
 }
 
 #[test]
+fn a_slow_server_is_not_raced_where_the_clock_was_set_during_the_call() {
+    for set_to in [3600, -3600] {
+        let story = rollback().claimed(0).claim_left(30).failing(&no_answer(), set_to);
+        assert_eq!(story.next(), Some(at(set_to + 30)), "{set_to}");
+        assert_eq!(story.seen_for(29).clock(7200).decide(), seconds(1), "{set_to}");
+    }
+}
+
+#[test]
 fn a_clock_set_back_does_not_make_a_wait_last_for_ever() {
     for failure in [status(423), status(500), no_answer(), asking(61, status(429))] {
         let story = rollback().claimed(0).failing(&failure, 1);

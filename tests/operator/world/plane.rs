@@ -2,10 +2,13 @@
 //! changes its definitions.
 
 use std::ops::Deref;
+use std::time::Instant;
 
 use cde_sandbox::control_plane::ControlPlane;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
 use tokio::sync::OnceCell;
+
+use super::{LIMIT, POLL};
 
 /// Where the manifests of `deploy/` put the operator's service account.
 pub(super) const OPERATOR_NAMESPACE: &str = "cde-operator-system";
@@ -62,6 +65,18 @@ impl Plane {
     async fn kinds_are_served(&self) {
         let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
         self.kubectl_ok(&established, "").await.expect("the kinds are served");
+        for kind in ["connectorrestores", "migrationrollbacks"] {
+            self.kind_is_explained(kind).await;
+        }
+    }
+
+    /// What `kubectl explain` reads comes a little after a kind is served.
+    async fn kind_is_explained(&self, kind: &str) {
+        let begun = Instant::now();
+        while let Err(error) = self.kubectl_ok(&["explain", kind], "").await {
+            assert!(begun.elapsed() < LIMIT, "{error:#}");
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     async fn grant_rights(&self) {
