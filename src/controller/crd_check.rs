@@ -147,6 +147,7 @@ fn properties_lack(ours: &JSONSchemaProps, theirs: &Value, path: &str) -> Option
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
 mod tests {
     use super::*;
     use serde_json::json;
