@@ -1,0 +1,123 @@
+//! The book of statuses: each one that was ever written has a number, so that a moment of the world is a few bytes.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use cde_operator::api::{Evidence, Outcome, Reason, Status};
+use serde::Serialize;
+
+use crate::clock::normalised;
+use crate::world::{Name, REQUESTS, Request, Who};
+
+/// A status in the book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct StatusId(u32);
+
+/// What the shell and the properties look at in a status.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gist {
+    pub(crate) request: Option<Request>,
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) evidence: Option<Evidence>,
+    pub(crate) attempts: u32,
+    pub(crate) retries: u32,
+    /// Who claimed which attempt.
+    pub(crate) claim: Option<(Name, u32)>,
+    /// There is a time that is waited for.
+    pub(crate) waits: bool,
+    /// The retry annotation that was handled: 0 for none.
+    pub(crate) handled: u8,
+    /// The same number for the same `status.operation`.
+    pub(crate) operation: usize,
+}
+
+impl Gist {
+    /// A claim or a wait: while it stays the same its time runs.
+    pub(crate) fn pause(&self) -> (Option<Request>, u32, u32, Option<Name>) {
+        (self.request, self.attempts, self.retries, self.claim.map(|(name, _)| name))
+    }
+}
+
+/// All statuses that were ever written.
+pub(crate) struct Book<R> {
+    pages: Vec<(Arc<Status<R>>, Gist)>,
+    ids: HashMap<String, StatusId>,
+    operations: HashMap<String, usize>,
+    requests: Vec<String>,
+}
+
+impl<R: Serialize + Clone> Book<R> {
+    pub(crate) fn new() -> Self {
+        Self { pages: Vec::new(), ids: HashMap::new(), operations: HashMap::new(), requests: Vec::new() }
+    }
+
+    pub(crate) fn read(&self, id: StatusId) -> &(Arc<Status<R>>, Gist) {
+        &self.pages[id.0 as usize]
+    }
+
+    /// The reasons in all of them.
+    pub(crate) fn reasons(&self) -> BTreeSet<Reason> {
+        self.pages.iter().filter_map(|(_, gist)| gist.reason).collect()
+    }
+
+    /// The number of `status`, whose times are made symbols.
+    pub(crate) fn write(&mut self, status: Status<R>) -> StatusId {
+        let status = normalised(status);
+        let text = serde_json::to_string(&status).unwrap();
+        if let Some(id) = self.ids.get(&text) {
+            return *id;
+        }
+        let id = StatusId(u32::try_from(self.pages.len()).unwrap());
+        let gist = self.gist(&status);
+        self.pages.push((Arc::new(status), gist));
+        self.ids.insert(text, id);
+        id
+    }
+
+    fn gist(&mut self, status: &Status<R>) -> Gist {
+        let operation = status.operation.clone().unwrap_or_default();
+        let text = serde_json::to_string(&status.operation).unwrap();
+        let numbers = self.operations.len();
+        Gist {
+            request: status.operation.as_ref().map(|operation| self.request(&operation.id)),
+            outcome: status.outcome,
+            reason: status.reason,
+            evidence: operation.evidence,
+            attempts: operation.attempts,
+            retries: operation.retries,
+            claim: operation.in_flight.map(|claim| (named(&claim.holder), claim.attempt)),
+            waits: operation.next_attempt_at.is_some(),
+            handled: status.last_handled_retry.as_ref().map_or(0, |time| retry(time.0)),
+            operation: *self.operations.entry(text).or_insert(numbers),
+        }
+    }
+
+    fn request(&mut self, id: &str) -> Request {
+        let found = self.requests.iter().position(|known| known == id).unwrap_or_else(|| {
+            self.requests.push(id.to_owned());
+            self.requests.len() - 1
+        });
+        assert!(found < REQUESTS, "more requests than REQUESTS allows for");
+        u8::try_from(found).unwrap()
+    }
+}
+
+/// The holder that stands for `name`.
+pub(crate) fn holder((who, drawn): Name) -> String {
+    format!("{who:?}{drawn}")
+}
+
+fn named(holder: &str) -> Name {
+    let (who, drawn) = holder.split_at(1);
+    (if who == "A" { Who::A } else { Who::B }, drawn.parse().unwrap())
+}
+
+/// The value of the retry annotation number `number`.
+pub(crate) fn retry_time(number: u8) -> jiff::Timestamp {
+    crate::clock::at(i64::from(number))
+}
+
+fn retry(time: jiff::Timestamp) -> u8 {
+    u8::try_from(time.duration_since(crate::clock::at(0)).as_secs()).unwrap()
+}

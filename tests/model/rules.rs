@@ -1,0 +1,249 @@
+//! The real rules, asked by number: [`decide`] and [`conclude`] are the operator's own, and nothing of them is
+//! copied. They are pure, so each question is put to them once.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use cde_operator::api::{RETRY_ANNOTATION, Reason, Status};
+use cde_operator::cde::model::{Connector, Data, Failure, FailureKind};
+use cde_operator::operation::{
+    Conclusion, Observed, Settings, Situation, Step, conclude, decide, give_back, onto, without_data,
+};
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+
+pub(crate) use crate::book::StatusId;
+use crate::book::{Book, Gist, holder, retry_time};
+use crate::clock::{self, BACKOFF, Glance, TIMEOUT, at};
+use crate::mutations::Mutation;
+use crate::subject::Subject;
+use crate::world::{Answer, Era, Name, Object, Reading};
+
+/// All that a decision depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Question {
+    pub(crate) object: Object,
+    pub(crate) era: Era,
+    pub(crate) me: Name,
+    pub(crate) glance: Glance,
+    pub(crate) reading: Option<Reading>,
+    pub(crate) unrecorded: Option<StatusId>,
+}
+
+/// A [`Step`], by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Wait,
+    Read,
+    Write(StatusId),
+    Claim(StatusId),
+}
+
+/// What the rules are shown, and a mutation may falsify.
+pub(crate) struct Sight<S: Subject> {
+    pub(crate) status: Status<S::Result>,
+    pub(crate) me: String,
+    pub(crate) seen_for: Duration,
+    pub(crate) reading: Option<Result<Connector, Failure>>,
+}
+
+/// An answer, as the CDE client tells it.
+pub(crate) type Told = Result<Data, Failure>;
+
+/// The rules for one kind.
+pub(crate) struct Rules<S: Subject> {
+    settings: Settings,
+    mutation: Option<Mutation>,
+    book: RwLock<Book<S::Result>>,
+    verdicts: RwLock<HashMap<Question, Verdict>>,
+    conclusions: RwLock<HashMap<(Object, Answer, clock::Step), StatusId>>,
+}
+
+impl<S: Subject> Rules<S> {
+    pub(crate) fn new(mutation: Option<Mutation>) -> Self {
+        let settings = Settings {
+            server: "https://cde.example".to_owned(),
+            timeout: TIMEOUT,
+            retry_min: BACKOFF,
+            retry_max: BACKOFF,
+            deadline: None,
+        };
+        let book = RwLock::new(Book::new());
+        Self { settings, mutation, book, verdicts: RwLock::default(), conclusions: RwLock::default() }
+    }
+
+    /// The status that the API server gives a new object.
+    pub(crate) fn unseen(&self) -> StatusId {
+        self.write(Status { observed_generation: Some(-1), ..Status::default() })
+    }
+
+    /// The reasons in all statuses that came up.
+    pub(crate) fn reasons(&self) -> BTreeSet<Reason> {
+        self.book.read().unwrap().reasons()
+    }
+
+    pub(crate) fn gist(&self, id: StatusId) -> Gist {
+        self.book.read().unwrap().read(id).1
+    }
+
+    fn status(&self, id: StatusId) -> Arc<Status<S::Result>> {
+        self.book.read().unwrap().read(id).0.clone()
+    }
+
+    fn write(&self, status: Status<S::Result>) -> StatusId {
+        self.book.write().unwrap().write(status)
+    }
+
+    /// What comes next.
+    pub(crate) fn decide(&self, question: &Question) -> Verdict {
+        if let Some(verdict) = self.verdicts.read().unwrap().get(question) {
+            return *verdict;
+        }
+        let verdict = match self.ask(question) {
+            Step::Rest | Step::Wait(_) | Step::NotOurs { .. } => Verdict::Wait,
+            Step::Read => Verdict::Read,
+            Step::Write(status) => Verdict::Write(self.write(*status)),
+            Step::Claim(status) => Verdict::Claim(self.write(*status)),
+        };
+        self.verdicts.write().unwrap().insert(*question, verdict);
+        verdict
+    }
+
+    fn ask(&self, question: &Question) -> Step<S::Result> {
+        let mut sight = Sight::<S> {
+            status: Status::clone(&self.status(question.object.status)),
+            me: holder(question.me),
+            seen_for: question.glance.seen_for(),
+            reading: question.reading.map(told_reading::<S>),
+        };
+        if let Some(mutation) = self.mutation {
+            mutation.falsify_sight(&mut sight, &|status| object::<S>(question.object, question.era, status));
+        }
+        let unrecorded = question.unrecorded.map(|id| self.status(id));
+        let step = decide(&Situation {
+            object: &object::<S>(question.object, question.era, sight.status),
+            unrecorded: unrecorded.as_deref(),
+            now: question.glance.now(),
+            me: &sight.me,
+            settings: &self.settings,
+            observed: &Observed {
+                seen_for: sight.seen_for,
+                reading: sight.reading,
+                calls_held: question.glance.held(),
+                jitter: 1.0,
+                ..Observed::default()
+            },
+        });
+        match self.mutation {
+            Some(mutation) => mutation.falsify_step(step),
+            None => step,
+        }
+    }
+
+    /// What `answer` makes of the claim that stands in `object`, if the wall clock took this step meanwhile.
+    pub(crate) fn conclude(&self, claimed: Object, answer: Answer, step: clock::Step) -> StatusId {
+        let key = (claimed, answer, step);
+        if let Some(id) = self.conclusions.read().unwrap().get(&key) {
+            return *id;
+        }
+        let mut status = Status::clone(&self.status(claimed.status));
+        let mut told = told_answer::<S>(answer);
+        if let Some(mutation) = self.mutation {
+            mutation.falsify_answer::<S>(&mut status, &mut told);
+        }
+        let mut outcome = conclude(&Conclusion {
+            object: &object::<S>(claimed, Era::InTime, status),
+            answer: told.as_ref(),
+            token_changed: answer == (Answer::Unauthorized { replaced: true }),
+            claim_left: self
+                .mutation
+                .map_or(TIMEOUT, |mutation| mutation.falsify_claim_left(TIMEOUT, step.now())),
+            now: step.now(),
+            settings: &self.settings,
+            jitter: 1.0,
+        });
+        if let Some(mutation) = self.mutation {
+            mutation.falsify_outcome(&mut outcome);
+        }
+        let id = self.write(outcome);
+        self.conclusions.write().unwrap().insert(key, id);
+        id
+    }
+
+    /// The record of a claim that is given back.
+    pub(crate) fn give_back(&self, claimed: Object) -> StatusId {
+        let status = Status::clone(&self.status(claimed.status));
+        self.write(give_back(&object::<S>(claimed, Era::InTime, status), at(1), &self.settings))
+    }
+
+    /// `outcome` for an object whose status is `stored` by now.
+    pub(crate) fn onto(&self, outcome: StatusId, stored: StatusId) -> StatusId {
+        let (outcome, stored) = (self.status(outcome), self.status(stored));
+        self.write(onto(&outcome, Some(&stored)))
+    }
+
+    /// `outcome` for an API server that refuses the CDE's data.
+    pub(crate) fn without_data(&self, outcome: StatusId) -> StatusId {
+        let outcome = self.status(outcome);
+        self.write(without_data(&outcome))
+    }
+
+    /// `outcome` as if it had handled this retry: a mutation's.
+    pub(crate) fn handling(&self, outcome: StatusId, retry: u8) -> StatusId {
+        let mut outcome = Status::clone(&self.status(outcome));
+        outcome.last_handled_retry = (retry > 0).then(|| Time(retry_time(retry)));
+        self.write(outcome)
+    }
+}
+
+/// The object as the rules see it.
+fn object<S: Subject>(object: Object, era: Era, status: Status<S::Result>) -> S {
+    let created = at(-3600);
+    let not_after = match era {
+        Era::InTime => SignedDuration::from_hours(24 * 30),
+        Era::Expired => SignedDuration::from_mins(59),
+        Era::Replayed => SignedDuration::from_hours(-48),
+    };
+    let metadata = ObjectMeta {
+        name: Some("omdb".to_owned()),
+        uid: Some("00000000-0000-0000-0000-000000000001".to_owned()),
+        creation_timestamp: Some(Time(created)),
+        generation: Some(i64::from(object.generation)),
+        deletion_timestamp: object.being_deleted.then(|| Time(at(0))),
+        annotations: (object.retry > 0)
+            .then(|| [(RETRY_ANNOTATION.to_owned(), retry_time(object.retry).to_string())].into()),
+        ..ObjectMeta::default()
+    };
+    S::object(metadata, object.suspended, created + not_after, status)
+}
+
+fn told_reading<S: Subject>(reading: Reading) -> Result<Connector, Failure> {
+    match reading {
+        Reading::Seen(stand) => Ok(S::connector(stand)),
+        Reading::Refused => Err(spoken(403)),
+        Reading::Unauthorized => Err(spoken(401)),
+        Reading::Failed => Err(spoken(500)),
+    }
+}
+
+fn told_answer<S: Subject>(answer: Answer) -> Told {
+    Err(match answer {
+        Answer::Done => return Ok(S::success()),
+        Answer::Unreadable => failure(FailureKind::Unreadable { code: 200 }),
+        Answer::Locked => spoken(423),
+        Answer::NotAllowed => spoken(400),
+        Answer::NotFound => spoken(404),
+        Answer::Unauthorized { .. } => spoken(401),
+        Answer::Broken { .. } => spoken(500),
+        Answer::Silent { .. } => failure(FailureKind::NoAnswer),
+    })
+}
+
+fn spoken(code: u16) -> Failure {
+    failure(FailureKind::Status { code, spoken: true })
+}
+
+pub(crate) fn failure(kind: FailureKind) -> Failure {
+    Failure { kind, message: "what the API says".to_owned(), retry_at: None }
+}

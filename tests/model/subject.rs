@@ -1,0 +1,128 @@
+//! The two kinds, as far as the model must make their objects and the CDE's words about them.
+
+use cde_operator::api::{
+    ConnectorRestore, ConnectorRestoreSpec, MigrationRollback, MigrationRollbackSpec, Status,
+};
+use cde_operator::cde::model::{Connector, Data, Field, Version};
+use cde_operator::operation::Operation;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use serde::Serialize;
+
+const CONNECTOR: &str = "497f6eca-6276-4993-bfeb-53cbbbba6f08";
+
+/// How the connector stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Stand {
+    /// As before any effect: not rolled back, in the bin.
+    Before,
+    /// An effect is being carried out (a rollback only).
+    Moving,
+    /// As an effect leaves it: rolled back, live.
+    After,
+}
+
+/// A kind that can be modelled.
+pub(crate) trait Subject: Operation<Result: Serialize + Send + Sync> + Send + Sync + 'static {
+    /// Whether a call that is made twice has two effects; else the CDE answers the second one with 404.
+    const REPEATABLE: bool;
+
+    /// An object of this kind.
+    fn object(
+        metadata: ObjectMeta,
+        suspend: bool,
+        not_after: Timestamp,
+        status: Status<Self::Result>,
+    ) -> Self;
+    /// The connector as it is read.
+    fn connector(stand: Stand) -> Connector;
+    /// The answer to a call that did what it should.
+    fn success() -> Data;
+}
+
+impl Subject for MigrationRollback {
+    const REPEATABLE: bool = true;
+
+    fn object(
+        metadata: ObjectMeta,
+        suspend: bool,
+        not_after: Timestamp,
+        status: Status<Self::Result>,
+    ) -> Self {
+        let spec = MigrationRollbackSpec {
+            connector_id: CONNECTOR.to_owned(),
+            version: "main".to_owned(),
+            not_after: Time(not_after),
+            active_deadline_seconds: None,
+            suspend: Some(suspend),
+            preconditions: None,
+        };
+        Self { metadata, spec, status: Some(status) }
+    }
+
+    fn connector(stand: Stand) -> Connector {
+        connector(Version {
+            state: Field::Value(
+                if stand == Stand::Moving { "resynchronizing-to-prod" } else { "synchronized-to-prod" }
+                    .to_owned(),
+            ),
+            production_executable: Field::Value(if stand == Stand::After { 24 } else { 25 }),
+            ..version()
+        })
+    }
+
+    fn success() -> Data {
+        Data::Version(Box::new(Version { production_executable: Field::Value(24), ..version() }))
+    }
+}
+
+impl Subject for ConnectorRestore {
+    const REPEATABLE: bool = false;
+
+    fn object(
+        metadata: ObjectMeta,
+        suspend: bool,
+        not_after: Timestamp,
+        status: Status<Self::Result>,
+    ) -> Self {
+        let spec = ConnectorRestoreSpec {
+            connector_id: CONNECTOR.to_owned(),
+            not_after: Some(Time(not_after)),
+            active_deadline_seconds: None,
+            suspend: Some(suspend),
+        };
+        Self { metadata, spec, status: Some(status) }
+    }
+
+    fn connector(stand: Stand) -> Connector {
+        let binned = Field::Value("2026-11-01T00:00:00Z".to_owned());
+        let deleted_at = if stand == Stand::After { Field::Null } else { binned };
+        connector(Version { deleted_at, ..version() })
+    }
+
+    fn success() -> Data {
+        Data::Connector(Box::new(Self::connector(Stand::After)))
+    }
+}
+
+fn connector(version: Version) -> Connector {
+    Connector {
+        id: Field::Value(CONNECTOR.to_owned()),
+        main_version_number: Field::Value(1),
+        versions: Field::Value(vec![version]),
+        ..Connector::default()
+    }
+}
+
+fn version() -> Version {
+    Version {
+        version: Field::Value("1.0.0".to_owned()),
+        state: Field::Value("synchronized-to-prod".to_owned()),
+        deleted_at: Field::Null,
+        legacy_executable: Field::Value(24),
+        production_executable: Field::Value(25),
+        production_platform_connector: Field::Value(5),
+        development_executable: Field::Null,
+        development_platform_connector: Field::Null,
+    }
+}

@@ -1,0 +1,279 @@
+//! One moment of the world: the object in the API server, two operators, the CDE, and what may still happen.
+
+use crate::rules::StatusId;
+use crate::subject::Stand;
+
+/// An operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Who {
+    /// The one.
+    A,
+    /// The other.
+    B,
+}
+
+impl Who {
+    pub(crate) const BOTH: [Self; 2] = [Self::A, Self::B];
+}
+
+/// The names under which the operators claim: who, and how often another name was drawn at a start.
+pub(crate) type Name = (Who, u8);
+
+/// Which request of the object: 0 is its first one, the others are opened by a person.
+pub(crate) type Request = u8;
+
+/// How many requests an object may have.
+pub(crate) const REQUESTS: usize = 3;
+
+/// The object: what people write, and the status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Object {
+    pub(crate) status: StatusId,
+    pub(crate) generation: u8,
+    pub(crate) suspended: bool,
+    pub(crate) being_deleted: bool,
+    /// The retry annotation: 0 for none, greater ones are later.
+    pub(crate) retry: u8,
+}
+
+/// Where an object stands to its own `notAfter`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Era {
+    /// Before it.
+    InTime,
+    /// Past it.
+    Expired,
+    /// It was created long after it.
+    Replayed,
+}
+
+/// What a read of the connector brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Reading {
+    /// The connector.
+    Seen(Stand),
+    /// 403.
+    Refused,
+    /// 401.
+    Unauthorized,
+    /// 500.
+    Failed,
+}
+
+/// What a changing call is answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Answer {
+    /// 200.
+    Done,
+    /// 200 with a body that cannot be read.
+    Unreadable,
+    /// 423.
+    Locked,
+    /// 400, for good.
+    NotAllowed,
+    /// 404.
+    NotFound,
+    /// 401.
+    Unauthorized {
+        /// There is another token by now.
+        replaced: bool,
+    },
+    /// 500.
+    Broken {
+        /// It had its effect.
+        effect: bool,
+    },
+    /// None; where there was no effect yet, it may still come.
+    Silent {
+        /// It had its effect.
+        effect: bool,
+    },
+}
+
+/// How far a pass over the object has come; between two phases the process may die.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Phase {
+    /// Nothing under way.
+    Idle,
+    /// The connector was read; what it means is not decided yet.
+    HasRead(Reading),
+    /// The claim was sent, and no clear answer came.
+    Unsure {
+        /// The claim that was sent.
+        claim: StatusId,
+        /// Its time is over.
+        late: bool,
+    },
+    /// The claim stands; the call is not sent yet.
+    Claimed {
+        /// Its time is over.
+        late: bool,
+    },
+    /// The call is under way.
+    Calling,
+    /// The answer is there; its outcome is not written yet.
+    Outcome {
+        /// What is to be recorded.
+        status: StatusId,
+        /// What a terminal answer is doubted by.
+        reading: Option<Reading>,
+    },
+    /// The outcome was written, and is not known to be stored.
+    Insisting {
+        /// What is to be recorded.
+        status: StatusId,
+        /// The object was read back: the outcome is written again.
+        fresh: bool,
+    },
+}
+
+/// One process of the operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Operator {
+    pub(crate) name: Name,
+    /// The object as this process knows it; `None` once it knows that it is gone.
+    pub(crate) view: Option<Object>,
+    /// It is what the API server has now.
+    pub(crate) current: bool,
+    /// The claim or the wait that it sees has been seen for a claim's length.
+    pub(crate) ripe: bool,
+    pub(crate) phase: Phase,
+    /// The claim of this process that the API server stored last: what a call must rest on.
+    pub(crate) claimed: Option<(Request, u32)>,
+}
+
+impl Operator {
+    /// It holds a claim whose call could still end in time, or an outcome.
+    pub(crate) fn is_in_the_middle(&self) -> bool {
+        !matches!(
+            self.phase,
+            Phase::Idle
+                | Phase::HasRead(_)
+                | Phase::Calling
+                | Phase::Unsure { late: true, .. }
+                | Phase::Claimed { late: true }
+        )
+    }
+}
+
+/// What a write to the status is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Writing {
+    /// The right to a call.
+    Claim,
+    /// What came of a call.
+    Outcome,
+    /// What is waited for.
+    Note,
+}
+
+/// A write that is still on its way when its sender has given up waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Delayed {
+    pub(crate) who: Who,
+    pub(crate) status: StatusId,
+    pub(crate) writing: Writing,
+    /// It was sent longer ago than a claim takes.
+    pub(crate) old: bool,
+}
+
+/// How much may still happen. The bounds of the model are its first value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Bounds {
+    /// A process dies and starts again, under the same name or another one.
+    pub(crate) crashes: u8,
+    /// A write to the API server gets no clear answer: stored, lost or late; or it is refused with 422.
+    pub(crate) lost_writes: u8,
+    /// A call or a read is answered otherwise than it should be.
+    pub(crate) faults: u8,
+    /// An operator finds that no call goes out at present.
+    pub(crate) pauses: u8,
+    /// A new process is shown the version before the present one.
+    pub(crate) stale_lists: u8,
+    /// A wall clock is set by an hour during a call.
+    pub(crate) clock_steps: u8,
+    /// A claim's time passes while a process holds a claim or an outcome; or a pause, or an order to stop, keeps it
+    /// from using its claim.
+    pub(crate) delays: u8,
+    /// A read finds the connector moving.
+    pub(crate) polls: u8,
+    /// A person suspends, or resumes.
+    pub(crate) suspensions: u8,
+    /// A person asks for a retry.
+    pub(crate) retries: u8,
+    /// The tool that applies what stands in Git puts an old retry annotation back.
+    pub(crate) put_back: u8,
+    /// A person deletes the object, with or without somebody else's finalizer.
+    pub(crate) deletions: u8,
+    /// Reading the connector is refused, or allowed.
+    pub(crate) permissions: u8,
+    /// `notAfter` passes.
+    pub(crate) expiries: u8,
+    /// Somebody else changes the connector.
+    pub(crate) meddling: u8,
+}
+
+impl Bounds {
+    /// Nothing happens but the operation.
+    pub(crate) const CALM: Self = Self {
+        crashes: 0,
+        lost_writes: 0,
+        faults: 0,
+        pauses: 0,
+        stale_lists: 0,
+        clock_steps: 0,
+        delays: 0,
+        polls: 0,
+        suspensions: 0,
+        retries: 0,
+        put_back: 0,
+        deletions: 0,
+        permissions: 0,
+        expiries: 0,
+        meddling: 0,
+    };
+}
+
+/// Everything.
+#[expect(clippy::struct_excessive_bools, reason = "each tells of something else")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct World {
+    /// The object; `None` once it is gone.
+    pub(crate) object: Option<Object>,
+    /// The version before, as long as somebody may still be shown it.
+    pub(crate) previous: Option<Object>,
+    pub(crate) operators: [Operator; 2],
+    /// What is stored was written longer ago than a claim takes: nobody's new claim looks like it.
+    pub(crate) old: bool,
+    pub(crate) delayed: Option<Delayed>,
+    pub(crate) connector: Stand,
+    pub(crate) reading_refused: bool,
+    /// Calls that nobody listens for any more and that may still have their effect.
+    pub(crate) under_way: [Option<Request>; 2],
+    /// Effects, by request.
+    pub(crate) effects: [u8; REQUESTS],
+    /// The connector was seen unchanged since the last effect, for somebody else took that back.
+    pub(crate) seen_unchanged: bool,
+    /// Somebody else changed the connector.
+    pub(crate) meddled: bool,
+    pub(crate) era: Era,
+    pub(crate) left: Bounds,
+    pub(crate) breaches: crate::properties::Breaches,
+}
+
+impl World {
+    pub(crate) fn operator(&self, who: Who) -> &Operator {
+        &self.operators[who as usize]
+    }
+
+    /// Drops the version before, where nobody may be shown it any more.
+    pub(crate) fn forget_the_past(&mut self) {
+        if self.left.crashes == 0 || self.left.stale_lists == 0 {
+            self.previous = None;
+        }
+    }
+
+    pub(crate) fn operator_mut(&mut self, who: Who) -> &mut Operator {
+        &mut self.operators[who as usize]
+    }
+}
