@@ -86,6 +86,9 @@ pub(super) struct Entry {
     pub(super) created: Timestamp,
     pub(super) version: u64,
     pub(super) facts: Facts,
+    /// Finished for good by this process: kept only until the watch has caught up, so that what it tells of the
+    /// time before is known to be old.
+    pub(super) done: bool,
     pub(super) wish: Wish,
     pub(super) pause: Option<Pause>,
     pub(super) since: Instant,

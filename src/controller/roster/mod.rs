@@ -59,14 +59,11 @@ impl Roster {
         let Some(key) = Key::of(object) else { return false };
         let version = version(object);
         let facts = Facts::of(object, &self.server);
-        if object.status().and_then(|status| status.outcome).is_some_and(Outcome::is_final) {
-            self.forget(&key);
-            return false;
-        }
+        let done = object.status().and_then(|status| status.outcome).is_some_and(Outcome::is_final);
         let (wish, pause) = (wish(object), pause(object));
         let mut inner = self.lock();
         let Some(entry) = inner.entries.get_mut(&key.uid) else {
-            let Some((watch, waker)) = from else { return false };
+            let Some((watch, waker)) = from.filter(|_| !done) else { return false };
             inner.add(Entry {
                 connector: object.wish().connector.to_owned(),
                 rank: O::RANK,
@@ -80,6 +77,7 @@ impl Roster {
                 key,
                 version,
                 facts,
+                done,
                 wish,
                 pause,
                 watch,
@@ -90,6 +88,7 @@ impl Roster {
             return false;
         }
         entry.version = version;
+        entry.done = done;
         if let Some((watch, waker)) = from {
             entry.watch = watch;
             entry.waker = Some(waker.clone());
@@ -131,7 +130,7 @@ impl Roster {
     /// Whether the object is open, as far as is known.
     #[must_use]
     pub fn knows(&self, key: &Key) -> bool {
-        self.lock().entries.contains_key(&key.uid)
+        self.lock().entries.get(&key.uid).is_some_and(|entry| !entry.done)
     }
 
     /// For how long this process has seen the present claim or wait of the object.
@@ -226,7 +225,7 @@ impl Roster {
     #[must_use]
     pub fn census(&self) -> BTreeMap<(&'static str, &'static str), i64> {
         let mut counts = BTreeMap::new();
-        for entry in self.lock().entries.values() {
+        for entry in self.lock().entries.values().filter(|entry| !entry.done) {
             let reason = entry.facts.reason.map_or("New", Reason::as_str);
             *counts.entry((entry.key.kind, reason)).or_default() += 1;
         }
