@@ -278,3 +278,38 @@ impl Inner {
         self.entries.get(ahead.uid).filter(|other| other.key.uid != uid).map(|other| other.key.show())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+mod tests {
+    use futures::channel::mpsc::unbounded;
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::ConnectorRestore;
+
+    fn restore(version: u64, outcome: Option<&str>) -> ConnectorRestore {
+        serde_json::from_value(json!({
+            "apiVersion": "cde.productsup.com/v1alpha1",
+            "kind": "ConnectorRestore",
+            "metadata": {"name": "a", "namespace": "b", "uid": "c", "resourceVersion": version.to_string()},
+            "spec": {"connectorId": "497f6eca-6276-4993-bfeb-53cbbbba6f08"},
+            "status": {"outcome": outcome},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn old_news_of_a_finished_request_is_worth_nothing_until_the_watch_has_caught_up() {
+        let (roster, (waker, _woken)) = (Roster::new("https://cde"), unbounded());
+        let key = Key::of(&restore(1, None)).unwrap();
+        assert!(roster.watched(&restore(1, None), 0, &waker));
+        roster.see(&restore(3, Some("Succeeded")));
+        assert!(!roster.watched(&restore(2, None), 0, &waker), "it was finished since");
+        assert!(!roster.knows(&key));
+        assert!(roster.census().is_empty());
+
+        roster.forget(&key);
+        assert!(roster.watched(&restore(4, None), 0, &waker), "another life under the same name");
+    }
+}
