@@ -109,8 +109,10 @@ impl<S: Subject> Machine<S> {
         let gist = self.rules.gist(object.status);
         match gist.outcome {
             Some(Outcome::Succeeded | Outcome::Skipped) => true,
+            // Nothing is begun for an object that goes.
+            _ if object.being_deleted => true,
             Some(Outcome::Failed | Outcome::Unknown) => object.retry <= gist.handled,
-            None => object.being_deleted || (object.suspended && gist.reason == Some(Reason::Suspended)),
+            None => object.suspended && gist.reason == Some(Reason::Suspended),
         }
     }
 }
