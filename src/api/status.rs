@@ -246,6 +246,14 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+impl OperationRecord {
+    /// The terminal answer to the last call, which, while the request is open, a read must still confirm.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Reason> {
+        self.last_error.as_ref().and_then(|error| error.reason)
+    }
+}
+
 /// A claim: the right of one process to make one call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

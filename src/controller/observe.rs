@@ -13,8 +13,7 @@ impl<O: Managed> Pass<'_, O> {
     pub(super) async fn observe(&mut self) -> Result<(), Interrupted> {
         let shared = self.context.shared.clone();
         // What was read before asked for this read: it must not answer for it.
-        self.observed.reading = None;
-        self.observed.token_changed = false;
+        self.forget_reading();
         if !self.rated {
             shared.rate.permit().await;
             self.rated = true;

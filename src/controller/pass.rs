@@ -163,6 +163,11 @@ impl<'a, O: Managed> Pass<'a, O> {
         self.context.shared.roster.see(object.as_ref());
         self.context.keep_newest(&object);
         self.object = object;
+        self.forget_reading();
+    }
+
+    /// A reading serves one decision.
+    pub(super) fn forget_reading(&mut self) {
         self.observed.reading = None;
         self.observed.token_changed = false;
     }

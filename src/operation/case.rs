@@ -100,7 +100,7 @@ impl<'a, O: Operation> Case<'a, O> {
 
     /// The terminal answer that a read must still confirm.
     pub(super) fn refusal(&self) -> Option<Reason> {
-        self.last_error().and_then(|error| error.reason)
+        self.status.operation.as_ref().and_then(OperationRecord::refusal)
     }
 
     pub(super) fn being_deleted(&self) -> bool {

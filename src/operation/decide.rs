@@ -41,8 +41,7 @@ pub fn decide<O: Operation>(situation: &Situation<'_, O>) -> Step<O::Result> {
 
 /// A terminal answer that a read must still confirm.
 fn doubted<R>(outcome: &Status<R>) -> bool {
-    let error = outcome.operation.as_ref().and_then(|operation| operation.last_error.as_ref());
-    error.is_some_and(|error| error.reason.is_some())
+    outcome.operation.as_ref().is_some_and(|operation| operation.refusal().is_some())
 }
 
 /// Identifies the next call about an object: the request that it belongs to, and the attempts claimed so far.

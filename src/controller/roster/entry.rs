@@ -65,8 +65,8 @@ impl Facts {
             aside: elsewhere || object.wish().suspend || object.meta().deletion_timestamp.is_some(),
             under_way: !elsewhere
                 && operation.is_some_and(|operation| {
-                    let doubted = operation.last_error.as_ref().is_some_and(|error| error.reason.is_some());
-                    operation.in_flight.is_some() || operation.unknown_attempts > 0 || doubted
+                    let open = operation.unknown_attempts > 0 || operation.refusal().is_some();
+                    operation.in_flight.is_some() || open
                 }),
             next_attempt: operation.and_then(|o| o.next_attempt_at.as_ref()).map(|time| time.0),
         }
