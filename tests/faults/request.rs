@@ -177,7 +177,18 @@ pub(crate) async fn end_as_without_fault(world: &World, requests: &[Request], ca
         assert_eq!(world.sandbox.effects(request.id), 1, "effects for {}:\n{ledger}", request.plural());
         assert_eq!(plain(&end), plain(&twin));
         assert_eq!(request.look(world).await.status(), end.status(), "it changed after its end");
+        costs_no_more_than_it_must(world, request, calls);
     }
+}
+
+/// Whatever the fault: two status writes an attempt and four more, and as many reads of the connector.
+fn costs_no_more_than_it_must(world: &World, request: &Request, calls: usize) {
+    let bound = 2 * calls + 4;
+    let mut writes = world.operator_writes(&request.name);
+    writes.retain(|write| write.resource == request.plural() && write.name == request.name);
+    assert!(writes.len() <= bound, "{} writes for {calls} calls: {writes:#?}", writes.len());
+    let reads = request.reads(&world.sandbox);
+    assert!(reads <= bound, "{reads} reads for {calls} calls:\n{}", world.sandbox.ledger());
 }
 
 /// The ends of the same requests for connectors of their own.

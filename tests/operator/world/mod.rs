@@ -7,6 +7,7 @@ mod manifest;
 mod marker;
 mod object;
 mod operator;
+mod oracle;
 mod plane;
 mod request;
 
