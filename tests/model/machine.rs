@@ -83,6 +83,8 @@ pub(crate) enum Event {
     Expires,
     /// Somebody else changes the connector.
     Meddles,
+    /// The connector gets another main version.
+    MovesMain,
     /// Reading the connector is refused from now on, or allowed.
     TurnsReading,
     /// A person suspends, or resumes.
@@ -146,6 +148,8 @@ impl<S: Subject> Machine<S> {
             effects: [0; REQUESTS],
             seen_unchanged: false,
             meddled: false,
+            main: 1,
+            called: [None; REQUESTS],
             era,
             left: self.bounds,
             breaches: crate::properties::Breaches::default(),

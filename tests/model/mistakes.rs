@@ -63,6 +63,8 @@ caught! {
         MigrationRollback, VerificationIsSkipped within { faults: 1 } breaks ONE_EFFECT;
     a_state_before_that_is_forgotten_is_caught:
         MigrationRollback, StateBeforeIsForgotten within { faults: 1 } breaks ONE_EFFECT;
+    a_version_that_is_resolved_anew_for_each_attempt_is_caught:
+        MigrationRollback, PinIsForgotten within { faults: 1, moves: 1 } breaks ONE_VERSION;
     a_moving_connector_that_counts_as_unchanged_is_caught:
         MigrationRollback, MovingCountsAsUnchanged within { faults: 1, polls: 1 } breaks ONE_EFFECT;
     a_refused_read_that_counts_as_unchanged_is_caught:

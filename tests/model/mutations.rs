@@ -43,6 +43,8 @@ pub(crate) enum Mutation {
     VerificationIsSkipped,
     /// Each read becomes the state before.
     StateBeforeIsForgotten,
+    /// The version that was resolved is resolved anew for each attempt.
+    PinIsForgotten,
     /// A connector that is moving counts as unchanged.
     MovingCountsAsUnchanged,
     /// A refused read counts as unchanged.
@@ -75,9 +77,9 @@ impl Mutation {
         match self {
             Self::ClaimIsNotWaitedOut => sight.seen_for = Glance::Ripe.seen_for(),
             Self::FinishedIsOpened => sight.status.outcome = None,
-            Self::MovingCountsAsUnchanged => sight.see_instead(S::connector(Stand::Moving)),
+            Self::MovingCountsAsUnchanged => sight.see_instead(S::connector(Stand::Moving, 1)),
             Self::RefusedReadCountsAsUnchanged if matches!(sight.reading, Some(Err(_))) => {
-                sight.reading = Some(Ok(S::connector(Stand::Before)));
+                sight.reading = Some(Ok(S::connector(Stand::Before, 1)));
             }
             Self::StateBeforeIsForgotten => {
                 let Some(Ok(connector)) = &sight.reading else { return };
@@ -86,6 +88,7 @@ impl Mutation {
                 object(sight.status.clone()).prepare(&mut sight.status, connector);
                 sight.status.operation.get_or_insert_default().unknown_attempts = unknown;
             }
+            Self::PinIsForgotten => S::unpin(&mut sight.status.result),
             Self::OwnNameIsTrusted => {
                 let Some(operation) = &mut sight.status.operation else { return };
                 operation.in_flight.take_if(|claim| claim.holder == sight.me);
@@ -142,7 +145,7 @@ impl<S: Subject> Sight<S> {
     /// The unchanged connector instead of `seen`.
     fn see_instead(&mut self, seen: Connector) {
         if self.reading == Some(Ok(seen)) {
-            self.reading = Some(Ok(S::connector(Stand::Before)));
+            self.reading = Some(Ok(S::connector(Stand::Before, 1)));
         }
     }
 }

@@ -99,7 +99,15 @@ impl<S: Subject> Machine<S> {
             Phase::Outcome { status, reading } => (reading, Some(status)),
             _ => (None, None),
         };
-        self.rules.decide(&Question { object, era: world.era, me: name, glance, reading, unrecorded })
+        self.rules.decide(&Question {
+            object,
+            era: world.era,
+            main: world.main,
+            me: name,
+            glance,
+            reading,
+            unrecorded,
+        })
     }
 
     /// Does what the rules say.
@@ -197,12 +205,19 @@ impl<S: Subject> Machine<S> {
     /// The call goes out, on the claim in the object at hand.
     pub(crate) fn calls(&self, world: &mut World, who: Who) {
         let operator = world.operator_mut(who);
-        let gist = operator.view.map(|object| self.rules.gist(object.status));
-        let claim = gist.and_then(|gist| Some((gist.request?, gist.claim?.1)));
+        let Some(object) = operator.view else { return };
+        let gist = self.rules.gist(object.status);
+        let claim = gist.claim.and_then(|(_, attempt)| Some((gist.request?, attempt)));
         let unclaimed = claim.is_none() || claim != operator.claimed;
         operator.phase = Phase::Calling;
         if unclaimed {
             world.breaches.note(Breach::CallWithoutClaim);
+        }
+        if let (Some((request, _)), Some(major)) = (claim, self.rules.called(object)) {
+            let first = *world.called[usize::from(request)].get_or_insert(major);
+            if first != major {
+                world.breaches.note(Breach::AnotherVersion);
+            }
         }
     }
 

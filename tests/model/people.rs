@@ -11,6 +11,7 @@ impl<S: Subject> Machine<S> {
         let mut add = |may: bool, event| events.extend(may.then_some(event));
         add(left.permissions > 0, Event::TurnsReading);
         add(left.meddling > 0 && world.connector != Stand::Moving, Event::Meddles);
+        add(left.moves > 0, Event::MovesMain);
         let Some(object) = world.object else { return };
         add(left.suspensions > 0, Event::TurnsSuspend);
         add(left.retries > 0, Event::AsksForRetry);
@@ -31,6 +32,10 @@ impl<S: Subject> Machine<S> {
                 world.meddled = true;
                 world.seen_unchanged |= !S::REPEATABLE;
                 world.connector = if world.connector == Stand::After { Stand::Before } else { Stand::After };
+            }
+            Event::MovesMain => {
+                world.left.moves -= 1;
+                world.main += 1;
             }
             Event::Goes => {
                 let marked = world.object.take().is_some_and(|object| object.being_deleted);

@@ -20,6 +20,7 @@ pub(crate) enum Breach {
     CallWithoutClaim = 32,
     WishSwallowed = 64,
     OutcomeDropped = 128,
+    AnotherVersion = 256,
 }
 
 /// All rules broken so far.
@@ -45,6 +46,7 @@ pub(crate) const CALLS_ARE_CLAIMED: &str = "no call goes out without a stored cl
 pub(crate) const FAILED_IS_TRUE: &str = "Failed never stands where the request had an effect";
 pub(crate) const WISHES_COUNT: &str = "a record consumes no wish for a retry";
 pub(crate) const OUTCOMES_ARE_KEPT: &str = "no pass ends with an outcome that is not recorded";
+pub(crate) const ONE_VERSION: &str = "the attempts of one request are for one version";
 pub(crate) const ALL_ENDS: &str = "where faults end, every object ends or waits for a person";
 
 /// All properties: those that always hold, and those that show that the model gets anywhere.
@@ -63,6 +65,7 @@ pub(crate) fn all<S: Subject>() -> Vec<Property<Machine<S>>> {
         Property::always(FAILED_IS_TRUE, Machine::failed_is_true),
         Property::always(WISHES_COUNT, |_, world: &World| world.breaches.lacks(Breach::WishSwallowed)),
         Property::always(OUTCOMES_ARE_KEPT, |_, world: &World| world.breaches.lacks(Breach::OutcomeDropped)),
+        Property::always(ONE_VERSION, |_, world: &World| world.breaches.lacks(Breach::AnotherVersion)),
         Property::always(ALL_ENDS, Machine::ends),
     ]
 }

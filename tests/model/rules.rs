@@ -6,7 +6,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use cde_operator::api::{RETRY_ANNOTATION, Reason, Status};
-use cde_operator::cde::model::{Connector, Data, Failure, FailureKind};
+use cde_operator::cde::model::{Call, Connector, Data, Failure, FailureKind};
 use cde_operator::operation::{
     Conclusion, Observed, Settings, Situation, Step, conclude, decide, give_back, onto, without_data,
 };
@@ -18,13 +18,14 @@ use crate::book::{Book, Gist, holder, retry_time};
 use crate::clock::{self, BACKOFF, Glance, TIMEOUT, at};
 use crate::mutations::Mutation;
 use crate::subject::Subject;
-use crate::world::{Answer, Era, Name, Object, Reading};
+use crate::world::{Answer, Era, Major, Name, Object, Reading};
 
 /// All that a decision depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Question {
     pub(crate) object: Object,
     pub(crate) era: Era,
+    pub(crate) main: Major,
     pub(crate) me: Name,
     pub(crate) glance: Glance,
     pub(crate) reading: Option<Reading>,
@@ -115,7 +116,7 @@ impl<S: Subject> Rules<S> {
             status: Status::clone(&self.status(question.object.status)),
             me: holder(question.me),
             seen_for: question.glance.seen_for(),
-            reading: question.reading.map(told_reading::<S>),
+            reading: question.reading.map(|reading| told_reading::<S>(reading, question.main)),
         };
         if let Some(mutation) = self.mutation {
             mutation.falsify_sight(&mut sight, &|status| object::<S>(question.object, question.era, status));
@@ -171,6 +172,16 @@ impl<S: Subject> Rules<S> {
         id
     }
 
+    /// The version that a call for `claimed` names by its number.
+    pub(crate) fn called(&self, claimed: Object) -> Option<Major> {
+        let status = Status::clone(&self.status(claimed.status));
+        let result = status.result.clone();
+        match object::<S>(claimed, Era::InTime, status).call(&result) {
+            Call::RollBackMigration { version, .. } => version.parse().ok(),
+            _ => None,
+        }
+    }
+
     /// The record of a claim that is given back.
     pub(crate) fn give_back(&self, claimed: Object) -> StatusId {
         let status = Status::clone(&self.status(claimed.status));
@@ -218,9 +229,9 @@ fn object<S: Subject>(object: Object, era: Era, status: Status<S::Result>) -> S 
     S::object(metadata, object.suspended, created + not_after, status)
 }
 
-fn told_reading<S: Subject>(reading: Reading) -> Result<Connector, Failure> {
+fn told_reading<S: Subject>(reading: Reading, main: Major) -> Result<Connector, Failure> {
     match reading {
-        Reading::Seen(stand) => Ok(S::connector(stand)),
+        Reading::Seen(stand) => Ok(S::connector(stand, main)),
         Reading::Refused => Err(spoken(403)),
         Reading::Unauthorized => Err(spoken(401)),
         Reading::Failed => Err(spoken(500)),

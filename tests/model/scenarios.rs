@@ -34,6 +34,7 @@ fn normal() -> Vec<Scenario> {
         ("deletion", Bounds { deletions: 1, crashes: 1, faults: 1, ..calm }),
         ("rights to read", Bounds { permissions: 1, faults: 1, crashes: 1, polls: 1, ..calm }),
         ("others at work", Bounds { meddling: 1, faults: 1, crashes: 1, ..calm }),
+        ("another main version", Bounds { moves: 1, faults: 1, crashes: 1, ..calm }),
     ]
     .map(|(name, bounds)| Scenario { name, bounds })
     .into()

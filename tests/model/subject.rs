@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Serialize;
 
+use crate::world::Major;
+
 const CONNECTOR: &str = "497f6eca-6276-4993-bfeb-53cbbbba6f08";
 
 /// How the connector stands.
@@ -34,8 +36,10 @@ pub(crate) trait Subject: Operation<Result: Serialize + Send + Sync> + Send + Sy
         not_after: Timestamp,
         status: Status<Self::Result>,
     ) -> Self;
-    /// The connector as it is read.
-    fn connector(stand: Stand) -> Connector;
+    /// The connector as it is read: both its versions stand so, and this one is its main version.
+    fn connector(stand: Stand, main: Major) -> Connector;
+    /// Forgets which version `main` stood for.
+    fn unpin(result: &mut Self::Result);
     /// The answer to a call that did what it should.
     fn success() -> Data;
 }
@@ -60,15 +64,20 @@ impl Subject for MigrationRollback {
         Self { metadata, spec, status: Some(status) }
     }
 
-    fn connector(stand: Stand) -> Connector {
-        connector(Version {
+    fn connector(stand: Stand, main: Major) -> Connector {
+        let version = Version {
             state: Field::Value(
                 if stand == Stand::Moving { "resynchronizing-to-prod" } else { "synchronized-to-prod" }
                     .to_owned(),
             ),
             production_executable: Field::Value(if stand == Stand::After { 24 } else { 25 }),
             ..version()
-        })
+        };
+        connector(version, main)
+    }
+
+    fn unpin(result: &mut Self::Result) {
+        result.resolved_version = None;
     }
 
     fn success() -> Data {
@@ -94,22 +103,25 @@ impl Subject for ConnectorRestore {
         Self { metadata, spec, status: Some(status) }
     }
 
-    fn connector(stand: Stand) -> Connector {
+    fn connector(stand: Stand, main: Major) -> Connector {
         let binned = Field::Value("2026-11-01T00:00:00Z".to_owned());
         let deleted_at = if stand == Stand::After { Field::Null } else { binned };
-        connector(Version { deleted_at, ..version() })
+        connector(Version { deleted_at, ..version() }, main)
     }
 
+    fn unpin(_: &mut Self::Result) {}
+
     fn success() -> Data {
-        Data::Connector(Box::new(Self::connector(Stand::After)))
+        Data::Connector(Box::new(Self::connector(Stand::After, 1)))
     }
 }
 
-fn connector(version: Version) -> Connector {
+fn connector(version: Version, main: Major) -> Connector {
+    let newer = Version { version: Field::Value("2.0.0".to_owned()), ..version.clone() };
     Connector {
         id: Field::Value(CONNECTOR.to_owned()),
-        main_version_number: Field::Value(1),
-        versions: Field::Value(vec![version]),
+        main_version_number: Field::Value(main.into()),
+        versions: Field::Value(vec![version, newer]),
         ..Connector::default()
     }
 }

@@ -22,6 +22,9 @@ pub(crate) type Name = (Who, u8);
 /// Which request of the object: 0 is its first one, the others are opened by a person.
 pub(crate) type Request = u8;
 
+/// The major number of a version.
+pub(crate) type Major = u8;
+
 /// How many requests an object may have.
 pub(crate) const REQUESTS: usize = 3;
 
@@ -211,6 +214,8 @@ pub(crate) struct Bounds {
     pub(crate) expiries: u8,
     /// Somebody else changes the connector.
     pub(crate) meddling: u8,
+    /// The connector gets another main version.
+    pub(crate) moves: u8,
 }
 
 impl Bounds {
@@ -231,6 +236,7 @@ impl Bounds {
         permissions: 0,
         expiries: 0,
         meddling: 0,
+        moves: 0,
     };
 }
 
@@ -256,6 +262,10 @@ pub(crate) struct World {
     pub(crate) seen_unchanged: bool,
     /// Somebody else changed the connector.
     pub(crate) meddled: bool,
+    /// The major number of the main version.
+    pub(crate) main: Major,
+    /// The version that was called first, by request.
+    pub(crate) called: [Option<Major>; REQUESTS],
     pub(crate) era: Era,
     pub(crate) left: Bounds,
     pub(crate) breaches: crate::properties::Breaches,
