@@ -9,6 +9,7 @@
 )]
 
 mod api_server;
+mod backup;
 mod cde;
 mod configuration;
 mod crash;
