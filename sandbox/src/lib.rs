@@ -4,9 +4,11 @@
 //! - [`cde`]: the CDE API as far as it is known, stateful, with a ledger and faults on demand.
 //! - [`control_plane`]: a real etcd and kube-apiserver on loopback, found or built once.
 //! - [`proxy`]: stands between a client and that kube-apiserver, to hold, cut and count requests.
+//! - [`clock`]: a wall clock of one's own for a program, that can be set while it runs.
 //! - [`process`]: child processes and directories that do not outlive whoever made them.
 
 pub mod cde;
+pub mod clock;
 pub mod control_plane;
 pub mod process;
 pub mod proxy;

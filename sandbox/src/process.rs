@@ -177,6 +177,18 @@ impl Process {
         }
     }
 
+    /// Stops the process with `SIGSTOP`; when this returns, none of its threads runs any more. `SIGCONT` wakes it.
+    ///
+    /// # Errors
+    /// If the process has ended.
+    pub fn freeze(&mut self) -> io::Result<()> {
+        self.signal(Signal::STOP)?;
+        // A thread that runs elsewhere goes on for a moment.
+        let stands_still = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        rustix::process::waitid(WaitId::Pid(Pid::from_child(&self.child)), stands_still)?;
+        Ok(())
+    }
+
     /// The exit status if the process has ended.
     ///
     /// # Errors
@@ -349,6 +361,20 @@ mod tests {
             (done.status.code(), done.stdout.as_slice(), done.stderr.as_slice()),
             (Some(3), &b"as it came"[..], &b"oops\n"[..])
         );
+    }
+
+    #[test]
+    fn a_frozen_process_does_nothing_until_it_is_woken() {
+        let (mut process, mut lines) = spawn_lines(shell("while echo on; do :; done")).unwrap();
+        assert!(lines.blocking_recv().is_some());
+        process.freeze().unwrap();
+        let stopped = format!("/proc/{}/stat", process.id());
+        let is_stopped = || fs::read_to_string(&stopped).unwrap().contains(") T ");
+        assert!(is_stopped());
+        process.signal(Signal::CONT).unwrap();
+        process.freeze().unwrap();
+        process.signal(Signal::CONT).unwrap();
+        eventually("it goes on", || !is_stopped());
     }
 
     #[test]
