@@ -38,7 +38,7 @@ impl Operator {
         })
     }
 
-    pub(super) async fn lease(&self, me: &str) -> Result<Option<Lease>, Error> {
+    pub(super) fn lease(&self, me: &str) -> Result<Option<Lease>, Error> {
         if !self.args.leader_election {
             return Ok(None);
         }
@@ -50,19 +50,8 @@ impl Operator {
         let share = format!("{selector}\n{}\n{}", namespaces.join(","), self.base);
         let share = Uuid::new_v5(&Uuid::NAMESPACE_OID, share.as_bytes()).simple().to_string();
         let name = format!("cde-operator-{}", &share[..12]);
-        let client = self.client(REQUEST_TIMEOUT, None)?;
-        loop {
-            match Lease::new(client.clone(), &namespace, &name, me).await {
-                Ok(lease) => {
-                    tracing::info!(namespace, lease = name, "waiting for the Lease");
-                    return Ok(Some(lease));
-                }
-                Err(error) => {
-                    tracing::warn!(namespace, lease = name, %error, "the Lease cannot be used; trying again");
-                    tokio::time::sleep(REQUEST_TIMEOUT).await;
-                }
-            }
-        }
+        tracing::info!(namespace, lease = name, "waiting for the Lease");
+        Ok(Some(Lease::new(self.client(REQUEST_TIMEOUT, None)?, &namespace, &name, me)))
     }
 }
 

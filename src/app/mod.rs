@@ -123,7 +123,7 @@ impl Operator {
             () = terminate.received() => return Ok(()),
         };
         tokio::select! {
-            () = lost(work.lease.as_ref()) => {
+            () = lost(work.lease.as_mut()) => {
                 return Err(Error::Failed("the Lease is lost: another replica takes over".to_owned()));
             }
             ended = work.controllers.join_next() => {
@@ -131,7 +131,7 @@ impl Operator {
             }
             () = terminate.received() => {}
         }
-        self.end(&shared, work.lease.as_ref()).await;
+        self.end(&shared, work.lease.as_mut()).await;
         drop((shared, work, background));
         let _ = tokio::time::timeout(DRAIN, publishing).await;
         tracing::info!("stopped");
@@ -154,8 +154,8 @@ impl Operator {
         check_kubernetes(&shared.client).await?;
         self.background(shared, background);
         shared.crds.good().await;
-        let lease = self.lease(&shared.me).await?;
-        if let Some(lease) = &lease {
+        let mut lease = self.lease(&shared.me)?;
+        if let Some(lease) = &mut lease {
             self.stands_by.store(true, Ordering::SeqCst);
             lease.held().await;
             self.stands_by.store(false, Ordering::SeqCst);
@@ -166,7 +166,7 @@ impl Operator {
     }
 
     /// Takes nothing new, waits for what is under way, and gives the Lease back.
-    async fn end(&self, shared: &Shared, lease: Option<&Lease>) {
+    async fn end(&self, shared: &Shared, mut lease: Option<&mut Lease>) {
         tracing::info!("stopping: what is under way is finished and recorded");
         shared.stop.order();
         let all = shared.workers.acquire_many(u32::from(self.args.concurrency));
@@ -175,7 +175,7 @@ impl Operator {
             finished = finished => if finished.is_err() {
                 tracing::warn!("a call or its record took too long; the next start verifies it");
             },
-            () = lost(lease) => tracing::warn!("the Lease was lost before the last calls were recorded"),
+            () = lost(lease.as_deref_mut()) => tracing::warn!("the Lease was lost before the last calls were recorded"),
         }
         if let Some(lease) = lease {
             // Without an API server the Lease ends by itself.
@@ -185,7 +185,7 @@ impl Operator {
 }
 
 /// Ends when the Lease is lost; never, where there is none to lose.
-async fn lost(lease: Option<&Lease>) {
+async fn lost(lease: Option<&mut Lease>) {
     match lease {
         Some(lease) => lease.lost().await,
         None => std::future::pending().await,

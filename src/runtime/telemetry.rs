@@ -13,7 +13,7 @@ pub enum LogFormat {
 }
 
 /// What is shown unless `RUST_LOG` says otherwise: the libraries' spans and retries are noise.
-const DEFAULT_FILTER: &str = "info,kube_runtime=warn,kube_client=warn,kube_lease_manager=warn";
+const DEFAULT_FILTER: &str = "info,kube_runtime=warn,kube_client=warn";
 
 /// Begins to log to stderr.
 pub fn start(format: LogFormat) {

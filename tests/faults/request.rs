@@ -10,7 +10,7 @@ use http::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::world::{Kind, LIMIT, Manifest, Object, POLL, World, restore, rollback};
+use crate::world::{Kind, LIMIT, Manifest, Object, POLL, World, from_now, restore, rollback};
 
 /// A manifest, and the connector that it is for.
 #[derive(Clone, Debug)]
@@ -51,7 +51,8 @@ pub(crate) fn many(sandbox: &Sandbox, count: usize) -> Vec<Request> {
 impl Request {
     pub(crate) fn manifest(&self) -> Manifest {
         match self.kind {
-            Kind::Rollback => rollback(&self.name, self.id, "main"),
+            // For longer than any clock here is off.
+            Kind::Rollback => rollback(&self.name, self.id, "main").spec("notAfter", from_now(24 * 60 * 60)),
             Kind::Restore => restore(&self.name, self.id),
         }
     }

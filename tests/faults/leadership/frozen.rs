@@ -1,0 +1,94 @@
+//! A replica that is frozen (not killed) past its claim and its Lease, and woken.
+
+use std::collections::HashSet;
+
+use cde_sandbox::cde::{Held, HoldPoint, Operation};
+use cde_sandbox::process::Signal;
+use cde_sandbox::proxy::{Point, Proxy};
+use futures::future::join_all;
+
+use super::{BOTH, Mode};
+use crate::request::{Request, apply, both, end_as_without_fault};
+use crate::world::{Operator, World};
+
+/// Fault 37: the reply to the claim comes when another has long taken over.
+#[tokio::test]
+async fn a_replica_frozen_between_its_claim_and_its_call_sends_nothing_when_it_wakes() {
+    join_all(BOTH.map(async |mode| {
+        let world = World::new().await;
+        let proxy = Proxy::start(&world.plane).await.unwrap();
+        let requests = both(&world.sandbox, "frozen");
+        let claims =
+            requests.each_ref().map(|request| proxy.hold(request.status_writes(), Point::BeforeReply));
+        let mut frozen = world.start_behind(&proxy, mode.replica("frozen")).await;
+        apply(&world, &requests).await;
+        for claim in &claims {
+            claim.seen().await.unwrap();
+        }
+        frozen.process.freeze().unwrap();
+        for claim in claims {
+            claim.release();
+        }
+
+        let _other = world.start(mode.replica("other")).await;
+        for request in &requests {
+            request.succeeds(&world).await;
+        }
+        wakes(mode, &mut frozen).await;
+
+        for request in &requests {
+            let id = request.calls(&world.sandbox).remove(0).request_id.unwrap();
+            assert!(id.ends_with("-2"), "the first attempt sent nothing: {id}");
+        }
+        end_as_without_fault(&world, &requests, 1, false).await;
+    }))
+    .await;
+}
+
+/// Fault 37: its calls are on their way; of each kind the CDE API carries one out, and one never.
+#[tokio::test]
+async fn a_replica_frozen_during_its_call_changes_nothing_when_it_wakes() {
+    join_all(BOTH.map(async |mode| {
+        let world = World::new().await;
+        let (done, lost) = (both(&world.sandbox, "done"), both(&world.sandbox, "lost"));
+        let hold = |requests: &[Request; 2], point| {
+            requests.each_ref().map(|request| world.sandbox.hold(Operation::Changing, request.id, point))
+        };
+        let mut answers = hold(&done, HoldPoint::AfterEffect);
+        let mut calls = hold(&lost, HoldPoint::BeforeEffect);
+        let mut frozen = world.start(mode.replica("frozen")).await;
+        apply(&world, &[done.as_slice(), &lost].concat()).await;
+        for held in answers.iter_mut().chain(&mut calls) {
+            held.arrived().await.unwrap();
+        }
+        frozen.process.freeze().unwrap();
+
+        let _other = world.start(mode.replica("other")).await;
+        for request in done.iter().chain(&lost) {
+            request.succeeds(&world).await;
+        }
+        answers.into_iter().for_each(Held::release);
+        calls.into_iter().for_each(Held::cut);
+        wakes(mode, &mut frozen).await;
+
+        end_as_without_fault(&world, &done, 1, true).await;
+        end_as_without_fault(&world, &lost, 2, false).await;
+        for request in &lost {
+            let keys = request.calls(&world.sandbox).into_iter().map(|call| call.idempotency_key);
+            assert_eq!(keys.collect::<HashSet<_>>().len(), 1, "both calls are of one request");
+        }
+    }))
+    .await;
+}
+
+/// It is woken and has done what it was about to do: it has ended, where its Lease is lost, or works again.
+async fn wakes(mode: Mode, frozen: &mut Operator) {
+    frozen.process.signal(Signal::CONT).unwrap();
+    match mode {
+        Mode::Elected => {
+            assert_eq!(frozen.exit_code().await, Some(1), "{}", frozen.log());
+            assert!(frozen.log().contains("the Lease is lost"), "{}", frozen.log());
+        }
+        Mode::Alone => drop(frozen.says("dropped").await),
+    }
+}

@@ -1,0 +1,63 @@
+//! The Lease itself: whose it is, and what it survives.
+
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::json;
+
+use super::{History, Mode, leads, lease_of, leases};
+use crate::world::World;
+
+#[tokio::test]
+async fn a_replica_whose_lease_another_holds_ends_with_a_failure() {
+    let world = World::new().await;
+    let mut one = world.start(Mode::Elected.replica("one")).await;
+    leads(&one).await;
+    let lease = lease_of(&one).await;
+    let spec = json!({"spec": {"holderIdentity": "intruder", "leaseDurationSeconds": 3600}});
+    leases(&world).patch(&lease, &PatchParams::default(), &Patch::Merge(spec)).await.unwrap();
+
+    assert_eq!(one.exit_code().await, Some(1), "{}", one.log());
+
+    assert!(one.log().contains("the Lease is lost"), "{}", one.log());
+    let spec = leases(&world).get(&lease).await.unwrap().spec.unwrap();
+    assert_eq!(spec.holder_identity.as_deref(), Some("intruder"));
+}
+
+#[tokio::test]
+async fn a_leader_goes_on_when_its_lease_is_edited_or_deleted_by_a_person() {
+    let world = World::new().await;
+    let mut one = world.start(Mode::Elected.replica("one")).await;
+    leads(&one).await;
+    let (lease, history) = (lease_of(&one).await, History::of(&world, &one).await);
+    history.is_held_by("one").await;
+    let edit = json!({"metadata": {"annotations": {"example.com/note": "seen"}}});
+    leases(&world).patch(&lease, &PatchParams::default(), &Patch::Merge(edit)).await.unwrap();
+    history.grows_by(2).await;
+    leases(&world).delete(&lease, &DeleteParams::default()).await.unwrap();
+    history.grows_by(2).await;
+
+    assert_eq!(history.holders(), ["one"]);
+    assert_eq!(one.process.try_wait().unwrap(), None, "{}", one.log());
+}
+
+#[tokio::test]
+async fn operators_that_share_the_work_by_selector_namespace_or_address_do_not_compete() {
+    let world = World::new().await;
+    let replica = |pod| Mode::Elected.replica(pod);
+    let mut names = Vec::new();
+    for flags in [
+        replica("one"),
+        replica("two"),
+        replica("one").env("CDE_SELECTOR", "team=a"),
+        replica("one").with("--namespaces", "default"),
+        replica("one").env("CDE_URL", "https://cde.example.com"),
+    ] {
+        let operator = world.start(flags.unready()).await;
+        names.push(lease_of(&operator).await);
+    }
+    assert_eq!(names[0], names[1], "replicas of one operator");
+    names.remove(0);
+    let all = names.len();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), all, "{names:?}");
+}
