@@ -78,7 +78,7 @@ impl<'a, O: Managed> Pass<'a, O> {
         }
         let shared = &self.context.shared;
         let now = Timestamp::now();
-        self.observed.seen_for = shared.roster.seen_for(&self.key);
+        (self.observed.seen_for, self.observed.clock_set) = shared.roster.seen(&self.key);
         self.observed.waits_for = shared.roster.waits_for(&self.key, now);
         self.observed.calls_held = !shared.gate.admits(&self.key, self.last_call());
         self.observed.jitter = rand::random();

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{Evidence, InFlight, LastError, OperationRecord, Outcome, Reason, Status};
@@ -14,7 +14,7 @@ use crate::text::clean;
 
 use super::condition::conditions;
 use super::words::{answer_text, wait_message};
-use super::{Operation, Settings, Situation, Step, whole_seconds};
+use super::{Observed, Operation, Settings, Situation, Step, whole_seconds};
 
 /// Most characters of `lastError.message`.
 pub(super) const ERROR_MESSAGE: usize = 512;
@@ -27,6 +27,8 @@ pub(super) struct Case<'a, O: Operation> {
     pub(super) jitter: f64,
     /// For how long the present claim or wait has been seen.
     pub(super) seen_for: Duration,
+    /// How far the wall clock was set meanwhile.
+    pub(super) clock_set: SignedDuration,
     /// What is stored.
     stored: Status<O::Result>,
     /// What is to be stored.
@@ -39,13 +41,16 @@ impl<'a, O: Operation> Case<'a, O> {
     /// What is to be decided.
     pub(super) fn new(situation: &Situation<'a, O>) -> Self {
         let stored = situation.object.status().cloned().unwrap_or_default();
+        // A wait that is not stored yet has just begun.
+        let begun = Observed::default();
+        let observed = situation.unrecorded.map_or(situation.observed, |_| &begun);
         let mut case = Self {
             object: situation.object,
             now: situation.now,
             settings: situation.settings,
             jitter: situation.observed.jitter,
-            // A wait that is not stored yet has just begun.
-            seen_for: situation.unrecorded.map_or(situation.observed.seen_for, |_| Duration::ZERO),
+            seen_for: observed.seen_for,
+            clock_set: observed.clock_set,
             status: situation.unrecorded.unwrap_or(&stored).clone(),
             stored,
             unrecorded: situation.unrecorded.is_some(),
@@ -62,8 +67,17 @@ impl<'a, O: Operation> Case<'a, O> {
     /// The status of a claim, which is about to get its outcome.
     pub(super) fn claimed(object: &'a O, now: Timestamp, settings: &'a Settings, jitter: f64) -> Self {
         let stored = object.status().cloned().unwrap_or_default();
-        let seen_for = Duration::ZERO;
-        Self { object, now, settings, jitter, seen_for, status: stored.clone(), stored, unrecorded: true }
+        Self {
+            object,
+            now,
+            settings,
+            jitter,
+            seen_for: Duration::ZERO,
+            clock_set: SignedDuration::ZERO,
+            status: stored.clone(),
+            stored,
+            unrecorded: true,
+        }
     }
 
     /// Another operator may have claimed since: within one request the number of attempts never goes down.

@@ -177,6 +177,8 @@ pub struct Situation<'a, O: Operation> {
 pub struct Observed {
     /// For how long, by its monotonic clock, this process has seen the claim or the wait that is stored.
     pub seen_for: Duration,
+    /// How far the wall clock was set, forward or back, since then.
+    pub clock_set: SignedDuration,
     /// Who for, if another request for the same connector goes first: `kind namespace/name`.
     pub waits_for: Option<String>,
     /// No call goes out at present: the API is paused or probed by another object.

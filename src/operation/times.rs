@@ -76,11 +76,13 @@ impl<O: Operation> Case<'_, O> {
 
     /// The time that is still waited for.
     ///
-    /// It has come by the wall clock, or when its length has passed by our own monotonic one (a wall clock that
-    /// was set back would make it wait for ever). While the server may still be at work on the last attempt the
-    /// wall clock is not enough: one that was set forward, or another machine's, would race it.
+    /// It has come by the wall clock as it went on since this process first saw the wait, for setting that clock
+    /// neither hurries nor delays anything; or when its length has passed by our own monotonic one (a clock that
+    /// is behind would make it wait for ever). While the server may still be at work on the last attempt the wall
+    /// clock is not enough: another machine's, which is ahead, would race it.
     pub(super) fn not_due(&self) -> Option<Timestamp> {
         let next = self.status.operation.as_ref()?.next_attempt_at.as_ref()?.0;
+        let next = next.saturating_add(self.clock_set).unwrap_or(next);
         let by_length = self.wait_length().map_or(next, |length| next.min(self.once_seen_for(length)));
         let at = self.race().map_or(by_length, |length| by_length.max(self.once_seen_for(length)));
         Some(at).filter(|at| *at > self.now)

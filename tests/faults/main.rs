@@ -11,6 +11,7 @@
 mod api_server;
 mod backup;
 mod cde;
+mod clock;
 mod configuration;
 mod crash;
 mod economy;

@@ -1,9 +1,9 @@
 //! What the roster holds of an object: a few words.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::channel::mpsc::UnboundedSender;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{RETRY_ANNOTATION, Reason};
 use crate::controller::Managed;
@@ -79,6 +79,27 @@ pub(super) type Wish = (Option<i64>, Option<String>, bool);
 /// A claim or a wait: while it stays the same its time runs.
 pub(super) type Pause = (String, u32, u32, Option<String>);
 
+/// A moment by both clocks.
+#[derive(Clone, Copy)]
+pub(super) struct Moment {
+    wall: Timestamp,
+    monotonic: Instant,
+}
+
+impl Moment {
+    pub(super) fn now() -> Self {
+        Self { wall: Timestamp::now(), monotonic: Instant::now() }
+    }
+
+    /// For how long it has been, and how far the wall clock was set meanwhile. The clocks are read in such an order
+    /// that time which passes in between makes a wait longer, not shorter.
+    pub(super) fn past(self) -> (Duration, SignedDuration) {
+        let length = self.monotonic.elapsed();
+        let by_wall = Timestamp::now().duration_since(self.wall);
+        (length, by_wall.saturating_sub(SignedDuration::try_from(length).unwrap_or_default()))
+    }
+}
+
 pub(super) struct Entry {
     pub(super) key: Key,
     pub(super) connector: String,
@@ -91,7 +112,7 @@ pub(super) struct Entry {
     pub(super) done: bool,
     pub(super) wish: Wish,
     pub(super) pause: Option<Pause>,
-    pub(super) since: Instant,
+    pub(super) since: Moment,
     pub(super) reserved: bool,
     pub(super) noticed: bool,
     pub(super) interruptions: u32,
@@ -102,7 +123,10 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn standing(&self, now: Timestamp) -> Standing {
-        let waits = self.facts.next_attempt.is_some_and(|at| at > now);
+        let waits = self
+            .facts
+            .next_attempt
+            .is_some_and(|at| at.saturating_add(self.since.past().1).unwrap_or(at) > now);
         if self.reserved || (self.facts.under_way && !self.facts.finished) {
             Standing::UnderWay
         } else if self.facts.finished || self.facts.aside || waits {

@@ -7,9 +7,9 @@ mod entry;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{Outcome, Reason};
 use crate::operation::{Contender, Standing, first};
@@ -17,7 +17,7 @@ use crate::operation::{Contender, Standing, first};
 use super::Managed;
 
 pub use entry::Key;
-use entry::{Entry, Facts, created, pause, wish};
+use entry::{Entry, Facts, Moment, created, pause, wish};
 pub(super) use entry::{Waker, version};
 
 #[derive(Default)]
@@ -68,7 +68,7 @@ impl Roster {
                 connector: object.wish().connector.to_owned(),
                 rank: O::RANK,
                 created: created(object),
-                since: Instant::now(),
+                since: Moment::now(),
                 reserved: false,
                 noticed: false,
                 interruptions: 0,
@@ -95,7 +95,7 @@ impl Roster {
         }
         if entry.pause != pause {
             entry.pause = pause;
-            entry.since = Instant::now();
+            entry.since = Moment::now();
         }
         let asks = from.is_some() && entry.wish != wish;
         entry.wish = wish;
@@ -133,10 +133,12 @@ impl Roster {
         self.lock().entries.get(&key.uid).is_some_and(|entry| !entry.done)
     }
 
-    /// For how long this process has seen the present claim or wait of the object.
+    /// For how long this process has seen the present claim or wait of the object, and how far the wall clock
+    /// was set since.
     #[must_use]
-    pub fn seen_for(&self, key: &Key) -> Duration {
-        self.lock().entries.get(&key.uid).map(|entry| entry.since.elapsed()).unwrap_or_default()
+    pub fn seen(&self, key: &Key) -> (Duration, SignedDuration) {
+        let inner = self.lock();
+        inner.entries.get(&key.uid).map(|entry| entry.since.past()).unwrap_or_default()
     }
 
     /// Who for, if another request for the connector goes first.

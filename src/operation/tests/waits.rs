@@ -120,6 +120,15 @@ fn a_clock_set_back_does_not_make_a_wait_last_for_ever() {
 }
 
 #[test]
+fn setting_the_clock_neither_hurries_nor_delays_a_wait_that_was_seen_to_begin() {
+    for set in [3600, 0, -3600] {
+        let story = || rollback().claimed(0).failing(&asking(61, status(423)), 1).told();
+        assert_eq!(story().clock(11).seen_for(10).clock_set(set).decide(), seconds(50), "{set}");
+        assert_eq!(story().clock(61).seen_for(60).clock_set(set).decide(), Step::Read, "{set}");
+    }
+}
+
+#[test]
 fn a_clock_set_back_while_verifying_costs_no_more_than_the_wait_that_was_set() {
     let moving = connector().state("resynchronizing-to-prod");
     let story = rollback().claimed(0).failed(500, 1).clock(1000).reads(moving).told();
