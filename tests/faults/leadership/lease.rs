@@ -1,9 +1,11 @@
 //! The Lease itself: whose it is, and what it survives.
 
+use cde_sandbox::proxy::{Point, Proxy, Rule};
+use http::Method;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
-use super::{History, Mode, leads, lease_of, leases};
+use super::{History, Mode, has_led, leads, lease_of, leases};
 use crate::world::World;
 
 #[tokio::test]
@@ -37,6 +39,29 @@ async fn a_leader_goes_on_when_its_lease_is_edited_or_deleted_by_a_person() {
 
     assert_eq!(history.holders(), ["one"]);
     assert_eq!(one.process.try_wait().unwrap(), None, "{}", one.log());
+}
+
+#[tokio::test]
+async fn a_take_over_that_arrives_when_another_has_taken_over_takes_nothing() {
+    let world = World::new().await;
+    let mut one = world.start(Mode::Elected.replica("one")).await;
+    leads(&one).await;
+    let history = History::of(&world, &one).await;
+    let proxy = Proxy::start(&world.plane).await.unwrap();
+    let taking = Rule::verb(Method::PATCH).path_contains("/leases/");
+    let late = proxy.hold(taking, Point::BeforeForward);
+    let two = world.start_behind(&proxy, Mode::Elected.replica("two")).await;
+    assert_eq!(one.terminate().await, Some(0));
+    late.seen().await.unwrap();
+    let three = world.start(Mode::Elected.replica("three")).await;
+    leads(&three).await;
+
+    late.release();
+
+    history.is_held_by("three").await;
+    history.grows_by(1).await;
+    assert_eq!(history.holders(), ["one", "-", "three"]);
+    assert!(!has_led(&two), "{}", two.log());
 }
 
 #[tokio::test]
