@@ -51,6 +51,7 @@ mod reply;
 mod rules;
 mod sandbox;
 mod server;
+mod slow;
 mod store;
 mod tls;
 mod wire;

@@ -32,7 +32,7 @@ A fault may say:
   connector, skip, times (null: always), after-effect, delay-ms, status, headers
   body: {\"text\": \"…\"} | html | empty | truncated-json | broken-utf8 | {\"huge\": BYTES}
   edits: [{\"pointer\": \"/data/state\", \"value\": 7}]   (without value: removed)
-  wire: whole | {\"cut\": before-headers | after-headers | within-body} | hang | {\"drip-ms\": N}";
+  wire: whole | {\"cut\": before-headers | after-headers | within-body} | hang | {\"drip-ms\": N} | {\"crawl-ms\": N}";
 
 /// A simulated CDE API: answers as the real one, keeps a ledger, injects faults on demand.
 #[derive(Parser)]

@@ -100,6 +100,12 @@ impl Proxy {
         self.relay.gate.send_modify(|gate| gate.watch_cuts += 1);
     }
 
+    /// The watches that run now tell nothing any more, and nobody hears of it, as when a connection dies in silence;
+    /// later ones run as ever.
+    pub fn stall_watches(&self) {
+        self.relay.gate.send_modify(|gate| gate.watch_stalls += 1);
+    }
+
     /// All requests so far, in the order of arrival.
     #[must_use]
     pub fn ledger(&self) -> Vec<Exchange> {

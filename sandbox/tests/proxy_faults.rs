@@ -256,6 +256,23 @@ async fn while_paused_nothing_passes_and_afterwards_all_does() {
 }
 
 #[tokio::test]
+async fn a_stalled_watch_tells_nothing_more_and_a_later_one_does() {
+    let World { proxy, direct, through, .. } = world("proxy-stall").await;
+    let mut stalled = Box::pin(through.watch(&no_bookmarks(), "0").await.unwrap());
+    create(&direct, "before").await.unwrap();
+    assert!(tokio::time::timeout(LIMIT, stalled.try_next()).await.unwrap().unwrap().is_some());
+    proxy.stall_watches();
+    create(&direct, "after").await.unwrap();
+
+    let mut later = Box::pin(through.watch(&no_bookmarks(), "0").await.unwrap());
+    for _ in ["before", "after"] {
+        assert!(tokio::time::timeout(LIMIT, later.try_next()).await.unwrap().unwrap().is_some());
+    }
+    let event = tokio::time::timeout(Duration::from_millis(300), stalled.try_next()).await;
+    assert!(event.is_err(), "neither an event nor an end: {event:?}");
+}
+
+#[tokio::test]
 async fn a_dropped_proxy_refuses_and_ends_its_connections() {
     let World { proxy, through, .. } = world("proxy-drop").await;
     let mut events = Box::pin(through.watch(&no_bookmarks(), "0").await.unwrap());

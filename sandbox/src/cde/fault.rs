@@ -37,6 +37,8 @@ pub enum Wire {
     Hang,
     /// Headers at once, then a byte of the body every so many milliseconds.
     DripMs(u64),
+    /// A byte every so many milliseconds, from the status line on.
+    CrawlMs(u64),
 }
 
 /// A body other than the one the status calls for.
@@ -280,6 +282,13 @@ impl Fault {
     #[must_use]
     pub fn drip(mut self, interval: Duration) -> Self {
         self.wire = Wire::DripMs(milliseconds(interval));
+        self
+    }
+
+    /// Sends one byte at every `interval`, from the status line on; so slow the connection stays.
+    #[must_use]
+    pub fn crawl(mut self, interval: Duration) -> Self {
+        self.wire = Wire::CrawlMs(milliseconds(interval));
         self
     }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::fault::{Body, CutPoint, Fault, Wire};
 use super::ledger::Answered;
+use super::slow::Pace;
 use super::store::Outcome;
 
 const HTML: &str = "<html>\r\n<head><title>Not the API</title></head>\r\n<body>\r\n<center><h1>Not the API\
@@ -81,15 +82,16 @@ impl Reply {
     /// How the ledger calls it.
     pub(super) fn answered(&self) -> Answered {
         match self.wire {
-            Wire::Whole | Wire::DripMs(_) => Answered::Status(self.status),
+            Wire::Whole | Wire::DripMs(_) | Wire::CrawlMs(_) => Answered::Status(self.status),
             Wire::Cut(point) => Answered::Cut(point),
             Wire::Hang => Answered::Hung,
         }
     }
 
-    /// The answer as hyper sends it; an error cuts the connection, and a hanging one never resolves.
-    pub(super) async fn send(self) -> Result<Response<ReplyBody>, Cut> {
+    /// The answer as hyper sends it at this pace; an error cuts the connection, and a hanging one never resolves.
+    pub(super) async fn send(self, pace: &Pace) -> Result<Response<ReplyBody>, Cut> {
         match self.wire {
+            Wire::CrawlMs(interval) => pace.slow_down(interval),
             Wire::Hang => return std::future::pending().await,
             Wire::Cut(CutPoint::BeforeHeaders) => return Err(Cut),
             _ => {}

@@ -19,6 +19,7 @@ use super::hold::{self, Decision, Hold, HoldPoint};
 use super::ledger::{Answered, Book, Call};
 use super::operation::{self, Route};
 use super::reply::{Cut, Reply, ReplyBody};
+use super::slow::{Pace, Slow};
 use super::store::{Outcome, Store};
 use super::{control, lock};
 
@@ -70,7 +71,9 @@ async fn connect(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared
 }
 
 async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>, number: u64) {
-    let service = service_fn(move |request| answer(shared.clone(), number, request));
+    let pace = Pace::default();
+    let stream = Slow::new(stream, pace.clone());
+    let service = service_fn(move |request| answer(shared.clone(), number, pace.clone(), request));
     // It fails when a cut is wanted and when the client goes away: both are in the ledger.
     drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
 }
@@ -78,10 +81,11 @@ async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>, 
 async fn answer(
     shared: Arc<Shared>,
     connection: u64,
+    pace: Pace,
     request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Cut> {
     if request.uri().path().starts_with(control::PREFIX) {
-        return control::answer(&shared, request).await.send().await;
+        return control::answer(&shared, request).await.send(&pace).await;
     }
     let route = operation::route(request.method(), request.uri().path());
     let call = arrival(&shared, connection, &request, route.as_ref());
@@ -93,7 +97,7 @@ async fn answer(
     let work = tokio::spawn(carry_out(shared, sequence, route, query, authorized));
     let reply = work.await.unwrap_or_else(|_| Reply::cut());
     entry.shared.book.answered(sequence, reply.answered());
-    reply.send().await
+    reply.send(&pace).await
 }
 
 /// Notes that nobody was there any more to be answered, should it come to that.

@@ -38,11 +38,12 @@ const OF_ONE_CONNECTION: [HeaderName; 6] = [
     HeaderName::from_static("keep-alive"),
 ];
 
-/// Whether anything passes, and how often the watches were cut.
+/// Whether anything passes, and how often the watches were cut and stalled.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Gate {
     pub(super) paused: bool,
     pub(super) watch_cuts: u64,
+    pub(super) watch_stalls: u64,
 }
 
 /// What all connections share.
@@ -166,7 +167,8 @@ impl Relay {
     }
 }
 
-/// The frames of an answer, one by one as they come, none while paused; an error where a watch is cut.
+/// The frames of an answer, one by one as they come, none while paused; an error where a watch is cut, nothing more
+/// where it is stalled.
 fn frames(
     relay: Arc<Relay>,
     number: usize,
@@ -174,7 +176,7 @@ fn frames(
     body: Incoming,
 ) -> impl Stream<Item = io::Result<Frame<Bytes>>> + Send {
     let gate = relay.gate.subscribe();
-    let cuts = gate.borrow().watch_cuts;
+    let Gate { watch_cuts: cuts, watch_stalls: stalls, .. } = *gate.borrow();
     stream::try_unfold((relay, body, gate), move |(relay, mut body, mut gate)| async move {
         let mut cut_gate = gate.clone();
         let next = async {
@@ -186,6 +188,9 @@ fn frames(
             frame = next => frame?,
             _ = cut_gate.wait_for(|gate| watch && gate.watch_cuts != cuts) => return Err(io::Error::other("watch cut")),
         };
+        if watch && relay.gate.borrow().watch_stalls != stalls {
+            return std::future::pending().await;
+        }
         let length = frame.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len);
         relay.ledger.update(number, |exchange| exchange.response_bytes += length as u64);
         Ok(frame.map(|frame| (frame, (relay, body, gate))))

@@ -97,6 +97,16 @@ async fn a_drip_gives_a_byte_at_a_time() {
 }
 
 #[tokio::test]
+async fn a_crawl_gives_a_byte_at_a_time_from_the_status_line_on() {
+    let interval = Duration::from_millis(5);
+    let begin = Instant::now();
+    let (got, _) = struck(fault().answer(503).body("0123456789").crawl(interval)).await;
+    assert!(got.complete && got.body == b"0123456789");
+    let least = b"HTTP/1.1 503 Service Unavailable\r\n\r\n0123456789".len();
+    assert!(begin.elapsed() >= interval * u32::try_from(least).unwrap());
+}
+
+#[tokio::test]
 async fn a_delay_passes_by_default_and_the_call_takes_effect() {
     let begin = Instant::now();
     let (got, effects) = struck(fault().delay(Duration::from_millis(50))).await;
