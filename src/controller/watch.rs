@@ -25,12 +25,13 @@ use super::roster::{Key, Waker, version};
 use super::status_write::{describe, slim};
 use super::{Managed, Shared, reconcile};
 
-/// Load balancers cut idle connections at 240 s.
-const WATCH_SECONDS: u32 = 200;
+/// A watch ends by itself this soon and goes on where it was: a connection that has died in silence shows by that.
+/// Bookmarks would not do: nobody promises them, and of a kind that has not changed none comes for minutes.
+const WATCH_SECONDS: u32 = 60;
 /// A watch that says nothing for longer is half open: it should have ended by then.
-pub const WATCH_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 30);
-/// Watches that were not renewed for so long are stuck.
-pub const STUCK: Duration = Duration::from_secs(4 * WATCH_SECONDS as u64);
+pub const WATCH_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 15);
+/// Watches that were not renewed for so long are stuck. An API server that is down for less costs no restart.
+pub const STUCK: Duration = Duration::from_mins(13);
 /// How soon an interrupted pass begins again: at first, and at the latest.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 /// Finished requests need no watching.
