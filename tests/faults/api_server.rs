@@ -1,56 +1,15 @@
 //! The API server refuses, hides what it stored, hangs, goes away; the watch tells old things.
 
-use cde_sandbox::cde::{Fault, Held as HeldCall, HoldPoint, Operation};
-use cde_sandbox::proxy::{Held, Point, Proxy, Rule};
+use cde_sandbox::cde::{Fault, HoldPoint, Operation};
+use cde_sandbox::proxy::Point;
 use serde_json::json;
 
-use crate::request::{
-    Request, a_restore, a_rollback, apply, both, end_as_without_fault, lists, until, watch_expired,
+use crate::request::{a_restore, a_rollback, apply, both, end_as_without_fault, lists, until, watch_expired};
+use crate::scene::{
+    CLAIM, OUTCOME, PLURALS, behind_proxy, behind_proxy_with_time, failure, freeze_watches, hold_calls,
+    written,
 };
-use crate::scene::{CLAIM, OUTCOME};
-use crate::world::{Flags, Operator, Plane, World};
-
-const PLURALS: [&str; 2] = ["migrationrollbacks", "connectorrestores"];
-
-/// A world whose operator reaches the API server through a proxy.
-async fn behind_proxy() -> (World, Proxy, Operator) {
-    let world = World::new().await;
-    let proxy = Proxy::start(&world.plane).await.unwrap();
-    let operator = world.start_behind(&proxy, Flags::default()).await;
-    (world, proxy, operator)
-}
-
-/// An answer of the API server's that is no success.
-fn failure(code: u16, reason: &str) -> String {
-    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": reason})
-        .to_string()
-}
-
-/// From now on the watches tell nothing, so the cache grows old: the next watch of each kind is held.
-async fn freeze_watches(proxy: &Proxy) -> [Held; 2] {
-    let held = PLURALS.map(|plural| proxy.hold(Rule::watch(plural), Point::BeforeForward));
-    proxy.cut_watches();
-    for held in &held {
-        held.seen().await.unwrap();
-    }
-    held
-}
-
-async fn hold_calls(world: &World, requests: &[Request], point: HoldPoint) -> Vec<HeldCall> {
-    let mut all = Vec::new();
-    for request in requests {
-        all.push(world.sandbox.hold(Operation::Changing, request.id, point));
-    }
-    apply(world, requests).await;
-    for held in &mut all {
-        held.arrived().await.unwrap();
-    }
-    all
-}
-
-fn written(proxy: &Proxy, request: &Request) -> usize {
-    proxy.count(&request.status_writes())
-}
+use crate::world::{Flags, Plane, World};
 
 /// Fault 17.
 #[tokio::test]
@@ -242,7 +201,7 @@ async fn nothing_is_called_for_an_object_that_was_deleted_and_made_anew_unseen()
 /// Faults 10 and 11: a call under way and a repetition, while the cache lacks all that was written since.
 #[tokio::test]
 async fn an_old_cache_makes_no_second_call() {
-    let (world, proxy, _operator) = behind_proxy().await;
+    let (world, proxy, _operator) = behind_proxy_with_time().await;
     let requests = both(&world.sandbox, "struck");
     for request in &requests {
         world.sandbox.inject(Fault::on(Operation::Changing).connector(request.id).answer(423));
@@ -269,7 +228,7 @@ async fn an_old_cache_makes_no_second_call() {
 /// Fault 13.
 #[tokio::test]
 async fn a_watch_that_is_cut_and_answered_410_during_a_call_is_listed_anew_and_nothing_is_called_twice() {
-    let (world, proxy, _operator) = behind_proxy().await;
+    let (world, proxy, _operator) = behind_proxy_with_time().await;
     let requests = both(&world.sandbox, "struck");
     let calls = hold_calls(&world, &requests, HoldPoint::AfterEffect).await;
     let watches = freeze_watches(&proxy).await;

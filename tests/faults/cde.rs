@@ -1,131 +1,13 @@
-//! The CDE API refuses the token, limits, fails, redirects, speaks TLS.
+//! The CDE API limits, fails, redirects, cannot be reached.
 
 use std::time::Duration;
 
-use cde_sandbox::cde::{Answered, Call, Fault, HoldPoint, Ledger, Operation, Sandbox};
+use cde_sandbox::cde::{Fault, Operation, Sandbox};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::request::{Request, a_restore, a_rollback, apply, both, many, until};
-use crate::world::{Flags, LIMIT, Operator, World};
-
-/// A wait that no test outlives: what goes on by then was not waited for.
-const FOR_EVER: &str = "30m";
-
-fn patient() -> Flags {
-    Flags::default().with("--retry-min", FOR_EVER).with("--retry-max", FOR_EVER)
-}
-
-fn put_token(world: &World, token: &str) {
-    std::fs::write(world.token_file(), token).unwrap();
-}
-
-async fn all_succeed_once(world: &World, requests: &[Request]) {
-    for request in requests {
-        request.succeeds(world).await;
-        assert_eq!(world.sandbox.effects(request.id), 1, "{}", world.sandbox.ledger());
-    }
-}
-
-/// Calls that came after the one with the number `sequence`.
-fn after(ledger: &Ledger, sequence: u64) -> Vec<Call> {
-    ledger.calls().iter().filter(|call| call.sequence > sequence).cloned().collect()
-}
-
-/// The times between calls that follow each other.
-fn gaps(calls: &[Call]) -> Vec<Duration> {
-    calls.windows(2).map(|pair| pair[1].at.duration_since(pair[0].at).unsigned_abs()).collect()
-}
-
-async fn ready_says(operator: &mut Operator, code: u16) {
-    let begun = std::time::Instant::now();
-    loop {
-        let probe = operator.probe("/readyz").await;
-        if probe.as_ref().is_some_and(|probe| probe.0 == code) {
-            return;
-        }
-        assert!(begun.elapsed() < LIMIT, "/readyz says {probe:?}");
-        tokio::time::sleep(crate::world::POLL).await;
-    }
-}
-
-/// Fault 27: the token is replaced while the call that it is refused for is under way.
-#[tokio::test]
-async fn a_token_that_expires_during_a_call_is_read_again_and_the_next_attempt_follows_at_once() {
-    let world = World::new().await;
-    let _operator = world.start(patient()).await;
-    let requests = both(&world.sandbox, "struck");
-    let mut calls = Vec::new();
-    for request in &requests {
-        world.sandbox.inject(Fault::on(Operation::Changing).connector(request.id).answer(401));
-        calls.push(world.sandbox.hold(Operation::Changing, request.id, HoldPoint::BeforeEffect));
-    }
-    apply(&world, &requests).await;
-    for call in &mut calls {
-        call.arrived().await.unwrap();
-    }
-    world.sandbox.set_token("another-token");
-    put_token(&world, "another-token");
-    for call in calls {
-        call.release();
-    }
-
-    all_succeed_once(&world, &requests).await;
-
-    for request in &requests {
-        let calls = request.calls(&world.sandbox);
-        assert_eq!(calls.len(), 2, "{}", world.sandbox.ledger());
-        let end = request.look(&world).await;
-        assert_eq!(end.attempts(), 2, "the next attempt has a claim of its own");
-        assert_eq!(end.operation()["retries"], 0, "there was no wait: {end:#?}");
-    }
-}
-
-/// Fault 27.
-#[tokio::test]
-async fn a_refused_token_is_tried_by_one_probe_at_a_time_and_the_probe_says_so() {
-    let world = World::new().await;
-    let right = world.sandbox.token();
-    put_token(&world, "wrong");
-    let mut operator = world.start(Flags::default().with("--concurrency", "1")).await;
-    let requests = many(&world.sandbox, 6);
-    apply(&world, &requests).await;
-
-    until("probes", || world.sandbox.ledger().total() >= 5).await;
-
-    let calls = after(&world.sandbox.ledger(), 0);
-    assert!(calls.iter().all(|call| call.answered == Answered::Status(401)));
-    assert!(gaps(&calls).iter().all(|gap| *gap >= Duration::from_millis(450)), "{:?}", gaps(&calls));
-    let (code, why) = operator.probe("/readyz").await.unwrap();
-    assert_eq!((code, why.contains("token")), (503, true), "{why}");
-    put_token(&world, &right);
-    all_succeed_once(&world, &requests).await;
-    ready_says(&mut operator, 200).await;
-}
-
-/// Fault 27.
-#[tokio::test]
-async fn who_waits_for_another_token_is_woken_when_the_file_changes() {
-    let world = World::new().await;
-    let right = world.sandbox.token();
-    put_token(&world, "wrong");
-    let mut operator = world.start(patient()).await;
-    let requests = both(&world.sandbox, "struck");
-    apply(&world, &requests[..1]).await;
-    let waiting = requests[0].reaches(&world, "Unauthorized").await;
-    assert_eq!(waiting.last_error()["code"], 401, "{waiting:#?}");
-    assert!(waiting.operation()["nextAttemptAt"].is_null(), "it waits for no time: {waiting:#?}");
-    apply(&world, &requests[1..]).await;
-    requests[1].reaches(&world, "Pending").await;
-    ready_says(&mut operator, 503).await;
-    let refused = world.sandbox.ledger().total();
-
-    put_token(&world, &right);
-
-    all_succeed_once(&world, &requests).await;
-    ready_says(&mut operator, 200).await;
-    let ledger = world.sandbox.ledger();
-    assert!(after(&ledger, refused).iter().all(|call| call.authorized), "{ledger}");
-}
+use crate::request::{Request, a_restore, a_rollback, all_succeed_once, apply, both, gaps, many, until};
+use crate::scene::patient;
+use crate::world::{Flags, World};
 
 /// Fault 28.
 #[tokio::test]
@@ -226,21 +108,26 @@ async fn an_api_that_is_down_is_asked_by_one_call_at_a_time_and_all_finish_when_
     }
 }
 
-/// Fault 29.
+/// Fault 29: reads and calls, to another host and within the same one.
 #[tokio::test]
 async fn a_redirect_is_not_followed_and_the_token_stays_at_home() {
     let (world, _operator) = World::with_operator().await;
     let elsewhere = Sandbox::builder().token(world.sandbox.token()).start().await.unwrap();
+    let bystander = a_rollback(&world.sandbox, "bystander");
     let mut requests = Vec::new();
     for code in [301, 302, 303, 307, 308] {
-        for request in both(&world.sandbox, &format!("struck-{code}")) {
-            elsewhere.put(world.sandbox.get(request.id).unwrap());
-            for operation in [Operation::Read, Operation::Changing] {
-                let fault = Fault::on(operation).connector(request.id).answer(code);
-                let there = format!("{}/connectors/{}", elsewhere.url(), request.id);
-                world.sandbox.inject(fault.header("location", there));
+        let at_home = format!("{}/connectors/{}", world.sandbox.url(), bystander.id);
+        for (where_, target) in [("away", None), ("home", Some(at_home))] {
+            for request in both(&world.sandbox, &format!("struck-{code}-{where_}")) {
+                elsewhere.put(world.sandbox.get(request.id).unwrap());
+                let away = format!("{}/connectors/{}", elsewhere.url(), request.id);
+                let target = target.clone().unwrap_or(away);
+                for operation in [Operation::Read, Operation::Changing] {
+                    let fault = Fault::on(operation).connector(request.id).answer(code);
+                    world.sandbox.inject(fault.header("location", &target));
+                }
+                requests.push(request);
             }
-            requests.push(request);
         }
     }
     apply(&world, &requests).await;
@@ -248,14 +135,14 @@ async fn a_redirect_is_not_followed_and_the_token_stays_at_home() {
     all_succeed_once(&world, &requests).await;
 
     assert_eq!(elsewhere.ledger().total(), 0, "{}", elsewhere.ledger());
+    assert!(world.sandbox.calls(Operation::Any, bystander.id).is_empty(), "{}", world.sandbox.ledger());
 }
 
 /// Fault 31.
 #[tokio::test]
 async fn an_authority_of_ones_own_is_trusted_when_it_is_named_and_only_then() {
     let mut world = World::new().await;
-    world.sandbox = Sandbox::builder().tls().start().await.unwrap();
-    put_token(&world, &world.sandbox.token());
+    world.sandbox = Sandbox::builder().tls().token(world.sandbox.token()).start().await.unwrap();
     let requests = both(&world.sandbox, "secure");
     let mut stranger = world.start(Flags::default()).await;
     apply(&world, &requests).await;
@@ -277,6 +164,78 @@ async fn an_authority_of_ones_own_is_trusted_when_it_is_named_and_only_then() {
     let _friend = world.start(Flags::default().with("--ca-file", roots.to_str().unwrap())).await;
 
     all_succeed_once(&world, &requests).await;
+}
+
+/// The requests wait because nothing could be sent, and say so in these words.
+async fn wait_unsent(world: &World, requests: &[Request], words: &str) {
+    apply(world, requests).await;
+    for request in requests {
+        let waiting = request.reaches(world, "Retrying").await;
+        let (operation, error) = (waiting.operation(), waiting.last_error());
+        assert!(operation["unknownAttempts"].is_null() && error["code"].is_null(), "{waiting:#?}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("nothing was sent") && message.contains(words), "{message}");
+    }
+}
+
+/// What was never sent needs no look: a read for a rollback's claim, none for a restore, and one call.
+fn without_a_doubt(world: &World, requests: &[Request]) {
+    for request in requests {
+        assert_eq!(request.calls(&world.sandbox).len(), 1, "{}", world.sandbox.ledger());
+        assert_eq!(request.reads(&world.sandbox), usize::from(request.success() == "RolledBack"));
+    }
+}
+
+/// Fault 31.
+#[tokio::test]
+async fn a_name_that_is_unknown_and_a_connection_that_is_refused_leave_no_doubt() {
+    let (lost, refused) = tokio::join!(World::new(), World::new());
+    let flags = Flags::default().env("CDE_URL", "https://cde.invalid");
+    let (_nowhere, _operator) = tokio::join!(lost.start(flags), refused.start(Flags::default()));
+    wait_unsent(&lost, &both(&lost.sandbox, "unknown"), "cannot connect").await;
+    refused.sandbox.down().await.unwrap();
+    let requests = both(&refused.sandbox, "refused");
+    wait_unsent(&refused, &requests, "refused").await;
+
+    refused.sandbox.up().await.unwrap();
+
+    all_succeed_once(&refused, &requests).await;
+    without_a_doubt(&refused, &requests);
+}
+
+/// Fault 31: the right authority, another host's name; then the right name.
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused_and_nothing_was_sent() {
+    let mut world = World::new().await;
+    let roots = world.scratch.path().join("ca.pem");
+    let (home, token) = (world.sandbox.clone(), world.sandbox.token());
+    let listening =
+        |address: String| Sandbox::builder().token(&token).tls().listen(address.parse().unwrap()).start();
+    // One that listens everywhere has a certificate for 127.0.0.1.
+    world.sandbox = listening("0.0.0.0:0".to_owned()).await.unwrap();
+    let port = world.sandbox.url().rsplit_once(':').unwrap().1.to_owned();
+    let address = format!("127.0.0.2:{port}");
+    let flags = || {
+        let flags = Flags::default().env("CDE_URL", &format!("https://{address}"));
+        flags.with("--ca-file", roots.to_str().unwrap())
+    };
+    std::fs::write(&roots, world.sandbox.ca_pem().unwrap()).unwrap();
+    let mut operator = world.start(flags()).await;
+    let requests = both(&home, "named");
+    wait_unsent(&world, &requests, "certificate").await;
+    assert_eq!(world.sandbox.ledger().total(), 0);
+    world.sandbox.stop().await;
+    operator.kill();
+
+    world.sandbox = listening(address.clone()).await.unwrap();
+    for request in &requests {
+        world.sandbox.put(home.get(request.id).unwrap());
+    }
+    std::fs::write(&roots, world.sandbox.ca_pem().unwrap()).unwrap();
+    let _operator = world.start(flags()).await;
+
+    all_succeed_once(&world, &requests).await;
+    without_a_doubt(&world, &requests);
 }
 
 #[tokio::test]

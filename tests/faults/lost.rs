@@ -6,7 +6,7 @@ use crate::request::{Request, apply, both, end_as_without_fault};
 use crate::world::World;
 
 /// The ways to lose an answer.
-fn losses() -> [(&'static str, Fault); 6] {
+fn losses() -> [(&'static str, Fault); 8] {
     let on = || Fault::on(Operation::Changing);
     [
         ("cut", on().cut(CutPoint::BeforeHeaders)),
@@ -15,6 +15,8 @@ fn losses() -> [(&'static str, Fault); 6] {
         ("silence", on().hang()),
         ("gateway", on().answer(504).html()),
         ("failure", on().answer(500)),
+        ("failure-cut", on().answer(503).cut(CutPoint::WithinBody)),
+        ("gateway-cut", on().answer(502).cut(CutPoint::AfterHeaders)),
     ]
 }
 

@@ -8,6 +8,7 @@
     reason = "a test ends where something is missing, and its name is its documentation"
 )]
 
+mod answers;
 mod api_server;
 mod backup;
 mod cde;
@@ -15,6 +16,7 @@ mod clock;
 mod configuration;
 mod crash;
 mod economy;
+mod gaps;
 mod leadership;
 mod lost;
 mod process;
@@ -23,5 +25,7 @@ mod rivals;
 mod scene;
 mod secrets;
 mod stop;
+mod throttled;
+mod token;
 #[path = "../operator/world/mod.rs"]
 mod world;

@@ -1,9 +1,9 @@
 //! Requests of both kinds side by side, and what they came to.
 
 use std::process::{Command, Output};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use cde_sandbox::cde::{Call, Connector, Operation, Sandbox, new_id};
+use cde_sandbox::cde::{Call, Connector, Ledger, Operation, Sandbox, new_id};
 use cde_sandbox::process::output;
 use cde_sandbox::proxy::Rule;
 use http::Method;
@@ -210,4 +210,22 @@ async fn twins(world: &World, requests: &[Request]) -> Vec<Object> {
         ends.push(twin.succeeds(world).await);
     }
     ends
+}
+
+/// Waits until all have succeeded, with one effect each.
+pub(crate) async fn all_succeed_once(world: &World, requests: &[Request]) {
+    for request in requests {
+        request.succeeds(world).await;
+        assert_eq!(world.sandbox.effects(request.id), 1, "{}", world.sandbox.ledger());
+    }
+}
+
+/// Calls that came after the one with the number `sequence`.
+pub(crate) fn after(ledger: &Ledger, sequence: u64) -> Vec<Call> {
+    ledger.calls().iter().filter(|call| call.sequence > sequence).cloned().collect()
+}
+
+/// The times between calls that follow each other.
+pub(crate) fn gaps(calls: &[Call]) -> Vec<Duration> {
+    calls.windows(2).map(|pair| pair[1].at.duration_since(pair[0].at).unsigned_abs()).collect()
 }

@@ -1,14 +1,17 @@
-//! A scene for crashes: a proxy before the API server, and a request of each kind.
+//! Scenes with a proxy before the API server: the operator dies, its watches freeze, its calls are held.
 
 use cde_sandbox::cde::{Held as HeldCall, HoldPoint, Operation};
-use cde_sandbox::proxy::{Held, Point, Proxy};
+use cde_sandbox::proxy::{Held, Point, Proxy, Rule};
+use serde_json::json;
 
-use crate::request::{Request, apply, both, end_as_without_fault};
+use crate::request::{Request, apply, both, end_as_without_fault, until};
 use crate::world::{Flags, Operator, World};
 
 /// Which of the status writes of a request without trouble.
 pub(crate) const CLAIM: usize = 0;
 pub(crate) const OUTCOME: usize = 1;
+/// The two kinds in paths.
+pub(crate) const PLURALS: [&str; 2] = ["migrationrollbacks", "connectorrestores"];
 
 /// A world with a proxy before its API server, and a request of each kind that is not applied yet.
 pub(crate) struct Scene {
@@ -86,4 +89,76 @@ impl Scene {
     pub(crate) fn conflicts(&self) -> usize {
         self.proxy.ledger().iter().filter(|exchange| exchange.status == Some(409)).count()
     }
+}
+
+/// A world whose operator reaches the API server through a proxy.
+pub(crate) async fn behind_proxy() -> (World, Proxy, Operator) {
+    behind_proxy_with(Flags::default()).await
+}
+
+/// The same, where a call that is held for a while does not time out.
+pub(crate) async fn behind_proxy_with_time() -> (World, Proxy, Operator) {
+    behind_proxy_with(Flags::default().with("--timeout", "20s")).await
+}
+
+async fn behind_proxy_with(flags: Flags) -> (World, Proxy, Operator) {
+    let world = World::new().await;
+    let proxy = Proxy::start(&world.plane).await.unwrap();
+    let operator = world.start_behind(&proxy, flags).await;
+    watches_run(&proxy).await;
+    (world, proxy, operator)
+}
+
+/// An answer of the API server's that is no success.
+pub(crate) fn failure(code: u16, reason: &str) -> String {
+    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": reason})
+        .to_string()
+}
+
+/// Waits until the newest watch of each kind is answered: what is cut then is cut.
+async fn watches_run(proxy: &Proxy) {
+    for plural in PLURALS {
+        let rule = Rule::watch(plural);
+        let runs = || {
+            proxy.ledger().iter().rfind(|it| rule.matches(&it.call)).is_some_and(|it| it.status == Some(200))
+        };
+        until("a watch", runs).await;
+    }
+}
+
+/// From now on the watches tell nothing, so the cache grows old: the next watch of each kind is held.
+pub(crate) async fn freeze_watches(proxy: &Proxy) -> [Held; 2] {
+    watches_run(proxy).await;
+    let held = PLURALS.map(|plural| proxy.hold(Rule::watch(plural), Point::BeforeForward));
+    proxy.cut_watches();
+    for held in &held {
+        held.seen().await.unwrap();
+    }
+    held
+}
+
+/// Applies `requests`, and goes on when the changing call of each is at `point`.
+pub(crate) async fn hold_calls(world: &World, requests: &[Request], point: HoldPoint) -> Vec<HeldCall> {
+    let mut all = Vec::new();
+    for request in requests {
+        all.push(world.sandbox.hold(Operation::Changing, request.id, point));
+    }
+    apply(world, requests).await;
+    for held in &mut all {
+        held.arrived().await.unwrap();
+    }
+    all
+}
+
+/// How often its status was written so far.
+pub(crate) fn written(proxy: &Proxy, request: &Request) -> usize {
+    proxy.count(&request.status_writes())
+}
+
+/// A wait that no test outlives: what goes on by then was not waited for.
+const FOR_EVER: &str = "30m";
+
+/// Nothing is repeated by itself.
+pub(crate) fn patient() -> Flags {
+    Flags::default().with("--retry-min", FOR_EVER).with("--retry-max", FOR_EVER)
 }

@@ -40,18 +40,26 @@ fn documented(world: &World) -> Vec<Case> {
 
 /// What the sandbox is told to refuse.
 fn injected(world: &World) -> Vec<Case> {
-    let errors = json!({"message": "No.", "errors": {"one": "is bad", "two": "is worse"}});
+    let said = |errors: Value| Some(json!({"message": "No.", "errors": errors}));
+    let fields = said(json!({"one": "is bad", "two": "is worse"}));
+    let shown = "No. (one: is bad; two: is worse)";
     let answers = [
-        (400, "Bad Request".to_owned(), "NotAllowed", None),
-        (405, "Method Not Allowed".to_owned(), "Rejected", None),
-        (410, "Gone".to_owned(), "Rejected", None),
-        (422, "No. (one: is bad; two: is worse)".to_owned(), "Rejected", Some(errors)),
-        (451, "Unavailable For Legal Reasons".to_owned(), "Rejected", None),
+        ("bare", 400, "Bad Request", "NotAllowed", None),
+        ("list", 400, "No.", "NotAllowed", said(json!([]))),
+        ("full-list", 400, "No.", "NotAllowed", said(json!(["one is bad", {"two": 2}, null]))),
+        ("object", 400, shown, "NotAllowed", fields.clone()),
+        ("odd-object", 400, "No.", "NotAllowed", said(json!({"one": null, "two": ["is worse"]}))),
+        ("null", 400, "No.", "NotAllowed", said(Value::Null)),
+        ("text", 400, "No.", "NotAllowed", said(json!("bad"))),
+        ("405", 405, "Method Not Allowed", "Rejected", None),
+        ("410", 410, "Gone", "Rejected", None),
+        ("422", 422, shown, "Rejected", fields),
+        ("451", 451, "Unavailable For Legal Reasons", "Rejected", None),
     ];
     let mut cases = Vec::new();
     for kind in [Kind::Restore, Kind::Rollback] {
-        for (code, message, reason, body) in answers.clone() {
-            let case = Case::new(kind, &code.to_string(), reason, code, &message);
+        for (what, code, message, reason, body) in answers.clone() {
+            let case = Case::new(kind, what, reason, code, message);
             world.sandbox.put(case.request.willing());
             let fault = Fault::on(Operation::Changing).connector(case.request.id).answer(code);
             world.sandbox.inject(match body {
@@ -64,6 +72,7 @@ fn injected(world: &World) -> Vec<Case> {
     cases
 }
 
+/// Fault 26.
 #[tokio::test]
 async fn a_refusal_for_good_fails_the_request_with_its_reason_and_is_told_once_and_never_repeated() {
     let (world, _operator) = World::brisk().await;

@@ -10,6 +10,7 @@ fn changing() -> Fault {
     Fault::on(Operation::Changing)
 }
 
+/// Faults 26 and 28.
 #[tokio::test]
 async fn an_answer_that_had_no_effect_is_waited_out_without_a_doubt_and_the_next_attempt_succeeds() {
     let (world, _operator) = World::brisk().await;
@@ -19,6 +20,22 @@ async fn an_answer_that_had_no_effect_is_waited_out_without_a_doubt_and_the_next
         ("423", changing().answer(423), 423, "Locked"),
         ("425", changing().answer(425), 425, "Too Early"),
         ("transition", changing().answer(400).set("/message", json!(transition)), 400, transition),
+        (
+            "transition-and-fields",
+            changing()
+                .answer(400)
+                .set("/message", json!(transition))
+                .set("/errors", json!({"state": "resynchronizing"})),
+            400,
+            transition,
+        ),
+        (
+            "transition-and-nulls",
+            changing().answer(400).set("/message", json!(transition)).set("/errors", json!(null)),
+            400,
+            transition,
+        ),
+        ("null-400", changing().answer(400).set("/message", json!(null)), 400, check),
         ("html-403", changing().answer(403).html(), 403, check),
         ("html-404", changing().answer(404).html(), 404, check),
         ("silent-400", changing().answer(400).empty(), 400, check),
@@ -50,6 +67,7 @@ async fn an_answer_that_had_no_effect_is_waited_out_without_a_doubt_and_the_next
     }
 }
 
+/// Faults 28 and 29.
 #[tokio::test]
 async fn an_answer_that_leaves_the_effect_open_is_verified_before_the_next_attempt() {
     let (world, _operator) = World::brisk().await;
@@ -84,6 +102,7 @@ async fn an_answer_that_leaves_the_effect_open_is_verified_before_the_next_attem
     }
 }
 
+/// Faults 23, 24 and 28.
 #[tokio::test]
 async fn where_nothing_answered_or_something_in_between_gave_up_the_claim_is_waited_out_before_a_look() {
     let world = World::new().await;
@@ -118,6 +137,7 @@ async fn where_nothing_answered_or_something_in_between_gave_up_the_claim_is_wai
     }
 }
 
+/// Fault 31.
 #[tokio::test]
 async fn a_connection_that_is_refused_had_no_effect_and_is_tried_again() {
     let (world, _operator) = World::brisk().await;
@@ -136,6 +156,7 @@ async fn a_connection_that_is_refused_had_no_effect_and_is_tried_again() {
     assert_eq!(world.sandbox.calls(Operation::Any, case.id).len(), 1, "no look is needed");
 }
 
+/// Fault 28.
 #[tokio::test]
 async fn no_attempt_comes_earlier_than_an_answer_asks_for() {
     let (world, _operator) = World::brisk().await;
@@ -157,6 +178,7 @@ async fn no_attempt_comes_earlier_than_an_answer_asks_for() {
     }
 }
 
+/// Fault 28.
 #[tokio::test]
 async fn a_limit_without_a_time_is_waited_out_and_the_next_attempt_succeeds() {
     let (world, _operator) = World::brisk().await;

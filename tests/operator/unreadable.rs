@@ -23,6 +23,7 @@ fn spoilt() -> Vec<(&'static str, Fault)> {
     ]
 }
 
+/// Faults 23 and 25.
 #[tokio::test]
 async fn a_success_that_cannot_be_read_is_found_out_by_a_look_at_the_connector() {
     let (world, _operator) = World::brisk().await;
@@ -44,6 +45,7 @@ async fn a_success_that_cannot_be_read_is_found_out_by_a_look_at_the_connector()
     }
 }
 
+/// Faults 23 and 25.
 #[tokio::test]
 async fn a_success_that_cannot_be_read_is_believed_where_nobody_may_look() {
     let (world, _operator) = World::brisk().await;
@@ -68,6 +70,7 @@ async fn a_success_that_cannot_be_read_is_believed_where_nobody_may_look() {
     }
 }
 
+/// Fault 25.
 #[tokio::test]
 async fn a_success_with_fields_missing_or_of_another_type_is_a_success_with_a_warning() {
     let (world, _operator) = World::brisk().await;
