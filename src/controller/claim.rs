@@ -55,6 +55,11 @@ impl<O: Managed> Pass<'_, O> {
         if !shared.crds.is_good() {
             return Err(Interrupted::CrdTooOld);
         }
+        if !shared.roster.knows(&self.key) {
+            // It was deleted since, and has no turn that it could wait for.
+            self.over = true;
+            return Ok(None);
+        }
         if !shared.roster.reserve(&self.key, Timestamp::now())
             || !shared.gate.enter(&self.key, self.last_call())
         {
