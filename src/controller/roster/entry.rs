@@ -73,6 +73,29 @@ impl Facts {
     }
 }
 
+/// Whether there is anything to do for an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    Open,
+    /// Finished for good by this process: kept only until the watch has caught up, so that what it tells of the
+    /// time before is known to be old.
+    Done,
+    /// Deleted, or out of the watch's sight, while a pass had its turn: kept until that gives it back, for a call
+    /// may be under way.
+    Gone,
+}
+
+impl Life {
+    /// After `self`, when the object has been seen again, by the watch or in a write of this process.
+    pub(super) fn then(self, done: bool, watched: bool) -> Self {
+        match self {
+            _ if done => Self::Done,
+            Self::Gone if !watched => Self::Gone,
+            _ => Self::Open,
+        }
+    }
+}
+
 /// What a reconcile is worth: a change of anything else is the operator's own writing.
 pub(super) type Wish = (Option<i64>, Option<String>, bool);
 
@@ -107,9 +130,7 @@ pub(super) struct Entry {
     pub(super) created: Timestamp,
     pub(super) version: u64,
     pub(super) facts: Facts,
-    /// Finished for good by this process: kept only until the watch has caught up, so that what it tells of the
-    /// time before is known to be old.
-    pub(super) done: bool,
+    pub(super) life: Life,
     pub(super) wish: Wish,
     pub(super) pause: Option<Pause>,
     pub(super) since: Moment,

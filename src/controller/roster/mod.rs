@@ -17,7 +17,7 @@ use crate::operation::{Contender, Standing, first};
 use super::Managed;
 
 pub use entry::Key;
-use entry::{Entry, Facts, Moment, created, pause, wish};
+use entry::{Entry, Facts, Life, Moment, created, pause, wish};
 pub(super) use entry::{Waker, version};
 
 #[derive(Default)]
@@ -77,7 +77,7 @@ impl Roster {
                 key,
                 version,
                 facts,
-                done,
+                life: Life::Open,
                 wish,
                 pause,
                 watch,
@@ -88,7 +88,7 @@ impl Roster {
             return false;
         }
         entry.version = version;
-        entry.done = done;
+        entry.life = entry.life.then(done, from.is_some());
         if let Some((watch, waker)) = from {
             entry.watch = watch;
             entry.waker = Some(waker.clone());
@@ -130,7 +130,7 @@ impl Roster {
     /// Whether the object is open, as far as is known.
     #[must_use]
     pub fn knows(&self, key: &Key) -> bool {
-        self.lock().entries.get(&key.uid).is_some_and(|entry| !entry.done)
+        self.lock().entries.get(&key.uid).is_some_and(|entry| entry.life == Life::Open)
     }
 
     /// For how long this process has seen the present claim or wait of the object, and how far the wall clock
@@ -164,7 +164,10 @@ impl Roster {
     pub fn release(&self, key: &Key) {
         let mut inner = self.lock();
         let Some(entry) = inner.entries.get_mut(&key.uid) else { return };
-        if std::mem::take(&mut entry.reserved) {
+        let turn_ends = std::mem::take(&mut entry.reserved);
+        if entry.life == Life::Gone {
+            inner.remove(&key.uid);
+        } else if turn_ends {
             let connector = entry.connector.clone();
             inner.wake_others(&connector, &key.uid);
         }
@@ -227,7 +230,7 @@ impl Roster {
     #[must_use]
     pub fn census(&self) -> BTreeMap<(&'static str, &'static str), i64> {
         let mut counts = BTreeMap::new();
-        for entry in self.lock().entries.values().filter(|entry| !entry.done) {
+        for entry in self.lock().entries.values().filter(|entry| entry.life == Life::Open) {
             let reason = entry.facts.reason.map_or("New", Reason::as_str);
             *counts.entry((entry.key.kind, reason)).or_default() += 1;
         }
@@ -248,7 +251,13 @@ impl Inner {
         self.entries.insert(entry.key.uid.clone(), entry);
     }
 
+    /// Takes the object out, now or when its turn ends.
     fn remove(&mut self, uid: &str) {
+        let Some(entry) = self.entries.get_mut(uid) else { return };
+        entry.life = Life::Gone;
+        if entry.reserved {
+            return;
+        }
         let Some(entry) = self.entries.remove(uid) else { return };
         if let Some(uids) = self.by_connector.get_mut(&entry.connector) {
             uids.retain(|other| other != uid);
