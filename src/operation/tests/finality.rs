@@ -16,7 +16,7 @@ fn nothing_brings_a_final_request_back() {
     let done = rollback().claimed(0).succeeded(1);
     let skipped = rollback().not_after(-2 * DAY).told();
     for story in [done, skipped] {
-        for (what, story) in [
+        for (what, story) in vec![
             ("time", story.clone().clock(30 * DAY)),
             ("an edit", story.clone().edited().not_after(9 * DAY)),
             ("a retry", story.clone().retry_asked(100).clock(200)),

@@ -37,7 +37,7 @@ impl Kind {
 }
 
 impl World {
-    fn objects(&self, kind: Kind) -> Api<DynamicObject> {
+    pub(crate) fn objects(&self, kind: Kind) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &self.namespace, &kind.resource())
     }
 
