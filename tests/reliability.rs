@@ -132,7 +132,6 @@ fn tests_in(folder: &Path, file: &Path) -> Vec<Test> {
     let mut parts: Vec<&str> = path.iter().map(|part| part.to_str().unwrap()).collect();
     parts.retain(|part| !matches!(*part, "main" | "mod"));
     let program = parts.remove(0).to_owned();
-    let module: String = parts.iter().map(|part| format!("{part}::")).collect();
     let source = fs::read_to_string(file).unwrap();
     let (mut all, mut faults, mut is_test) = (Vec::new(), Vec::new(), false);
     for line in source.lines().map(str::trim) {
@@ -143,7 +142,7 @@ fn tests_in(folder: &Path, file: &Path) -> Vec<Test> {
         } else if let Some(name) = line.strip_prefix("async fn ").or(line.strip_prefix("fn ")) {
             let name = name.split('(').next().unwrap();
             if std::mem::take(&mut is_test) {
-                let name = format!("{module}{name}");
+                let name = [&parts[..], &[name]].concat().join("::");
                 all.push(Test { program: program.clone(), name, faults: std::mem::take(&mut faults) });
             }
             faults.clear();

@@ -31,12 +31,13 @@ fn calls(world: &World, request: &Request) -> (usize, usize) {
 }
 
 #[tokio::test]
-async fn after_etcd_is_restored_a_claim_is_verified_preconditions_hold_and_only_a_bare_rollback_is_called_again() {
+async fn after_etcd_is_restored_a_claim_is_verified_preconditions_hold_and_only_a_bare_one_is_called_again() {
     let plane = Plane::own().await;
     plane.define_kinds().await;
     let world = World::on(plane).await;
     let flags = || Flags::default().with("--timeout", "1s");
-    let [claimed, bare, guarded] = ["claimed", "bare", "guarded"].map(|name| a_rollback(&world.sandbox, name));
+    let [claimed, bare, guarded] =
+        ["claimed", "bare", "guarded"].map(|name| a_rollback(&world.sandbox, name));
     let restore = a_restore(&world.sandbox, "restore");
     let mut call = world.sandbox.hold(Operation::Rollback, claimed.id, HoldPoint::AfterEffect);
     let mut first = world.start(flags()).await;

@@ -172,7 +172,7 @@ async fn a_token_file_that_goes_missing_or_bad_is_warned_of_once_and_the_last_to
     world.sandbox.set_token("good-again");
     put_token(&world, "good-again");
     operator.says("usable again").await;
-    let requests = both(&world.sandbox, "good-again");
+    let requests = both(&world.sandbox, "healed");
     apply(&world, &requests).await;
     all_succeed_once(&world, &requests).await;
 }

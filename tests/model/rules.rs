@@ -178,7 +178,7 @@ impl<S: Subject> Rules<S> {
         let result = status.result.clone();
         match object::<S>(claimed, Era::InTime, status).call(&result) {
             Call::RollBackMigration { version, .. } => version.parse().ok(),
-            _ => None,
+            Call::RestoreFromBin { .. } => None,
         }
     }
 

@@ -89,8 +89,8 @@ impl Life {
     /// After `self`, when the object has been seen again, by the watch or in a write of this process.
     pub(super) fn then(self, done: bool, watched: bool) -> Self {
         match self {
-            _ if done => Self::Done,
             Self::Gone if !watched => Self::Gone,
+            _ if done => Self::Done,
             _ => Self::Open,
         }
     }

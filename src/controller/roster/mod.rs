@@ -323,4 +323,18 @@ mod tests {
         roster.forget(&key);
         assert!(roster.watched(&restore(4, None), 0, &waker), "another life under the same name");
     }
+
+    #[test]
+    fn a_request_that_leaves_the_watch_before_its_own_write_is_answered_is_forgotten_with_its_turn() {
+        let (roster, (waker, _woken)) = (Roster::new("https://cde"), unbounded());
+        let key = Key::of(&restore(1, None)).unwrap();
+        assert!(roster.watched(&restore(1, None), 0, &waker));
+        assert!(roster.reserve(&key, Timestamp::now()));
+        roster.forget(&key);
+        roster.see(&restore(3, Some("Succeeded")));
+        assert!(!roster.knows(&key));
+
+        roster.release(&key);
+        assert!(roster.lock().entries.is_empty(), "it is kept for nothing");
+    }
 }
