@@ -49,6 +49,7 @@ impl fmt::Display for Answered {
 /// One call. It never holds the token.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Call {
     /// Counts from 1 in the order of arrival.
     pub sequence: u64,
@@ -80,6 +81,11 @@ pub struct Call {
     pub answered: Answered,
     /// Whether it changed something.
     pub effect: bool,
+    /// When the operation was carried out, or refused by the API's own rules: what was done when stands in this
+    /// order. Absent where a fault, or a refused token, came before that.
+    pub carried_out: Option<Timestamp>,
+    /// Whether a fault made the answer another than the API's own.
+    pub struck: bool,
 }
 
 impl fmt::Display for Call {
@@ -172,6 +178,20 @@ impl Book {
         drop(ledger);
         self.changed.notify_waiters();
         sequence
+    }
+
+    /// Notes that a fault makes a call's answer.
+    pub(super) fn struck(&self, sequence: u64) {
+        if let Some(call) = entry(&mut lock(&self.ledger), sequence) {
+            call.struck = true;
+        }
+    }
+
+    /// Notes that a call is carried out now.
+    pub(super) fn carried_out(&self, sequence: u64) {
+        if let Some(call) = entry(&mut lock(&self.ledger), sequence) {
+            call.carried_out = Some(Timestamp::now());
+        }
     }
 
     /// Notes that a call changed something.

@@ -122,6 +122,9 @@ async fn carry_out(
     let fault = fault::strike(&mut lock(&shared.faults), route.as_ref());
     let late = fault.as_ref().is_some_and(|fault| fault.after_effect);
     let pause = fault.as_ref().map(Fault::pause).unwrap_or_default();
+    if fault.as_ref().is_some_and(|fault| !fault.passes()) {
+        shared.book.struck(sequence);
+    }
     if held(&shared, route.as_ref(), HoldPoint::BeforeEffect).await == Decision::Cut {
         return Reply::cut();
     }
@@ -132,7 +135,14 @@ async fn carry_out(
     let outcome = match &route {
         None => Outcome::ingress(),
         Some(_) if !authorized => Store::unauthorized(),
-        Some(route) => lock(&shared.store).perform(route, &query, commit),
+        Some(route) => {
+            let mut store = lock(&shared.store);
+            if commit {
+                // Within the lock, so that the times stand in the order of what was done.
+                shared.book.carried_out(sequence);
+            }
+            store.perform(route, &query, commit)
+        }
     };
     if outcome.effect {
         shared.book.took_effect(sequence, route.as_ref().and_then(|route| route.connector));
@@ -174,6 +184,8 @@ fn arrival(shared: &Shared, connection: u64, request: &Request<Incoming>, route:
         authorized: token.is_some_and(|token| lock(&shared.store).tokens.iter().any(|one| one == token)),
         answered: Answered::Pending,
         effect: false,
+        carried_out: None,
+        struck: false,
     }
 }
 
