@@ -37,6 +37,7 @@ impl Kind {
 }
 
 impl World {
+    /// The objects of a kind in this world's namespace.
     pub(crate) fn objects(&self, kind: Kind) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &self.namespace, &kind.resource())
     }

@@ -1,0 +1,60 @@
+//! Long random runs: many objects, many faults, a fixed time, one oracle.
+//!
+//! ```console
+//! cargo test --test random -- --nocapture                                        # a seed of its own, 20 s of faults
+//! CDE_SEED=7 CDE_RANDOM_SECONDS=300 cargo test --test random -- --nocapture      # that seed, that long
+//! ```
+//!
+//! The seed decides the script: who does what and when. How processes interleave is the machine's, so a replay is the
+//! same story, not the same run.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a test ends where something is missing, and its name is its documentation"
+)]
+
+mod actor;
+mod evidence;
+mod generator;
+mod oracle;
+mod recorder;
+mod report;
+mod run;
+mod script;
+#[path = "../operator/world/mod.rs"]
+mod world;
+
+use std::time::Duration;
+
+use generator::generate;
+
+fn setting(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))
+}
+
+/// All faults, drawn.
+#[tokio::test]
+async fn whatever_happens_each_request_has_one_effect_at_most_and_an_end_that_is_true() {
+    let seed = setting("CDE_SEED").unwrap_or_else(rand::random);
+    let length = Duration::from_secs(setting("CDE_RANDOM_SECONDS").unwrap_or(20));
+    println!("CDE_SEED={seed} CDE_RANDOM_SECONDS={}", length.as_secs());
+
+    let run = run::run(generate(seed, length)).await;
+
+    let violations = oracle::judge(&run.evidence);
+    println!("{}", report::summary(&run));
+    assert!(violations.is_empty(), "{}", report::failure(&run, &violations));
+}
+
+#[test]
+fn a_seed_draws_the_same_script_again_and_another_seed_another_one() {
+    let length = Duration::from_secs(30);
+    let [one, again, other] = [7, 7, 8].map(|seed| generate(seed, length));
+    assert_eq!(one, again);
+    assert_ne!(one.acts, other.acts);
+}
