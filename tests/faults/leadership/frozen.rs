@@ -30,11 +30,11 @@ async fn a_replica_frozen_between_its_claim_and_its_call_sends_nothing_when_it_w
             claim.release();
         }
 
-        let _other = world.start(mode.replica("other")).await;
+        let mut other = world.start(mode.replica("other")).await;
         for request in &requests {
             request.succeeds(&world).await;
         }
-        wakes(mode, &mut frozen).await;
+        wakes(mode, &world, &mut frozen, &mut other).await;
 
         for request in &requests {
             let id = request.calls(&world.sandbox).remove(0).request_id.unwrap();
@@ -63,13 +63,13 @@ async fn a_replica_frozen_during_its_call_changes_nothing_when_it_wakes() {
         }
         frozen.process.freeze().unwrap();
 
-        let _other = world.start(mode.replica("other")).await;
+        let mut other = world.start(mode.replica("other")).await;
         for request in done.iter().chain(&lost) {
             request.succeeds(&world).await;
         }
         answers.into_iter().for_each(Held::release);
         calls.into_iter().for_each(Held::cut);
-        wakes(mode, &mut frozen).await;
+        wakes(mode, &world, &mut frozen, &mut other).await;
 
         end_as_without_fault(&world, &done, 1, true).await;
         end_as_without_fault(&world, &lost, 2, false).await;
@@ -81,14 +81,18 @@ async fn a_replica_frozen_during_its_call_changes_nothing_when_it_wakes() {
     .await;
 }
 
-/// It is woken and has done what it was about to do: it has ended, where its Lease is lost, or works again.
-async fn wakes(mode: Mode, frozen: &mut Operator) {
+/// It is woken, and has done whatever it was about to do: it has ended, where its Lease is lost, or works again, and
+/// on its own.
+async fn wakes(mode: Mode, world: &World, frozen: &mut Operator, other: &mut Operator) {
     frozen.process.signal(Signal::CONT).unwrap();
     match mode {
         Mode::Elected => {
             assert_eq!(frozen.exit_code().await, Some(1), "{}", frozen.log());
             assert!(frozen.log().contains("the Lease is lost"), "{}", frozen.log());
         }
-        Mode::Alone => drop(frozen.says("dropped").await),
+        Mode::Alone => {
+            other.kill();
+            world.later().await;
+        }
     }
 }

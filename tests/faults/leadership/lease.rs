@@ -48,7 +48,7 @@ async fn a_take_over_that_arrives_when_another_has_taken_over_takes_nothing() {
     leads(&one).await;
     let history = History::of(&world, &one).await;
     let proxy = Proxy::start(&world.plane).await.unwrap();
-    let taking = Rule::verb(Method::PATCH).path_contains("/leases/");
+    let taking = Rule::verb(Method::PATCH).path_contains("/leases/").always();
     let late = proxy.hold(taking, Point::BeforeForward);
     let two = world.start_behind(&proxy, Mode::Elected.replica("two")).await;
     assert_eq!(one.terminate().await, Some(0));
