@@ -69,7 +69,7 @@ pub(crate) struct Version {
     pub(crate) holder: Option<String>,
 }
 
-/// All versions of one Lease since the beginning of its watch.
+/// All versions of one Lease since the beginning of its watch: that of then, and what followed.
 pub(crate) struct History {
     versions: Arc<Mutex<Vec<Version>>>,
     watch: JoinHandle<()>,
@@ -88,7 +88,9 @@ impl History {
                 told.lock().unwrap().push(Version { at: Instant::now(), holder });
             }
         });
-        Self { versions, watch }
+        let history = Self { versions, watch };
+        history.grows_by(1).await;
+        history
     }
 
     pub(crate) fn versions(&self) -> Vec<Version> {
