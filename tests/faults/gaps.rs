@@ -28,7 +28,7 @@ async fn change_and_change_back(world: &World, requests: &[Request]) {
     }
 }
 
-/// Fault 14: while a claim is sent, is stored, in the call, while the outcome is sent, and in a wait.
+/// Fault 14: while a claim is sent, is stored, in the call, while the outcome is sent, in a wait, and after a failure.
 #[tokio::test]
 async fn a_change_that_was_taken_back_unseen_loses_nothing_and_does_nothing_twice() {
     let (world, proxy, _operator) = behind_proxy_with_time().await;
@@ -44,14 +44,14 @@ async fn a_change_that_was_taken_back_unseen_loses_nothing_and_does_nothing_twic
         }
     }
     let (in_call, refused) = (both(&world.sandbox, "in-call"), both(&world.sandbox, "refused"));
-    let waiting = both(&world.sandbox, "waiting");
-    for (requests, code) in [(&refused, 400), (&waiting, 423)] {
+    let (waiting, failed) = (both(&world.sandbox, "waiting"), both(&world.sandbox, "failed"));
+    for (requests, code) in [(&refused, 400), (&failed, 400), (&waiting, 423)] {
         for request in requests {
             let fault = Fault::on(Operation::Changing).connector(request.id).answer(code);
             world.sandbox.inject(if code == 423 { fault.header("retry-after", "5") } else { fault });
         }
     }
-    apply(&world, &[&written[..], &waiting].concat()).await;
+    apply(&world, &[&written[..], &waiting, &failed].concat()).await;
     let calls = hold_calls(&world, &[&in_call[..], &refused].concat(), HoldPoint::BeforeEffect).await;
     for held in &writes {
         held.seen().await.unwrap();
@@ -59,16 +59,22 @@ async fn a_change_that_was_taken_back_unseen_loses_nothing_and_does_nothing_twic
     for request in &waiting {
         request.reaches(&world, "Retrying").await;
     }
+    for request in &failed {
+        request.reaches(&world, "NotAllowed").await;
+    }
 
     let watches = freeze_watches(&proxy).await;
-    let all = [&written[..], &waiting, &in_call, &refused].concat();
+    let all = [&written[..], &waiting, &in_call, &refused, &failed].concat();
     change_and_change_back(&world, &all).await;
     writes.into_iter().for_each(cde_sandbox::proxy::Held::release);
     calls.into_iter().for_each(cde_sandbox::cde::Held::release);
     all_succeed_once(&world, &[&written[..], &waiting, &in_call].concat()).await;
-    watches.into_iter().for_each(cde_sandbox::proxy::Held::release);
+    // A list shows only how things are.
+    for watch in watches {
+        watch.answer(200, watch_expired());
+    }
 
-    for request in &refused {
+    for request in refused.iter().chain(&failed) {
         let seen = |object: &crate::world::Object| object.status()["observedGeneration"] == 3;
         let end = world.sees(request.kind, &request.name, "observed", seen).await;
         assert_eq!((end.reason(), request.calls(&world.sandbox).len()), ("NotAllowed", 1), "{end:#?}");

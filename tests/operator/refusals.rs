@@ -72,7 +72,7 @@ fn injected(world: &World) -> Vec<Case> {
     cases
 }
 
-/// Fault 26.
+/// Faults 26 and 27.
 #[tokio::test]
 async fn a_refusal_for_good_fails_the_request_with_its_reason_and_is_told_once_and_never_repeated() {
     let (world, _operator) = World::brisk().await;

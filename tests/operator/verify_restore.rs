@@ -56,6 +56,7 @@ async fn a_connector_some_versions_of_which_are_deleted_is_not_live_and_is_tried
     assert_eq!((done.attempts(), world.sandbox.effects(request.id)), (2, 1));
 }
 
+/// Fault 27: 404 after a success.
 #[tokio::test]
 async fn nothing_to_restore_after_an_own_lost_attempt_is_its_success() {
     let (world, _operator) = World::brisk().await;
@@ -73,6 +74,7 @@ async fn nothing_to_restore_after_an_own_lost_attempt_is_its_success() {
     assert_eq!(world.attempts(&request).len(), 2);
 }
 
+/// Fault 27: 404 after a success.
 #[tokio::test]
 async fn nothing_to_restore_after_a_lost_attempt_is_unknown_where_nobody_may_look() {
     let (world, _operator) = World::brisk().await;
