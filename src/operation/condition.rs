@@ -7,7 +7,8 @@ use crate::api::{Outcome, Reason};
 
 use super::whole_seconds;
 
-/// Most characters of a condition's message: the API server allows 32,768, people read one sentence.
+/// Most characters of a condition's message: the API server allows 32,768, people read one sentence. It may quote the
+/// spec, whose texts hold whatever their author liked.
 const MESSAGE: usize = 1024;
 
 /// The conditions that say `reason` and `message`, given the ones before (a condition's `lastTransitionTime`
@@ -26,7 +27,7 @@ pub(super) fn conditions(
         type_: type_.to_owned(),
         status: status.to_owned(),
         reason: reason.to_string(),
-        message: crate::text::cut(message, MESSAGE),
+        message: crate::text::clean(message, MESSAGE),
         observed_generation: generation,
         last_transition_time: before
             .iter()
