@@ -12,7 +12,7 @@ use http::{Method, StatusCode};
 use jiff::Timestamp;
 use reqwest::{Certificate, Request, Response};
 
-use super::message::{presentable, root_cause};
+use super::message::{presentable, redact, root_cause};
 use super::model::{Answer, Call, CallId, Connector, Data, Failure, FailureKind};
 use super::retry_after::retry_at;
 use super::{BaseUrl, ConfigError, Token, wire};
@@ -101,11 +101,14 @@ impl Client {
         let request = self.request(method, &path, id, token)?;
         let success = self.exchange(request, token).await?;
         let (data, odd) = match call {
-            Call::RestoreFromBin { .. } => wire::connector(&success.body)
-                .map(|(connector, odd)| (Data::Connector(Box::new(connector)), odd)),
-            Call::RollBackMigration { .. } => {
-                wire::version(&success.body).map(|(version, odd)| (Data::Version(Box::new(version)), odd))
-            }
+            Call::RestoreFromBin { .. } => wire::connector(&success.body).map(|(mut connector, odd)| {
+                redact(connector.texts_mut(), token);
+                (Data::Connector(Box::new(connector)), odd)
+            }),
+            Call::RollBackMigration { .. } => wire::version(&success.body).map(|(mut version, odd)| {
+                redact(version.texts_mut(), token);
+                (Data::Version(Box::new(version)), odd)
+            }),
         }
         .map_err(|why| success.unreadable(&why.to_string(), token))?;
         Ok(Answer { data, odd })
@@ -121,7 +124,10 @@ impl Client {
         let request = self.request(Method::GET, &["connectors", connector], id, token)?;
         let success = self.exchange(request, token).await?;
         match wire::connector(&success.body) {
-            Ok((connector, _)) => Ok(connector),
+            Ok((mut connector, _)) => {
+                redact(connector.texts_mut(), token);
+                Ok(connector)
+            }
             Err(why) => Err(success.unreadable(&why.to_string(), token)),
         }
     }

@@ -6,6 +6,7 @@ use std::error::Error;
 use crate::text::clean;
 
 use super::Token;
+use super::model::Field;
 
 /// Characters that a message has at most.
 const MAX_CHARS: usize = 512;
@@ -13,6 +14,15 @@ const MAX_CHARS: usize = 512;
 /// `text` as one harmless line of at most 512 characters, the token blotted out.
 pub(super) fn presentable(text: &str, token: &Token) -> String {
     clean(&token.redact(text), MAX_CHARS)
+}
+
+/// `texts` of an answer, the token blotted out: they come to stand in a status.
+pub(super) fn redact<'a>(texts: impl IntoIterator<Item = &'a mut Field<String>>, token: &Token) {
+    for field in texts {
+        if let Field::Value(text) = field {
+            *text = token.redact(text);
+        }
+    }
 }
 
 /// What went wrong at the bottom of it; the layers above only repeat that a call failed.

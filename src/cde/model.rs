@@ -82,6 +82,25 @@ pub struct Connector {
     pub versions: Field<Vec<Version>>,
 }
 
+impl Connector {
+    /// All texts in it.
+    pub(super) fn texts_mut(&mut self) -> impl Iterator<Item = &mut Field<String>> {
+        let versions = match &mut self.versions {
+            Field::Value(versions) => versions.as_mut_slice(),
+            Field::Missing | Field::Null => &mut [],
+        };
+        let own = [
+            &mut self.id,
+            &mut self.r#type,
+            &mut self.name,
+            &mut self.flow,
+            &mut self.owner,
+            &mut self.integrator,
+        ];
+        own.into_iter().chain(versions.iter_mut().flat_map(Version::texts_mut))
+    }
+}
+
 /// One version of a connector (`data` of a rollback, an item of `versions`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Version {
@@ -102,6 +121,13 @@ pub struct Version {
     pub development_executable: Field<i64>,
     /// `platform_dev_reference.platform-connector`; null where the reference is.
     pub development_platform_connector: Field<i64>,
+}
+
+impl Version {
+    /// All texts in it.
+    pub(super) fn texts_mut(&mut self) -> [&mut Field<String>; 3] {
+        [&mut self.version, &mut self.state, &mut self.deleted_at]
+    }
 }
 
 /// `data` of a 2xx answer to a changing call.

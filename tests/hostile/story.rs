@@ -1,0 +1,279 @@
+//! What holds of the rules whatever they are shown: lives of objects, told as values. No I/O and nothing of proptest,
+//! so that a fuzzer can tell them too.
+
+#![allow(unreachable_pub, reason = "the fuzzer's targets use it as well")]
+
+use std::time::Duration;
+
+use cde_operator::api::{ConnectorRestore, MigrationRollback, Outcome, Reason, Status};
+use cde_operator::cde::model::{Connector, Data, Failure, FailureKind};
+use cde_operator::operation::{
+    Conclusion, Observed, Operation, Settings, Situation, Step, announce, announce_gone, conclude, decide,
+    give_back, identify, onto, pauses_all, unreadable_retry, without_data,
+};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Within one pass nothing takes more steps than this.
+const STEPS: usize = 24;
+/// `--timeout`.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An object whose status can be replaced, as the API server does it.
+pub trait Stored: Operation<Result: Serialize + DeserializeOwned> + DeserializeOwned {
+    /// Stores a status.
+    fn store(&mut self, status: Status<Self::Result>);
+}
+
+impl Stored for ConnectorRestore {
+    fn store(&mut self, status: Status<Self::Result>) {
+        self.status = Some(status);
+    }
+}
+
+impl Stored for MigrationRollback {
+    fn store(&mut self, status: Status<Self::Result>) {
+        self.status = Some(status);
+    }
+}
+
+/// What one pass meets.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    /// Seconds since the pass before.
+    pub later: u32,
+    /// For how long the claim or the wait has been seen.
+    pub seen_for: u32,
+    /// No call goes out.
+    pub calls_held: bool,
+    /// Another request goes first.
+    pub waits: bool,
+    /// A refused token has been replaced.
+    pub token_changed: bool,
+    /// What a read brings.
+    pub reading: Result<Connector, Failure>,
+    /// What the call brings; `None` where it gives its claim back.
+    pub answer: Option<Result<Data, Failure>>,
+}
+
+/// The settings of the operator in these stories.
+#[must_use]
+pub fn settings() -> Settings {
+    Settings {
+        server: "https://cde.example".to_owned(),
+        timeout: TIMEOUT,
+        retry_min: Duration::from_secs(1),
+        retry_max: Duration::from_mins(5),
+        deadline: Some(Duration::from_hours(24)),
+    }
+}
+
+/// When the stories begin.
+#[must_use]
+pub fn dawn() -> Timestamp {
+    Timestamp::from_second(1_795_000_000).unwrap()
+}
+
+/// Tells the life of an object, pass by pass; panics where something does not hold.
+pub fn live<O: Stored>(object: O, passes: &[Pass]) {
+    let mut teller = Teller { object, settings: settings(), now: dawn() };
+    let _ = unreadable_retry(&teller.object);
+    for pass in passes {
+        teller.now = teller.now.saturating_add(SignedDuration::from_secs(pass.later.into())).unwrap();
+        teller.pass(pass);
+    }
+}
+
+struct Teller<O: Stored> {
+    object: O,
+    settings: Settings,
+    now: Timestamp,
+}
+
+impl<O: Stored> Teller<O> {
+    /// One pass: it comes to rest, and writes only what may be written.
+    fn pass(&mut self, pass: &Pass) {
+        let mut unrecorded: Option<Status<O::Result>> = None;
+        let mut seen = Observed {
+            seen_for: Duration::from_secs(pass.seen_for.into()),
+            waits_for: pass.waits.then(|| "ConnectorRestore a/b".to_owned()),
+            calls_held: pass.calls_held,
+            jitter: 0.5,
+            ..Observed::default()
+        };
+        let (mut reads, mut calls) = (0, 0);
+        let mut steps = Vec::new();
+        for _ in 0..STEPS {
+            let situation = Situation {
+                object: &self.object,
+                unrecorded: unrecorded.as_ref(),
+                now: self.now,
+                me: "me",
+                settings: &self.settings,
+                observed: &seen,
+            };
+            let _ = identify(&situation);
+            match decide(&situation) {
+                Step::Rest | Step::NotOurs { .. } | Step::Wait(_) => return,
+                Step::Read => {
+                    steps.push("read");
+                    seen.token_changed = pass.token_changed && reads == 0;
+                    seen.reading = Some(pass.reading.clone());
+                    seen.calls_held |= closes_gate(pass.reading.as_ref().err(), seen.token_changed);
+                    reads += 1;
+                }
+                Step::Write(status) => {
+                    steps.push(status.reason.map_or("write", Reason::as_str));
+                    let before = self.pause();
+                    self.store(*status);
+                    (unrecorded, seen.reading) = (None, None);
+                    if self.pause() != before {
+                        seen.seen_for = Duration::ZERO;
+                    }
+                }
+                Step::Claim(status) => {
+                    steps.push("claim");
+                    self.assert_claim(&status, &seen, unrecorded.as_ref());
+                    self.store(*status);
+                    (seen.reading, seen.seen_for) = (None, Duration::ZERO);
+                    unrecorded = Some(self.call(pass, calls == 0));
+                    // That is why a claim is given back.
+                    seen.calls_held |= pass.answer.is_none();
+                    let failure = pass.answer.as_ref().and_then(|answer| answer.as_ref().err());
+                    seen.calls_held |= closes_gate(failure, pass.token_changed && calls == 0);
+                    calls += 1;
+                }
+            }
+        }
+        panic!("it does not come to rest: {steps:?}");
+    }
+
+    /// A claim or a wait: while it stays the same its time runs.
+    fn pause(&self) -> Option<(String, u32, u32, bool)> {
+        let operation = self.object.status()?.operation.as_ref()?;
+        let claimed = operation.in_flight.is_some();
+        Some((operation.id.clone(), operation.attempts, operation.retries, claimed))
+    }
+
+    /// The API server stores it, and keeps what is final.
+    fn store(&mut self, status: Status<O::Result>) {
+        let before = self.object.status();
+        if let Some(outcome) = before.and_then(|before| before.outcome).filter(|outcome| outcome.is_final()) {
+            assert_eq!(status.outcome, Some(outcome), "a final outcome is taken back");
+        }
+        assert_presentable(before, &status);
+        assert_eq!(status.reason.and_then(Reason::outcome), status.outcome, "{status:?}");
+        if let Some(announcement) = announce(before, &status, &[]) {
+            let kept = texts(before).contains(&announcement.note);
+            assert!(kept || is_harmless(&announcement.note, 1024), "{announcement:?}");
+        }
+        self.object.store(status);
+    }
+
+    fn call(&self, pass: &Pass, first: bool) -> Status<O::Result> {
+        let Some(answer) = &pass.answer else {
+            return give_back(&self.object, self.now, &self.settings);
+        };
+        let token_changed = pass.token_changed && first;
+        let status = conclude(&Conclusion {
+            object: &self.object,
+            answer: answer.as_ref(),
+            token_changed,
+            claim_left: TIMEOUT,
+            now: self.now,
+            settings: &self.settings,
+            jitter: 0.5,
+        });
+        let claimed = self.object.status().expect("a claim is stored");
+        let unknown = |status: &Status<O::Result>| {
+            status.operation.as_ref().map_or(0, |operation| operation.unknown_attempts)
+        };
+        match answer {
+            Ok(_) => assert_eq!(status.outcome, Some(Outcome::Succeeded), "a success is a success"),
+            Err(failure) => {
+                assert!(
+                    !matches!(status.outcome, Some(Outcome::Succeeded | Outcome::Skipped)),
+                    "a failure is none: {failure:?}"
+                );
+                let expected = unknown(claimed).saturating_add(u32::from(may_have_acted(failure.kind)));
+                assert_eq!(unknown(&status), expected, "{failure:?}");
+                assert!(status.outcome.is_none() || !may_have_acted(failure.kind), "{failure:?}");
+                assert_waits(&status, failure);
+            }
+        }
+        let other = onto(&status, Some(claimed));
+        assert_eq!(without_data(&other).outcome, status.outcome);
+        assert_presentable(Some(claimed), &status);
+        let epitaph = announce_gone(Some(claimed), &status, &[]);
+        assert!(epitaph.is_none_or(|it| is_harmless(&it.note, 1024)), "{status:?}");
+        status
+    }
+
+    fn assert_claim(
+        &self,
+        status: &Status<O::Result>,
+        seen: &Observed,
+        unrecorded: Option<&Status<O::Result>>,
+    ) {
+        let (object, before) = (&self.object, self.object.status());
+        let claim = status.operation.as_ref().expect("a claim is in an operation");
+        let in_flight = claim.in_flight.as_ref().expect("a claim is in flight");
+        assert!(unrecorded.is_none(), "an outcome is stored before the next claim");
+        assert!(!before.is_some_and(|before| before.outcome.is_some_and(Outcome::is_final)), "it is over");
+        assert!(!object.wish().suspend && object.metadata().deletion_timestamp.is_none());
+        assert!(object.wish().not_after.is_none_or(|limit| limit > self.now), "it is too late");
+        assert!(!seen.calls_held && seen.waits_for.is_none(), "it is not its turn");
+        assert!(!O::READS_FIRST || seen.reading.is_some(), "nobody looked");
+        assert_eq!((in_flight.holder.as_str(), in_flight.attempt), ("me", claim.attempts));
+        assert_eq!(claim.server.as_deref(), Some("https://cde.example"));
+        let was = before.and_then(|before| before.operation.as_ref()).filter(|was| was.id == claim.id);
+        assert_eq!(claim.attempts, was.map_or(0, |was| was.attempts).saturating_add(1));
+        let open = was.is_some_and(|was| was.unknown_attempts > 0 || was.in_flight.is_some());
+        assert!(!open || seen.reading.is_some(), "an open effect is looked for first");
+    }
+}
+
+/// After which failures no call goes out for a while.
+fn closes_gate(failure: Option<&Failure>, token_changed: bool) -> bool {
+    failure.is_some_and(|failure| pauses_all(failure) || (failure.code() == Some(401) && !token_changed))
+}
+
+/// The contract's table, the other way round: after which failures a call may have had its effect.
+fn may_have_acted(kind: FailureKind) -> bool {
+    match kind {
+        FailureKind::NotSent => false,
+        FailureKind::NoAnswer | FailureKind::Unreadable { .. } => true,
+        FailureKind::Status { code, .. } => !(400..=499).contains(&code) || matches!(code, 408 | 409),
+    }
+}
+
+/// Who asks to be left alone is left alone for so long; nobody waits for a day because of a header.
+fn assert_waits<R>(status: &Status<R>, failure: &Failure) {
+    let next = status.operation.as_ref().and_then(|operation| operation.next_attempt_at.as_ref());
+    if let (Some(asked), Some(next)) = (failure.retry_at, next) {
+        assert!(next.0 >= asked, "{failure:?} is called again at {next:?}");
+    }
+}
+
+/// What people and terminals are shown is bounded and harmless, unless somebody else wrote it before.
+fn assert_presentable<R>(before: Option<&Status<R>>, status: &Status<R>) {
+    let before = texts(before);
+    for (text, most) in texts(Some(status)).into_iter().zip([512].into_iter().chain(std::iter::repeat(1024)))
+    {
+        assert!(before.contains(&text) || is_harmless(&text, most), "{text:?}");
+    }
+}
+
+/// The last error's message, and those of the conditions.
+fn texts<R>(status: Option<&Status<R>>) -> Vec<String> {
+    let operation = status.and_then(|status| status.operation.as_ref());
+    let error = operation.and_then(|operation| operation.last_error.as_ref());
+    let conditions = status.into_iter().flat_map(|status| &status.conditions);
+    let error = error.map(|error| error.message.clone()).unwrap_or_default();
+    std::iter::once(error).chain(conditions.map(|condition| condition.message.clone())).collect()
+}
+
+fn is_harmless(text: &str, most: usize) -> bool {
+    text.chars().count() <= most && !text.chars().any(char::is_control)
+}
