@@ -94,6 +94,25 @@ async fn nobody_waits_for_a_request_that_sleeps_or_waits_after_an_attempt_withou
 }
 
 #[tokio::test]
+async fn a_request_that_sleeps_after_an_attempt_that_was_seen_to_have_no_effect_is_not_waited_for() {
+    let (world, _operator) = World::brisk().await;
+    let id = new_id();
+    world.sandbox.put(in_bin(id));
+    world.sandbox.inject(Fault::on(Operation::Restore).connector(id).answer(500));
+    let mut held = world.sandbox.hold(Operation::Restore, id, HoldPoint::BeforeEffect);
+    world.apply(&restore("asleep", id)).await;
+    held.arrived().await.expect("an attempt");
+    world.apply(&restore("asleep", id).spec("suspend", true)).await;
+    held.release();
+    let asleep = world.reaches(Kind::Restore, "asleep", "Suspended").await;
+    assert_eq!(asleep.operation()["unknownAttempts"], 1);
+
+    world.apply(&restore("other", id)).await;
+
+    world.reaches(Kind::Restore, "other", "Restored").await;
+}
+
+#[tokio::test]
 async fn an_open_effect_is_waited_for_and_who_waits_is_woken_when_it_is_known() {
     let (world, _operator) = World::brisk().await;
     let id = new_id();

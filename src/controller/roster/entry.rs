@@ -59,11 +59,15 @@ impl Facts {
         let status = object.status();
         let operation = status.and_then(|status| status.operation.as_ref());
         let elsewhere = operation.and_then(|o| o.server.as_deref()).is_some_and(|its| its != server);
+        let reason = status.and_then(|status| status.reason);
+        let suspend = object.wish().suspend;
+        // It says so only when its last attempt was seen to have had no effect.
+        let sleeps = suspend && reason == Some(Reason::Suspended);
         Self {
-            reason: status.and_then(|status| status.reason),
+            reason,
             finished: status.is_some_and(|status| status.outcome.is_some()),
-            aside: elsewhere || object.wish().suspend || object.meta().deletion_timestamp.is_some(),
-            under_way: !elsewhere
+            aside: elsewhere || suspend || object.meta().deletion_timestamp.is_some(),
+            under_way: !(elsewhere || sleeps)
                 && operation.is_some_and(|operation| {
                     let open = operation.unknown_attempts > 0 || operation.refusal().is_some();
                     operation.in_flight.is_some() || open
