@@ -188,8 +188,8 @@ pub(crate) fn attempt(call: &Call) -> Option<(&str, u64)> {
 
 /// Whether the answer, as far as it was sent, says that the call had no effect.
 pub(crate) fn refused(call: &Call) -> bool {
-    // The API's own refusals are 4xx; where one was cut its status line had been sent.
-    let cut_refusal = is_cut_after_status(call) && call.carried_out.is_some() && !call.effect;
+    // A status line of 200 is never sent without the effect; all that the API says else is 4xx.
+    let cut_refusal = is_cut_after_status(call) && !call.effect;
     let refusal = matches!(call.answered, Answered::Status(400..=499)) && !has_status(call, &[408, 409]);
     refusal || cut_refusal
 }

@@ -88,6 +88,10 @@ pub(super) fn shows_no_effect(
 ) -> bool {
     let connector = history.connector();
     let at = read.carried_out.unwrap_or(read.at);
+    if call.effect && call.carried_out > Some(at) {
+        // Nobody may look while the server is still at work.
+        return false;
+    }
     match history.kind {
         Kind::Restore if is_clean_reading(read) => !evidence.is_live(connector, at),
         Kind::Restore => has_status(read, &[200, 403, 404]),

@@ -210,6 +210,13 @@ fn a_repetition_without_a_look_is_found() {
 }
 
 #[test]
+fn a_look_that_races_the_server_is_found() {
+    let mut raced = Tale::rollback().reads(1, 0).claims(1, 1).loses_its_answer(2, 1).reads(3, 1).claims(2, 3);
+    raced.evidence.ledger[1].carried_out = Some(at(4));
+    assert_eq!(raced.works(4, 2).succeeds().judged(), ["once", "effects"]);
+}
+
+#[test]
 fn a_second_effect_is_found_unless_the_first_could_not_be_seen() {
     let twice = |tale: Tale| {
         tale.reads(1, 0).claims(1, 1).loses_its_answer(2, 1).reads(9, 1).claims(2, 9).works(10, 2)
