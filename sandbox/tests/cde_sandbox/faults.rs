@@ -48,6 +48,23 @@ async fn an_answer_without_a_status_is_the_one_that_the_operation_would_give() {
 }
 
 #[tokio::test]
+async fn the_ledger_tells_what_was_carried_out_and_whose_answer_it_was() {
+    let (sandbox, id) = migrated().await;
+    sandbox.inject(fault().answer(500));
+    sandbox.inject(fault().answer(500).after_effect());
+    sandbox.inject(fault().delay(Duration::from_millis(1)));
+    for _ in 0..3 {
+        rollback(&sandbox, id).await;
+    }
+    read(&sandbox, id).await;
+    let told: Vec<(bool, bool)> =
+        sandbox.ledger().calls().iter().map(|call| (call.carried_out.is_some(), call.struck)).collect();
+    assert_eq!(told, [(false, true), (true, true), (true, false), (true, false)]);
+    let times: Vec<_> = sandbox.ledger().calls().iter().filter_map(|call| call.carried_out).collect();
+    assert!(times.is_sorted(), "{times:?}");
+}
+
+#[tokio::test]
 async fn a_cut_ends_the_connection_where_it_is_meant_to() {
     for effects in [0, 1] {
         let cut = |point| if effects == 1 { fault().cut(point).after_effect() } else { fault().cut(point) };
