@@ -22,6 +22,8 @@ pub(crate) struct Evidence {
     pub(crate) rate: u32,
     /// How many operators there are at one time.
     pub(crate) operators: usize,
+    /// How long it all took.
+    pub(crate) seconds: usize,
     /// Writes of an object's status by its name, as the operators sent them.
     pub(crate) writes_sent: HashMap<String, usize>,
     /// What was shown to anybody, by where.
@@ -37,7 +39,7 @@ pub(crate) struct Process {
     /// What is wrong with how it ended.
     pub(crate) complaint: Option<String>,
     /// Passes over objects that it counted, where it could be asked.
-    pub(crate) reconciles: Option<u64>,
+    pub(crate) reconciles: Option<usize>,
     pub(crate) log: String,
 }
 
@@ -142,12 +144,14 @@ impl Evidence {
         claims
     }
 
-    /// Whether the process that made the call was frozen between its claim and the call.
+    /// Whether the process that made the call was frozen between its claim and the call, when it could not notice.
     pub(crate) fn was_frozen(&self, claim: &Claim<'_>, call: &Call) -> bool {
+        let this = attempt(call).map(|(id, attempt)| (id.to_owned(), attempt));
         self.processes
             .iter()
             .filter(|process| claim.holder.starts_with(&format!("{}-", process.pod)))
             .flat_map(|process| &process.freezes)
+            .filter(|freeze| freeze.unheard.is_none() || freeze.unheard != this)
             .any(|freeze| freeze.from < call.at && claim.from < freeze.to)
     }
 

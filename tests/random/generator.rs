@@ -256,7 +256,7 @@ impl Generator {
     fn lost_after_effect(&mut self) -> Fault {
         let on = Fault::on(Operation::Changing);
         let slow = self.millis(0, SLOW);
-        match self.between(0, 11) {
+        match self.between(0, 13) {
             0..3 => {
                 let point = self.one_of(&CUTS);
                 on.after_effect().cut(point)
@@ -267,6 +267,8 @@ impl Generator {
             6 => on.after_effect().truncated_json(),
             7 => on.after_effect().drip(Duration::from_millis(5)),
             8 | 9 => on.delay(slow),
+            10 => on.after_effect().without_data(),
+            11 => on.after_effect().wrong_types(),
             _ => {
                 let status = self.one_of(&[408, 409, 500, 502, 503, 504, 520]);
                 on.after_effect().answer(status).delay(slow)
@@ -308,10 +310,14 @@ impl Generator {
             0..30 => ApiAct::Answer { status: self.one_of(&[409, 429, 500, 503, 504]), point, times },
             30..42 => ApiAct::Cut { all: false, point, times },
             42..48 => ApiAct::Cut { all: true, point, times },
-            48..70 => ApiAct::Hold { point, length: self.millis(50, 1_500), cut },
-            70..78 => ApiAct::Hold { point: Point::BeforeForward, length: self.millis(3_000, 9_000), cut },
-            78..86 => ApiAct::CutWatches,
-            86..94 => ApiAct::DeafWatches { length: self.millis(200, 4_000) },
+            48..66 => ApiAct::Hold { claim: self.chance(30), point, length: self.millis(50, 1_500), cut },
+            66..78 => {
+                let (claim, point) = (self.chance(60), Point::BeforeForward);
+                ApiAct::Hold { claim, point, length: self.millis(3_000, 9_000), cut }
+            }
+            78..84 => ApiAct::CutWatches,
+            84..88 => ApiAct::ExpireWatches,
+            88..94 => ApiAct::DeafWatches { length: self.millis(200, 4_000) },
             _ => ApiAct::Pause { length: self.millis(100, 2_000) },
         };
         self.note(0, Act::ApiServer(operator, act));
@@ -322,7 +328,9 @@ impl Generator {
         let act = match self.between(0, 99) {
             0..38 => ProcessAct::Kill { restart, renamed },
             38..58 => ProcessAct::Terminate { restart, renamed },
-            _ => ProcessAct::Freeze { length: self.millis(300, 9_000), at_claim: self.chance(60) },
+            // Past the claim.
+            58..78 => ProcessAct::Freeze { length: self.millis(6_500, 9_000), at_claim: true },
+            _ => ProcessAct::Freeze { length: self.millis(300, 8_000), at_claim: self.chance(40) },
         };
         self.note(0, Act::Process(operator, act));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::evidence::{Evidence, History};
-use crate::oracle::Violation;
+use crate::oracle::{Violation, costs};
 use crate::run::Run;
 use crate::world::Object;
 
@@ -20,7 +20,7 @@ pub(crate) fn summary(run: &Run) -> String {
     }
     format!(
         "{} acts, {} operators in {} processes; {} objects, {} versions; {} calls, {} effects; all had ended {:.1} s \
-         after the last fault\n{reasons:?}",
+         after the last fault\n{reasons:?}\nclosest to what it may cost: {}",
         run.script.acts.len(),
         run.script.operators,
         processes.len(),
@@ -29,7 +29,22 @@ pub(crate) fn summary(run: &Run) -> String {
         ledger.len(),
         run.evidence.changing().filter(|call| call.effect).count(),
         run.ended_after.as_secs_f64(),
+        closest(&run.evidence),
     )
+}
+
+/// Of each cost the one that is closest to its bound.
+fn closest(evidence: &Evidence) -> String {
+    let mut closest: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for cost in costs(evidence) {
+        let one = closest.entry(cost.what).or_insert((cost.was, cost.most));
+        if cost.was * one.1 > one.0 * cost.most {
+            *one = (cost.was, cost.most);
+        }
+    }
+    let told: Vec<String> =
+        closest.iter().map(|(what, (was, most))| format!("{was} of {most} {what}")).collect();
+    told.join(", ")
 }
 
 /// Everything about what went wrong, and how to play it again.
@@ -78,7 +93,7 @@ fn tell(text: &mut String, run: &Run, history: &History) {
         let freezes = process
             .freezes
             .iter()
-            .map(|it| format!("{} {} was frozen until {}", it.from, process.pod, it.to));
+            .map(|it| format!("{} {} was frozen until {} ({:?})", it.from, process.pod, it.to, it.unheard));
         lines.extend(freezes);
         let object = format!("/{name}\"");
         let about = process.log.lines().filter(|line| line.contains(&object));

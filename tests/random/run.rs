@@ -58,6 +58,7 @@ pub(crate) async fn run(script: Script) -> Run {
         processes,
         rate: RATE,
         operators: stage.script.operators,
+        seconds: usize::try_from((stage.script.length + ended_after).as_secs()).unwrap(),
         writes_sent: writes_sent(&stage),
         shown,
         secrets,
@@ -85,7 +86,7 @@ fn process(life: Life, figures: Option<&str>) -> Process {
     let log = life.operator.log();
     let reconciles = figures.map(|text| {
         let samples = text.lines().filter(|line| line.starts_with("cde_operator_reconciles_total{"));
-        samples.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+        samples.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum()
     });
     Process { pod: life.pod, freezes: life.freezes, complaint: life.complaint, reconciles, log }
 }

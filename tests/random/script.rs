@@ -99,13 +99,16 @@ pub(crate) enum ApiAct {
         point: Point,
         times: usize,
     },
-    /// A status write is held, and then goes on or is cut.
+    /// A status write, or a claim, is held, and then goes on or is cut.
     Hold {
+        claim: bool,
         point: Point,
         length: Duration,
         cut: bool,
     },
     CutWatches,
+    /// Watches are cut, and their past is forgotten: 410, all is listed anew.
+    ExpireWatches,
     /// Watches are cut, and new ones hear nothing for a while.
     DeafWatches {
         length: Duration,

@@ -13,6 +13,15 @@ use crate::script::{Act, ApiAct};
 /// So long a fault waits for a request to meet.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// In paths.
+const KINDS: [&str; 2] = ["connectorrestores", "migrationrollbacks"];
+/// The one event of a watch whose past is forgotten.
+const FORGOTTEN: &str = concat!(
+    r#"{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure","message":"drawn","#,
+    r#""reason":"Expired","code":410}}"#,
+    "\n"
+);
+
 impl Stage {
     pub(super) async fn api_server(self: Arc<Self>, number: usize) {
         let mine = |act: &Act| match act {
@@ -36,8 +45,9 @@ impl Stage {
                     let rule = if all { self.for_a_while(Rule::any()) } else { self.status_writes() };
                     proxy.cut(rule.times(times), point);
                 }
-                ApiAct::Hold { point, length, cut } => {
-                    let held = proxy.hold(self.status_writes(), point);
+                ApiAct::Hold { claim, point, length, cut } => {
+                    let rule = if claim { self.claims() } else { self.status_writes() };
+                    let held = proxy.hold(rule, point);
                     let stage = self.clone();
                     later.spawn(async move {
                         if tokio::time::timeout(PATIENCE, held.seen()).await.is_ok() {
@@ -47,8 +57,15 @@ impl Stage {
                     });
                 }
                 ApiAct::CutWatches => proxy.cut_watches(),
+                ApiAct::ExpireWatches => {
+                    for plural in KINDS {
+                        let rule = self.for_a_while(Rule::watch(plural));
+                        proxy.answer(rule, Point::BeforeForward, 200, &[], FORGOTTEN);
+                    }
+                    proxy.cut_watches();
+                }
                 ApiAct::DeafWatches { length } => {
-                    let watches = ["connectorrestores", "migrationrollbacks"].map(|plural| {
+                    let watches = KINDS.map(|plural| {
                         proxy.hold(self.for_a_while(Rule::watch(plural)).always(), Point::BeforeReply)
                     });
                     proxy.cut_watches();

@@ -32,10 +32,12 @@ pub(crate) struct Life {
 }
 
 /// When a process could not run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Freeze {
     pub(crate) from: Timestamp,
     pub(crate) to: Timestamp,
+    /// The claim, by request and attempt, that was stored and that it had not heard of: it notices when it goes on.
+    pub(crate) unheard: Option<(String, u64)>,
 }
 
 /// Whoever keeps one operator running.
@@ -100,9 +102,11 @@ impl Crew {
 
     async fn freeze(&mut self, life: &mut Life, length: Duration, at_claim: bool) {
         let claim = self.stage.proxies[self.number].hold(self.stage.claims(), Point::BeforeReply);
-        if at_claim {
-            // Where no claim comes it is frozen all the same.
-            let _ = tokio::time::timeout(PATIENCE, claim.seen()).await;
+        let mut unheard = None;
+        if at_claim && let Ok(Ok(call)) = tokio::time::timeout(PATIENCE, claim.seen()).await {
+            let operation = call.json()["status"]["operation"].take();
+            let request = operation["id"].as_str().map(str::to_owned);
+            unheard = request.zip(operation["inFlight"]["attempt"].as_u64());
         }
         let from = Timestamp::now();
         let stopped = life.operator.process.signal(Signal::STOP);
@@ -110,7 +114,7 @@ impl Crew {
         self.stage.pass(length).await;
         // One that has ended by itself is found out where it is told to stop.
         if stopped.and_then(|()| life.operator.process.signal(Signal::CONT)).is_ok() {
-            life.freezes.push(Freeze { from, to: Timestamp::now() });
+            life.freezes.push(Freeze { from, to: Timestamp::now(), unheard });
         }
     }
 }

@@ -1,47 +1,75 @@
-//! Rules 8 to 12: what it costs, and what must never show.
+//! Rules 8 to 11: what it costs, and what must never show.
 
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::{Violation, about, requests};
-use crate::evidence::{Evidence, Process};
+use super::{Violation, requests};
+use crate::evidence::{Evidence, History, Process};
 use crate::world::Object;
 
-/// Reads of a request beside those that its status writes account for.
-const READS: usize = 12;
-/// Passes over an object for each of its versions.
-const PASSES: usize = 8;
+/// What something cost, and the most that it may.
+pub(crate) struct Cost {
+    pub(crate) what: &'static str,
+    pub(crate) was: usize,
+    pub(crate) most: usize,
+    /// The object that it is about.
+    history: Option<String>,
+}
 
 pub(super) fn thrift(evidence: &Evidence) -> Vec<Violation> {
+    let too_much = costs(evidence).into_iter().filter(|cost| cost.was > cost.most);
+    too_much
+        .map(|Cost { what, was, most, history }| Violation {
+            rule: "thrift",
+            object: history,
+            what: format!("{was} {what}, {most} at most"),
+        })
+        .collect()
+}
+
+/// What each object and each process cost.
+pub(crate) fn costs(evidence: &Evidence) -> Vec<Cost> {
+    // Statuses stored, by connector and by name.
     let mut connectors: HashMap<Uuid, usize> = HashMap::new();
-    evidence.histories.iter().for_each(|history| *connectors.entry(history.connector()).or_default() += 1);
-    let mut wrong = Vec::new();
+    let mut names: HashMap<&str, usize> = HashMap::new();
     for history in &evidence.histories {
-        let count = |differs: fn(&Object, &Object) -> bool| {
-            history.steps().filter(|(before, after)| differs(before, after)).count()
-        };
-        let claims = count(|before, after| before.attempts() < after.attempts());
-        let waits = count(|before, after| before.operation()["retries"] != after.operation()["retries"]);
-        let wishes = count(|before, after| {
+        *connectors.entry(history.connector()).or_default() += writes(history);
+        *names.entry(history.name()).or_default() += writes(history);
+    }
+    let starts = evidence.processes.len();
+    let mut all = Vec::new();
+    for history in &evidence.histories {
+        let claims = steps(history, |before, after| before.attempts() < after.attempts());
+        let waits =
+            steps(history, |before, after| before.operation()["retries"] != after.operation()["retries"]);
+        let wishes = steps(history, |before, after| {
             before.0["spec"] != after.0["spec"]
                 || before.metadata()["annotations"] != after.metadata()["annotations"]
         });
-        let writes = count(|before, after| before.status() != after.status());
-        let rivals = connectors[&history.connector()] - 1;
-        let most = 2 * claims + waits + 3 * (wishes + rivals) + 4;
-        if writes > most {
-            wrong.push(about("thrift", history, format!("{writes} status writes, {most} at most")));
-        }
+        let rivals = connectors[&history.connector()] - writes(history);
         let sent = evidence.writes_sent.get(history.name()).copied().unwrap_or_default();
         let reads = requests(history).into_iter().flat_map(|request| evidence.reads_of(request)).count();
-        let most = sent + wishes + READS;
-        if reads > most {
-            wrong.push(about("thrift", history, format!("{reads} reads, {most} at most")));
-        }
+        let mut cost =
+            |what, was, most| all.push(Cost { what, was, most, history: Some(history.uid.clone()) });
+        cost("status writes", writes(history), 2 * claims + waits + 3 * wishes + rivals + starts + 4);
+        cost("status writes sent", sent, evidence.operators * names[history.name()] + 20);
+        cost("reads", reads, sent + wishes + 12);
+        cost("claims and waits", claims + waits, 2 * evidence.seconds + 8);
     }
-    wrong
+    let versions: usize = evidence.histories.iter().map(|history| history.versions.len()).sum();
+    let passes = evidence.processes.iter().filter_map(|process| process.reconciles);
+    all.extend(passes.map(|was| Cost { what: "passes", was, most: 4 * versions, history: None }));
+    all
+}
+
+fn steps(history: &History, differs: impl Fn(&Object, &Object) -> bool) -> usize {
+    history.steps().filter(|(before, after)| differs(before, after)).count()
+}
+
+fn writes(history: &History) -> usize {
+    steps(history, |before, after| before.status() != after.status())
 }
 
 pub(super) fn rate(evidence: &Evidence) -> Vec<Violation> {
@@ -58,19 +86,6 @@ pub(super) fn rate(evidence: &Evidence) -> Vec<Violation> {
         what: format!("more than {most} calls in the {SECONDS} seconds from {}", window[0]),
     };
     too_many.map(complain).into_iter().collect()
-}
-
-pub(super) fn passes(evidence: &Evidence) -> Vec<Violation> {
-    let versions: usize = evidence.histories.iter().map(|history| history.versions.len()).sum();
-    let most = (PASSES * versions) as u64;
-    let many =
-        evidence.processes.iter().filter(|process| process.reconciles.is_some_and(|passes| passes > most));
-    many.map(|process| Violation {
-        rule: "passes",
-        object: None,
-        what: format!("{} passes of {}, {most} at most", process.reconciles.unwrap_or_default(), process.pod),
-    })
-    .collect()
 }
 
 pub(super) fn secrets(evidence: &Evidence) -> Vec<Violation> {

@@ -47,12 +47,20 @@ fn deadline(object: &Object) -> Option<Timestamp> {
 
 pub(super) fn ends(evidence: &Evidence) -> Vec<Violation> {
     let mut wrong = Vec::new();
-    for history in evidence.histories.iter().filter(|history| !history.deleted) {
+    for history in &evidence.histories {
         if !history.has_ended() {
             wrong.push(about("ends", history, format!("it has not ended: {:#?}", history.last())));
-        } else if let Err(why) = catch_unwind(AssertUnwindSafe(|| history.last().assert_contract())) {
-            let why = why.downcast_ref::<String>().cloned().unwrap_or_default();
-            wrong.push(about("ends", history, format!("its end is none of the contract's: {why}")));
+        }
+        for version in history.versions.iter().filter(|version| !version.reason().is_empty()) {
+            if let Err(why) = catch_unwind(AssertUnwindSafe(|| version.assert_contract())) {
+                let why = why.downcast_ref::<String>().cloned().unwrap_or_default();
+                wrong.push(about(
+                    "ends",
+                    history,
+                    format!("it looks as the contract does not want it: {why}"),
+                ));
+                break;
+            }
         }
     }
     wrong
