@@ -10,6 +10,7 @@
 
 mod answers;
 mod api_server;
+mod api_server_pace;
 mod backup;
 mod cde;
 mod clock;
@@ -29,7 +30,6 @@ mod scene;
 mod secrets;
 mod siblings;
 mod stop;
-mod throttled;
 mod token;
 #[path = "../operator/world/mod.rs"]
 mod world;
