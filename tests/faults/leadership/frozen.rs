@@ -56,7 +56,7 @@ async fn a_replica_frozen_during_its_call_changes_nothing_when_it_wakes() {
         };
         let mut answers = hold(&done, HoldPoint::AfterEffect);
         let mut calls = hold(&lost, HoldPoint::BeforeEffect);
-        let mut frozen = world.start(mode.replica("frozen")).await;
+        let mut frozen = world.start(mode.replica("frozen").with("--timeout", "5s")).await;
         apply(&world, &[done.as_slice(), &lost].concat()).await;
         for held in answers.iter_mut().chain(&mut calls) {
             held.arrived().await.unwrap();

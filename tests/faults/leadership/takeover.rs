@@ -26,7 +26,7 @@ async fn when_a_replica_dies_during_a_call_another_takes_over_and_repeats_it_whe
         let world = World::new().await;
         let requests = both(&world.sandbox, "struck");
         let mut held = hold(&world, &requests, HoldPoint::BeforeEffect);
-        let mut one = world.start(mode.replica("one")).await;
+        let mut one = world.start(mode.replica("one").with("--timeout", "5s")).await;
         apply(&world, &requests).await;
         for held in &mut held {
             held.arrived().await.unwrap();
