@@ -203,7 +203,10 @@ impl Gate {
         loop {
             let (woken, next) = self.lock().turn();
             for key in &woken {
-                self.roster.wake(key);
+                if !self.roster.wake(key) {
+                    // Nobody is there to use the probe: the next one may.
+                    self.done(key);
+                }
             }
             let changed = self.changed.notified();
             match next {

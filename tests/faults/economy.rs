@@ -119,6 +119,42 @@ async fn an_outage_costs_the_api_server_no_more_than_two_writes_for_each_call_th
 }
 
 #[tokio::test]
+async fn when_an_outage_ends_nobody_waits_for_requests_that_were_deleted_meanwhile() {
+    let world = World::new().await;
+    let mut operator = world.start(Flags::brisk().with("--concurrency", "2")).await;
+    world.sandbox.inject(Fault::on(Operation::Any).answer(503).always());
+    let (gone, left) = (many(&world.sandbox, 20), both(&world.sandbox, "left"));
+    apply(&world, &gone).await;
+    operator.says("the CDE API is down").await;
+    apply(&world, &left).await;
+    for request in gone.iter().chain(&left) {
+        world.sees(request.kind, &request.name, "seen", |object| !object.reason().is_empty()).await;
+    }
+    let others = ["delete", "mrb,crst", "--wait=false", "--field-selector=metadata.name!=left"];
+    world.kubectl(&others, "").await;
+    let begun = Instant::now();
+    while open_objects(&mut operator).await != left.len() {
+        assert!(begun.elapsed() < LIMIT, "the others are not gone");
+        tokio::time::sleep(POLL).await;
+    }
+
+    world.sandbox.clear_faults();
+
+    let begun = Instant::now();
+    for request in &left {
+        request.succeeds(&world).await;
+    }
+    assert!(begun.elapsed().as_secs() < 10, "it took {:?}", begun.elapsed());
+}
+
+/// How many open objects the figures count.
+async fn open_objects(operator: &mut Operator) -> usize {
+    let (_, figures) = operator.probe("/metrics").await.expect("figures");
+    let counts = figures.lines().filter(|line| line.starts_with("cde_operator_objects{"));
+    counts.filter_map(|line| line.rsplit_once(' ')?.1.parse::<usize>().ok()).sum()
+}
+
+#[tokio::test]
 async fn a_request_that_was_claimed_for_another_address_is_left_alone_and_counted() {
     let world = World::new().await;
     let elsewhere = Sandbox::builder().token(world.sandbox.token()).start().await.unwrap();

@@ -208,11 +208,12 @@ impl Roster {
         }
     }
 
-    /// Lets the object be looked at now.
-    pub fn wake(&self, key: &Key) {
-        if let Some(entry) = self.lock().entries.get(&key.uid) {
-            entry.wake();
-        }
+    /// Lets the object be looked at now; false where it is gone, or finished for good.
+    #[must_use]
+    pub fn wake(&self, key: &Key) -> bool {
+        let inner = self.lock();
+        let entry = inner.entries.get(&key.uid).filter(|entry| entry.life == Life::Open);
+        entry.inspect(|entry| entry.wake()).is_some()
     }
 
     /// How many connectors have an open request.
