@@ -35,17 +35,20 @@ pub(crate) async fn run(script: Script) -> Run {
     all_end(&stage, &recorder).await;
     let ended_after = begun.elapsed();
 
-    let histories = recorder.catches_up(&stage.world).await;
     let mut processes: Vec<Process> = calm.ended.into_iter().map(|life| process(life, None)).collect();
-    let mut shown = vec![("the Events".to_owned(), events(&stage.world).await)];
+    let mut shown = Vec::new();
     for mut life in calm.running {
         let figures = life.operator.probe("/metrics").await.map(|(_, text)| text);
         life.stop().await;
         processes.push(process(life, figures.as_deref()));
         shown.extend(figures.map(|text| ("the figures".to_owned(), text)));
     }
-    shown
-        .extend(processes.iter().map(|process| (format!("the log of {}", process.pod), process.log.clone())));
+    // From here on nothing changes any more.
+    let histories = recorder.catches_up(&stage.world).await;
+    shown.push(("the Events".to_owned(), events(&stage.world).await));
+    for process in &processes {
+        shown.push((format!("the log of {}", process.pod), process.log.clone()));
+    }
     for history in &histories {
         shown.push((history.name().to_owned(), format!("{:?}", history.versions)));
     }
