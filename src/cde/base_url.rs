@@ -63,10 +63,12 @@ impl BaseUrl {
         is_loopback(&self.0)
     }
 
-    /// The address of a resource below the base; `None` where a segment is none (empty, `.` or `..`, which
-    /// would silently name another resource).
+    /// The address of a resource below the base; `None` where a segment is none (empty, `.` or `..`, or with
+    /// control characters, some of which a URL drops: it would silently name another resource).
     pub(super) fn below(&self, segments: &[&str]) -> Option<Url> {
-        if segments.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
+        let is_none =
+            |segment: &str| matches!(segment, "" | "." | "..") || segment.contains(char::is_control);
+        if segments.iter().any(|segment| is_none(segment)) {
             return None;
         }
         let mut url = self.0.clone();
@@ -133,7 +135,7 @@ mod tests {
             url("../x?y#z %2e").as_deref(),
             Some("https://cde.example.com/prefix/connectors/..%2Fx%3Fy%23z%20%252e")
         );
-        for none in ["", ".", ".."] {
+        for none in ["", ".", "..", ".\t.", ".\n.", "\r", "a\tb", "\0"] {
             assert_eq!(url(none), None, "{none:?}");
         }
     }
