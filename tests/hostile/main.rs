@@ -16,10 +16,14 @@
 mod answers;
 mod draw;
 mod endless;
+mod passes;
 mod reference;
 mod rules;
 mod server;
+mod stored;
 mod story;
+#[path = "../operator/world/mod.rs"]
+mod world;
 
 use proptest::test_runner::{Config, FileFailurePersistence};
 

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use serde_json::{Value, json};
 
-use crate::draw::{CONNECTOR, almost, pass};
+use crate::draw::{CONNECTOR, almost};
+use crate::passes::pass;
 use crate::story::{Stored, live};
 use crate::{cases, story};
 
@@ -42,7 +43,7 @@ fn object(kind: &str) -> Value {
 }
 
 /// Objects as a schema would let them through or not, in any phase.
-fn objects(kind: &'static str) -> impl Strategy<Value = Value> {
+pub(crate) fn objects(kind: &'static str) -> impl Strategy<Value = Value> {
     let absent = proptest::sample::subsequence(
         vec![
             "/status",

@@ -52,10 +52,15 @@ impl Plane {
 
     /// The same, with the schema of `status` changed.
     pub(crate) async fn define_kinds_otherwise(&self, change: impl Fn(&mut JSONSchemaProps)) {
+        self.define_kinds_with(|schema| change(property(schema, "status"))).await;
+    }
+
+    /// The same, with the whole schema changed.
+    pub(crate) async fn define_kinds_with(&self, change: impl Fn(&mut JSONSchemaProps)) {
         for mut crd in cde_operator::api::crds() {
             let validation = crd.spec.versions[0].schema.as_mut();
             let schema = validation.and_then(|validation| validation.open_api_v3_schema.as_mut());
-            change(property(schema.expect("a schema"), "status"));
+            change(schema.expect("a schema"));
             let json = serde_json::to_string(&crd).expect("a definition is JSON");
             self.kubectl_ok(&["apply", "--server-side", "-f", "-"], &json).await.expect("it is applied");
         }
