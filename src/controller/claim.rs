@@ -56,7 +56,7 @@ impl<O: Managed> Pass<'_, O> {
             return Err(Interrupted::CrdTooOld);
         }
         if !shared.roster.knows(&self.key) {
-            // It was deleted since, and has no turn that it could wait for.
+            // Deleted, or finished by another operator, since the pass began: there is no turn to wait for.
             self.over = true;
             return Ok(None);
         }

@@ -52,6 +52,28 @@ async fn a_request_that_is_deleted_before_it_began_or_while_it_waits_is_not_call
     }
 }
 
+#[tokio::test]
+async fn a_rollback_that_is_deleted_while_its_connector_is_read_is_not_called_and_keeps_nobody_waiting() {
+    let (world, _operator) = World::brisk().await;
+    let [gone, marker, other] = ["gone", "marker", "other"].map(|what| Request::new(Kind::Rollback, what));
+    for request in [&gone, &marker, &other] {
+        world.sandbox.put(request.willing());
+    }
+    let mut read = world.sandbox.hold(Operation::Read, gone.id, HoldPoint::BeforeEffect);
+    world.apply(&gone.manifest()).await;
+    read.arrived().await.expect("a read");
+    world.delete(gone.kind, &gone.name).await;
+    // Who sees this one has seen the deletion before it.
+    world.apply(&marker.manifest()).await;
+    world.comes_to(&marker, "RolledBack").await;
+
+    read.release();
+
+    world.apply(&other.manifest()).await;
+    world.comes_to(&other, "RolledBack").await;
+    assert_eq!(world.attempts(&gone).len(), 0);
+}
+
 /// Deletes a request of this kind while its call is under way, and gives the line of the log.
 async fn delete_meanwhile(world: &World, operator: &Operator, request: &Request) -> Value {
     let mut held = world.sandbox.hold(Operation::Changing, request.id, HoldPoint::BeforeEffect);
