@@ -47,6 +47,7 @@ mod hold;
 mod ledger;
 mod operation;
 mod port;
+mod remote;
 mod reply;
 mod rules;
 mod sandbox;
@@ -61,6 +62,7 @@ pub use fault::{Body, CutPoint, Fault, Wire};
 pub use hold::{Held, HoldPoint};
 pub use ledger::{Answered, Call, Ledger};
 pub use operation::Operation;
+pub use remote::Remote;
 pub use sandbox::{Builder, Sandbox};
 
 use std::net::SocketAddr;

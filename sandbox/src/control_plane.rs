@@ -12,6 +12,7 @@ mod access;
 mod audit;
 mod binaries;
 mod build;
+mod install;
 mod pki;
 mod servers;
 
@@ -24,6 +25,7 @@ use uuid::Uuid;
 
 pub use self::audit::AuditEvent;
 use self::binaries::Binaries;
+pub use self::install::OPERATOR_NAMESPACE;
 use self::servers::Servers;
 use crate::process::{self, ScratchDir};
 

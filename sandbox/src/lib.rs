@@ -5,10 +5,15 @@
 //! - [`control_plane`]: a real etcd and kube-apiserver on loopback, found or built once.
 //! - [`proxy`]: stands between a client and that kube-apiserver, to hold, cut and count requests.
 //! - [`clock`]: a wall clock of one's own for a program, that can be set while it runs.
-//! - [`process`]: child processes and directories that do not outlive whoever made them.
+//! - [`operator`]: the operator's program as a process, with the rights that `deploy/` gives it.
+//! - [`program`]: the programs of this workspace, built when they are needed.
+//! - [`process`]: child processes and directories that do not outlive whoever made them. [`table`]: text in columns.
 
 pub mod cde;
 pub mod clock;
 pub mod control_plane;
+pub mod operator;
 pub mod process;
+pub mod program;
 pub mod proxy;
+pub mod table;

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use kube::Client;
-use kube::client::ClientBuilder;
 use uuid::Uuid;
 
-use crate::controller::API_SERVER_TIMEOUT;
+use crate::runtime::api_server::client;
 use crate::runtime::lease::{Lease, REQUEST_TIMEOUT};
 use crate::runtime::progress::Progress;
 
@@ -16,26 +15,11 @@ use super::{Error, Operator};
 const OLDEST_KUBERNETES: (u32, u32) = (1, 32);
 /// Between two tries when the API server does not answer.
 const PAUSE: Duration = Duration::from_secs(2);
-/// A connection stands by then.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Operator {
-    /// A client for the API server: its own retries off, every wait bounded.
-    pub(super) fn client(&self, read: Duration, progress: Option<Progress>) -> Result<Client, Error> {
-        let mut config = self.kube.clone();
-        config.default_retry = false;
-        config.connect_timeout = Some(read.min(CONNECT_TIMEOUT));
-        config.read_timeout = Some(read);
-        config.write_timeout = Some(read.min(API_SERVER_TIMEOUT));
-        config.reset_reader_on_write = true;
-        let unusable = |error: kube::Error| {
-            Error::Configuration(format!("access to Kubernetes cannot be used: {error}"))
-        };
-        let builder = ClientBuilder::try_from(config).map_err(unusable)?;
-        Ok(match progress {
-            Some(progress) => builder.with_layer(&progress).build(),
-            None => builder.build(),
-        })
+    pub(super) fn client(&self, read: Duration, progress: Option<&Progress>) -> Result<Client, Error> {
+        client(self.kube.clone(), read, progress)
+            .map_err(|error| Error::Configuration(format!("access to Kubernetes cannot be used: {error}")))
     }
 
     pub(super) fn lease(&self, me: &str) -> Result<Option<Lease>, Error> {

@@ -161,7 +161,7 @@ impl Operator {
             self.stands_by.store(false, Ordering::SeqCst);
             tracing::info!("this replica leads");
         }
-        let watch_client = self.client(WATCH_TIMEOUT, Some(progress))?;
+        let watch_client = self.client(WATCH_TIMEOUT, Some(&progress))?;
         Ok(Work { lease, controllers: self.controllers(shared, &watch_client) })
     }
 

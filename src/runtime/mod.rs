@@ -1,6 +1,7 @@
 //! What any operator has: a Lease, an admin server, figures of the process, logs. Imports none of the other rooms.
 
 pub mod admin;
+pub mod api_server;
 pub mod lease;
 pub mod process;
 pub mod progress;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -28,6 +29,10 @@ pub struct AuditEvent {
     pub name: String,
     /// The HTTP status code.
     pub code: u16,
+    /// When the request arrived.
+    pub received: Timestamp,
+    /// When its answer was complete.
+    pub answered: Timestamp,
 }
 
 #[derive(Deserialize)]
@@ -35,6 +40,8 @@ pub struct AuditEvent {
 struct Line {
     verb: String,
     user: User,
+    request_received_timestamp: Timestamp,
+    stage_timestamp: Timestamp,
     #[serde(default)]
     user_agent: String,
     #[serde(default)]
@@ -92,19 +99,21 @@ pub(super) fn read(log: &Path) -> Result<Vec<AuditEvent>> {
     whole_lines
         .lines()
         .map(|line| {
-            let Line { verb, user, user_agent, object_ref, response_status } = serde_json::from_str(line)
+            let line: Line = serde_json::from_str(line)
                 .with_context(|| format!("a line of the audit log is not an event: {line}"))?;
-            let ObjectRef { api_group, resource, subresource, namespace, name } = object_ref;
+            let ObjectRef { api_group, resource, subresource, namespace, name } = line.object_ref;
             Ok(AuditEvent {
-                verb,
-                user: user.username,
-                user_agent,
+                verb: line.verb,
+                user: line.user.username,
+                user_agent: line.user_agent,
                 group: api_group,
                 resource,
                 subresource,
                 namespace,
                 name,
-                code: response_status.code,
+                code: line.response_status.code,
+                received: line.request_received_timestamp,
+                answered: line.stage_timestamp,
             })
         })
         .collect()

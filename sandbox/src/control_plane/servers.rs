@@ -89,7 +89,9 @@ impl Servers {
             .arg(file("service-account-signing-key-file", &self.pki.service_account_key))
             .arg(file("service-account-key-file", &self.pki.service_account_public_key))
             .arg(file("audit-policy-file", &self.dir.join("audit-policy.json")))
-            .arg(file("audit-log-path", &self.audit_log()));
+            .arg(file("audit-log-path", &self.audit_log()))
+            // In megabytes: whoever counts what is in it must not find half of it in another file.
+            .arg("--audit-log-maxsize=100000");
         start(&self.api_server, command, &self.log("kube-apiserver"))
     }
 

@@ -31,7 +31,7 @@ tail -f {log}
 curl {operator}/metrics"#,
         kubeconfig = control_plane.kubeconfig().display(),
         programs = programs.display(),
-        cde = sandbox.url,
+        cde = sandbox.url(),
         log = operator.log.display(),
         operator = operator.url,
     ));

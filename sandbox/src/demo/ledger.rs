@@ -1,12 +1,12 @@
 //! What the CDE was asked and what changed there, by its own book.
 
+use cde_sandbox::table;
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::sample::SAMPLES;
 use super::screen::{heading, say};
-use super::table;
 
 /// The ledger as the sandbox's control endpoint gives it.
 #[derive(Deserialize)]

@@ -1,16 +1,12 @@
 //! The demo in its steps: set the stage, apply the samples, watch them, show what a person would look at, judge.
 
-mod build;
 mod cluster;
 pub(crate) mod keep;
 mod ledger;
-mod operator;
 mod report;
 mod sample;
-mod sandbox;
 pub(crate) mod screen;
 pub(crate) mod stage;
-mod table;
 mod verdict;
 mod watch;
 

@@ -153,7 +153,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
 
     use super::*;
-    use crate::demo::cluster::workspace;
+    use cde_sandbox::program::workspace;
 
     #[test]
     fn every_sample_is_one_file_that_promises_the_same() {

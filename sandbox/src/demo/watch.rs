@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cde_sandbox::control_plane::ControlPlane;
+use cde_sandbox::table;
 use futures::StreamExt;
 use futures::stream::{BoxStream, select_all};
 use kube::api::{ApiResource, DynamicObject};
@@ -16,7 +17,6 @@ use tokio::time::Instant;
 use super::NAMESPACE;
 use super::sample::{Kind, SAMPLES, Sample};
 use super::screen::Live;
-use super::table;
 
 const LIMIT: Duration = Duration::from_mins(1);
 

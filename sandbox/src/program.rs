@@ -1,4 +1,4 @@
-//! The programs that the demo runs, built by the cargo that runs the demo.
+//! The programs of this workspace, built by the cargo that runs whoever asks.
 
 use std::env;
 use std::fs::{self, File};
@@ -9,10 +9,25 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use crate::demo::cluster::workspace;
-use cde_sandbox::process;
+use crate::process;
 
 const LIMIT: Duration = Duration::from_hours(1);
+
+/// How a program is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// As `cargo build` does.
+    Dev,
+    /// As `cargo build --release` does.
+    Release,
+}
+
+/// The root of the repository.
+#[must_use]
+pub fn workspace() -> &'static Path {
+    let sandbox = Path::new(env!("CARGO_MANIFEST_DIR"));
+    sandbox.parent().unwrap_or(sandbox)
+}
 
 /// One line of what cargo tells other programs.
 #[derive(Deserialize)]
@@ -25,12 +40,13 @@ struct Message {
 ///
 /// # Errors
 /// If cargo cannot be started or the program not be built; cargo has then said why.
-pub(crate) async fn program(name: &str, scratch: &Path) -> Result<PathBuf> {
+pub async fn build(name: &str, profile: Profile, scratch: &Path) -> Result<PathBuf> {
     let answer = scratch.join(format!("{name}.build"));
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(workspace())
         .args(["build", "--package", name, "--bin", name, "--message-format=json-render-diagnostics"])
+        .args((profile == Profile::Release).then_some("--release"))
         .stdin(Stdio::null())
         .stdout(File::create(&answer)?);
     // What `cargo run` tells us of ourselves is not true of what is built here.

@@ -3,10 +3,8 @@
 use std::iter;
 
 /// A header and rows as lines, columns as wide as their widest cell and two spaces apart.
-pub(crate) fn render<const N: usize>(
-    header: [&str; N],
-    rows: impl IntoIterator<Item = [String; N]>,
-) -> Vec<String> {
+#[must_use]
+pub fn render<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> Vec<String> {
     let lines: Vec<[String; N]> = iter::once(header.map(str::to_owned)).chain(rows).collect();
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);

@@ -6,62 +6,83 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use cde_sandbox::process::{self, Process, Signal};
+use uuid::Uuid;
 
-use super::sandbox::Sandbox;
+use crate::cde::Remote;
+use crate::control_plane::OPERATOR_NAMESPACE;
+use crate::process::{self, Process, Signal};
 
-/// Short, so that the demo ends in time.
-const FLAGS: [&str; 6] = ["--timeout", "3s", "--retry-min", "1s", "--retry-max", "2s"];
-const NAMESPACE: &str = "cde-operator-system";
-const READY_LIMIT: Duration = Duration::from_secs(30);
-/// `--timeout` and 10 s, and a little for a busy machine.
-const STOP_LIMIT: Duration = Duration::from_secs(15);
-const POLL: Duration = Duration::from_millis(50);
+const READY_LIMIT: Duration = Duration::from_mins(2);
+/// The default of `--timeout` and 10 s, and a little for a busy machine.
+const STOP_LIMIT: Duration = Duration::from_secs(45);
+/// Small against what a start takes, which is measured with it.
+const POLL: Duration = Duration::from_millis(5);
 const TAIL_LINES: usize = 40;
 
-/// A running operator.
-pub(crate) struct Operator {
+/// A running operator; killed when it is dropped.
+#[derive(Debug)]
+pub struct Operator {
     /// Where its probes and metrics are.
-    pub(crate) url: String,
+    pub url: String,
     /// All that it prints.
-    pub(crate) log: PathBuf,
+    pub log: PathBuf,
     process: Process,
+    http: reqwest::Client,
 }
 
 impl Operator {
-    /// Starts `program` as whom `kubeconfig` names, and waits until it is ready.
+    /// Starts `program` with `flags`, as whom `kubeconfig` names, and waits until it is ready. Its log is a file in
+    /// `scratch`.
     ///
     /// # Errors
     /// If it ends or does not get ready in time; with the end of its log.
-    pub(crate) async fn start(
+    pub async fn start(
         program: &Path,
         scratch: &Path,
         kubeconfig: &Path,
-        cde: &Sandbox,
+        cde: &Remote,
+        flags: &[&str],
     ) -> Result<Self> {
-        let token_file = scratch.join("token");
-        fs::write(&token_file, &cde.token)?;
+        let id = Uuid::new_v4().simple();
+        let token_file = scratch.join(format!("token-{id}"));
+        fs::write(&token_file, cde.token())?;
         let mut command = Command::new(program);
-        for (variable, _) in
-            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CDE_"))
-        {
-            command.env_remove(variable);
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("CDE_") || text.to_lowercase().ends_with("_proxy") {
+                command.env_remove(&name);
+            }
         }
         command
             .arg("run")
-            .args(FLAGS)
-            .args(["--leader-election=true", "--listen", "127.0.0.1:0"])
+            .args(["--listen", "127.0.0.1:0"])
+            .args(flags)
             .env("KUBECONFIG", kubeconfig)
-            .env("CDE_URL", &cde.url)
+            .env("CDE_URL", cde.url())
             .env("CDE_TOKEN_FILE", token_file)
-            .env("POD_NAME", "cde-operator-demo")
-            .env("POD_NAMESPACE", NAMESPACE)
-            .envs([("NO_PROXY", "127.0.0.1"), ("no_proxy", "127.0.0.1")]);
-        let log = scratch.join("operator.log");
+            .env("POD_NAME", "cde-operator")
+            .env("POD_NAMESPACE", OPERATOR_NAMESPACE);
+        let log = scratch.join(format!("operator-{id}.log"));
         let process = process::spawn_logged(command, &log)?;
-        let mut operator = Self { url: String::new(), log, process };
+        let http = reqwest::Client::builder().no_proxy().timeout(READY_LIMIT).build()?;
+        let mut operator = Self { url: String::new(), log, process, http };
         operator.ready().await?;
         Ok(operator)
+    }
+
+    /// The id of its process.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// What it says of itself under `/metrics`.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn metrics(&self) -> Result<String> {
+        let answer = self.http.get(format!("{}/metrics", self.url)).send().await?;
+        Ok(answer.error_for_status()?.text().await?)
     }
 
     /// The address that it says it listens on.
@@ -72,11 +93,10 @@ impl Operator {
     }
 
     async fn ready(&mut self) -> Result<()> {
-        let http = reqwest::Client::builder().no_proxy().timeout(READY_LIMIT).build()?;
         let begin = Instant::now();
         loop {
             if let Some(url) = self.address() {
-                let answer = http.get(format!("{url}/readyz")).send().await;
+                let answer = self.http.get(format!("{url}/readyz")).send().await;
                 if answer.is_ok_and(|answer| answer.status().is_success()) {
                     self.url = url;
                     return Ok(());
@@ -96,7 +116,8 @@ impl Operator {
     }
 
     /// The last lines of its log.
-    pub(crate) fn log_tail(&self) -> String {
+    #[must_use]
+    pub fn log_tail(&self) -> String {
         let log =
             fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
@@ -107,7 +128,7 @@ impl Operator {
     ///
     /// # Errors
     /// If it does not end well, or in time.
-    pub(crate) async fn stop(mut self) -> Result<()> {
+    pub async fn stop(mut self) -> Result<()> {
         let tail = |operator: &Self| {
             format!("the operator does not stop as asked; the end of its log:\n{}", operator.log_tail())
         };

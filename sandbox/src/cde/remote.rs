@@ -1,0 +1,144 @@
+//! A sandbox in a process of its own, told over its control endpoints what it is to do.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::connector::Connector;
+use super::fault::Fault;
+use crate::process::{self, Process};
+
+const START_LIMIT: Duration = Duration::from_secs(20);
+const CALL_LIMIT: Duration = Duration::from_mins(1);
+
+/// A running sandbox; killed when it is dropped.
+#[derive(Debug)]
+pub struct Remote {
+    program: PathBuf,
+    args: Vec<String>,
+    token: String,
+    url: String,
+    http: reqwest::Client,
+    process: Option<Process>,
+}
+
+impl Remote {
+    /// Starts `program`, which takes the flags `--listen` and `--token` as `cde-sandbox` does, after `args`.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub async fn start(program: &Path, args: &[&str]) -> Result<Self> {
+        let mut remote = Self {
+            program: program.to_owned(),
+            args: args.iter().map(|&arg| arg.to_owned()).collect(),
+            token: Uuid::new_v4().to_string(),
+            url: String::new(),
+            http: reqwest::Client::builder().no_proxy().timeout(CALL_LIMIT).build()?,
+            process: None,
+        };
+        remote.listen(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        Ok(remote)
+    }
+
+    /// Its base address.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The token that it accepts.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Adds connectors, or replaces those with their ids.
+    ///
+    /// # Errors
+    /// If it does not answer, or refuses.
+    pub async fn put(&self, connectors: &[Connector]) -> Result<()> {
+        self.call(reqwest::Method::PUT, "connectors", serde_json::to_vec(connectors)?).await.map(drop)
+    }
+
+    /// Adds faults; of several that meet a call the oldest strikes.
+    ///
+    /// # Errors
+    /// If it does not answer, or refuses.
+    pub async fn inject(&self, faults: &[Fault]) -> Result<()> {
+        self.call(reqwest::Method::POST, "faults", serde_json::to_vec(faults)?).await.map(drop)
+    }
+
+    /// Takes all faults away.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn clear_faults(&self) -> Result<()> {
+        self.call(reqwest::Method::DELETE, "faults", Vec::new()).await.map(drop)
+    }
+
+    /// Every call so far, in the shape of the caller's choice.
+    ///
+    /// # Errors
+    /// If it does not answer, or not in this shape.
+    pub async fn ledger<T: DeserializeOwned>(&self) -> Result<T> {
+        let text = self.call(reqwest::Method::GET, "ledger", Vec::new()).await?;
+        serde_json::from_slice(&text).context("the CDE sandbox's ledger cannot be read")
+    }
+
+    /// Kills it, and with it all that it remembers; connections to its address are refused.
+    pub fn down(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it again on the same address, empty, with the same token.
+    ///
+    /// # Errors
+    /// If something else took the address, or it does not start.
+    pub async fn up(&mut self) -> Result<()> {
+        let address = self.url.trim_start_matches("http://").parse().context("an address")?;
+        self.listen(address).await
+    }
+
+    async fn listen(&mut self, address: SocketAddr) -> Result<()> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.args).args(["--token", &self.token, "--listen", &address.to_string()]);
+        let (process, mut lines) = process::spawn_lines(command)?;
+        let first = tokio::time::timeout(START_LIMIT, lines.recv()).await.ok().flatten().unwrap_or_default();
+        let Some(url) = url(&first) else { bail!("the CDE sandbox does not start: {first}") };
+        url.clone_into(&mut self.url);
+        self.process = Some(process);
+        Ok(())
+    }
+
+    async fn call(&self, method: reqwest::Method, path: &str, body: Vec<u8>) -> Result<Vec<u8>> {
+        let request = self.http.request(method, format!("{}/_sandbox/{path}", self.url)).body(body);
+        let answer = request.send().await.context("the CDE sandbox does not answer")?;
+        let status = answer.status();
+        let body = answer.bytes().await?;
+        if !status.is_success() {
+            bail!("the CDE sandbox refuses {path}: {}", String::from_utf8_lossy(&body));
+        }
+        Ok(body.into())
+    }
+}
+
+/// The address in the first line that the program prints.
+fn url(line: &str) -> Option<&str> {
+    line.strip_prefix("CDE sandbox on ")?.split(',').next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_read_from_the_first_line_and_from_no_other() {
+        assert_eq!(url("CDE sandbox on http://127.0.0.1:1, token t"), Some("http://127.0.0.1:1"));
+        assert_eq!(url("Error: cannot listen"), None);
+    }
+}
