@@ -65,6 +65,14 @@ impl Remote {
         self.call(reqwest::Method::PUT, "connectors", serde_json::to_vec(connectors)?).await.map(drop)
     }
 
+    /// Forgets a connector.
+    ///
+    /// # Errors
+    /// If it does not answer, or knows none of this id.
+    pub async fn forget(&self, connector: Uuid) -> Result<()> {
+        self.call(reqwest::Method::DELETE, &format!("connectors/{connector}"), Vec::new()).await.map(drop)
+    }
+
     /// Adds faults; of several that meet a call the oldest strikes.
     ///
     /// # Errors
@@ -79,6 +87,16 @@ impl Remote {
     /// If it does not answer.
     pub async fn clear_faults(&self) -> Result<()> {
         self.call(reqwest::Method::DELETE, "faults", Vec::new()).await.map(drop)
+    }
+
+    /// Makes a call of the API, as a client of it; `path` without its leading slash.
+    ///
+    /// # Errors
+    /// If it is not answered with a success.
+    pub async fn perform(&self, method: reqwest::Method, path: &str) -> Result<()> {
+        let request = self.http.request(method, format!("{}/{path}", self.url)).bearer_auth(&self.token);
+        request.send().await?.error_for_status()?.bytes().await?;
+        Ok(())
     }
 
     /// Every call so far, in the shape of the caller's choice.

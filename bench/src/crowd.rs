@@ -1,0 +1,91 @@
+//! Very many objects, each for a connector of its own.
+
+use anyhow::Result;
+use cde_sandbox::cde::{Connector, Remote};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::kind::{Each, Kind};
+use crate::store::Store;
+
+/// So many objects or connectors are in memory twice at a time.
+const AT_ONCE: usize = 5000;
+
+/// Objects of both kinds by turns, all in one namespace.
+pub(crate) struct Crowd {
+    pub(crate) namespace: String,
+    members: Vec<Member>,
+}
+
+/// One of them.
+pub(crate) struct Member {
+    pub(crate) kind: Kind,
+    pub(crate) number: usize,
+    connector: Uuid,
+}
+
+impl Crowd {
+    /// So many of each kind; their names begin with `prefix`.
+    pub(crate) fn new(namespace: &str, each: usize) -> Self {
+        let member = |number, kind| Member { kind, number, connector: Uuid::new_v4() };
+        let members = (0..each).flat_map(|number| Kind::ALL.map(|kind| member(number, kind))).collect();
+        Self { namespace: namespace.to_owned(), members }
+    }
+
+    /// How many there are, of both kinds.
+    pub(crate) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Their connectors are in the CDE, such that they succeed.
+    ///
+    /// # Errors
+    /// If the CDE does not take them.
+    pub(crate) async fn known_to(&self, cde: &Remote) -> Result<()> {
+        for members in self.members.chunks(AT_ONCE) {
+            let connectors: Vec<Connector> =
+                members.iter().map(|member| member.kind.willing(member.connector)).collect();
+            cde.put(&connectors).await?;
+        }
+        Ok(())
+    }
+
+    /// Stores them all, each like the one of its kind in `like`, but for what `change` makes of it.
+    ///
+    /// # Errors
+    /// If etcd refuses them.
+    pub(crate) async fn store(
+        &self,
+        store: &Store,
+        like: &Each<Value>,
+        change: impl Fn(&Member, &mut Value),
+    ) -> Result<()> {
+        for members in self.members.chunks(AT_ONCE) {
+            let objects: Vec<(Kind, Value)> = members
+                .iter()
+                .map(|member| {
+                    let mut object = self.object(member, like.of(member.kind));
+                    change(member, &mut object);
+                    (member.kind, object)
+                })
+                .collect();
+            store.put(&objects).await?;
+        }
+        Ok(())
+    }
+
+    fn object(&self, member: &Member, like: &Value) -> Value {
+        let mut object = like.clone();
+        let id = Uuid::new_v4();
+        // Names of several crowds in one namespace differ.
+        let name = format!("{}-{:05}-{}", member.kind.word(), member.number, &id.simple().to_string()[..6]);
+        object["metadata"]["name"] = name.into();
+        object["metadata"]["namespace"] = self.namespace.clone().into();
+        object["metadata"]["uid"] = json!(id);
+        object["spec"]["connectorId"] = json!(member.connector);
+        if let Some(operation) = object.pointer_mut("/status/operation/id") {
+            *operation = json!(Uuid::new_v4());
+        }
+        object
+    }
+}

@@ -1,0 +1,58 @@
+//! `cargo benchmark`: measures the operator's release build, a process of its own, against a bare writer of the same
+//! statuses, on a control plane and a simulated CDE that it brings up itself.
+//!
+//! Every scenario is played several times, each time on a new control plane; ratios are taken within a run. Tables go
+//! to standard output, progress to standard error. Whatever it started ends with it.
+
+mod args;
+mod crowd;
+mod figure;
+mod kind;
+mod ledger;
+mod metrics;
+mod play;
+mod race;
+mod report;
+mod scenario;
+mod script;
+mod stage;
+mod statistics;
+mod status;
+mod store;
+mod traffic;
+mod usage;
+mod writer;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use cde_sandbox::cde::Sandbox;
+use clap::Parser as _;
+
+use args::{Args, CdeArgs, Command};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // Tolerates `cargo benchmark -- --runs 1`: the alias has brought a `--` of its own.
+    let args = Args::parse_from(std::env::args_os().filter(|arg| arg != "--"));
+    let done = match args.command {
+        None => play::play(&args).await,
+        Some(Command::Cde(args)) => simulate(args).await,
+        Some(Command::Write(args)) => writer::write(args).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A simulated CDE, until it is killed.
+async fn simulate(args: CdeArgs) -> Result<()> {
+    let sandbox = Sandbox::builder().listen(args.listen).token(args.token).start().await?;
+    writeln!(std::io::stdout(), "CDE sandbox on {}", sandbox.url())?;
+    std::future::pending().await
+}

@@ -1,0 +1,62 @@
+//! What an operator says of itself under `/metrics`, as numbers.
+
+use anyhow::Result;
+use cde_sandbox::operator::Operator;
+
+use crate::statistics::count;
+
+/// The figures of one moment.
+pub(crate) struct Metrics(String);
+
+impl Metrics {
+    /// As the operator tells them now.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub(crate) async fn of(operator: &Operator) -> Result<Self> {
+        Ok(Self(operator.metrics().await?))
+    }
+
+    /// Calls to the CDE API, answered or not.
+    pub(crate) fn calls(&self) -> f64 {
+        self.sum("cde_api_requests_total")
+    }
+
+    /// Requests that were finished, however.
+    pub(crate) fn finished(&self) -> f64 {
+        self.sum("cde_operator_requests_finished_total")
+    }
+
+    /// How many values there are: each set of labels is one.
+    pub(crate) fn series(&self) -> f64 {
+        count(self.samples().count())
+    }
+
+    /// The sum of a metric over its labels.
+    fn sum(&self, metric: &str) -> f64 {
+        let meant = self.samples().filter(|(name, _)| name.split('{').next() == Some(metric));
+        meant.filter_map(|(_, value)| value.parse::<f64>().ok()).sum()
+    }
+
+    fn samples(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_summed_over_its_labels_and_comments_are_no_values() {
+        let metrics = Metrics(
+            "# TYPE cde_api_requests counter\n\
+             cde_api_requests_total{operation=\"read\",code=\"200\"} 2\n\
+             cde_api_requests_total{operation=\"restore\",code=\"200\"} 3\n\
+             cde_api_requests_total_more 7\n# EOF\n"
+                .to_owned(),
+        );
+        assert!((metrics.calls() - 5.0).abs() < 1e-9 && metrics.finished().abs() < 1e-9);
+        assert!((metrics.series() - 3.0).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,78 @@
+//! Plays what was asked for, and tells what came of it.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use cde_sandbox::process;
+use cde_sandbox::program::{self, Profile};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::args::Args;
+use crate::report::{Report, Run};
+use crate::scenario::{Scenario, Size};
+use crate::stage::Stage;
+use crate::usage::load;
+
+/// Plays each scenario as often as it is to be, and prints its table as soon as there is one.
+///
+/// # Errors
+/// If something cannot be built, started or measured.
+pub(crate) async fn play(args: &Args) -> Result<()> {
+    let programme = args.programme()?;
+    let operator = operator(args).await?;
+    let common = if args.smoke { Some(Stage::set(&operator, 0).await?) } else { None };
+    let started = Timestamp::now();
+    let mut reports: Vec<Value> = Vec::new();
+    for (scenario, size) in programme {
+        let mut runs = Vec::new();
+        for run in 0..args.runs() {
+            note(&format!("{}, run {} of {}", scenario.name, run + 1, args.runs()));
+            let played = match &common {
+                Some(stage) => measure(scenario, &size, stage).await,
+                None => measure(scenario, &size, &Stage::set(&operator, run).await?).await,
+            };
+            runs.push(played.with_context(|| format!("{}, run {}", scenario.name, run + 1))?);
+        }
+        let report = Report { scenario, size, runs };
+        writeln!(std::io::stdout(), "{}", report.text())?;
+        reports.push(report.json());
+        if let Some(file) = &args.json {
+            // After each scenario: who is interrupted keeps what there is.
+            let all = json!({"started": started, "cores": cores(), "scenarios": reports});
+            std::fs::write(file, format!("{all:#}\n")).with_context(|| format!("{}", file.display()))?;
+        }
+    }
+    Ok(())
+}
+
+async fn measure(scenario: &Scenario, size: &Size, stage: &Stage) -> Result<Run> {
+    let before = load()?;
+    let figures = (scenario.run)(stage, size).await?;
+    Ok(Run { figures, load: [before, load()?] })
+}
+
+async fn operator(args: &Args) -> Result<PathBuf> {
+    // Whoever comes second is told that there is a provider already, which is fine.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    if let Some(program) = &args.operator {
+        return Ok(program.clone());
+    }
+    let scratch = process::scratch_dir()?;
+    built(scratch.path()).await
+}
+
+async fn built(scratch: &Path) -> Result<PathBuf> {
+    note("building the operator");
+    program::build("cde-operator", Profile::Release, scratch).await
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(0, usize::from)
+}
+
+/// Nobody to read it is no reason to end.
+fn note(line: &str) {
+    let _ = writeln!(std::io::stderr(), "bench: {line}");
+}

@@ -1,0 +1,154 @@
+//! The same objects, done by the operator and by the bare writer, in one run on one control plane.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use cde_sandbox::cde::{Fault, Operation, Remote};
+use serde_json::Value;
+
+use crate::crowd::Crowd;
+use crate::kind::Each;
+use crate::scenario::patience;
+use crate::script;
+use crate::stage::Stage;
+use crate::statistics::count;
+use crate::traffic::Traffic;
+use crate::usage::{Usage, megabytes};
+use crate::writer;
+
+/// Who does the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Runner {
+    /// The status writes alone.
+    Writer,
+    /// And an Event each.
+    WriterWithEvents,
+    Operator,
+}
+
+/// What one of them took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Lap {
+    objects: f64,
+    span: f64,
+    cpu: f64,
+    servers_cpu: f64,
+    /// MB.
+    pub(crate) peak: f64,
+    /// Events for each object.
+    pub(crate) events: f64,
+}
+
+impl Lap {
+    /// Objects a second, from the arrival of the first status write at the API server to its answer to the last one.
+    pub(crate) fn throughput(&self) -> f64 {
+        self.objects / self.span
+    }
+
+    /// Milliseconds of CPU an object, from the start of the process to its last Event.
+    pub(crate) fn cpu(&self) -> f64 {
+        1000.0 * self.cpu / self.objects
+    }
+
+    /// Milliseconds of CPU that etcd and kube-apiserver took for an object.
+    pub(crate) fn servers_cpu(&self) -> f64 {
+        1000.0 * self.servers_cpu / self.objects
+    }
+}
+
+/// What all laps of a run have in common.
+pub(crate) struct Race<'a> {
+    stage: &'a Stage,
+    like: Each<Value>,
+    each: usize,
+    concurrency: u16,
+    /// What a call to the CDE takes.
+    delay: Duration,
+    limit: Duration,
+}
+
+impl<'a> Race<'a> {
+    /// Prepares laps over so many new objects of each kind.
+    ///
+    /// # Errors
+    /// If what the operator writes cannot be recorded.
+    pub(crate) async fn prepare(
+        stage: &'a Stage,
+        each: usize,
+        concurrency: u16,
+        delay: Duration,
+    ) -> Result<Self> {
+        let like = script::new_objects(stage).await?;
+        let limit = patience(2 * each);
+        Ok(Self { stage, like, each, concurrency, delay, limit })
+    }
+
+    /// One after the other does as many objects, in an order that changes with the run: what comes later has a fuller
+    /// store to write to.
+    ///
+    /// # Errors
+    /// If one of them does not come to its end.
+    pub(crate) async fn laps<const N: usize>(&self, runners: [Runner; N]) -> Result<[Lap; N]> {
+        let mut laps = [Lap::default(); N];
+        for turn in 0..N {
+            let index = (turn + self.stage.run) % N;
+            laps[index] = self.lap(runners[index]).await?;
+        }
+        Ok(laps)
+    }
+
+    async fn lap(&self, runner: Runner) -> Result<Lap> {
+        let namespace = self.stage.namespace("lap").await?;
+        let crowd = Crowd::new(&namespace, self.each);
+        crowd.store(&self.stage.store, &self.like, |_, _| ()).await?;
+        let servers = self.stage.servers_cpu()?;
+        let usage = match runner {
+            Runner::Writer => self.written(&namespace, false).await?,
+            Runner::WriterWithEvents => self.written(&namespace, true).await?,
+            Runner::Operator => self.operated(&crowd).await?,
+        };
+        let traffic = Traffic::of(self.stage, &namespace)?;
+        let objects = count(crowd.len());
+        Ok(Lap {
+            objects,
+            span: traffic.span()?.as_secs_f64(),
+            cpu: usage.cpu.as_secs_f64(),
+            servers_cpu: self.stage.servers_cpu()?.saturating_sub(servers).as_secs_f64(),
+            peak: megabytes(usage.peak),
+            events: count(traffic.events()) / objects,
+        })
+    }
+
+    async fn written(&self, namespace: &str, events: bool) -> Result<Usage> {
+        let writes = writer::run(self.stage, namespace, self.concurrency, events);
+        let watched = self.stage.all_succeeded(namespace, self.limit);
+        let (usage, ()) = tokio::try_join!(writes, watched)?;
+        Ok(usage)
+    }
+
+    async fn operated(&self, crowd: &Crowd) -> Result<Usage> {
+        let cde = self.stage.cde().await?;
+        self.slow_down(&cde).await?;
+        crowd.known_to(&cde).await?;
+        let concurrency = self.concurrency.to_string();
+        let flags = ["--rate", "0", "--concurrency", &concurrency];
+        let operator = self.stage.operator(&cde, &crowd.namespace, &flags).await?;
+        self.stage.all_succeeded(&crowd.namespace, self.limit).await?;
+        Traffic::with_events(self.stage, &crowd.namespace, crowd.len()).await?;
+        Usage::of(operator.process_id())
+    }
+
+    async fn slow_down(&self, cde: &Remote) -> Result<()> {
+        if self.delay.is_zero() {
+            return Ok(());
+        }
+        cde.inject(&[Fault::on(Operation::Any).delay(self.delay).always()]).await
+    }
+}
+
+/// How long something takes.
+pub(crate) async fn timed<T>(work: impl Future<Output = Result<T>>) -> Result<(T, Duration)> {
+    let begun = Instant::now();
+    let done = work.await?;
+    Ok((done, begun.elapsed()))
+}

@@ -1,0 +1,38 @@
+//! The same as `throughput` with a CDE that takes its time: whether all workers are busy calling.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Scenario, Size};
+use crate::figure::{Figures, Goal};
+use crate::race::{Race, Runner};
+use crate::stage::Stage;
+
+pub(crate) const SCENARIO: Scenario = Scenario {
+    name: "slow-api",
+    about: "new objects of each kind, each call to the CDE takes 200 ms: against what the calls and the bare writer allow",
+    size: Size { objects: 3000, concurrency: 32, minutes: 0.0 },
+    smoke: Some(Size { objects: 4, concurrency: 8, minutes: 0.0 }),
+    run: |stage, size| Box::pin(run(stage, size)),
+};
+
+const DELAY: Duration = Duration::from_millis(200);
+/// A restore is one call, a rollback a read and a call.
+const CALLS: f64 = 1.5;
+
+async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
+    let race = Race::prepare(stage, size.objects, size.concurrency, DELAY).await?;
+    let [publisher, operator] = race.laps([Runner::WriterWithEvents, Runner::Operator]).await?;
+    let calls = f64::from(size.concurrency) / DELAY.as_secs_f64() / CALLS;
+    let mut figures = Figures::default();
+    figures.add("concurrency / 200 ms / 1.5 calls an object", "objects/s", calls);
+    figures.add("bare writer with Events", "objects/s", publisher.throughput());
+    figures.add("operator", "objects/s", operator.throughput());
+    let limit = calls.min(publisher.throughput());
+    let ratio = operator.throughput() / limit;
+    figures.judge("operator / the lower of both", "", ratio, Goal::AtLeast(0.95));
+    figures.add("CPU of the operator", "ms/object", operator.cpu());
+    figures.add("peak memory of the operator", "MB", operator.peak);
+    Ok(figures)
+}

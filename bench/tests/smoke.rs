@@ -1,0 +1,69 @@
+//! The benchmark works: all of it that takes seconds is played once, with hardly any objects.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test ends at what it did not expect, and its name is its documentation"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use cde_sandbox::process;
+use cde_sandbox::program::{self, Profile};
+use serde_json::{Value, json};
+
+/// It takes half a minute.
+const LIMIT: Duration = Duration::from_mins(5);
+
+/// Built with this test where the whole workspace is tested; else by ourselves.
+async fn operator(scratch: &Path) -> PathBuf {
+    let beside = Path::new(env!("CARGO_BIN_EXE_bench")).with_file_name("cde-operator");
+    if beside.exists() {
+        return beside;
+    }
+    program::build("cde-operator", Profile::Dev, scratch).await.unwrap()
+}
+
+fn figure<'a>(report: &'a Value, scenario: &str, name: &str) -> &'a Value {
+    let named = |list: &'a Value, key: &str, name: &str| -> &'a Value {
+        let found = list.as_array().unwrap().iter().find(|one| one[key] == name);
+        found.unwrap_or_else(|| panic!("{name} is not in {list:#}"))
+    };
+    &named(&named(&report["scenarios"], "scenario", scenario)["figures"], "name", name)["median"]
+}
+
+#[tokio::test]
+async fn every_scenario_that_takes_seconds_measures_something_and_counts_what_is_known() {
+    let scratch = process::scratch_dir().unwrap();
+    let json = scratch.path().join("smoke.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
+    command.arg("--smoke").arg("--operator").arg(operator(scratch.path()).await).arg("--json").arg(&json);
+    let output = tokio::time::timeout(LIMIT, process::output(command, b"")).await.unwrap().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+
+    let report: Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+    let played = report["scenarios"].as_array().unwrap();
+    assert_eq!(played.len(), 9, "all but the outage: {said}");
+    for scenario in played {
+        for figure in scenario["figures"].as_array().unwrap() {
+            assert!(figure["median"].is_number(), "{} measures nothing: {figure}", scenario["scenario"]);
+        }
+    }
+    for (scenario, name, known) in [
+        ("requests", "restore: status writes", 2.0),
+        ("requests", "rollback: status writes", 2.0),
+        ("requests", "calls of the CDE that read", 1.0),
+        ("requests", "calls of the CDE that change", 1.0),
+        ("throughput", "Events of the operator", 1.0),
+        ("history", "200: writes", 0.0),
+        ("history", "200: calls to the CDE", 0.0),
+    ] {
+        assert_eq!(figure(&report, scenario, name), &json!(known), "{scenario}: {name}");
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("== throughput: ") && text.contains("MEDIAN"), "{text}");
+}
