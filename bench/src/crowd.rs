@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::kind::{Each, Kind};
-use crate::store::Store;
+use crate::stage::Stage;
 
 /// So many objects or connectors are in memory twice at a time.
 const AT_ONCE: usize = 5000;
@@ -50,13 +50,14 @@ impl Crowd {
         Ok(())
     }
 
-    /// Stores them all, each like the one of its kind in `like`, but for what `change` makes of it.
+    /// Stores them all, each like the one of its kind in `like` but for what `change` makes of it, and waits until
+    /// the API server serves them.
     ///
     /// # Errors
-    /// If etcd refuses them.
+    /// If etcd refuses them, or the API server does not take them in.
     pub(crate) async fn store(
         &self,
-        store: &Store,
+        stage: &Stage,
         like: &Each<Value>,
         change: impl Fn(&Member, &mut Value),
     ) -> Result<()> {
@@ -69,7 +70,10 @@ impl Crowd {
                     (member.kind, object)
                 })
                 .collect();
-            store.put(&objects).await?;
+            stage.store.put(&objects).await?;
+            for (kind, object) in objects.iter().rev().take(Kind::ALL.len()) {
+                stage.serves(*kind, object).await?;
+            }
         }
         Ok(())
     }

@@ -100,7 +100,7 @@ impl<'a> Race<'a> {
     async fn lap(&self, runner: Runner) -> Result<Lap> {
         let namespace = self.stage.namespace("lap").await?;
         let crowd = Crowd::new(&namespace, self.each);
-        crowd.store(&self.stage.store, &self.like, |_, _| ()).await?;
+        crowd.store(self.stage, &self.like, |_, _| ()).await?;
         let servers = self.stage.servers_cpu()?;
         let usage = match runner {
             Runner::Writer => self.written(&namespace, false).await?,

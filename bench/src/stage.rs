@@ -9,8 +9,9 @@ use cde_sandbox::control_plane::{ControlPlane, OPERATOR_NAMESPACE};
 use cde_sandbox::operator::Operator;
 use cde_sandbox::process::{self, ScratchDir};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{ListParams, PostParams};
+use kube::api::{GetParams, ListParams, PostParams};
 use kube::{Api, Client};
+use serde_json::Value;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
@@ -21,6 +22,8 @@ use crate::usage::Usage;
 
 /// How often is asked whether all are finished: seldom, for it costs what is measured.
 const POLL: Duration = Duration::from_millis(500);
+/// The API server has taken in what was stored by then.
+const SERVED: Duration = Duration::from_mins(2);
 /// The operator's service account.
 pub(crate) const ACCOUNT: &str = "cde-operator";
 
@@ -128,6 +131,22 @@ impl Stage {
                 ensure!(begun.elapsed() < limit, "not all are finished after {limit:?} (see {namespace})");
                 tokio::time::sleep(POLL).await;
             }
+        }
+        Ok(())
+    }
+
+    /// Waits until the API server's cache has this object, which comes after all that were stored before it: else
+    /// whoever asks next would wait for that.
+    ///
+    /// # Errors
+    /// If that does not come.
+    pub(crate) async fn serves(&self, kind: Kind, object: &Value) -> Result<()> {
+        let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+        let (api, begun) = (kind.api(&self.admin, text("namespace")), Instant::now());
+        // Any version: what the cache has, without waiting for it.
+        while let Err(error) = api.get_with(text("name"), &GetParams::any()).await {
+            ensure!(begun.elapsed() < SERVED, "{} is not served: {error}", text("name"));
+            tokio::time::sleep(POLL / 10).await;
         }
         Ok(())
     }

@@ -52,7 +52,7 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
     let mut there = 0;
     for total in [size.objects / 5, size.objects] {
         let crowd = Crowd::new(&namespace, (total - there) / 2);
-        crowd.store(&stage.store, &like, |_, _| ()).await?;
+        crowd.store(stage, &like, |_, _| ()).await?;
         there += crowd.len();
         let start = start(stage, &cde, &namespace).await?;
         let more = start.ready - empty.ready;

@@ -31,7 +31,7 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
     cde.inject(&[Fault::on(Operation::Changing).answer(403).always()]).await?;
     let reasons = Each { restore: "AccessDenied", rollback: "AccessDenied" };
     let failed = script::objects_with(stage, &cde, &[], reasons).await?;
-    Crowd::new(&namespace, size.objects).store(&stage.store, &failed, |_, _| ()).await?;
+    Crowd::new(&namespace, size.objects).store(stage, &failed, |_, _| ()).await?;
     let operator = stage.operator(&cde, &namespace, &["--leader-election=true"]).await?;
 
     let length = Duration::from_mins(1).mul_f64(size.minutes);

@@ -51,11 +51,11 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
     let before = Usage::of(empty.process_id())?;
     empty.stop().await?;
 
-    Crowd::new(&namespace, size.objects / 2).store(&stage.store, &failed, |_, _| ()).await?;
+    Crowd::new(&namespace, size.objects / 2).store(stage, &failed, |_, _| ()).await?;
     let crowd = Crowd::new(&namespace, size.objects / 2);
     crowd.known_to(&cde).await?;
     let due = Timestamp::from_second(Timestamp::now().as_second())?.to_string();
-    crowd.store(&stage.store, &waiting, |_, object| is_due(object, &due)).await?;
+    crowd.store(stage, &waiting, |_, object| is_due(object, &due)).await?;
 
     let lists =
         || Ok::<_, anyhow::Error>(Traffic::of(stage, &namespace)?.count(|event| event.verb == "list"));

@@ -45,7 +45,7 @@ async fn fresh(stage: &Stage, size: &Size, like: &Each<Value>) -> Result<f64> {
     let (cde, namespace) = (stage.cde().await?, stage.namespace("fresh").await?);
     let crowd = Crowd::new(&namespace, size.objects);
     crowd.known_to(&cde).await?;
-    crowd.store(&stage.store, like, |_, _| ()).await?;
+    crowd.store(stage, like, |_, _| ()).await?;
     let begun = Instant::now();
     let _operator = stage.operator(&cde, &namespace, &FLAGS).await?;
     stage.all_succeeded(&namespace, patience(crowd.len())).await?;
@@ -65,7 +65,7 @@ async fn outage(
     let before = Usage::of(operator.process_id())?;
     cde.inject(&[Fault::on(Operation::Any).answer(503).always()]).await?;
     let begun = Instant::now();
-    crowd.store(&stage.store, like, |_, _| ()).await?;
+    crowd.store(stage, like, |_, _| ()).await?;
     let length = Duration::from_mins(1).mul_f64(size.minutes / COMPRESSED);
     sleep_until(begun + length / 2).await;
     cde.down();

@@ -31,7 +31,7 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
     let before = watched(&proxy);
     let crowd = Crowd::new(&namespace, size.objects);
     crowd.known_to(&cde).await?;
-    crowd.store(&stage.store, &like, |_, _| ()).await?;
+    crowd.store(stage, &like, |_, _| ()).await?;
     stage.all_succeeded(&namespace, super::patience(crowd.len())).await?;
     let traffic = Traffic::with_events(stage, &namespace, crowd.len()).await?;
     operator.stop().await?;

@@ -86,7 +86,7 @@ impl Team<'_> {
         crowd.known_to(&cde).await?;
         let label = |number: usize| HALVES[number % 2].split_once('=');
         crowd
-            .store(&self.stage.store, &self.like, |member, object| {
+            .store(self.stage, &self.like, |member, object| {
                 if let Some((key, value)) = label(member.number) {
                     object["metadata"]["labels"][key] = value.into();
                 }
