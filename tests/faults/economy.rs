@@ -144,7 +144,7 @@ async fn when_an_outage_ends_nobody_waits_for_requests_that_were_deleted_meanwhi
     for request in &left {
         request.succeeds(&world).await;
     }
-    assert!(begun.elapsed().as_secs() < 10, "it took {:?}", begun.elapsed());
+    assert!(begun.elapsed().as_secs() < 12, "it took {:?}", begun.elapsed());
 }
 
 /// How many open objects the figures count.

@@ -55,7 +55,7 @@ pub(crate) fn costs(evidence: &Evidence) -> Vec<Cost> {
             |what, was, most| all.push(Cost { what, was, most, history: Some(history.uid.clone()) });
         cost("status writes", writes(history), 2 * claims + waits + 3 * wishes + rivals + starts + 4);
         cost("status writes sent", sent, evidence.operators * names[history.name()] + 20);
-        cost("reads", reads, sent + wishes + 12);
+        cost("reads", reads, sent + wishes + starts + 12);
         cost("claims and waits", claims + waits, 2 * evidence.seconds + 8);
     }
     let versions: usize = evidence.histories.iter().map(|history| history.versions.len()).sum();
