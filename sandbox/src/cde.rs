@@ -64,6 +64,7 @@ pub use ledger::{Answered, Call, Ledger};
 pub use operation::Operation;
 pub use remote::Remote;
 pub use sandbox::{Builder, Sandbox};
+pub use tls::Flaw;
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};

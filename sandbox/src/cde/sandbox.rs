@@ -13,7 +13,8 @@ use super::ledger::{Book, Call, Ledger, Observer};
 use super::operation::Operation;
 use super::port::Port;
 use super::server::Shared;
-use super::{Error, lock, rules, tls};
+use super::tls::{self, Flaw};
+use super::{Error, lock, rules};
 
 /// A running CDE API. Clones are handles on the same one; it ends with the last.
 #[derive(Clone)]
@@ -26,6 +27,8 @@ pub struct Sandbox {
 pub struct Builder {
     listen: SocketAddr,
     tls: bool,
+    names: Vec<String>,
+    flaw: Option<Flaw>,
     token: String,
     count_only: bool,
     observer: Option<Observer>,
@@ -43,6 +46,20 @@ impl Builder {
     #[must_use]
     pub fn tls(mut self) -> Self {
         self.tls = true;
+        self
+    }
+
+    /// Its certificate is for this name as well, by which a proxy may reach it.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.names.push(name.into());
+        self
+    }
+
+    /// Its certificate has this flaw.
+    #[must_use]
+    pub fn flawed(mut self, flaw: Flaw) -> Self {
+        self.flaw = Some(flaw);
         self
     }
 
@@ -80,7 +97,9 @@ impl Builder {
         let shared = Arc::new(Shared { book, ..Shared::default() });
         lock(&shared.store).tokens = vec![self.token];
         let tls = if self.tls {
-            Some(tls::certify(vec!["localhost".into(), reachable(self.listen.ip()).to_string()])?)
+            let mut names = vec!["localhost".into(), reachable(self.listen.ip()).to_string()];
+            names.extend(self.names);
+            Some(tls::certify(names, self.flaw)?)
         } else {
             None
         };
@@ -104,6 +123,8 @@ impl Sandbox {
         Builder {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             tls: false,
+            names: Vec::new(),
+            flaw: None,
             token: format!("token-{}", Uuid::new_v4()),
             count_only: false,
             observer: None,

@@ -1,8 +1,9 @@
 //! A certificate authority that lives as long as its sandbox.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
@@ -16,8 +17,23 @@ pub(super) struct Tls {
     pub(super) ca_pem: String,
 }
 
-/// Makes an authority and a certificate of it for these names and addresses.
-pub(super) fn certify(names: Vec<String>) -> Result<Tls, Error> {
+/// What is wrong with a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// It was valid until yesterday.
+    Expired,
+    /// It will be valid from tomorrow on.
+    NotYetValid,
+    /// It is for another host.
+    OtherHost,
+    /// It names the host as its subject alone, and no alternative names.
+    NoAlternativeName,
+    /// No authority has signed it.
+    SelfSigned,
+}
+
+/// Makes an authority and a certificate of it for these names and addresses, which may have a flaw.
+pub(super) fn certify(names: Vec<String>, flaw: Option<Flaw>) -> Result<Tls, Error> {
     let failed = |error: rcgen::Error| Error::Tls(error.to_string());
     let mut authority = CertificateParams::new(Vec::new()).map_err(failed)?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -27,8 +43,12 @@ pub(super) fn certify(names: Vec<String>) -> Result<Tls, Error> {
     let issuer = Issuer::new(authority, authority_key);
 
     let key = KeyPair::generate().map_err(failed)?;
-    let certificate =
-        CertificateParams::new(names).and_then(|params| params.signed_by(&key, &issuer)).map_err(failed)?;
+    let params = flawed(names, flaw).map_err(failed)?;
+    let certificate = match flaw {
+        Some(Flaw::SelfSigned) => params.self_signed(&key),
+        _ => params.signed_by(&key, &issuer),
+    }
+    .map_err(failed)?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     // Named here, so that no other part of the process has to install one.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -39,4 +59,26 @@ pub(super) fn certify(names: Vec<String>) -> Result<Tls, Error> {
         })
         .map_err(|error| Error::Tls(error.to_string()))?;
     Ok(Tls { acceptor: TlsAcceptor::from(Arc::new(config)), ca_pem: root.pem() })
+}
+
+fn flawed(names: Vec<String>, flaw: Option<Flaw>) -> Result<CertificateParams, rcgen::Error> {
+    let host = names.first().cloned().unwrap_or_default();
+    let mut params = CertificateParams::new(match flaw {
+        Some(Flaw::OtherHost) => vec!["other.example".to_owned()],
+        Some(Flaw::NoAlternativeName) => Vec::new(),
+        _ => names,
+    })?;
+    params.distinguished_name.push(DnType::CommonName, host);
+    let now = SystemTime::now();
+    let (days, long) = (|days: u64| Duration::from_hours(24 * days), 365);
+    match flaw {
+        Some(Flaw::Expired) => {
+            (params.not_before, params.not_after) = ((now - days(long)).into(), (now - days(1)).into());
+        }
+        Some(Flaw::NotYetValid) => {
+            (params.not_before, params.not_after) = ((now + days(1)).into(), (now + days(long)).into());
+        }
+        _ => {}
+    }
+    Ok(params)
 }

@@ -11,7 +11,7 @@ mod oracle;
 mod plane;
 mod request;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cde_sandbox::cde::Sandbox;
@@ -77,6 +77,11 @@ impl World {
     pub(crate) async fn start(&self, flags: Flags) -> Operator {
         let kubeconfig = self.kubeconfig(None).await;
         Operator::start(self, &kubeconfig, flags).await
+    }
+
+    /// The same, with the rights of another account.
+    pub(crate) async fn start_as(&self, kubeconfig: &Path, flags: Flags) -> Operator {
+        Operator::start(self, kubeconfig, flags).await
     }
 
     /// The same, with `proxy` between it and the API server.

@@ -1,0 +1,197 @@
+//! Least rights: without any single one of them something specific does not work.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use cde_sandbox::cde::{HoldPoint, Operation};
+use futures::{StreamExt as _, stream};
+use serde_json::{Value, json};
+
+use crate::world::{Flags, Kind, LIMIT, Operator, POLL, Request, World};
+
+/// Resource with its subresource, verb.
+type Right = (String, String);
+
+/// A story that stands still for so long after the refusal of a right does not go on.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What does not happen without a right.
+fn missing(resource: &str, verb: &str) -> &'static str {
+    match (resource, verb) {
+        ("leases", "get" | "create" | "patch") => "the lead",
+        ("connectorrestores" | "migrationrollbacks", "list") => "readiness",
+        ("connectorrestores", "watch") | ("connectorrestores/status", "update") => "the call of the restore",
+        ("migrationrollbacks", "watch") | ("migrationrollbacks/status", "update") => {
+            "the call of the rollback"
+        }
+        ("connectorrestores", "get") => "the outcome of the restore, which somebody changed during its call",
+        ("migrationrollbacks", "get") => {
+            "the outcome of the rollback, which somebody changed during its call"
+        }
+        ("events", "create") => "an Event",
+        ("events", "patch") => "a repeated Event",
+        _ => panic!("nobody knows what {verb} {resource} is needed for: take it out of deploy/rbac"),
+    }
+}
+
+/// The rules of a role of the manifests, as they are in force.
+async fn rules(world: &World, role: &[&str]) -> Vec<Value> {
+    let get = [&["get"], role, &["-n", "cde-operator-system", "-o", "json"]].concat();
+    let role: Value = serde_json::from_str(&world.plane.kubectl_ok(&get, "").await.unwrap()).unwrap();
+    role["rules"].as_array().unwrap().clone()
+}
+
+fn texts(list: &Value) -> Vec<String> {
+    serde_json::from_value(list.clone()).unwrap()
+}
+
+/// Each right that the rules give.
+fn rights(rules: &[Value]) -> Vec<Right> {
+    let of = |rule: &Value| {
+        let (resources, verbs) = (texts(&rule["resources"]), texts(&rule["verbs"]));
+        let each = resources.into_iter().map(move |resource| (resource, verbs.clone()));
+        each.flat_map(|(resource, verbs)| verbs.into_iter().map(move |verb| (resource.clone(), verb)))
+    };
+    rules.iter().flat_map(of).collect()
+}
+
+/// The same rules, one for each right but this one.
+fn without(rules: &[Value], right: Option<&Right>) -> Vec<Value> {
+    let mut all = Vec::new();
+    for rule in rules {
+        for (resource, verb) in rights(std::slice::from_ref(rule)) {
+            if right != Some(&(resource.clone(), verb.clone())) {
+                all.push(json!({"apiGroups": rule["apiGroups"], "resources": [resource], "verbs": [verb]}));
+            }
+        }
+    }
+    all
+}
+
+/// An account in the world's namespace with these rights there, and its kubeconfig, once they are in force.
+async fn account(world: &World, rules: &[Value]) -> std::path::PathBuf {
+    let namespace = &world.namespace;
+    let meta = json!({"name": "operator", "namespace": namespace});
+    let group = "rbac.authorization.k8s.io";
+    let objects = [
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}),
+        json!({"apiVersion": format!("{group}/v1"), "kind": "Role", "metadata": meta, "rules": rules}),
+        json!({"apiVersion": format!("{group}/v1"), "kind": "RoleBinding", "metadata": meta,
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": "operator"},
+            "subjects": [{"kind": "ServiceAccount", "name": "operator", "namespace": namespace}]}),
+    ];
+    let manifest = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
+    world.kubectl(&["apply", "-f", "-"], &manifest).await;
+    let first = |field: &str| texts(&rules[0][field]).remove(0);
+    let (verb, resource) = (&first("verbs"), format!("{}.{}", first("resources"), first("apiGroups")));
+    let who = format!("--as=system:serviceaccount:{namespace}:operator");
+    let begun = Instant::now();
+    while world.try_kubectl(&["auth", "can-i", verb, &resource, &who], "").await.is_err() {
+        assert!(begun.elapsed() < LIMIT, "the rights are not in force");
+        tokio::time::sleep(POLL).await;
+    }
+    world.plane.service_account(namespace, "operator", None).await.unwrap()
+}
+
+/// All that an operator does in which it needs a right; `stage` says what is waited for.
+async fn story(world: &World, operator: &mut Operator, stage: &Mutex<&'static str>) {
+    let enter = |name| *stage.lock().unwrap() = name;
+    enter(missing("leases", "get"));
+    operator.says("this replica leads").await;
+    enter(missing("connectorrestores", "list"));
+    operator.ready().await;
+    for (kind, plural) in [(Kind::Restore, "connectorrestores"), (Kind::Rollback, "migrationrollbacks")] {
+        let request = Request::new(kind, "needs");
+        world.sandbox.put(request.willing());
+        let mut held = world.sandbox.hold(Operation::Changing, request.id, HoldPoint::AfterEffect);
+        enter(missing(plural, "watch"));
+        world.apply(&request.manifest()).await;
+        held.arrived_within(LIMIT).await.unwrap();
+        enter(missing(plural, "get"));
+        world.patch(&request, json!({"metadata": {"labels": {"changed": "meanwhile"}}})).await;
+        held.release();
+        world.comes_to(&request, request.success()).await;
+        if kind == Kind::Rollback {
+            enter(missing("events", "create"));
+            world.until_events(&request.name, 1).await;
+        }
+    }
+    let asleep = Request::new(Kind::Restore, "asleep");
+    world.apply(&asleep.manifest().spec("suspend", true)).await;
+    world.annotate_retry(&asleep, "one").await;
+    world.until_events(&asleep.name, 2).await;
+    enter(missing("events", "patch"));
+    world.annotate_retry(&asleep, "two").await;
+    let repeated = || async {
+        world.kubectl(&["get", "events.events.k8s.io", "-o", "jsonpath={.items[*].series.count}"], "").await
+    };
+    let begun = Instant::now();
+    while repeated().await != "2" {
+        assert!(begun.elapsed() < LIMIT, "no Event is repeated");
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Waits until the API server has refused that right to the world's operator.
+async fn refused(world: &World, (resource, verb): &Right) {
+    let account = format!("system:serviceaccount:{}:operator", world.namespace);
+    let begun = Instant::now();
+    loop {
+        let refused = world.plane.audit().unwrap().into_iter().any(|event| {
+            let subresource = Some(event.subresource).filter(|it| !it.is_empty());
+            let whole = subresource.map_or(event.resource.clone(), |it| format!("{}/{it}", event.resource));
+            event.user == account && event.code == 403 && event.verb == *verb && whole == *resource
+        });
+        if refused {
+            return;
+        }
+        assert!(begun.elapsed() < LIMIT, "it never wanted to {verb} {resource}");
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Tells the story without a right; what was waited for in vain, if anything was.
+async fn told_without(rules: &[Value], right: Option<&Right>) -> Option<&'static str> {
+    let world = World::new().await;
+    let kubeconfig = account(&world, &without(rules, right)).await;
+    let flags =
+        Flags::brisk().env("CDE_LEADER_ELECTION", "true").env("POD_NAMESPACE", &world.namespace).unready();
+    let mut operator = world.start_as(&kubeconfig, flags).await;
+    let stage = Mutex::new("");
+    let story = story(&world, &mut operator, &stage);
+    let Some(right) = right else {
+        story.await;
+        return None;
+    };
+    let impatient = async {
+        refused(&world, right).await;
+        let now = || *stage.lock().unwrap();
+        let mut before = "";
+        while before != now() {
+            before = now();
+            tokio::time::sleep(PATIENCE).await;
+        }
+    };
+    tokio::select! {
+        () = story => None,
+        () = impatient => Some(*stage.lock().unwrap()),
+    }
+}
+
+#[tokio::test]
+async fn each_right_is_needed_for_something_that_does_not_work_without_it() {
+    let world = World::new().await;
+    let mut rules_ = rules(&world, &["clusterrole", "cde-operator"]).await;
+    rules_.extend(rules(&world, &["role", "cde-operator-leases"]).await);
+    let all = rights(&rules_);
+    assert!(all.len() > 10, "{all:?}");
+
+    assert_eq!(told_without(&rules_, None).await, None, "with all of them all works");
+
+    let rules_ = &rules_;
+    let told = stream::iter(&all).map(async |right| (right, told_without(rules_, Some(right)).await));
+    let told: Vec<_> = told.buffer_unordered(6).collect().await;
+    for ((resource, verb), in_vain) in told {
+        assert_eq!(in_vain, Some(missing(resource, verb)), "without {verb} {resource}");
+    }
+}
