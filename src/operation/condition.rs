@@ -97,6 +97,13 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_quotes_the_spec_draws_nothing_on_a_terminal() {
+        let ready =
+            conditions(&[], Reason::NotFound, "\u{1b}[31mx is no\nversion.", Some(1), at(0)).remove(0);
+        assert_eq!(ready.message, "[31mx is no version.");
+    }
+
+    #[test]
     fn the_transition_time_moves_with_the_status_and_not_with_the_reason() {
         let first = conditions(&[], Reason::Pending, "m", Some(1), at(10));
         let same = conditions(&first, Reason::Retrying, "n", Some(1), at(20));
