@@ -31,7 +31,7 @@ const SHAPES: [(&str, &str, bool); 13] = [
     ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", "5\r\n[[[[[\r\n", true),
     ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5;", "x", true),
     ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n", "x: y\r\n", true),
-    ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", "0", true),
+    ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", "0", false),
     ("HTTP/1.1 404 Not Found\r\n\r\n", "{\"message\":\"No.\"", true),
 ];
 
