@@ -24,8 +24,9 @@
 //!    each change of a person's, once for each that is stored of others for the connector (their turns) and for each
 //!    process (who begins to be held by an outage of its own), and 4 times else. It is sent at most as often by each
 //!    operator, and 20 times more, for faults refuse some. The connector is read at most once for each status that was
-//!    sent, each change and each process (an open effect is looked at anew), and 12 times more. Claims and waits together are at most two a second, and 8 more. A process
-//!    passes over objects at most 4 times for each version of any object.
+//!    sent, each change and each process (an open effect is looked at anew), and 12 times more. Claims and waits
+//!    together are at most two a second, and 8 more. A process passes over objects at most 4 times for each version of
+//!    any object.
 //! 9. **`rate`** In no five seconds the CDE API got more calls than the rates of all operators allow, a fifth and one
 //!    burst for each start added.
 //! 10. **`secrets`** No token shows in anything shown.
