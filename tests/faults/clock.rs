@@ -18,7 +18,7 @@ const STEPS: [SignedDuration; 2] = [HOUR, SignedDuration::from_hours(-1)];
 /// A claim of an operator with a time-out of a second.
 const CLAIM: Duration = Duration::from_secs(6);
 /// What a busy machine may add to a wait.
-const SLACK: Duration = Duration::from_secs(8);
+const SLACK: Duration = Duration::from_secs(20);
 
 /// A world whose operator goes by a clock of its own.
 async fn world_with(clock: &Clock, timeout: &str) -> (World, Operator) {
@@ -147,7 +147,7 @@ async fn a_clock_that_is_set_while_anothers_claim_is_waited_for_neither_hurries_
         for request in &requests {
             let calls = request.calls(&world.sandbox);
             let waited = between(&calls[0], &calls[1]);
-            assert!((CLAIM..CLAIM + SLACK + SLACK).contains(&waited), "{step}: {waited:?}");
+            assert!((CLAIM..CLAIM + SLACK).contains(&waited), "{step}: {waited:?}");
         }
     }))
     .await;

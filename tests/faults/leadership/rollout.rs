@@ -27,13 +27,13 @@ async fn roll_out(mode: Mode) {
     };
     let under_way = a_rollback(&world.sandbox, "under-way");
     let mut call: Held = world.sandbox.hold(Operation::Rollback, under_way.id, HoldPoint::BeforeEffect);
-    let mut old = world.start(mode.replica("old").with("--timeout", "15s")).await;
+    let mut old = world.start(mode.replica("old").with("--timeout", "40s")).await;
     apply(&world, std::slice::from_ref(&under_way)).await;
     call.arrived().await.unwrap();
     all.push(under_way);
 
     arrive("before", &mut all).await;
-    let new = world.start(mode.replica("new").unready()).await;
+    let new = world.start(mode.replica("new").with("--timeout", "10s").unready()).await;
     arrive("starting", &mut all).await;
     new.says("starting").await;
     old.process.signal(Signal::TERM).unwrap();

@@ -10,8 +10,8 @@ use super::{BOTH, History, LEASE, Mode, has_led, leads};
 use crate::request::{Request, apply, both, end_as_without_fault, many};
 use crate::world::{Operator, World};
 
-/// A standby looks at the Lease every second; the rest is for a busy machine.
-const AFTER_A_CRASH: Duration = LEASE.saturating_add(Duration::from_secs(5));
+/// A standby looks at the Lease twice a second; the rest is for a busy machine.
+const AFTER_A_CRASH: Duration = LEASE.saturating_add(Duration::from_secs(8));
 const AFTER_RELEASE: Duration = Duration::from_secs(2);
 
 /// Says a measured time; `--nocapture` shows it.
@@ -60,7 +60,7 @@ async fn a_replica_told_to_stop_during_a_call_hands_over_within_two_seconds_of_i
         let world = World::new().await;
         let requests = both(&world.sandbox, "first");
         let mut held = hold(&world, &requests, HoldPoint::BeforeEffect);
-        let mut one = world.start(mode.replica("one").with("--timeout", "10s")).await;
+        let mut one = world.start(mode.replica("one").with("--timeout", "40s")).await;
         apply(&world, &requests).await;
         for held in &mut held {
             held.arrived().await.unwrap();
