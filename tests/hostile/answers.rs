@@ -58,7 +58,7 @@ fn restore() -> Call {
     Call::RestoreFromBin { connector: CONNECTOR.into() }
 }
 
-pub(crate) fn rollback() -> Call {
+fn rollback() -> Call {
     Call::RollBackMigration { connector: CONNECTOR.into(), version: "main".into() }
 }
 
