@@ -26,6 +26,8 @@ const ROW: usize = 5;
 const OFFER: Duration = Duration::from_secs(5);
 /// Nobody pauses longer than this without asking again.
 const LONGEST_PAUSE: Duration = Duration::from_hours(24);
+/// Stored times have whole seconds: one is cut off where a wait begins, one is added where it ends.
+const ROUNDING: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
@@ -65,6 +67,7 @@ pub struct Gate {
     inner: Arc<Mutex<Inner>>,
     changed: Arc<Notify>,
     roster: Roster,
+    server: Arc<str>,
     retry: (Duration, Duration),
 }
 
@@ -73,7 +76,8 @@ impl Gate {
     #[must_use]
     pub fn new(roster: Roster, settings: &Settings) -> Self {
         let retry = (settings.retry_min, settings.retry_max);
-        Self { inner: Arc::default(), changed: Arc::default(), roster, retry }
+        let server = settings.server.as_str().into();
+        Self { inner: Arc::default(), changed: Arc::default(), roster, server, retry }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -153,9 +157,12 @@ impl Gate {
         }
     }
 
-    /// At start: rebuilds the pause from what an open object says.
+    /// At start: rebuilds the pause from what an open object says, if it says it of this server.
     pub fn recall<R>(&self, status: &Status<R>) {
         let Some(operation) = status.operation.as_ref().filter(|_| status.outcome.is_none()) else { return };
+        if operation.server.as_deref().is_some_and(|server| server != &*self.server) {
+            return;
+        }
         let mut inner = self.lock();
         if status.reason == Some(Reason::Unauthorized) && inner.closed.is_none() {
             inner.close(Cause::Unauthorized, (Duration::ZERO, Duration::ZERO));
@@ -165,7 +172,9 @@ impl Gate {
         // A 503 paused all only where it said for how long; what waits longer than any backoff was told so.
         let paused_all = error.code == Some(429) || (error.code == Some(503) && wait > self.retry.1);
         let left = Duration::try_from(next.0.duration_since(Timestamp::now())).unwrap_or_default();
-        if paused_all && !left.is_zero() && inner.recalled.is_none_or(|at| at < error.at.0) {
+        // No operator waits longer because of an answer: whoever wrote that, it was none.
+        let believable = wait <= LONGEST_PAUSE + ROUNDING;
+        if paused_all && believable && !left.is_zero() && inner.recalled.is_none_or(|at| at < error.at.0) {
             inner.recalled = Some(error.at.0);
             inner.paused_until = Some(Instant::now() + left.min(LONGEST_PAUSE));
         }
