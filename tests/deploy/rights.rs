@@ -84,7 +84,7 @@ async fn the_operator_has_these_rights_and_no_other() {
     let operator = operator().await;
     let mut expected = expand(&[
         (CDE, &KINDS, &["get", "list", "watch"]),
-        (CDE, &["connectorrestores/status", "migrationrollbacks/status"], &["update", "patch"]),
+        (CDE, &["connectorrestores/status", "migrationrollbacks/status"], &["update"]),
         ("events.k8s.io", &["events"], &["create", "patch"]),
     ]);
     assert_eq!(rights(&operator, REQUEST_NAMESPACE).await, expected);
