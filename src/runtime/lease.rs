@@ -28,8 +28,8 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 /// Between two looks at another's Lease, and between two tries.
 ///
 /// A standby reads the Lease again and again and does not watch it: that needs no right to watch, a half-open
-/// connection cannot hide that the Lease is free, and it costs one small read a second.
-const PAUSE: Duration = Duration::from_secs(1);
+/// connection cannot hide that the Lease is free, and it costs two small reads a second.
+const PAUSE: Duration = Duration::from_millis(500);
 /// Named in `metadata.managedFields`.
 const FIELD_MANAGER: &str = "cde-operator";
 
