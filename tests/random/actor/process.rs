@@ -109,7 +109,7 @@ impl Crew {
             unheard = request.zip(operation["inFlight"]["attempt"].as_u64());
         }
         let from = Timestamp::now();
-        let stopped = life.operator.process.signal(Signal::STOP);
+        let stopped = life.operator.process.freeze();
         claim.release();
         self.stage.pass(length).await;
         // One that has ended by itself is found out where it is told to stop.
