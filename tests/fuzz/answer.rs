@@ -1,0 +1,43 @@
+//! Bytes as the answer to a call: whatever they are, they are read, classed and concluded on, and the rules hold.
+//!
+//! The first two bytes are the status, the third says what else happens, the rest is the body.
+
+#![no_main]
+
+mod cde;
+#[path = "../hostile/story.rs"]
+mod story;
+
+use cde_operator::api::{ConnectorRestore, MigrationRollback};
+use libfuzzer_sys::fuzz_target;
+use serde_json::json;
+use story::{Pass, live};
+
+fuzz_target!(|bytes: &[u8]| {
+    let [low, high, how, body @ ..] = bytes else { return };
+    let code = 200 + u16::from_le_bytes([*low, *high]) % 400;
+    let pass = |later, version, code, body| Pass {
+        later,
+        seen_for: 4000,
+        calls_held: false,
+        waits: false,
+        token_changed: how & 1 > 0,
+        reading: cde::reading(if how & 2 > 0 { 200 } else { code }, body),
+        answer: Some(cde::answer(code, body, version)),
+    };
+    for version in [false, true] {
+        let passes = [pass(1, version, code, body), pass(4000, version, code, body)];
+        live::<ConnectorRestore>(serde_json::from_value(request("ConnectorRestore")).unwrap(), &passes);
+        live::<MigrationRollback>(serde_json::from_value(request("MigrationRollback")).unwrap(), &passes);
+    }
+});
+
+fn request(kind: &str) -> serde_json::Value {
+    json!({
+        "apiVersion": "cde.productsup.com/v1alpha1", "kind": kind,
+        "metadata": {"name": "a", "namespace": "b", "uid": "c", "generation": 1,
+            "creationTimestamp": "2026-11-18T11:06:40Z"},
+        "spec": {"connectorId": "497f6eca-6276-4993-bfeb-53cbbbba6f08", "version": "main",
+            "notAfter": "2026-12-30T00:00:00Z"},
+    })
+}
