@@ -12,13 +12,15 @@ use crate::world::{Flags, Kind, LIMIT, Operator, POLL, Request, World};
 /// Resource with its subresource, verb.
 type Right = (String, String);
 
-/// A story that stands still for so long after the refusal of a right does not go on.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// A story that stands still for so long after the refusal of a right does not go on: its longest wait is that for the
+/// renewal of the Lease, after five seconds.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What does not happen without a right.
 fn missing(resource: &str, verb: &str) -> &'static str {
     match (resource, verb) {
-        ("leases", "get" | "create" | "patch") => "the lead",
+        ("leases", "get" | "create") => "the lead",
+        ("leases", "patch") => "the renewal of the Lease",
         ("connectorrestores" | "migrationrollbacks", "list") => "readiness",
         ("connectorrestores", "watch") | ("connectorrestores/status", "update") => "the call of the restore",
         ("migrationrollbacks", "watch") | ("migrationrollbacks/status", "update") => {
@@ -98,6 +100,8 @@ async fn story(world: &World, operator: &mut Operator, stage: &Mutex<&'static st
     let enter = |name| *stage.lock().unwrap() = name;
     enter(missing("leases", "get"));
     operator.says("this replica leads").await;
+    enter(missing("leases", "patch"));
+    asked(world, &("leases".to_owned(), "patch".to_owned()), 200).await;
     enter(missing("connectorrestores", "list"));
     operator.ready().await;
     for (kind, plural) in [(Kind::Restore, "connectorrestores"), (Kind::Rollback, "migrationrollbacks")] {
@@ -132,17 +136,17 @@ async fn story(world: &World, operator: &mut Operator, stage: &Mutex<&'static st
     }
 }
 
-/// Waits until the API server has refused that right to the world's operator.
-async fn refused(world: &World, (resource, verb): &Right) {
+/// Waits until the API server has answered the world's operator so, when it used that right.
+async fn asked(world: &World, (resource, verb): &Right, code: u16) {
     let account = format!("system:serviceaccount:{}:operator", world.namespace);
     let begun = Instant::now();
     loop {
-        let refused = world.plane.audit().unwrap().into_iter().any(|event| {
+        let answered = world.plane.audit().unwrap().into_iter().any(|event| {
             let subresource = Some(event.subresource).filter(|it| !it.is_empty());
             let whole = subresource.map_or(event.resource.clone(), |it| format!("{}/{it}", event.resource));
-            event.user == account && event.code == 403 && event.verb == *verb && whole == *resource
+            event.user == account && event.code == code && event.verb == *verb && whole == *resource
         });
-        if refused {
+        if answered {
             return;
         }
         assert!(begun.elapsed() < LIMIT, "it never wanted to {verb} {resource}");
@@ -164,7 +168,7 @@ async fn told_without(rules: &[Value], right: Option<&Right>) -> Option<&'static
         return None;
     };
     let impatient = async {
-        refused(&world, right).await;
+        asked(&world, right, 403).await;
         let now = || *stage.lock().unwrap();
         let mut before = "";
         while before != now() {
