@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::leadership::{BOTH, History, LEASE, Mode, has_led, leads};
 use crate::request::{Request, apply, both, end_as_without_fault};
+use crate::scene::hold_calls;
 use crate::world::{Flags, Object, Operator, World};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -48,13 +49,7 @@ async fn a_clock_that_is_set_during_a_call_changes_nothing() {
         let clock = Clock::new().unwrap();
         let (world, _operator) = world_with(&clock, "15s").await;
         let requests = both(&world.sandbox, "request");
-        let mut calls = requests
-            .each_ref()
-            .map(|request| world.sandbox.hold(Operation::Changing, request.id, HoldPoint::BeforeEffect));
-        apply(&world, &requests).await;
-        for call in &mut calls {
-            call.arrived().await.unwrap();
-        }
+        let calls = hold_calls(&world, &requests, HoldPoint::BeforeEffect).await;
         clock.set(step).unwrap();
         for call in calls {
             call.release();
@@ -74,13 +69,7 @@ async fn a_clock_that_is_set_during_a_call_without_answer_makes_it_neither_race_
         let clock = Clock::new().unwrap();
         let (world, _operator) = world_with(&clock, "3s").await;
         let requests = both(&world.sandbox, "request");
-        let mut calls = requests
-            .each_ref()
-            .map(|request| world.sandbox.hold(Operation::Changing, request.id, HoldPoint::AfterEffect));
-        apply(&world, &requests).await;
-        for call in &mut calls {
-            call.arrived().await.unwrap();
-        }
+        let _calls = hold_calls(&world, &requests, HoldPoint::AfterEffect).await;
         clock.set(step).unwrap();
         end_as_without_fault(&world, &requests, 1, true).await;
         for request in &requests {

@@ -1,6 +1,6 @@
 //! The client's own reading of bodies, which it shows to nobody else.
 
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each target uses a part, and the client the rest")]
 
 pub mod model {
     pub use cde_operator::cde::model::*;
