@@ -86,7 +86,7 @@ async fn main() -> anyhow::Result<()> {
     }
     say("\nCtrl-C ends it. Calls:");
     tokio::signal::ctrl_c().await?;
-    sandbox.stop().await;
+    sandbox.down().await;
     Ok(())
 }
 

@@ -43,7 +43,7 @@ async fn the_token_stands_in_no_message_and_no_debug_output() {
         let failure = api.failed_rollback().await;
         let shown = format!("{failure:?} {:?} {:?} {:?}", api.client, api.tokens, api.tokens.current());
         assert!(!shown.contains(CANARY), "{shown}");
-        api.sandbox.stop().await;
+        api.sandbox.down().await;
         let failure = api.roll_back().await.unwrap_err();
         assert!(!format!("{failure:?}").contains(CANARY), "{failure:?}");
     }

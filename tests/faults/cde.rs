@@ -94,7 +94,7 @@ async fn an_api_that_is_down_is_asked_by_one_call_at_a_time_and_all_finish_when_
     assert!(gaps(&probes).iter().all(|gap| *gap >= busy), "{:?}", gaps(&probes));
     world.sandbox.clear_faults();
     all_succeed_once(&world, &requests).await;
-    world.sandbox.down().await.unwrap();
+    world.sandbox.down().await;
     let late = both(&world.sandbox, "late");
     apply(&world, &late).await;
     for request in &late {
@@ -193,7 +193,7 @@ async fn a_name_that_is_unknown_and_a_connection_that_is_refused_leave_no_doubt(
     let flags = Flags::default().env("CDE_URL", "https://cde.invalid");
     let (_nowhere, _operator) = tokio::join!(lost.start(flags), refused.start(Flags::default()));
     wait_unsent(&lost, &both(&lost.sandbox, "unknown"), "cannot connect").await;
-    refused.sandbox.down().await.unwrap();
+    refused.sandbox.down().await;
     let requests = both(&refused.sandbox, "refused");
     wait_unsent(&refused, &requests, "refused").await;
 
@@ -224,7 +224,7 @@ async fn a_certificate_for_another_name_is_refused_and_nothing_was_sent() {
     let requests = both(&home, "named");
     wait_unsent(&world, &requests, "certificate").await;
     assert_eq!(world.sandbox.ledger().total(), 0);
-    world.sandbox.stop().await;
+    world.sandbox.down().await;
     operator.kill();
 
     world.sandbox = listening(address.clone()).await.unwrap();

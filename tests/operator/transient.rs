@@ -142,7 +142,7 @@ async fn where_nothing_answered_or_something_in_between_gave_up_the_claim_is_wai
 async fn a_connection_that_is_refused_had_no_effect_and_is_tried_again() {
     let (world, _operator) = World::brisk().await;
     let case = world.request(Kind::Restore, "refused", changing().times(0));
-    world.sandbox.down().await.expect("it goes down");
+    world.sandbox.down().await;
     world.apply(&case.manifest()).await;
     let waiting = world.comes_to(&case, "Retrying").await;
     assert_eq!(waiting.last_error()["code"], Value::Null);

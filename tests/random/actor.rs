@@ -167,7 +167,7 @@ impl Stage {
                     Some(id) => sandbox.inject(fault.connector(id)),
                     None => sandbox.inject(*fault),
                 },
-                CdeAct::Down => sandbox.down().await.unwrap(),
+                CdeAct::Down => sandbox.down().await,
                 CdeAct::Up => sandbox.up().await.unwrap(),
                 CdeAct::Settle(id) => sandbox.settle(id),
                 CdeAct::ReplaceToken { told_after } => {

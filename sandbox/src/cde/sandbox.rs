@@ -246,26 +246,19 @@ impl Sandbox {
         self.shared.book.wait_for(condition, patience).await
     }
 
-    /// Refuses connections and cuts the live ones; calls that have arrived are still carried out.
-    ///
-    /// # Errors
-    /// [`Error::Listen`] if something else took the port in that moment.
-    pub async fn down(&self) -> Result<(), Error> {
-        self.port.down().await
+    /// Refuses connections and cuts the live ones; calls that have arrived are still carried out. The port stays
+    /// its own.
+    pub async fn down(&self) {
+        self.port.down().await;
     }
 
-    /// Listens again on the same port, after [`down`](Self::down) or [`stop`](Self::stop).
+    /// Listens again on the same port, after [`down`](Self::down).
     ///
     /// # Errors
     /// [`Error::Listen`] if the port cannot be had.
     #[expect(clippy::unused_async, reason = "a caller must be inside a runtime, and it mirrors `down`")]
     pub async fn up(&self) -> Result<(), Error> {
         self.port.up(&self.shared)
-    }
-
-    /// Closes the port and cuts all connections, though there are handles left.
-    pub async fn stop(&self) {
-        self.port.stop().await;
     }
 }
 

@@ -32,6 +32,18 @@ impl Call {
     pub fn is_watch(&self) -> bool {
         self.query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1"))
     }
+
+    /// Whether a whole list is asked for, in pages or as the first events of a watch.
+    #[must_use]
+    pub fn is_list(&self) -> bool {
+        self.method == Method::GET && (!self.is_watch() || self.is_streamed_list())
+    }
+
+    /// Whether a whole list is asked for as the first events of a watch.
+    #[must_use]
+    pub fn is_streamed_list(&self) -> bool {
+        self.is_watch() && self.query.split('&').any(|pair| pair == "sendInitialEvents=true")
+    }
 }
 
 type Condition = Arc<dyn Fn(&Call) -> bool + Send + Sync>;

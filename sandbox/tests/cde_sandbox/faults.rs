@@ -145,7 +145,7 @@ async fn a_hanging_call_is_never_answered_and_the_ledger_says_so() {
     sandbox.wait_for(|ledger| ledger.calls().iter().any(hung), Duration::from_secs(20)).await.unwrap();
     let nothing = tokio::time::timeout(Duration::from_millis(50), stream.read_u8()).await;
     assert!(nothing.is_err(), "{nothing:?}");
-    sandbox.stop().await;
+    sandbox.down().await;
     assert!(stream.read_u8().await.is_err());
 }
 
