@@ -85,7 +85,7 @@ async fn the_operator_has_these_rights_and_no_other() {
     let mut expected = expand(&[
         (CDE, &KINDS, &["get", "list", "watch"]),
         (CDE, &["connectorrestores/status", "migrationrollbacks/status"], &["update"]),
-        ("events.k8s.io", &["events"], &["create", "patch"]),
+        ("events.k8s.io", &["events"], &["create"]),
     ]);
     assert_eq!(rights(&operator, REQUEST_NAMESPACE).await, expected);
     expected.extend(expand(&[("coordination.k8s.io", &["leases"], &["get", "create", "patch"])]));
