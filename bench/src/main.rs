@@ -29,23 +29,30 @@ use std::process::ExitCode;
 use anyhow::Result;
 use cde_sandbox::cde::Sandbox;
 use clap::Parser as _;
+use tokio::runtime::Builder;
 
 use args::{Args, CdeArgs, Command};
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     // Tolerates `cargo benchmark -- --runs 1`: the alias has brought a `--` of its own.
     let args = Args::parse_from(std::env::args_os().filter(|arg| arg != "--"));
-    let done = match args.command {
-        None => play::play(&args).await,
-        Some(Command::Cde(args)) => simulate(args).await,
-        Some(Command::Write(args)) => writer::write(args).await,
-    };
-    match done {
+    match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "bench: {error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> Result<()> {
+    let many = Builder::new_multi_thread().enable_all().build()?;
+    match args.command {
+        None => many.block_on(play::play(&args)),
+        Some(Command::Cde(args)) => many.block_on(simulate(args)),
+        // As the operator's.
+        Some(Command::Write(args)) => {
+            Builder::new_current_thread().enable_all().build()?.block_on(writer::write(args))
         }
     }
 }

@@ -57,7 +57,8 @@ pub fn run(args: RunArgs) -> Result<(), Error> {
         user_agent: concat!("cde-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
     })
     .map_err(configuration)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // One thread: the work is waiting for others, and threads that wake each other cost a fifth of it.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::Failed(format!("the runtime cannot start: {error}")))?;
@@ -70,7 +71,7 @@ pub fn run(args: RunArgs) -> Result<(), Error> {
         let listener = TcpListener::bind(args.listen).await.map_err(|error| {
             Error::Configuration(format!("--listen {} cannot be used: {error}", args.listen))
         })?;
-        telemetry::start(args.log_format);
+        telemetry::start(args.log_format).map_err(Error::Configuration)?;
         let (base, tokens) = (base.as_str().to_owned(), Arc::new(tokens));
         Operator { args, base, tokens, cde, kube, stands_by: Arc::default() }.run(listener).await
     });

@@ -5,7 +5,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use crate::api::Status;
-use crate::cde::model::Call;
+use crate::cde::model::{Call, CallId};
 use crate::operation::{Conclusion, conclude};
 
 use super::Managed;
@@ -20,13 +20,13 @@ pub(super) struct Acted<R> {
 
 impl<O: Managed> Pass<'_, O> {
     /// Makes the call that the claim is for.
-    pub(super) async fn act(&mut self, claimed: Claimed) -> Acted<O::Result> {
+    pub(super) async fn act(&mut self, claimed: Claimed, id: &CallId) -> Acted<O::Result> {
         let shared = self.context.shared.clone();
         let result = self.object.status().map(|status| status.result.clone()).unwrap_or_default();
         let call = self.object.call(&result);
         let token = shared.tokens.current();
         let begun = Instant::now();
-        let answer = shared.cde.send(&call, &self.call_id(), &token).await;
+        let answer = shared.cde.send(&call, id, &token).await;
         let token_changed = self.called(name(&call), answer.as_ref().map(|_| ()), &token, begun.elapsed());
         let status = conclude(&Conclusion {
             object: self.object.as_ref(),

@@ -43,7 +43,7 @@ struct Closed {
 }
 
 struct Prober {
-    uid: String,
+    uid: Arc<str>,
     offered: Instant,
     calling: bool,
 }
@@ -58,7 +58,7 @@ struct Inner {
     /// Connectors of the calls in a row that found the API down.
     row: Vec<String>,
     /// Who is held, by its last call.
-    waiting: BTreeMap<(Timestamp, String), Key>,
+    waiting: BTreeMap<(Timestamp, Arc<str>), Key>,
 }
 
 /// The gate; cheap to clone.
@@ -234,12 +234,12 @@ impl Inner {
     }
 
     fn open_for(&self, uid: &str) -> bool {
-        let probes = |closed: &Closed| closed.prober.as_ref().is_some_and(|prober| prober.uid == uid);
+        let probes = |closed: &Closed| closed.prober.as_ref().is_some_and(|prober| *prober.uid == *uid);
         !self.paused() && self.closed.as_ref().is_none_or(probes)
     }
 
     fn prober(&mut self, uid: &str) -> Option<&mut Prober> {
-        self.closed.as_mut()?.prober.as_mut().filter(|prober| prober.uid == uid)
+        self.closed.as_mut()?.prober.as_mut().filter(|prober| *prober.uid == *uid)
     }
 
     fn pause(&mut self, failure: &Failure, (min, max): (Duration, Duration)) {
@@ -281,7 +281,7 @@ impl Inner {
     /// A probe has come back, and the gate is still closed: the next one, later.
     fn probed(&mut self, uid: &str, (min, max): (Duration, Duration)) {
         let Some(closed) = &mut self.closed else { return };
-        if closed.prober.as_ref().is_some_and(|prober| prober.uid == uid) {
+        if closed.prober.as_ref().is_some_and(|prober| *prober.uid == *uid) {
             closed.prober = None;
             closed.probes = closed.probes.saturating_add(1);
             closed.next_probe =

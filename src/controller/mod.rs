@@ -1,18 +1,18 @@
 //! The shell around the rules: it sees the API server, the CDE API and the clock, and does one thing at a time.
 //!
 //! ```text
-//!   watch ──▶ store, roster ──▶ reconcile:  observe → decide → claim → act → record
+//!   watch ──▶ cache, roster ──▶ reconcile:  observe → decide → claim → act → record
 //!                                              │                  │      │       │
 //!                                              ▼                  ▼      ▼       ▼
 //!                                           CDE API          API server CDE   API server
 //! ```
 //!
-//! - [`reconcile()`]: the table of contents; one pass over one object.
+//! - `reconcile`: the table of contents; one pass over one object.
 //! - `observe`, `claim`, `act`, `record`: one step each. Only an accepted claim hands out the right to act.
 //! - `status_write`: the funnel for writes; generation, conditions and Events come from the core.
 //! - [`Roster`]: what is open, whose turn it is, since when it waits; wakes who waits.
 //! - [`Gate`]: whether calls go out at all: pauses, outages, a refused token.
-//! - `watch`: from the API server to the store and the queue.
+//! - `watch`: from the API server to the cache and the queue; `packed`: an object as it is cached.
 
 mod act;
 mod claim;
@@ -21,6 +21,7 @@ mod events;
 mod gate;
 mod metrics;
 mod observe;
+mod packed;
 mod pass;
 mod rate;
 mod reconcile;
@@ -49,7 +50,6 @@ pub use gate::Gate;
 pub use metrics::Metrics;
 pub use pass::Interrupted;
 pub use rate::Rate;
-pub use reconcile::reconcile;
 pub use roster::{Key, Roster};
 pub use watch::{STUCK, Scope, WATCH_TIMEOUT, run};
 

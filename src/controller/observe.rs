@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use crate::cde::model::CallId;
+
 use super::Managed;
 use super::pass::{Interrupted, Pass};
 
@@ -10,7 +12,7 @@ impl<O: Managed> Pass<'_, O> {
     ///
     /// # Errors
     /// None of its own: a read that fails is an observation, too.
-    pub(super) async fn observe(&mut self) -> Result<(), Interrupted> {
+    pub(super) async fn observe(&mut self, id: &CallId) -> Result<(), Interrupted> {
         let shared = self.context.shared.clone();
         // What was read before asked for this read: it must not answer for it.
         self.forget_reading();
@@ -29,7 +31,7 @@ impl<O: Managed> Pass<'_, O> {
         self.rated = false;
         let token = shared.tokens.current();
         let begun = Instant::now();
-        let reading = shared.cde.connector(self.object.wish().connector, &self.call_id(), &token).await;
+        let reading = shared.cde.connector(self.object.wish().connector, id, &token).await;
         self.observed.token_changed =
             self.called("read", reading.as_ref().map(|_| ()), &token, begun.elapsed());
         self.observed.reading = Some(reading);

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use kube::Resource as _;
 use kube::runtime::controller::Action;
 use tokio::sync::SemaphorePermit;
-use tracing::Span;
 
 use crate::api::Status;
 use crate::cde::Token;
@@ -16,6 +16,7 @@ use crate::operation::{Observed, Situation, Step, announce_gone, decide, identif
 use super::Managed;
 use super::act::Acted;
 use super::events::{Event, warn_unreadable_retry};
+use super::packed::Packed;
 use super::roster::Key;
 use super::watch::Context;
 
@@ -50,13 +51,14 @@ pub(super) struct Pass<'a, O: Managed> {
 
 impl<'a, O: Managed> Pass<'a, O> {
     /// Waits for a free worker; `None` when there is nothing to begin.
-    pub(super) async fn begin(object: Arc<O>, context: &'a Context<O>) -> Option<Self> {
+    pub(super) async fn begin(object: &Packed<O>, context: &'a Context<O>) -> Option<Self> {
         let worker = context.shared.workers.acquire().await.ok()?;
-        let key = Key::of(object.as_ref())?;
+        let key = Key::of::<O>(object.meta())?;
         if context.shared.stop.is_ordered() || !context.shared.roster.knows(&key) {
             return None;
         }
-        let object = context.newest(object);
+        let newest = context.newest(object);
+        let object = newest.inspect_err(|error| tracing::error!(%error, "cannot be decoded")).ok()?;
         warn_unreadable_retry(&context.shared, &key, object.as_ref());
         Some(Self {
             context,
@@ -97,14 +99,8 @@ impl<'a, O: Managed> Pass<'a, O> {
     }
 
     /// Identifies the next call: the request that it belongs to, and the attempts that were claimed so far.
-    pub(super) fn call_id(&self) -> CallId {
+    pub(super) fn next_call(&self) -> CallId {
         identify(&self.situation(Timestamp::now()))
-    }
-
-    /// The span of one step: operation and attempt stand in each of its lines.
-    pub(super) fn span(&self) -> Span {
-        let CallId { operation, attempt } = self.call_id();
-        tracing::info_span!("step", operation, attempt)
     }
 
     /// The pass went through: what comes next comes later.
@@ -140,7 +136,8 @@ impl<'a, O: Managed> Pass<'a, O> {
         let current = shared.tokens.current().generation();
         shared.gate.report(&self.key, self.object.wish().connector, failure, current != token.generation());
         match failure {
-            None => tracing::info!(call = operation, "the CDE API answered"),
+            // What came of it is told when it is stored.
+            None => tracing::debug!(call = operation, "the CDE API answered"),
             Some(failure) => {
                 tracing::info!(call = operation, code, error = failure.message, "the call failed");
             }
@@ -161,7 +158,7 @@ impl<'a, O: Managed> Pass<'a, O> {
     pub(super) fn take(&mut self, object: O) {
         let object = Arc::new(object);
         self.context.shared.roster.see(object.as_ref());
-        self.context.keep_newest(&object);
+        self.context.keep_newest(&self.key, &object);
         self.object = object;
         self.forget_reading();
     }
@@ -181,7 +178,7 @@ impl<'a, O: Managed> Pass<'a, O> {
         let operation = status.operation.as_ref();
         let error = operation.and_then(|operation| operation.last_error.as_ref());
         tracing::warn!(
-            uid = self.key.uid,
+            uid = %self.key.uid,
             operation = operation.map(|operation| operation.id.as_str()),
             outcome = status.outcome.map(crate::api::Outcome::as_str),
             reason = status.reason.map(crate::api::Reason::as_str),

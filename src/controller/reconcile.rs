@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use kube::runtime::controller::Action;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
+use crate::api::Status;
+use crate::cde::model::CallId;
 use crate::operation::Step;
 
 use super::Managed;
+use super::packed::Packed;
 use super::pass::{Interrupted, Pass};
 use super::watch::Context;
 
@@ -17,8 +20,11 @@ use super::watch::Context;
 /// # Errors
 /// [`Interrupted`] when the API server could not be reached or does not keep what is written; the object is
 /// looked at again soon, from the start.
-pub async fn reconcile<O: Managed>(object: Arc<O>, context: Arc<Context<O>>) -> Result<Action, Interrupted> {
-    let Some(mut pass) = Pass::begin(object, &context).await else {
+pub(super) async fn reconcile<O: Managed>(
+    object: Arc<Packed<O>>,
+    context: Arc<Context<O>>,
+) -> Result<Action, Interrupted> {
+    let Some(mut pass) = Pass::begin(&object, &context).await else {
         return Ok(Action::await_change());
     };
     loop {
@@ -27,21 +33,34 @@ pub async fn reconcile<O: Managed>(object: Arc<O>, context: Arc<Context<O>>) -> 
             Step::NotOurs { server } => return Ok(pass.leave_to(&server)),
             Step::Wait(time) => return Ok(pass.wait(time)),
             Step::Read => {
-                let span = pass.span();
-                pass.observe().instrument(span).await?;
+                let id = pass.next_call();
+                pass.observe(&id).instrument(span(&id)).await?;
             }
             Step::Write(status) => {
-                let span = pass.span();
-                pass.record(*status).instrument(span).await?;
+                let id = call_id(&status);
+                pass.record(*status).instrument(span(&id)).await?;
             }
             Step::Claim(status) => {
-                let span = pass.span();
-                if let Some(claimed) = pass.claim(*status).instrument(span).await? {
-                    let span = pass.span();
-                    let acted = pass.act(claimed).instrument(span).await;
+                let id = call_id(&status);
+                if let Some(claimed) = pass.claim(*status).instrument(span(&id)).await? {
+                    let acted = pass.act(claimed, &id).instrument(span(&id)).await;
                     pass.conclude(acted);
                 }
             }
         }
     }
+}
+
+/// The request and the attempt that `status` tells of.
+fn call_id<R>(status: &Status<R>) -> CallId {
+    let operation = status.operation.as_ref();
+    CallId {
+        operation: operation.map(|operation| operation.id.clone()).unwrap_or_default(),
+        attempt: operation.map(|operation| operation.attempts).unwrap_or_default(),
+    }
+}
+
+/// The span of one step: operation and attempt stand in each of its lines.
+fn span(CallId { operation, attempt }: &CallId) -> Span {
+    tracing::info_span!("step", operation, attempt)
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::api::Status;
 
+use super::packed::Packed;
 use super::pass::Interrupted;
 use super::{API_SERVER_TIMEOUT, Managed, Shared};
 
@@ -73,7 +74,7 @@ pub(super) async fn put_status<O: Managed>(
     let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     let api = api(shared, object);
     let answer = within(api.replace_subresource("status", name, &params, &write)).await;
-    answer.map(slim).map_err(|error| classify(&error))
+    opened(answer).map_err(|error| classify(&error))
 }
 
 /// Reads the object again; `None` when it is gone, or another one has its name.
@@ -89,7 +90,7 @@ pub(super) async fn read_back<O: Managed>(shared: &Shared, object: &O) -> Result
             tokio::time::sleep(wait).await;
             wait *= 4;
         }
-        match within(api.get(&object.name_any())).await.map(slim) {
+        match opened(within(api.get(&object.name_any())).await) {
             Ok(fresh) if fresh.uid() == object.uid() => return Ok(Some(fresh)),
             Ok(_) => return Ok(None),
             Err(error) => match classify(&error) {
@@ -102,7 +103,11 @@ pub(super) async fn read_back<O: Managed>(shared: &Shared, object: &O) -> Result
     Err(Interrupted::ApiServer(last))
 }
 
-fn api<O: Managed>(shared: &Shared, object: &O) -> Api<O> {
+fn opened<O: Managed>(answer: kube::Result<Packed<O>>) -> kube::Result<O> {
+    answer?.open().map_err(|error| Error::Service(error.into()))
+}
+
+fn api<O: Managed>(shared: &Shared, object: &O) -> Api<Packed<O>> {
     Api::namespaced(shared.client.clone(), &object.namespace().unwrap_or_default())
 }
 
@@ -112,12 +117,6 @@ pub(super) async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Re
         Ok(answer) => answer,
         Err(elapsed) => Err(Error::Service(elapsed.into())),
     }
-}
-
-/// The cache and the passes need no managed fields.
-pub(super) fn slim<O: Managed>(mut object: O) -> O {
-    object.meta_mut().managed_fields = None;
-    object
 }
 
 fn classify(error: &Error) -> Unstored {

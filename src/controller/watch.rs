@@ -7,23 +7,27 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::channel::mpsc::{UnboundedReceiver, unbounded};
+use futures::channel::mpsc::unbounded;
+use futures::future::ready;
 use futures::{Stream, StreamExt, stream};
-use kube::core::DeserializeGuard;
+use jiff::Timestamp;
+use kube::runtime::WatchStreamExt;
 use kube::runtime::controller::{Action, Config as ControllerConfig, ReconcileRequest, applier};
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, store};
-use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt, reflector};
-use kube::{Api, Client, ResourceExt};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, Error, Resource, ResourceExt};
 use tracing::Instrument;
 
 use crate::api::Outcome;
-use crate::operation::backoff;
+use crate::operation::{Observed, Situation, Step, backoff, decide, unreadable_retry};
 
+use super::packed::{Packed, Undecodable};
 use super::pass::Interrupted;
+use super::reconcile::reconcile;
 use super::roster::{Key, Waker, version};
-use super::status_write::{describe, slim};
-use super::{Managed, Shared, reconcile};
+use super::status_write::describe;
+use super::{Managed, Shared};
 
 /// A watch ends by itself this soon and goes on where it was: a connection that has died in silence shows by that.
 /// Bookmarks would not do: nobody promises them, and of a kind that has not changed none comes for minutes.
@@ -49,38 +53,46 @@ pub struct Scope {
 }
 
 /// What the passes over one kind share.
-pub struct Context<O> {
+pub(super) struct Context<O> {
     pub(super) shared: Arc<Shared>,
     /// Objects as this process wrote them, where the watch has not caught up.
-    newest: Mutex<HashMap<String, Arc<O>>>,
+    newest: Mutex<HashMap<Arc<str>, Arc<O>>>,
 }
 
 impl<O: Managed> Context<O> {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<O>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<O>>> {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The newer one of the cached object and what this process wrote.
-    pub(super) fn newest(&self, cached: Arc<O>) -> Arc<O> {
-        let uid = cached.uid().unwrap_or_default();
+    ///
+    /// # Errors
+    /// Where the cached one is needed and is not what its kind has.
+    pub(super) fn newest(&self, cached: &Packed<O>) -> Result<Arc<O>, Undecodable> {
+        if let Some(own) = self.lock().get(cached.meta().uid.as_deref().unwrap_or_default())
+            && version(own.meta()) > version(cached.meta())
+        {
+            return Ok(own.clone());
+        }
+        self.caught_up(cached);
+        cached.open().map(Arc::new)
+    }
+
+    /// The watch has shown this version: what this process wrote before it needs no keeping.
+    fn caught_up(&self, shown: &Packed<O>) {
+        let uid = shown.meta().uid.as_deref().unwrap_or_default();
         let mut newest = self.lock();
-        match newest.get(&uid) {
-            Some(own) if version(own.as_ref()) > version(cached.as_ref()) => own.clone(),
-            Some(_) => {
-                newest.remove(&uid);
-                cached
-            }
-            None => cached,
+        if newest.get(uid).is_some_and(|own| version(own.meta()) <= version(shown.meta())) {
+            newest.remove(uid);
         }
     }
 
     /// A record that is final needs no keeping: nothing is decided on it any more.
-    pub(super) fn keep_newest(&self, object: &Arc<O>) {
-        let Some(uid) = object.uid() else { return };
+    pub(super) fn keep_newest(&self, key: &Key, object: &Arc<O>) {
         if object.status().and_then(|status| status.outcome).is_some_and(Outcome::is_final) {
-            self.lock().remove(&uid);
+            self.lock().remove(&key.uid);
         } else {
-            self.lock().insert(uid, object.clone());
+            self.lock().insert(key.uid.clone(), object.clone());
         }
     }
 
@@ -95,17 +107,20 @@ pub async fn run<O: Managed>(shared: Arc<Shared>, watch_client: Client, scope: S
     let (waker, woken) = unbounded();
     let (reader, writer) = store();
     let context = Arc::new(Context { shared: shared.clone(), newest: Mutex::default() });
-    let queue = reflector(writer, events(&shared, watch_client, &scope));
-    let queue = triggers(queue, context.clone(), scope.number, waker);
-    let queue = stream::select(queue, wakes(woken)).take_until(stopped(shared.clone()));
+    let mut intake = Intake::new(context.clone(), writer, scope.number, waker);
+    let asked = events::<O>(watch_client, &scope).flat_map(move |event| stream::iter(intake.take(event)));
+    let queue = stream::select(asked, woken.map(|key| reference(&key)));
+    let queue = queue
+        .map(|object| Ok::<_, Interrupted>(ReconcileRequest::from(object)))
+        .take_until(stopped(shared.clone()));
     let config = ControllerConfig::default().concurrency(concurrency);
     applier(pass::<O>, again, context, reader, Box::pin(queue), config).for_each(|_| async {}).await;
 }
 
 /// When an interrupted pass begins again: the API server has troubles enough without a storm.
 #[expect(clippy::needless_pass_by_value, reason = "the signature that the applier asks for")]
-fn again<O: Managed>(object: Arc<O>, _: &Interrupted, context: Arc<Context<O>>) -> Action {
-    let interruptions = Key::of(object.as_ref()).map_or(1, |key| context.shared.roster.interrupted(&key));
+fn again<O: Managed>(object: Arc<Packed<O>>, _: &Interrupted, context: Arc<Context<O>>) -> Action {
+    let interruptions = Key::of::<O>(object.meta()).map_or(1, |key| context.shared.roster.interrupted(&key));
     let jitter = 0.5 + rand::random::<f64>() / 2.0;
     Action::requeue(backoff(interruptions, AGAIN.0, AGAIN.1, jitter))
 }
@@ -116,7 +131,7 @@ async fn stopped(shared: Arc<Shared>) {
 
 /// One pass, with its span and its figures.
 fn pass<O: Managed>(
-    object: Arc<O>,
+    object: Arc<Packed<O>>,
     context: Arc<Context<O>>,
 ) -> impl Future<Output = Result<Action, Interrupted>> + Unpin {
     let span = tracing::info_span!(
@@ -140,13 +155,12 @@ fn pass<O: Managed>(
     )
 }
 
-/// The watch: decoded, slimmed, repeated for ever.
+/// The watch, repeated for ever.
 fn events<O: Managed>(
-    shared: &Arc<Shared>,
     client: Client,
     scope: &Scope,
-) -> impl Stream<Item = watcher::Result<Event<O>>> + Send + use<O> {
-    let api: Api<DeserializeGuard<O>> = match &scope.namespace {
+) -> impl Stream<Item = watcher::Result<Event<Packed<O>>>> + Send + use<O> {
+    let api: Api<Packed<O>> = match &scope.namespace {
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
     };
@@ -154,122 +168,145 @@ fn events<O: Managed>(
     if let Some(selector) = &scope.selector {
         config = config.labels(selector);
     }
-    let shared = shared.clone();
-    let mut undecodable = HashSet::new();
-    watcher::watcher(api, config).default_backoff().filter_map(move |event| {
-        let decoded = event
-            .map(|event| decode(event, |invalid| note_undecodable::<O>(&shared, &mut undecodable, invalid)));
-        futures::future::ready(match decoded {
-            Ok(event) => event.map(Ok),
-            Err(error) => {
-                tracing::warn!(
-                    kind = O::KIND,
-                    error = describe(&error),
-                    "the watch is interrupted; it begins again"
-                );
-                Some(Err(error))
-            }
-        })
-    })
+    // A list that is streamed costs the API server a third, and nobody holds a page of it.
+    let streamed = watcher(api.clone(), config.clone().streaming_lists());
+    streamed
+        .take_while(|event| ready(!event.as_ref().is_err_and(is_not_streamed)))
+        .chain(watcher(api, config))
+        .default_backoff()
 }
 
-/// The event with its object, where that can be decoded.
-fn decode<O: Managed>(
-    event: Event<DeserializeGuard<O>>,
-    mut invalid: impl FnMut(kube::core::error_boundary::InvalidObject),
-) -> Option<Event<O>> {
-    let mut open = |guard: DeserializeGuard<O>| guard.0.map(slim).map_err(&mut invalid).ok();
-    match event {
-        Event::Init => Some(Event::Init),
-        Event::InitDone => Some(Event::InitDone),
-        Event::InitApply(object) => open(object).map(Event::InitApply),
-        Event::Apply(object) => open(object).map(Event::Apply),
-        Event::Delete(object) => open(object).map(Event::Delete),
-    }
+/// An API server without the feature `WatchList` says that the field `sendInitialEvents` is not allowed.
+fn is_not_streamed(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchStartFailed(Error::Api(status)) if status.code == 422)
 }
 
-/// Logged once, and left alone; the others go on.
-fn note_undecodable<O: Managed>(
-    shared: &Shared,
-    known: &mut HashSet<String>,
-    invalid: kube::core::error_boundary::InvalidObject,
-) {
-    let meta = invalid.metadata;
-    let key = Key {
-        uid: meta.uid.unwrap_or_default(),
-        kind: O::KIND,
-        namespace: meta.namespace.unwrap_or_default(),
-        name: meta.name.unwrap_or_default(),
-    };
-    shared.roster.forget(&key);
-    if known.insert(key.uid) {
-        shared.metrics.undecodable(O::KIND);
-        let Key { namespace, name, .. } = key;
-        tracing::error!(
-            kind = O::KIND,
-            namespace,
-            name,
-            error = invalid.error,
-            "cannot be decoded; left alone"
-        );
-    }
-}
-
-/// What of the watch is worth a pass.
-fn triggers<O: Managed>(
-    events: impl Stream<Item = watcher::Result<Event<O>>> + Send,
+/// What takes in the events of one watch: it keeps the cache and the roster up, and says what is worth a pass.
+struct Intake<O: Managed> {
     context: Arc<Context<O>>,
+    cache: Writer<Packed<O>>,
     watch: usize,
     waker: Waker,
-) -> impl Stream<Item = Result<ReconcileRequest<O>, Interrupted>> {
-    let mut first = true;
-    let mut listing: Vec<ObjectRef<O>> = Vec::new();
-    let mut uids = HashSet::new();
-    events
-        .map(move |event| {
-            let roster = &context.shared.roster;
-            match event {
-                Ok(Event::Init) => {
-                    listing.clear();
-                    uids.clear();
-                    Vec::new()
-                }
-                Ok(Event::InitApply(object)) => {
-                    uids.extend(object.uid());
-                    if first && let Some(status) = object.status() {
-                        context.shared.gate.recall(status);
-                    }
-                    if roster.watched(&object, watch, &waker) {
-                        listing.push(ObjectRef::from_obj(&object));
-                    }
-                    Vec::new()
-                }
-                Ok(Event::InitDone) => {
-                    roster.keep_only(watch, &uids);
-                    uids.clear();
-                    if std::mem::take(&mut first) {
-                        context.shared.lists.note();
-                    }
-                    std::mem::take(&mut listing)
-                }
-                Ok(Event::Apply(object)) if roster.watched(&object, watch, &waker) => {
-                    vec![ObjectRef::from_obj(&object)]
-                }
-                Ok(Event::Apply(_)) | Err(_) => Vec::new(),
-                Ok(Event::Delete(object)) => {
-                    if let Some(key) = Key::of(&object) {
-                        context.forget(&key);
-                    }
-                    Vec::new()
-                }
-            }
-        })
-        .flat_map(|refs| stream::iter(refs.into_iter().map(|object| Ok(ReconcileRequest::from(object)))))
+    /// The first list is not complete.
+    first: bool,
+    /// Of the list that is under way: what is worth a pass, and all that there is.
+    listing: Vec<ObjectRef<Packed<O>>>,
+    uids: HashSet<Arc<str>>,
+    undecodable: HashSet<Arc<str>>,
 }
 
-/// Who is woken by name: by the gate, or because its turn has come.
-fn wakes<O: Managed>(
-    woken: UnboundedReceiver<Key>,
-) -> impl Stream<Item = Result<ReconcileRequest<O>, Interrupted>> {
-    woken.map(|key| Ok(ReconcileRequest::from(ObjectRef::new(&key.name).within(&key.namespace))))
+impl<O: Managed> Intake<O> {
+    fn new(context: Arc<Context<O>>, cache: Writer<Packed<O>>, watch: usize, waker: Waker) -> Self {
+        Self {
+            context,
+            cache,
+            watch,
+            waker,
+            first: true,
+            listing: Vec::new(),
+            uids: HashSet::new(),
+            undecodable: HashSet::new(),
+        }
+    }
+
+    fn take(&mut self, event: watcher::Result<Event<Packed<O>>>) -> Vec<ObjectRef<Packed<O>>> {
+        match event {
+            Ok(Event::Init) => {
+                self.listing.clear();
+                self.uids.clear();
+                self.cache.apply_watcher_event(&Event::Init);
+            }
+            Ok(Event::InitApply(object)) => {
+                if let Some((key, object, asks)) = self.read(object) {
+                    self.listing.extend(asks.then(|| reference(&key)));
+                    self.uids.insert(key.uid);
+                    self.cache.apply_watcher_event(&Event::InitApply(object));
+                }
+            }
+            Ok(Event::InitDone) => {
+                self.cache.apply_watcher_event(&Event::InitDone);
+                self.context.shared.roster.keep_only(self.watch, &std::mem::take(&mut self.uids));
+                if std::mem::take(&mut self.first) {
+                    self.context.shared.lists.note();
+                }
+                return std::mem::take(&mut self.listing);
+            }
+            Ok(Event::Apply(object)) => {
+                if let Some((key, object, asks)) = self.read(object) {
+                    self.cache.apply_watcher_event(&Event::Apply(object));
+                    return asks.then(|| reference(&key)).into_iter().collect();
+                }
+            }
+            Ok(Event::Delete(object)) => {
+                if let Some(key) = Key::of::<O>(object.meta()) {
+                    self.context.forget(&key);
+                }
+                self.cache.apply_watcher_event(&Event::Delete(object));
+            }
+            Err(error) => {
+                let error = describe(&error);
+                tracing::warn!(kind = O::KIND, error, "the watch is interrupted; it begins again");
+            }
+        }
+        Vec::new()
+    }
+
+    /// The object as it is to be cached, and whether it is worth a pass.
+    fn read(&mut self, object: Packed<O>) -> Option<(Key, Packed<O>, bool)> {
+        let key = Key::of::<O>(object.meta())?;
+        let (under_way, asks) = if let Some(under_way) =
+            self.context.shared.roster.echoed(object.meta(), self.watch, &self.waker)
+        {
+            self.context.caught_up(&object);
+            (under_way, false)
+        } else {
+            let opened = match object.open() {
+                Ok(opened) => opened,
+                Err(error) => {
+                    self.note_undecodable(&key, &error);
+                    return None;
+                }
+            };
+            let shared = &self.context.shared;
+            if let Some(status) = opened.status().filter(|_| self.first) {
+                shared.gate.recall(status);
+            }
+            let asks = shared.roster.watched(&opened, self.watch, &self.waker);
+            let operation = opened.status().and_then(|status| status.operation.as_ref());
+            (operation.is_some_and(|operation| operation.in_flight.is_some()), asks && !self.rests(&opened))
+        };
+        // What is under way changes soon.
+        Some((key, if under_way { object } else { object.compressed() }, asks))
+    }
+
+    /// Whether a finished request asks for nothing: most of what is listed, and no pass is spent on it.
+    fn rests(&self, object: &O) -> bool {
+        let Shared { me, settings, .. } = self.context.shared.as_ref();
+        let (observed, now) = (Observed::default(), Timestamp::now());
+        let situation = Situation { object, unrecorded: None, now, me, settings, observed: &observed };
+        object.status().is_some_and(|status| status.outcome.is_some())
+            && unreadable_retry(object).is_none()
+            && decide(&situation) == Step::Rest
+    }
+
+    /// Logged once, and left alone; the others go on.
+    fn note_undecodable(&mut self, key: &Key, error: &Undecodable) {
+        self.context.shared.roster.forget(key);
+        if self.undecodable.insert(key.uid.clone()) {
+            self.context.shared.metrics.undecodable(O::KIND);
+            let Key { namespace, name, .. } = key;
+            tracing::error!(
+                kind = O::KIND,
+                %namespace,
+                %name,
+                %error,
+                "cannot be decoded; left alone"
+            );
+        }
+    }
+}
+
+/// The object's name in the queue; without uid and version, which would be kept there as well.
+fn reference<O: Managed>(key: &Key) -> ObjectRef<Packed<O>> {
+    ObjectRef::new(&key.name).within(&key.namespace)
 }

@@ -3,6 +3,7 @@
 //! Every status that the operator writes is made by one of the verbs here, so generation, conditions, reason
 //! and outcome always say the same.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -30,7 +31,7 @@ pub(super) struct Case<'a, O: Operation> {
     /// How far the wall clock was set meanwhile.
     pub(super) clock_set: SignedDuration,
     /// What is stored.
-    stored: Status<O::Result>,
+    stored: Cow<'a, Status<O::Result>>,
     /// What is to be stored.
     pub(super) status: Status<O::Result>,
     /// There is an outcome that must be stored, whatever comes next.
@@ -40,7 +41,7 @@ pub(super) struct Case<'a, O: Operation> {
 impl<'a, O: Operation> Case<'a, O> {
     /// What is to be decided.
     pub(super) fn new(situation: &Situation<'a, O>) -> Self {
-        let stored = situation.object.status().cloned().unwrap_or_default();
+        let stored = situation.object.status().map(Cow::Borrowed).unwrap_or_default();
         // A wait that is not stored yet has just begun.
         let begun = Observed::default();
         let observed = situation.unrecorded.map_or(situation.observed, |_| &begun);
@@ -66,7 +67,7 @@ impl<'a, O: Operation> Case<'a, O> {
 
     /// The status of a claim, which is about to get its outcome.
     pub(super) fn claimed(object: &'a O, now: Timestamp, settings: &'a Settings, jitter: f64) -> Self {
-        let stored = object.status().cloned().unwrap_or_default();
+        let stored: Cow<'a, Status<O::Result>> = object.status().map(Cow::Borrowed).unwrap_or_default();
         Self {
             object,
             now,
@@ -74,7 +75,7 @@ impl<'a, O: Operation> Case<'a, O> {
             jitter,
             seen_for: Duration::ZERO,
             clock_set: SignedDuration::ZERO,
-            status: stored.clone(),
+            status: stored.clone().into_owned(),
             stored,
             unrecorded: true,
         }
@@ -131,7 +132,7 @@ impl<'a, O: Operation> Case<'a, O> {
     /// Stores what is new; else waits for `at`, a limit, or a change.
     pub(super) fn stay(mut self, at: Option<Timestamp>) -> Step<O::Result> {
         self.observe();
-        if self.status == self.stored {
+        if self.status == *self.stored {
             Step::Wait(self.next_look(at))
         } else {
             Step::Write(Box::new(self.status))

@@ -1,6 +1,12 @@
 //! Logs: text for people, JSON for machines; the level comes from `RUST_LOG`.
 
-use tracing_subscriber::EnvFilter;
+use std::env;
+
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -16,14 +22,22 @@ pub enum LogFormat {
 const DEFAULT_FILTER: &str = "info,kube_runtime=warn,kube_client=warn";
 
 /// Begins to log to stderr.
-pub fn start(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
+///
+/// # Errors
+/// If `RUST_LOG` is no list of levels and targets.
+pub fn start(format: LogFormat) -> Result<(), String> {
+    let directives = env::var("RUST_LOG").unwrap_or_else(|_| DEFAULT_FILTER.to_owned());
+    let filter: Targets = directives.parse().map_err(|error| {
+        format!("RUST_LOG={directives} cannot be used ({error}); write for example RUST_LOG=info,cde_operator=debug")
+    })?;
+    let lines = layer().with_writer(std::io::stderr);
+    let lines = match format {
         LogFormat::Text => {
             let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            builder.with_target(false).with_ansi(colours).init();
+            lines.with_target(false).with_ansi(colours).boxed()
         }
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-    }
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! The API server refuses, hides what it stored, hangs, goes away; the watch tells old things.
 
 use cde_sandbox::cde::{Fault, HoldPoint, Operation};
-use cde_sandbox::proxy::Point;
+use cde_sandbox::proxy::{Call, Point, Proxy, Rule};
 use serde_json::json;
 
 use crate::request::{a_restore, a_rollback, apply, both, end_as_without_fault, lists, until, watch_expired};
@@ -250,4 +250,24 @@ async fn a_watch_that_is_cut_and_answered_410_during_a_call_is_listed_anew_and_n
     for (plural, before) in PLURALS.into_iter().zip(listed) {
         assert!(proxy.count(&lists(plural)) > before, "{plural} were not listed anew");
     }
+}
+
+/// Before Kubernetes 1.34 an API server may not know streamed lists.
+#[tokio::test]
+async fn an_api_server_that_does_not_stream_lists_is_asked_for_pages() {
+    let world = World::new().await;
+    let before = both(&world.sandbox, "before");
+    apply(&world, &before).await;
+    let proxy = Proxy::start(&world.plane).await.unwrap();
+    let streamed = || Rule::any().and("a streamed list", Call::is_streamed_list);
+    proxy.answer(streamed().always(), Point::BeforeForward, 422, &[], failure(422, "Invalid"));
+    let _operator = world.start_behind(&proxy, Flags::default()).await;
+    let after = both(&world.sandbox, "after");
+    apply(&world, &after).await;
+
+    for request in before.iter().chain(&after) {
+        request.succeeds(&world).await;
+        assert_eq!(world.sandbox.effects(request.id), 1, "{}", world.sandbox.ledger());
+    }
+    assert_eq!(proxy.count(&streamed()), PLURALS.len(), "it goes on asking for what it does not get");
 }

@@ -1,8 +1,11 @@
 //! What the operator sees has gaps: changes that were taken back, whole lives, and a source that lags.
 
+use std::fmt::Write as _;
+
 use cde_sandbox::cde::{Connector, Fault, HoldPoint, Operation};
 use cde_sandbox::proxy::{Point, Rule};
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use crate::request::{
     Request, all_succeed_once, apply, both, end_as_without_fault, lists, until, watch_expired,
@@ -142,6 +145,23 @@ async fn lists_now(world: &World) -> [String; 2] {
     [world.kubectl(&["get", "--raw", &one], "").await, world.kubectl(&["get", "--raw", &other], "").await]
 }
 
+/// A list as the first events of a watch.
+fn streamed(list: &str) -> String {
+    let list: Value = serde_json::from_str(list).unwrap();
+    let meta = json!({
+        "resourceVersion": list["metadata"]["resourceVersion"],
+        "annotations": {"k8s.io/initial-events-end": "true"},
+    });
+    let bookmark = json!({"apiVersion": list["apiVersion"], "kind": "ConnectorRestore", "metadata": meta});
+    let mut events = String::new();
+    // The type stands first, as the API server has it.
+    for object in list["items"].as_array().unwrap() {
+        writeln!(events, r#"{{"type":"ADDED","object":{object}}}"#).unwrap();
+    }
+    writeln!(events, r#"{{"type":"BOOKMARK","object":{bookmark}}}"#).unwrap();
+    events
+}
+
 /// Fault 11: after a reconnect the list is as it was before the claim, and as it was during the call.
 #[tokio::test]
 async fn a_source_that_lags_behind_the_end_of_a_request_brings_no_second_call() {
@@ -168,7 +188,7 @@ async fn a_source_that_lags_behind_the_end_of_a_request_brings_no_second_call() 
         let before = requests.each_ref().map(|request| written(&proxy, request));
         for (plural, old) in PLURALS.into_iter().zip(old) {
             proxy.answer(Rule::watch(plural), Point::BeforeForward, 200, &[], watch_expired());
-            proxy.answer(lists(plural), Point::BeforeForward, 200, &[], old);
+            proxy.answer(lists(plural), Point::BeforeForward, 200, &[], streamed(&old));
         }
         let watches = freeze_watches(&proxy).await;
         for (request, before) in requests.iter().zip(before) {

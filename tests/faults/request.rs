@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use cde_sandbox::cde::{Call, Connector, Ledger, Operation, Sandbox, new_id};
 use cde_sandbox::process::output;
-use cde_sandbox::proxy::Rule;
-use http::Method;
+use cde_sandbox::proxy::{self, Rule};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -116,9 +115,9 @@ impl Request {
     }
 }
 
-/// Lists of a kind that are no watches, as the proxy sees them.
+/// Lists of a kind, as the proxy sees them.
 pub(crate) fn lists(plural: &str) -> Rule {
-    Rule::verb(Method::GET).and("a list", |call| !call.is_watch()).path_ends_with(&format!("/{plural}"))
+    Rule::any().and("a list", proxy::Call::is_list).path_ends_with(&format!("/{plural}"))
 }
 
 /// The one event of a watch whose past is forgotten: 410, list anew.

@@ -13,9 +13,10 @@ use crate::world::{Flags, World};
 async fn two_operators_on_the_same_objects_make_one_call_for_each() {
     let world = World::new().await;
     let requests = many(&world.sandbox, 30);
+    let telling = Flags::default().env("RUST_LOG", "cde_operator=debug");
     let operators = tokio::join!(
-        world.start(Flags::default().env("POD_NAME", "one")),
-        world.start(Flags::default().env("POD_NAME", "two")),
+        world.start(telling.clone().env("POD_NAME", "one")),
+        world.start(telling.env("POD_NAME", "two")),
     );
     apply(&world, &requests).await;
 

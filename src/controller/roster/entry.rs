@@ -1,9 +1,12 @@
 //! What the roster holds of an object: a few words.
 
+use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::channel::mpsc::UnboundedSender;
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::{RETRY_ANNOTATION, Reason};
 use crate::controller::Managed;
@@ -13,24 +16,24 @@ use crate::operation::Standing;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     /// `metadata.uid`.
-    pub uid: String,
+    pub uid: Arc<str>,
     /// The kind, as in a manifest.
     pub kind: &'static str,
     /// `metadata.namespace`.
-    pub namespace: String,
+    pub namespace: Arc<str>,
     /// `metadata.name`.
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 impl Key {
     /// The key of an object of the API server's; `None` for one that it never made.
-    pub fn of<O: Managed>(object: &O) -> Option<Self> {
-        let meta = object.meta();
+    #[must_use]
+    pub fn of<O: Managed>(meta: &ObjectMeta) -> Option<Self> {
         Some(Self {
-            uid: meta.uid.clone()?,
+            uid: meta.uid.as_deref()?.into(),
             kind: O::KIND,
-            namespace: meta.namespace.clone()?,
-            name: meta.name.clone()?,
+            namespace: meta.namespace.as_deref()?.into(),
+            name: meta.name.as_deref()?.into(),
         })
     }
 
@@ -103,8 +106,8 @@ impl Life {
 /// What a reconcile is worth: a change of anything else is the operator's own writing.
 pub(super) type Wish = (Option<i64>, Option<String>, bool);
 
-/// A claim or a wait: while it stays the same its time runs.
-pub(super) type Pause = (String, u32, u32, Option<String>);
+/// A claim or a wait, as a hash: while it stays the same its time runs.
+pub(super) type Pause = u64;
 
 /// A moment by both clocks.
 #[derive(Clone, Copy)]
@@ -129,7 +132,7 @@ impl Moment {
 
 pub(super) struct Entry {
     pub(super) key: Key,
-    pub(super) connector: String,
+    pub(super) connector: Arc<str>,
     pub(super) rank: u8,
     pub(super) created: Timestamp,
     pub(super) version: u64,
@@ -169,8 +172,8 @@ impl Entry {
     }
 }
 
-pub(in crate::controller) fn version<O: Managed>(object: &O) -> u64 {
-    object.meta().resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default()
+pub(in crate::controller) fn version(meta: &ObjectMeta) -> u64 {
+    meta.resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
 pub(super) fn created<O: Managed>(object: &O) -> Timestamp {
@@ -185,6 +188,8 @@ pub(super) fn wish<O: Managed>(object: &O) -> Wish {
 
 pub(super) fn pause<O: Managed>(object: &O) -> Option<Pause> {
     let operation = object.status()?.operation.as_ref()?;
-    let holder = operation.in_flight.as_ref().map(|claim| claim.holder.clone());
-    Some((operation.id.clone(), operation.attempts, operation.retries, holder))
+    let holder = operation.in_flight.as_ref().map(|claim| claim.holder.as_str());
+    let mut hasher = DefaultHasher::new();
+    (&operation.id, operation.attempts, operation.retries, holder).hash(&mut hasher);
+    Some(hasher.finish())
 }

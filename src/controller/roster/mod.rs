@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::{Outcome, Reason};
 use crate::operation::{Contender, Standing, first};
@@ -22,8 +23,9 @@ pub(super) use entry::{Waker, version};
 
 #[derive(Default)]
 struct Inner {
-    entries: HashMap<String, Entry>,
-    by_connector: HashMap<String, Vec<String>>,
+    /// By `metadata.uid`; boxed, for a table of large values wastes up to half of them.
+    entries: HashMap<Arc<str>, Box<Entry>>,
+    by_connector: HashMap<Arc<str>, Vec<Arc<str>>>,
 }
 
 /// The roster; cheap to clone.
@@ -56,16 +58,16 @@ impl Roster {
     }
 
     fn put<O: Managed>(&self, object: &O, from: Option<(usize, &Waker)>) -> bool {
-        let Some(key) = Key::of(object) else { return false };
-        let version = version(object);
+        let Some(key) = Key::of::<O>(object.meta()) else { return false };
+        let version = version(object.meta());
         let facts = Facts::of(object, &self.server);
         let done = object.status().and_then(|status| status.outcome).is_some_and(Outcome::is_final);
         let (wish, pause) = (wish(object), pause(object));
         let mut inner = self.lock();
         let Some(entry) = inner.entries.get_mut(&key.uid) else {
             let Some((watch, waker)) = from.filter(|_| !done) else { return false };
-            inner.add(Entry {
-                connector: object.wish().connector.to_owned(),
+            inner.add(Box::new(Entry {
+                connector: object.wish().connector.into(),
                 rank: O::RANK,
                 created: created(object),
                 since: Moment::now(),
@@ -81,7 +83,7 @@ impl Roster {
                 wish,
                 pause,
                 watch,
-            });
+            }));
             return true;
         };
         if version < entry.version {
@@ -108,15 +110,28 @@ impl Roster {
         asks
     }
 
+    /// Whether watch number `watch` tells nothing new of an object, for the roster has seen this version of it, or a
+    /// newer one; then whether something is under way for it.
+    pub(super) fn echoed(&self, meta: &ObjectMeta, watch: usize, waker: &Waker) -> Option<bool> {
+        let mut inner = self.lock();
+        let entry = inner.entries.get_mut(meta.uid.as_deref()?)?;
+        if entry.life == Life::Gone || entry.version < version(meta) {
+            return None;
+        }
+        entry.watch = watch;
+        entry.waker = Some(waker.clone());
+        Some(entry.facts.under_way)
+    }
+
     /// The object is gone, or finished for good.
     pub fn forget(&self, key: &Key) {
         self.lock().remove(&key.uid);
     }
 
     /// After a list: what was not in it is gone.
-    pub fn keep_only(&self, watch: usize, listed: &HashSet<String>) {
+    pub fn keep_only(&self, watch: usize, listed: &HashSet<Arc<str>>) {
         let mut inner = self.lock();
-        let gone: Vec<String> = inner
+        let gone: Vec<Arc<str>> = inner
             .entries
             .values()
             .filter(|entry| entry.watch == watch && !listed.contains(&entry.key.uid))
@@ -247,7 +262,7 @@ impl Roster {
 }
 
 impl Inner {
-    fn add(&mut self, entry: Entry) {
+    fn add(&mut self, entry: Box<Entry>) {
         self.by_connector.entry(entry.connector.clone()).or_default().push(entry.key.uid.clone());
         self.entries.insert(entry.key.uid.clone(), entry);
     }
@@ -261,7 +276,7 @@ impl Inner {
         }
         let Some(entry) = self.entries.remove(uid) else { return };
         if let Some(uids) = self.by_connector.get_mut(&entry.connector) {
-            uids.retain(|other| other != uid);
+            uids.retain(|other| **other != *uid);
             if uids.is_empty() {
                 self.by_connector.remove(&entry.connector);
             }
@@ -270,8 +285,8 @@ impl Inner {
     }
 
     fn wake_others(&self, connector: &str, uid: &str) {
-        let others = self.by_connector.get(connector).into_iter().flatten().filter(|other| *other != uid);
-        others.filter_map(|other| self.entries.get(other)).for_each(Entry::wake);
+        let others = self.by_connector.get(connector).into_iter().flatten().filter(|other| ***other != *uid);
+        others.filter_map(|other| self.entries.get(other)).for_each(|entry| entry.wake());
     }
 
     fn ahead_of(&self, uid: &str, now: Timestamp) -> Option<String> {
@@ -283,11 +298,11 @@ impl Inner {
             created: other.created,
             // Who asks is ready, whatever its status says of a wait.
             standing: match other.standing(now) {
-                Standing::Aside if other.key.uid == uid => Standing::Ready,
+                Standing::Aside if *other.key.uid == *uid => Standing::Ready,
                 standing => standing,
             },
         }))?;
-        self.entries.get(ahead.uid).filter(|other| other.key.uid != uid).map(|other| other.key.show())
+        self.entries.get(ahead.uid).filter(|other| *other.key.uid != *uid).map(|other| other.key.show())
     }
 }
 
@@ -295,6 +310,7 @@ impl Inner {
 #[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
 mod tests {
     use futures::channel::mpsc::unbounded;
+    use kube::Resource as _;
     use serde_json::json;
 
     use super::*;
@@ -314,7 +330,7 @@ mod tests {
     #[test]
     fn old_news_of_a_finished_request_is_worth_nothing_until_the_watch_has_caught_up() {
         let (roster, (waker, _woken)) = (Roster::new("https://cde"), unbounded());
-        let key = Key::of(&restore(1, None)).unwrap();
+        let key = Key::of::<ConnectorRestore>(restore(1, None).meta()).unwrap();
         assert!(roster.watched(&restore(1, None), 0, &waker));
         roster.see(&restore(3, Some("Succeeded")));
         assert!(!roster.watched(&restore(2, None), 0, &waker), "it was finished since");
@@ -328,7 +344,7 @@ mod tests {
     #[test]
     fn a_request_that_leaves_the_watch_before_its_own_write_is_answered_is_forgotten_with_its_turn() {
         let (roster, (waker, _woken)) = (Roster::new("https://cde"), unbounded());
-        let key = Key::of(&restore(1, None)).unwrap();
+        let key = Key::of::<ConnectorRestore>(restore(1, None).meta()).unwrap();
         assert!(roster.watched(&restore(1, None), 0, &waker));
         assert!(roster.reserve(&key, Timestamp::now()));
         roster.forget(&key);
