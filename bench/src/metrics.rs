@@ -27,6 +27,11 @@ impl Metrics {
         self.sum("cde_operator_requests_finished_total")
     }
 
+    /// Tasks of its runtime.
+    pub(crate) fn tasks(&self) -> f64 {
+        self.sum("cde_operator_process_tasks")
+    }
+
     /// How many values there are: each set of labels is one.
     pub(crate) fn series(&self) -> f64 {
         count(self.samples().count())

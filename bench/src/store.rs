@@ -7,13 +7,16 @@ use base64::engine::general_purpose::STANDARD;
 use cde_operator::api::GROUP;
 use cde_sandbox::control_plane::ControlPlane;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::kind::Kind;
 
-/// etcd takes so many puts in one transaction.
-const AT_ONCE: usize = 128;
+/// So many are put at the same time. Each by itself: of several objects with one revision a watch may show only some,
+/// and the API server gives each its own.
+const AT_ONCE: usize = 64;
 
 /// etcd, over its JSON gateway.
+#[derive(Clone)]
 pub(crate) struct Store(reqwest::Client);
 
 impl Store {
@@ -42,13 +45,17 @@ impl Store {
     /// If etcd refuses one.
     pub(crate) async fn put(&self, objects: &[(Kind, Value)]) -> Result<()> {
         for objects in objects.chunks(AT_ONCE) {
-            let puts = objects.iter().map(|(kind, object)| {
+            let mut puts = JoinSet::new();
+            for (kind, object) in objects {
                 let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
                 let key = key(*kind, text("namespace"), text("name"));
-                let value = STANDARD.encode(object.to_string());
-                json!({"requestPut": {"key": STANDARD.encode(key), "value": value}})
-            });
-            self.call("txn", &json!({"success": puts.collect::<Vec<_>>()})).await?;
+                let put = json!({"key": STANDARD.encode(key), "value": STANDARD.encode(object.to_string())});
+                let store = self.clone();
+                puts.spawn(async move { store.call("put", &put).await });
+            }
+            while let Some(put) = puts.join_next().await {
+                put??;
+            }
         }
         Ok(())
     }

@@ -142,6 +142,22 @@ impl ControlPlane {
         self.servers.stop_api_server()
     }
 
+    /// Freezes kube-apiserver: connections stand, and nobody answers. Does nothing if it is stopped.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn freeze_api_server(&self) -> Result<()> {
+        self.servers.freeze_api_server()
+    }
+
+    /// Lets a frozen kube-apiserver go on. Does nothing if it is stopped.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn thaw_api_server(&self) -> Result<()> {
+        self.servers.thaw_api_server()
+    }
+
     /// Starts kube-apiserver, on the same port, and waits until it is ready.
     ///
     /// # Errors

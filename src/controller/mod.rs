@@ -12,13 +12,16 @@
 //! - `status_write`: the funnel for writes; generation, conditions and Events come from the core.
 //! - [`Roster`]: what is open, whose turn it is, since when it waits; wakes who waits.
 //! - [`Gate`]: whether calls go out at all: pauses, outages, a refused token.
-//! - `watch`: from the API server to the cache and the queue; `packed`: an object as it is cached.
+//! - `watch`: from the API server to the queue; `intake`: what it tells goes to the cache and the roster; `packed`: an
+//!   object as it is cached; `context`: what is newer than the cache.
 
 mod act;
 mod claim;
+mod context;
 mod crd_check;
 mod events;
 mod gate;
+mod intake;
 mod metrics;
 mod observe;
 mod packed;

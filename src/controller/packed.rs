@@ -165,3 +165,88 @@ impl<O: Managed> Resource for Packed<O> {
         &mut self.meta
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+mod tests {
+    use kube::core::ObjectList;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api::{MigrationRollback, Reason};
+
+    fn waiting() -> Value {
+        let condition = |kind: &str, status: &str| {
+            json!({"type": kind, "status": status, "reason": "Retrying", "observedGeneration": 3,
+                "lastTransitionTime": "2026-11-22T12:00:00Z",
+                "message": "Waiting before the next attempt: the CDE API answered 423: Locked"})
+        };
+        json!({
+            "apiVersion": "cde.productsup.com/v1alpha1",
+            "kind": "MigrationRollback",
+            "metadata": {
+                "name": "back", "namespace": "connectors", "uid": "c7ac3b0e-77d5-4a2f-9b9d-1f1b3f0a2f11",
+                "resourceVersion": "42", "generation": 3, "creationTimestamp": "2026-11-22T11:00:00Z",
+                "labels": {"team": "feeds"},
+                "annotations": {"cde.productsup.com/retry": "2026-11-22T11:59:00Z", "note": "of no concern"},
+                "managedFields": [{"manager": "kubectl", "operation": "Apply", "fieldsV1": {"f:spec": {}}}],
+            },
+            "spec": {
+                "connectorId": "497f6eca-6276-4993-bfeb-53cbbbba6f08", "version": "main",
+                "notAfter": "2026-11-23T00:00:00Z",
+            },
+            "status": {
+                "observedGeneration": 3, "reason": "Retrying", "state": "synchronized-to-prod",
+                "conditions": [condition("Ready", "Unknown"), condition("Reconciling", "True")],
+                "operation": {
+                    "id": "15902ae7-0839-55ad-9091-388bf7a8b348", "attempts": 1, "retries": 1,
+                    "server": "https://cde.example.com", "startedAt": "2026-11-22T11:59:00Z",
+                    "lastAttemptAt": "2026-11-22T11:59:30Z", "nextAttemptAt": "2026-11-22T12:00:30Z",
+                    "lastError": {"at": "2026-11-22T11:59:31Z", "code": 423, "message": "Locked"},
+                },
+            },
+        })
+    }
+
+    fn packed(object: &Value) -> Packed<MigrationRollback> {
+        serde_json::from_str(&object.to_string()).unwrap()
+    }
+
+    #[test]
+    fn an_object_comes_out_as_it_went_in_but_for_what_nothing_is_decided_on() {
+        let mut known: MigrationRollback = serde_json::from_value(waiting()).unwrap();
+        known.metadata.labels = None;
+        known.metadata.managed_fields = None;
+        known.metadata.annotations.as_mut().unwrap().remove("note");
+        let known = serde_json::to_value(known).unwrap();
+        for packed in [packed(&waiting()), packed(&waiting()).compressed()] {
+            assert_eq!(serde_json::to_value(packed.open().unwrap()).unwrap(), known);
+        }
+    }
+
+    #[test]
+    fn an_object_that_waits_is_kept_in_less_than_half_of_its_text() {
+        let Text::Compressed(bytes) = packed(&waiting()).compressed().text else { unreachable!() };
+        let whole = waiting()["status"].to_string().len();
+        assert!(2 * bytes.len() < whole, "{} of {whole} bytes", bytes.len());
+    }
+
+    #[test]
+    fn one_object_that_its_kind_does_not_allow_does_not_spoil_a_list() {
+        let mut odd = waiting();
+        odd["status"]["reason"] = "Novel".into();
+        let mut bare = waiting();
+        bare.as_object_mut().unwrap().remove("status");
+        let list = json!({"metadata": {"resourceVersion": "43"}, "items": [odd, waiting(), bare]});
+        let list: ObjectList<Packed<MigrationRollback>> = serde_json::from_str(&list.to_string()).unwrap();
+        let reasons = list.items.iter().map(|object| {
+            object
+                .open()
+                .map(|object| object.status.and_then(|status| status.reason))
+                .map_err(|error| error.to_string())
+        });
+        let reasons: Vec<_> = reasons.collect();
+        assert!(reasons[0].as_ref().is_err_and(|error| error.contains("Novel")), "{reasons:?}");
+        assert_eq!(reasons[1..], [Ok(Some(Reason::Retrying)), Ok(None)]);
+    }
+}

@@ -15,10 +15,10 @@ use crate::operation::{Observed, Situation, Step, announce_gone, decide, identif
 
 use super::Managed;
 use super::act::Acted;
+use super::context::Context;
 use super::events::{Event, warn_unreadable_retry};
 use super::packed::Packed;
 use super::roster::Key;
-use super::watch::Context;
 
 /// A pass that could not go on; nothing is lost, it begins again from what is stored.
 #[derive(Debug, thiserror::Error)]

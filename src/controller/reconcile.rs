@@ -10,9 +10,9 @@ use crate::cde::model::CallId;
 use crate::operation::Step;
 
 use super::Managed;
+use super::context::Context;
 use super::packed::Packed;
 use super::pass::{Interrupted, Pass};
-use super::watch::Context;
 
 /// Takes one object as far as it goes now: decides, and does what was decided, until there is nothing to do but
 /// to wait.

@@ -1,32 +1,29 @@
-//! From the API server to the store, the roster and the queue.
+//! From the API server to the queue.
 //!
 //! Only open and failed objects are watched: a request that succeeded or was skipped leaves the watch as if it
 //! were deleted, so memory and traffic follow the open work, not the history.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::channel::mpsc::unbounded;
 use futures::future::ready;
 use futures::{Stream, StreamExt, stream};
-use jiff::Timestamp;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::controller::{Action, Config as ControllerConfig, ReconcileRequest, applier};
-use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{ObjectRef, store};
+use kube::runtime::reflector::store;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Error, Resource, ResourceExt};
 use tracing::Instrument;
 
-use crate::api::Outcome;
-use crate::operation::{Observed, Situation, Step, backoff, decide, unreadable_retry};
+use crate::operation::backoff;
 
-use super::packed::{Packed, Undecodable};
+use super::context::Context;
+use super::intake::{Intake, reference};
+use super::packed::Packed;
 use super::pass::Interrupted;
 use super::reconcile::reconcile;
-use super::roster::{Key, Waker, version};
-use super::status_write::describe;
+use super::roster::Key;
 use super::{Managed, Shared};
 
 /// A watch ends by itself this soon and goes on where it was: a connection that has died in silence shows by that.
@@ -52,61 +49,11 @@ pub struct Scope {
     pub number: usize,
 }
 
-/// What the passes over one kind share.
-pub(super) struct Context<O> {
-    pub(super) shared: Arc<Shared>,
-    /// Objects as this process wrote them, where the watch has not caught up.
-    newest: Mutex<HashMap<Arc<str>, Arc<O>>>,
-}
-
-impl<O: Managed> Context<O> {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<O>>> {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The newer one of the cached object and what this process wrote.
-    ///
-    /// # Errors
-    /// Where the cached one is needed and is not what its kind has.
-    pub(super) fn newest(&self, cached: &Packed<O>) -> Result<Arc<O>, Undecodable> {
-        if let Some(own) = self.lock().get(cached.meta().uid.as_deref().unwrap_or_default())
-            && version(own.meta()) > version(cached.meta())
-        {
-            return Ok(own.clone());
-        }
-        self.caught_up(cached);
-        cached.open().map(Arc::new)
-    }
-
-    /// The watch has shown this version: what this process wrote before it needs no keeping.
-    fn caught_up(&self, shown: &Packed<O>) {
-        let uid = shown.meta().uid.as_deref().unwrap_or_default();
-        let mut newest = self.lock();
-        if newest.get(uid).is_some_and(|own| version(own.meta()) <= version(shown.meta())) {
-            newest.remove(uid);
-        }
-    }
-
-    /// A record that is final needs no keeping: nothing is decided on it any more.
-    pub(super) fn keep_newest(&self, key: &Key, object: &Arc<O>) {
-        if object.status().and_then(|status| status.outcome).is_some_and(Outcome::is_final) {
-            self.lock().remove(&key.uid);
-        } else {
-            self.lock().insert(key.uid.clone(), object.clone());
-        }
-    }
-
-    pub(super) fn forget(&self, key: &Key) {
-        self.lock().remove(&key.uid);
-        self.shared.roster.forget(key);
-    }
-}
-
 /// Watches one scope of one kind and reconciles what it sees, until the order to stop.
 pub async fn run<O: Managed>(shared: Arc<Shared>, watch_client: Client, scope: Scope, concurrency: u16) {
     let (waker, woken) = unbounded();
     let (reader, writer) = store();
-    let context = Arc::new(Context { shared: shared.clone(), newest: Mutex::default() });
+    let context = Arc::new(Context::new(shared.clone()));
     let mut intake = Intake::new(context.clone(), writer, scope.number, waker);
     let asked = events::<O>(watch_client, &scope).flat_map(move |event| stream::iter(intake.take(event)));
     let queue = stream::select(asked, woken.map(|key| reference(&key)));
@@ -179,134 +126,4 @@ fn events<O: Managed>(
 /// An API server without the feature `WatchList` says that the field `sendInitialEvents` is not allowed.
 fn is_not_streamed(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::WatchStartFailed(Error::Api(status)) if status.code == 422)
-}
-
-/// What takes in the events of one watch: it keeps the cache and the roster up, and says what is worth a pass.
-struct Intake<O: Managed> {
-    context: Arc<Context<O>>,
-    cache: Writer<Packed<O>>,
-    watch: usize,
-    waker: Waker,
-    /// The first list is not complete.
-    first: bool,
-    /// Of the list that is under way: what is worth a pass, and all that there is.
-    listing: Vec<ObjectRef<Packed<O>>>,
-    uids: HashSet<Arc<str>>,
-    undecodable: HashSet<Arc<str>>,
-}
-
-impl<O: Managed> Intake<O> {
-    fn new(context: Arc<Context<O>>, cache: Writer<Packed<O>>, watch: usize, waker: Waker) -> Self {
-        Self {
-            context,
-            cache,
-            watch,
-            waker,
-            first: true,
-            listing: Vec::new(),
-            uids: HashSet::new(),
-            undecodable: HashSet::new(),
-        }
-    }
-
-    fn take(&mut self, event: watcher::Result<Event<Packed<O>>>) -> Vec<ObjectRef<Packed<O>>> {
-        match event {
-            Ok(Event::Init) => {
-                self.listing.clear();
-                self.uids.clear();
-                self.cache.apply_watcher_event(&Event::Init);
-            }
-            Ok(Event::InitApply(object)) => {
-                if let Some((key, object, asks)) = self.read(object) {
-                    self.listing.extend(asks.then(|| reference(&key)));
-                    self.uids.insert(key.uid);
-                    self.cache.apply_watcher_event(&Event::InitApply(object));
-                }
-            }
-            Ok(Event::InitDone) => {
-                self.cache.apply_watcher_event(&Event::InitDone);
-                self.context.shared.roster.keep_only(self.watch, &std::mem::take(&mut self.uids));
-                if std::mem::take(&mut self.first) {
-                    self.context.shared.lists.note();
-                }
-                return std::mem::take(&mut self.listing);
-            }
-            Ok(Event::Apply(object)) => {
-                if let Some((key, object, asks)) = self.read(object) {
-                    self.cache.apply_watcher_event(&Event::Apply(object));
-                    return asks.then(|| reference(&key)).into_iter().collect();
-                }
-            }
-            Ok(Event::Delete(object)) => {
-                if let Some(key) = Key::of::<O>(object.meta()) {
-                    self.context.forget(&key);
-                }
-                self.cache.apply_watcher_event(&Event::Delete(object));
-            }
-            Err(error) => {
-                let error = describe(&error);
-                tracing::warn!(kind = O::KIND, error, "the watch is interrupted; it begins again");
-            }
-        }
-        Vec::new()
-    }
-
-    /// The object as it is to be cached, and whether it is worth a pass.
-    fn read(&mut self, object: Packed<O>) -> Option<(Key, Packed<O>, bool)> {
-        let key = Key::of::<O>(object.meta())?;
-        let (under_way, asks) = if let Some(under_way) =
-            self.context.shared.roster.echoed(object.meta(), self.watch, &self.waker)
-        {
-            self.context.caught_up(&object);
-            (under_way, false)
-        } else {
-            let opened = match object.open() {
-                Ok(opened) => opened,
-                Err(error) => {
-                    self.note_undecodable(&key, &error);
-                    return None;
-                }
-            };
-            let shared = &self.context.shared;
-            if let Some(status) = opened.status().filter(|_| self.first) {
-                shared.gate.recall(status);
-            }
-            let asks = shared.roster.watched(&opened, self.watch, &self.waker);
-            let operation = opened.status().and_then(|status| status.operation.as_ref());
-            (operation.is_some_and(|operation| operation.in_flight.is_some()), asks && !self.rests(&opened))
-        };
-        // What is under way changes soon.
-        Some((key, if under_way { object } else { object.compressed() }, asks))
-    }
-
-    /// Whether a finished request asks for nothing: most of what is listed, and no pass is spent on it.
-    fn rests(&self, object: &O) -> bool {
-        let Shared { me, settings, .. } = self.context.shared.as_ref();
-        let (observed, now) = (Observed::default(), Timestamp::now());
-        let situation = Situation { object, unrecorded: None, now, me, settings, observed: &observed };
-        object.status().is_some_and(|status| status.outcome.is_some())
-            && unreadable_retry(object).is_none()
-            && decide(&situation) == Step::Rest
-    }
-
-    /// Logged once, and left alone; the others go on.
-    fn note_undecodable(&mut self, key: &Key, error: &Undecodable) {
-        self.context.shared.roster.forget(key);
-        if self.undecodable.insert(key.uid.clone()) {
-            self.context.shared.metrics.undecodable(O::KIND);
-            let Key { namespace, name, .. } = key;
-            tracing::error!(
-                kind = O::KIND,
-                %namespace,
-                %name,
-                %error,
-                "cannot be decoded; left alone"
-            );
-        }
-    }
-}
-
-/// The object's name in the queue; without uid and version, which would be kept there as well.
-fn reference<O: Managed>(key: &Key) -> ObjectRef<Packed<O>> {
-    ObjectRef::new(&key.name).within(&key.namespace)
 }

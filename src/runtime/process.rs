@@ -7,6 +7,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+use tokio::runtime::Handle;
 
 /// Reads `/proc/self` when it is asked; tells nothing where there is none.
 #[derive(Debug)]
@@ -40,11 +41,13 @@ impl Collector for ProcessFigures {
         )?)?;
         let figure = |bytes: u64| ConstGauge::new(i64::try_from(bytes).unwrap_or(i64::MAX));
         let files = process.fd_count().map_or(0, |count| u64::try_from(count).unwrap_or(u64::MAX));
+        let tasks = Handle::try_current().map_or(0, |runtime| runtime.metrics().num_alive_tasks());
         let started = self.started.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         for (name, help, value) in [
             ("resident_memory_bytes", "Memory that the process has resident", stat.rss * procfs::page_size()),
             ("open_fds", "Files and sockets that the process has open", files),
             ("start_time_seconds", "When the process started, in unix time", started),
+            ("tasks", "Tasks of the runtime that are not done", u64::try_from(tasks).unwrap_or(u64::MAX)),
             ("threads", "Threads of the process", u64::try_from(stat.num_threads).unwrap_or_default()),
         ] {
             let gauge = figure(value);

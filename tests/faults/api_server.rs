@@ -1,5 +1,7 @@
 //! The API server refuses, hides what it stored, hangs, goes away; the watch tells old things.
 
+use std::time::Instant;
+
 use cde_sandbox::cde::{Fault, HoldPoint, Operation};
 use cde_sandbox::proxy::{Call, Point, Proxy, Rule};
 use serde_json::json;
@@ -154,6 +156,30 @@ async fn an_api_server_that_goes_down_and_comes_back_costs_nothing_but_time() {
         one.release();
     }
     world.plane.start_etcd().await.unwrap();
+    end_as_without_fault(&world, &requests, 1, false).await;
+}
+
+/// Fault 20, over HTTP/2: a request waits for 30 s at most, but its connection, which all others use, is given
+/// up after half of that.
+#[tokio::test]
+async fn an_api_server_that_falls_silent_is_noticed_before_a_request_to_it_times_out() {
+    let plane = Plane::own().await;
+    plane.define_kinds().await;
+    let world = World::on(plane).await;
+    let operator = world.start(Flags::default()).await;
+    let requests = both(&world.sandbox, "struck");
+    let calls = hold_calls(&world, &requests, HoldPoint::AfterEffect).await;
+
+    world.plane.freeze_api_server().unwrap();
+    let silent = Instant::now();
+    for one in calls {
+        one.release();
+    }
+    operator.says("the outcome is not stored yet").await;
+    let noticed = silent.elapsed();
+    world.plane.thaw_api_server().unwrap();
+
+    assert!((5..25).contains(&noticed.as_secs()), "noticed after {noticed:?}");
     end_as_without_fault(&world, &requests, 1, false).await;
 }
 

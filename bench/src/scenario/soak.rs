@@ -43,6 +43,7 @@ const SAMPLES: u32 = 180;
 struct Growth {
     memory: Vec<(f64, f64)>,
     threads: Vec<(f64, f64)>,
+    tasks: Vec<(f64, f64)>,
     files: Vec<(f64, f64)>,
     series: Vec<(f64, f64)>,
 }
@@ -65,6 +66,7 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
     for (what, unit, factor, values) in [
         ("memory grows by", "kB/min", 1000.0, &growth.memory),
         ("threads grow by", "1/min", 1.0, &growth.threads),
+        ("tasks grow by", "1/min", 1.0, &growth.tasks),
         ("open files and sockets grow by", "1/min", 1.0, &growth.files),
         ("values under /metrics grow by", "1/min", 1.0, &growth.series),
     ] {
@@ -72,6 +74,7 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
     }
     let last = |values: &[(f64, f64)]| values.last().map_or(f64::NAN, |value| value.1);
     figures.add("threads at the end", "", last(&growth.threads));
+    figures.add("tasks at the end", "", last(&growth.tasks));
     figures.add("open files and sockets at the end", "", last(&growth.files));
     figures.add("values under /metrics at the end", "", last(&growth.series));
     operator.stop().await?;
@@ -87,6 +90,7 @@ async fn observe(operator: &Operator, length: Duration) -> Result<Growth> {
         let number = |value: u64| count(usize::try_from(value).unwrap_or_default());
         growth.memory.push((minute, usage.megabytes()));
         growth.threads.push((minute, number(usage.threads)));
+        growth.tasks.push((minute, metrics.tasks()));
         growth.files.push((minute, number(usage.files)));
         growth.series.push((minute, metrics.series()));
     }

@@ -12,7 +12,7 @@ use tokio::net::TcpSocket;
 use super::binaries::Binaries;
 use super::pki::{self, Pki};
 use super::{audit, tail};
-use crate::process::{self, Process};
+use crate::process::{self, Process, Signal};
 
 const READY_LIMIT: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(50);
@@ -101,6 +101,14 @@ impl Servers {
 
     pub(super) fn stop_api_server(&self) -> Result<()> {
         stop(&self.api_server)
+    }
+
+    pub(super) fn freeze_api_server(&self) -> Result<()> {
+        lock(&self.api_server).as_mut().map_or(Ok(()), |server| Ok(server.freeze()?))
+    }
+
+    pub(super) fn thaw_api_server(&self) -> Result<()> {
+        lock(&self.api_server).as_mut().map_or(Ok(()), |server| Ok(server.signal(Signal::CONT)?))
     }
 
     /// The process ids of the servers that run.
