@@ -46,14 +46,16 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<()> {
-    let many = Builder::new_multi_thread().enable_all().build()?;
-    match args.command {
-        None => many.block_on(play::play(&args)),
-        Some(Command::Cde(args)) => many.block_on(simulate(args)),
+    let mut runtime = match args.command {
         // As the operator's.
-        Some(Command::Write(args)) => {
-            Builder::new_current_thread().enable_all().build()?.block_on(writer::write(args))
-        }
+        Some(Command::Write(_)) => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    let runtime = runtime.enable_all().build()?;
+    match args.command {
+        None => runtime.block_on(play::play(&args)),
+        Some(Command::Cde(args)) => runtime.block_on(simulate(args)),
+        Some(Command::Write(args)) => runtime.block_on(writer::write(args)),
     }
 }
 

@@ -22,8 +22,6 @@ use super::progress::Progress;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A request is sent by then.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// An idle connection is closed after this time.
-const IDLE: Duration = Duration::from_secs(90);
 
 /// A client that waits for `read` at most for an answer, and between two parts of it; it notes what is answered in
 /// `progress`.
@@ -66,7 +64,6 @@ fn transport(
     Ok(legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE)
         .http2_keep_alive_interval(read / 4)
         .http2_keep_alive_timeout(read / 4)
         .build(tls.enable_all_versions().wrap_connector(tcp)))

@@ -11,7 +11,7 @@ use crate::scene::{
     CLAIM, OUTCOME, PLURALS, behind_proxy, behind_proxy_with_time, failure, freeze_watches, hold_calls,
     written,
 };
-use crate::world::{Flags, Plane, World};
+use crate::world::{Flags, Operator, Plane, World};
 
 /// Fault 17.
 #[tokio::test]
@@ -130,13 +130,19 @@ async fn claims_that_may_not_be_written_are_tried_seldom_and_nothing_is_called()
     }
 }
 
-/// Fault 22.
-#[tokio::test]
-async fn an_api_server_that_goes_down_and_comes_back_costs_nothing_but_time() {
+/// A world whose API server may be stopped, and its operator.
+async fn on_a_plane_of_its_own() -> (World, Operator) {
     let plane = Plane::own().await;
     plane.define_kinds().await;
     let world = World::on(plane).await;
     let operator = world.start(Flags::default()).await;
+    (world, operator)
+}
+
+/// Fault 22.
+#[tokio::test]
+async fn an_api_server_that_goes_down_and_comes_back_costs_nothing_but_time() {
+    let (world, operator) = on_a_plane_of_its_own().await;
 
     let requests = both(&world.sandbox, "in-flight");
     let calls = hold_calls(&world, &requests, HoldPoint::AfterEffect).await;
@@ -163,10 +169,7 @@ async fn an_api_server_that_goes_down_and_comes_back_costs_nothing_but_time() {
 /// up after half of that.
 #[tokio::test]
 async fn an_api_server_that_falls_silent_is_noticed_before_a_request_to_it_times_out() {
-    let plane = Plane::own().await;
-    plane.define_kinds().await;
-    let world = World::on(plane).await;
-    let operator = world.start(Flags::default()).await;
+    let (world, operator) = on_a_plane_of_its_own().await;
     let requests = both(&world.sandbox, "struck");
     let calls = hold_calls(&world, &requests, HoldPoint::AfterEffect).await;
 
