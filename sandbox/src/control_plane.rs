@@ -11,7 +11,6 @@
 mod access;
 mod audit;
 mod binaries;
-mod build;
 mod install;
 mod pki;
 mod servers;
@@ -28,9 +27,6 @@ use self::binaries::Binaries;
 pub use self::install::OPERATOR_NAMESPACE;
 use self::servers::Servers;
 use crate::process::{self, ScratchDir};
-
-/// How much of a log goes into an error.
-const TAIL_LINES: usize = 20;
 
 static SHARED: OnceCell<ControlPlane> = OnceCell::const_new();
 
@@ -166,11 +162,4 @@ impl ControlPlane {
         self.servers.start_api_server()?;
         self.servers.ready(&self.admin().await?).await
     }
-}
-
-/// The last lines of a log for an error message; empty where there is none.
-fn tail(log: &Path) -> String {
-    let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
 }

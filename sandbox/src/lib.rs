@@ -6,14 +6,17 @@
 //! - [`proxy`]: stands between a client and that kube-apiserver, to hold, cut and count requests.
 //! - [`clock`]: a wall clock of one's own for a program, that can be set while it runs.
 //! - [`operator`]: the operator's program as a process, with the rights that `deploy/` gives it.
-//! - [`program`]: the programs of this workspace, built when they are needed.
+//! - [`program`]: the programs of this workspace, built when they are needed. [`tools`]: those of others, that judge what
+//!   we ship: Helm, Prometheus, kstatus.
 //! - [`process`]: child processes and directories that do not outlive whoever made them. [`table`]: text in columns.
 
 pub mod cde;
 pub mod clock;
 pub mod control_plane;
+mod go;
 pub mod operator;
 pub mod process;
 pub mod program;
 pub mod proxy;
 pub mod table;
+pub mod tools;

@@ -7,6 +7,7 @@
 mod demo;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -25,6 +26,9 @@ struct Args {
     /// Leave everything running at the end and say how to reach it, until Ctrl-C.
     #[arg(long)]
     keep: bool,
+    /// The operator's program, instead of the one that is built here: an image's, for example.
+    #[arg(long, value_name = "FILE")]
+    operator: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -34,15 +38,15 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
-    let code = runtime.block_on(perform(args.keep));
+    let code = runtime.block_on(perform(args));
     // A build of the control plane that was interrupted is not waited for: it ends with this process.
     runtime.shutdown_background();
     code.unwrap_or_else(|error| failed(&error))
 }
 
-async fn perform(keep: bool) -> anyhow::Result<ExitCode> {
+async fn perform(args: Args) -> anyhow::Result<ExitCode> {
     let mut interrupt = Interrupt::listen()?;
-    let Some(stage) = interrupt.or(Stage::set()).await else { return Ok(INTERRUPTED.into()) };
+    let Some(stage) = interrupt.or(Stage::set(args.operator)).await else { return Ok(INTERRUPTED.into()) };
     let stage = stage?;
     let Some(played) = interrupt.or(demo::play(&stage)).await else { return Ok(INTERRUPTED.into()) };
     let verdict = played.unwrap_or_else(|error| {
@@ -52,7 +56,7 @@ async fn perform(keep: bool) -> anyhow::Result<ExitCode> {
     if !verdict {
         say(&format!("\nThe end of the operator's log:\n{}", stage.operator.log_tail()));
     }
-    if keep {
+    if args.keep {
         demo::keep::explain(&stage);
         interrupt.came().await;
         say("");

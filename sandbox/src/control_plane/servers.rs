@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tokio::net::TcpSocket;
 
+use super::audit;
 use super::binaries::Binaries;
 use super::pki::{self, Pki};
-use super::{audit, tail};
-use crate::process::{self, Process, Signal};
+use crate::process::{self, Process, Signal, tail};
 
 const READY_LIMIT: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(50);

@@ -1,6 +1,7 @@
 //! All that runs during the demo. It goes, with its files, when the stage is dropped.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -29,16 +30,19 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Builds what is not built yet, starts everything and waits until it is ready.
+    /// Builds what is not built yet (the operator unless it is given), starts everything and waits until it is ready.
     ///
     /// # Errors
     /// If something cannot be built or started; the sentence says what.
-    pub(crate) async fn set() -> Result<Self> {
+    pub(crate) async fn set(operator: Option<PathBuf>) -> Result<Self> {
         // Whoever comes second is told that there is a provider already, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let scratch = process::scratch_dir()?;
         heading("The programs");
-        let operator = program::build("cde-operator", Profile::Dev, scratch.path()).await?;
+        let operator = match operator {
+            Some(program) => program,
+            None => program::build("cde-operator", Profile::Dev, scratch.path()).await?,
+        };
         let sandbox = program::build("cde-sandbox", Profile::Dev, scratch.path()).await?;
 
         heading("The stage");

@@ -1,5 +1,5 @@
-//! Builds the programs from the Go modules pinned in `control-plane/go.mod`, once: under a lock, beside its place,
-//! renamed when complete. Says on the real standard error what takes so long (test harnesses capture only macros).
+//! The build: under a lock, beside its place, renamed when complete. Says on the real standard error what takes so long
+//! (test harnesses capture only macros).
 
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
@@ -9,23 +9,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::binaries::{GO_MOD, GO_SUM, version_of};
-use super::tail;
-use crate::process;
+use super::{Module, Program};
+use crate::process::{self, tail};
 
 const POLL: Duration = Duration::from_millis(200);
 const BETWEEN_LINES: Duration = Duration::from_secs(15);
-const INSTEAD: &str = "or set KUBEBUILDER_ASSETS to a directory with etcd, kube-apiserver and kubectl";
-
-/// The packages in which a Kubernetes program looks for its version; a plain `go build` leaves them at 0.0.0.
-pub(super) const VERSION_VARIABLES: [&str; 2] =
-    ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"];
 
 /// Waits until no other process builds in `cache`. The lock goes with the returned file, or with its process.
-pub(super) fn lock(cache: &Path) -> Result<File> {
+pub(super) fn lock(module: &Module, cache: &Path) -> Result<File> {
     let path = cache.join("lock");
     let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    let mut progress = Progress::new("waiting for another process that builds the control plane");
+    let mut progress = Progress::new(module.name, "waiting for another process that builds this");
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
@@ -39,19 +33,19 @@ pub(super) fn lock(cache: &Path) -> Result<File> {
 }
 
 /// Builds all programs in a scratch directory in `cache` and renames it to `target`.
-pub(super) fn build(cache: &Path, target: &Path) -> Result<()> {
+pub(super) fn build(module: &Module, cache: &Path, target: &Path) -> Result<()> {
     let scratch = process::scratch_dir_in(cache)?;
-    fs::write(scratch.path().join("go.mod"), GO_MOD)?;
-    fs::write(scratch.path().join("go.sum"), GO_SUM)?;
+    fs::write(scratch.path().join("go.mod"), module.go_mod)?;
+    fs::write(scratch.path().join("go.sum"), module.go_sum)?;
+    if let Some(main) = module.main {
+        fs::write(scratch.path().join("main.go"), main)?;
+    }
     fs::create_dir(scratch.path().join("bin"))?;
-    ensure_go(scratch.path())?;
-
-    let kubernetes = version_of("k8s.io/kubernetes")?;
-    let packages = ["k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kubectl"];
-    go_build(scratch.path(), &format!("kube-apiserver and kubectl {kubernetes}"), "bin", &packages)?;
-    let etcd = version_of("go.etcd.io/etcd/server/v3")?;
-    go_build(scratch.path(), &format!("etcd {etcd}"), "bin/etcd", &["go.etcd.io/etcd/server/v3"])?;
-
+    ensure_go(module, scratch.path())?;
+    let linker = linker_flags(module)?;
+    for program in module.programs {
+        go_build(module, scratch.path(), &linker, program)?;
+    }
     if target.exists() {
         fs::remove_dir_all(target)?;
     }
@@ -71,18 +65,22 @@ fn go(dir: &Path) -> Command {
 }
 
 /// Where go may fetch a newer toolchain by itself, it answers with that one's version here.
-fn ensure_go(dir: &Path) -> Result<()> {
-    let wanted = GO_MOD
+fn ensure_go(module: &Module, dir: &Path) -> Result<()> {
+    let (name, instead) = (module.name, module.instead);
+    let wanted = module
+        .go_mod
         .lines()
         .find_map(|line| line.strip_prefix("go "))
-        .context("control-plane/go.mod has no go line")?;
+        .with_context(|| format!("go.mod of {name} has no go line"))?;
     let output = go(dir).args(["env", "GOVERSION"]).output().with_context(|| {
-        format!("the local control plane is built with Go, and `go` cannot be started: install Go {wanted} or later, {INSTEAD}")
+        format!(
+            "{name} is built with Go, and `go` cannot be started: install Go {wanted} or later, {instead}"
+        )
     })?;
     let found = String::from_utf8_lossy(&output.stdout).trim().trim_start_matches("go").to_owned();
     ensure!(
         go_version(&found) >= go_version(wanted),
-        "the local control plane needs Go {wanted} or later, and `go` is {}: install a newer one, {INSTEAD}",
+        "{name} needs Go {wanted} or later, and `go` is {}: install a newer one, {instead}",
         if found.is_empty() { "of an unknown version" } else { &found }
     );
     Ok(())
@@ -97,48 +95,65 @@ fn go_version(text: &str) -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-fn go_build(dir: &Path, what: &str, to: &str, packages: &[&str]) -> Result<()> {
+fn go_build(module: &Module, dir: &Path, linker: &str, program: &Program) -> Result<()> {
     let log = dir.join("go.log");
+    let to = format!("bin/{}", program.name);
     let mut command = go(dir);
-    command.args(["build", "-trimpath", "-ldflags", &linker_flags()?, "-o", to]).args(packages);
-    let mut progress = Progress::new(&format!(
-        "building {what} from Go modules, once (three to six minutes on two cores in all)"
-    ));
+    command.args([
+        "build",
+        "-trimpath",
+        "-tags",
+        module.tags,
+        "-ldflags",
+        linker,
+        "-o",
+        &to,
+        program.package,
+    ]);
+    let mut progress = Progress::new(
+        module.name,
+        &format!("building {} from Go modules, once (minutes on two cores)", program.name),
+    );
     progress.say();
     let mut build = process::spawn_logged(command, &log)?;
     loop {
         match build.try_wait()? {
             None => progress.tick(),
             Some(status) if status.success() => return Ok(()),
-            Some(status) => bail!("go could not build {what} ({status}); its last lines:\n{}", tail(&log)),
+            Some(status) => {
+                bail!("go could not build {} ({status}); its last lines:\n{}", program.name, tail(&log))
+            }
         }
         std::thread::sleep(POLL);
     }
 }
 
-fn linker_flags() -> Result<String> {
-    let version = version_of("k8s.io/kubernetes")?;
-    let mut numbers = version.split('.');
-    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
-    Ok(VERSION_VARIABLES.iter().fold("-s -w".to_owned(), |flags, package| {
-        flags
-            + &format!(
-                " -X {package}.gitVersion=v{version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor} \
-                 -X {package}.gitTreeState=clean"
-            )
-    }))
+fn linker_flags(module: &Module) -> Result<String> {
+    let mut flags = "-s -w".to_owned();
+    for version in module.versions {
+        let text = module.version_of(version.module)?;
+        let mut numbers = text.split('.');
+        let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+        for variable in version.variables {
+            let set = variable.replace("{version}", text).replace("{major}", major).replace("{minor}", minor);
+            flags.push_str(" -X ");
+            flags.push_str(&set);
+        }
+    }
+    Ok(flags)
 }
 
 /// A line now and then, for whoever wonders what a test waits for.
 struct Progress {
+    module: &'static str,
     what: String,
     begin: Instant,
     said: Instant,
 }
 
 impl Progress {
-    fn new(what: &str) -> Self {
-        Self { what: what.to_owned(), begin: Instant::now(), said: Instant::now() }
+    fn new(module: &'static str, what: &str) -> Self {
+        Self { module, what: what.to_owned(), begin: Instant::now(), said: Instant::now() }
     }
 
     fn tick(&mut self) {
@@ -151,7 +166,8 @@ impl Progress {
         self.said = Instant::now();
         let _ = writeln!(
             std::io::stderr().lock(),
-            "control plane: {}, {} s so far",
+            "{}: {}, {} s so far",
+            self.module,
             self.what,
             self.begin.elapsed().as_secs()
         );

@@ -1,0 +1,147 @@
+//! Programs of others, built once from a pinned Go module into the user's cache.
+//!
+//! What is built depends on the module's text and flags alone: another text is another directory, so nothing is ever
+//! out of date. Of several processes one builds and the others wait.
+
+mod build;
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// A Go module that exists to pin programs.
+#[derive(Clone, Copy, Debug, Hash)]
+pub(crate) struct Module {
+    /// What messages and the cache call it, and its directory under `sandbox/tools`.
+    pub(crate) name: &'static str,
+    pub(crate) go_mod: &'static str,
+    pub(crate) go_sum: &'static str,
+    /// The module's own `main.go`, where it has one.
+    pub(crate) main: Option<&'static str>,
+    pub(crate) programs: &'static [Program],
+    /// Comma separated, as `go build -tags` takes them.
+    pub(crate) tags: &'static str,
+    /// Variables set by the linker to the version of a module: how programs learn what they are.
+    pub(crate) versions: &'static [Version],
+    /// What one may do instead of having it built; ends the errors.
+    pub(crate) instead: &'static str,
+}
+
+/// One program of a module.
+#[derive(Clone, Copy, Debug, Hash)]
+pub(crate) struct Program {
+    pub(crate) name: &'static str,
+    pub(crate) package: &'static str,
+}
+
+/// Which of `variables` of a Go package hold which part of the version of `module`.
+#[derive(Clone, Copy, Debug, Hash)]
+pub(crate) struct Version {
+    pub(crate) module: &'static str,
+    /// Templates: `{version}`, `{major}` and `{minor}` are replaced.
+    pub(crate) variables: &'static [&'static str],
+}
+
+impl Module {
+    /// The directory with the programs, in the user's cache. Blocks: minutes when it has to build.
+    ///
+    /// # Errors
+    /// If no cache directory is known, or the build fails.
+    pub(crate) fn find_or_build(&self) -> Result<PathBuf> {
+        self.find_or_build_in(&self.cache_dir()?)
+    }
+
+    /// As [`Self::find_or_build`], in `cache`, which is made where missing.
+    pub(crate) fn find_or_build_in(&self, cache: &Path) -> Result<PathBuf> {
+        let dir = cache.join(self.fingerprint());
+        if self.missing_in(&dir).is_none() {
+            return Ok(dir);
+        }
+        fs::create_dir_all(cache)
+            .with_context(|| format!("cannot create the cache directory {}", cache.display()))?;
+        let _lock = build::lock(self, cache)?;
+        if self.missing_in(&dir).is_some() {
+            build::build(self, cache, &dir)?;
+        }
+        Ok(dir)
+    }
+
+    /// The first program that is not in `dir`.
+    pub(crate) fn missing_in(&self, dir: &Path) -> Option<&'static str> {
+        self.programs.iter().map(|program| program.name).find(|name| !dir.join(name).is_file())
+    }
+
+    /// The version that go.mod requires of `module`, such as `1.36.3`.
+    pub(crate) fn version_of(&self, module: &str) -> Result<&'static str> {
+        self.go_mod
+            .lines()
+            .find_map(|line| {
+                line.trim().trim_start_matches("require ").strip_prefix(module)?.strip_prefix(" v")
+            })
+            .map(|rest| rest.split(' ').next().unwrap_or(rest))
+            .with_context(|| format!("go.mod of {} requires no version of {module}", self.name))
+    }
+
+    /// Names what was built from what. A hash that changes with the Rust release costs a build, nothing else.
+    fn fingerprint(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        (self, std::env::consts::OS, std::env::consts::ARCH).hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
+    }
+
+    fn cache_dir(&self) -> Result<PathBuf> {
+        let caches =
+            non_empty_var("XDG_CACHE_HOME").or_else(|| non_empty_var("HOME").map(|home| home.join(".cache")));
+        let caches = caches
+            .with_context(|| format!("neither XDG_CACHE_HOME nor HOME is set; set one, {}", self.instead))?;
+        Ok(caches.join("cde-operator").join(self.name))
+    }
+}
+
+pub(crate) fn non_empty_var(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+
+    use super::*;
+
+    const MODULE: Module = Module {
+        name: "example",
+        go_mod: "module example\n\ngo 1.26.0\n\nrequire example.com/one v1.2.3\n\nrequire (\n\texample.com/two v4.5.6 // indirect\n)\n",
+        go_sum: "",
+        main: None,
+        programs: &[Program { name: "one", package: "example.com/one" }],
+        tags: "",
+        versions: &[],
+        instead: "or do without",
+    };
+
+    #[test]
+    fn the_pinned_versions_are_read_from_go_mod() {
+        assert_eq!(MODULE.version_of("example.com/one").unwrap(), "1.2.3");
+        assert_eq!(MODULE.version_of("example.com/two").unwrap(), "4.5.6");
+        assert!(
+            MODULE.version_of("example.com/none").unwrap_err().to_string().contains("requires no version")
+        );
+    }
+
+    #[test]
+    fn a_cache_that_is_complete_is_used_as_it_is() {
+        let cache = crate::process::scratch_dir().unwrap();
+        let dir = cache.path().join(MODULE.fingerprint());
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("one"), "").unwrap();
+        assert_eq!(MODULE.find_or_build_in(cache.path()).unwrap(), dir);
+    }
+
+    #[test]
+    fn another_flag_is_another_directory() {
+        let tagged = Module { tags: "netgo", ..MODULE };
+        assert_ne!(tagged.fingerprint(), MODULE.fingerprint());
+    }
+}

@@ -1,0 +1,80 @@
+//! The real tools that judge what the repository ships, each built once from a Go module pinned in `sandbox/tools`.
+//!
+//! All of them block while they build, for minutes at most; later calls find what is there.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::go::{Module, Program, Version};
+
+const INSTEAD: &str = "for the tests use it";
+
+const HELM: Module = Module {
+    name: "helm",
+    go_mod: include_str!("../tools/helm/go.mod"),
+    go_sum: include_str!("../tools/helm/go.sum"),
+    main: None,
+    programs: &[Program { name: "helm", package: "helm.sh/helm/v3/cmd/helm" }],
+    tags: "",
+    // Which Kubernetes `helm template` and `helm lint` assume where no server is asked.
+    versions: &[
+        Version {
+            module: "helm.sh/helm/v3",
+            variables: &["helm.sh/helm/v3/internal/version.version=v{version}"],
+        },
+        Version {
+            module: "k8s.io/client-go",
+            variables: &[
+                "helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1",
+                "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor={minor}",
+                "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1",
+                "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor={minor}",
+            ],
+        },
+    ],
+    instead: INSTEAD,
+};
+
+const PROMETHEUS: Module = Module {
+    name: "prometheus",
+    go_mod: include_str!("../tools/prometheus/go.mod"),
+    go_sum: include_str!("../tools/prometheus/go.sum"),
+    main: None,
+    programs: &[
+        Program { name: "prometheus", package: "github.com/prometheus/prometheus/cmd/prometheus" },
+        Program { name: "promtool", package: "github.com/prometheus/prometheus/cmd/promtool" },
+    ],
+    // Static targets are all that is scraped here; the clouds' libraries would be most of the build.
+    tags: "netgo,remove_all_sd",
+    versions: &[],
+    instead: INSTEAD,
+};
+
+/// Helm 3.
+///
+/// # Errors
+/// If it cannot be built: without Go, without its modules, or without a place for it.
+pub fn helm() -> Result<PathBuf> {
+    program(&HELM, "helm")
+}
+
+/// The Prometheus server, which discovers nothing but static targets.
+///
+/// # Errors
+/// As [`helm`].
+pub fn prometheus() -> Result<PathBuf> {
+    program(&PROMETHEUS, "prometheus")
+}
+
+/// Checks metrics, rules and their tests.
+///
+/// # Errors
+/// As [`helm`].
+pub fn promtool() -> Result<PathBuf> {
+    program(&PROMETHEUS, "promtool")
+}
+
+fn program(module: &Module, name: &str) -> Result<PathBuf> {
+    Ok(module.find_or_build()?.join(name))
+}
