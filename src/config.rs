@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use uuid::Uuid;
 
 use crate::runtime::telemetry::LogFormat;
 
@@ -22,8 +23,38 @@ pub struct Cli {
 pub enum Command {
     /// Runs the operator.
     Run(Box<RunArgs>),
+    /// Looks whether all is there that `run` needs with these flags, and changes nothing: exit code 0 if so, else 1.
+    Check(Box<CheckArgs>),
     /// Prints the custom resource definitions, as YAML.
     Crds,
+}
+
+/// Those of `run`, and how to look and to tell.
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// What would run.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Whose rights are looked at, by impersonation, for example
+    /// system:serviceaccount:cde-operator-system:cde-operator; one's own unless set.
+    #[arg(long = "as", value_name = "USER")]
+    pub as_user: Option<String>,
+    /// A connector that the token should be able to read; else one is asked for that cannot exist.
+    #[arg(long, value_name = "UUID")]
+    pub connector: Option<Uuid>,
+    /// How the findings look.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// How findings look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// One line each, coloured on a terminal.
+    #[default]
+    Text,
+    /// One array of objects with `check`, `verdict` and `message`.
+    Json,
 }
 
 /// Every flag has an environment variable of the same name with the prefix `CDE_`.
@@ -100,6 +131,15 @@ impl RunArgs {
             ));
         }
         Ok(())
+    }
+
+    /// The namespaces that are watched; `None` for all of them at once.
+    #[must_use]
+    pub fn watched(&self) -> Vec<Option<String>> {
+        match self.namespaces.as_slice() {
+            [] => vec![None],
+            some => some.iter().map(|namespace| Some(namespace.trim().to_owned())).collect(),
+        }
     }
 }
 

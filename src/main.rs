@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use cde_operator::api::{crds, crds_yaml};
 use cde_operator::app;
-use cde_operator::config::{Cli, Command};
+use cde_operator::config::{CheckArgs, Cli, Command, Output};
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
     };
     match cli.command {
         Command::Crds => print_crds(),
+        Command::Check(args) => check(&args),
         Command::Run(args) => match app::run(*args) {
             Ok(()) => ExitCode::SUCCESS,
             Err(app::Error::Configuration(why)) => refuse(&why),
@@ -28,6 +29,16 @@ fn main() -> ExitCode {
             }
         },
     }
+}
+
+fn check(args: &CheckArgs) -> ExitCode {
+    let findings = app::check(args);
+    let printed = match args.output {
+        Output::Text => app::print_text(&findings, anstream::stdout().lock()),
+        Output::Json => app::print_json(&findings, std::io::stdout().lock()),
+    };
+    let well = findings.iter().all(|finding| finding.verdict == app::Verdict::Ok);
+    if printed.is_ok() && well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// One clear sentence on one line, whoever reads it.

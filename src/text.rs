@@ -33,6 +33,21 @@ pub fn clean(text: &str, max: usize) -> String {
     cut(line.trim(), max)
 }
 
+/// An error with its causes, in one line.
+#[must_use]
+pub fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
 /// Line and paragraph separators, and the format characters (Unicode category Cf).
 fn is_formatting(c: char) -> bool {
     matches!(c,

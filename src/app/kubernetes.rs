@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use kube::Client;
+use k8s_openapi::apimachinery::pkg::version::Info;
+use kube::{Client, Config};
 use uuid::Uuid;
 
+use crate::config::RunArgs;
 use crate::runtime::api_server::client;
 use crate::runtime::lease::{Lease, REQUEST_TIMEOUT};
 use crate::runtime::progress::Progress;
@@ -26,8 +28,7 @@ impl Operator {
         if !self.args.leader_election {
             return Ok(None);
         }
-        let namespace =
-            self.args.pod_namespace.clone().unwrap_or_else(|| self.kube.default_namespace.clone());
+        let namespace = home(&self.args, &self.kube);
         let (selector, namespaces) =
             (self.args.selector.as_deref().unwrap_or_default(), &self.args.namespaces);
         // Operators that share the work by selector, namespaces or server do not compete.
@@ -39,29 +40,36 @@ impl Operator {
     }
 }
 
+/// The operator's own namespace.
+pub(super) fn home(args: &RunArgs, kube: &Config) -> String {
+    args.pod_namespace.clone().unwrap_or_else(|| kube.default_namespace.clone())
+}
+
 /// Refuses a Kubernetes that is too old; waits for one that does not answer.
 pub(super) async fn check_kubernetes(client: &Client) -> Result<(), Error> {
     loop {
         match client.apiserver_version().await {
-            Ok(version) => {
-                let number =
-                    |text: &str| text.trim_end_matches(|c: char| !c.is_ascii_digit()).parse::<u32>().ok();
-                let (Some(major), Some(minor)) = (number(&version.major), number(&version.minor)) else {
-                    tracing::warn!(version = version.git_version, "the version of Kubernetes cannot be read");
-                    return Ok(());
-                };
-                if (major, minor) < OLDEST_KUBERNETES {
-                    let (oldest_major, oldest_minor) = OLDEST_KUBERNETES;
-                    return Err(Error::Configuration(format!(
-                        "Kubernetes {major}.{minor} is too old: {oldest_major}.{oldest_minor} or later is needed"
-                    )));
-                }
-                return Ok(());
-            }
+            Ok(version) => return suffices(&version).map_err(Error::Configuration),
             Err(error) => {
                 tracing::warn!(%error, "the API server does not answer; trying again");
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
+}
+
+/// A version that cannot be read is given the benefit of the doubt.
+pub(super) fn suffices(version: &Info) -> Result<(), String> {
+    let number = |text: &str| text.trim_end_matches(|c: char| !c.is_ascii_digit()).parse::<u32>().ok();
+    let (Some(major), Some(minor)) = (number(&version.major), number(&version.minor)) else {
+        tracing::warn!(version = version.git_version, "the version of Kubernetes cannot be read");
+        return Ok(());
+    };
+    if (major, minor) < OLDEST_KUBERNETES {
+        let (oldest_major, oldest_minor) = OLDEST_KUBERNETES;
+        return Err(format!(
+            "Kubernetes {major}.{minor} is too old: {oldest_major}.{oldest_minor} or later is needed"
+        ));
+    }
+    Ok(())
 }

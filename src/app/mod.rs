@@ -1,5 +1,6 @@
 //! Wiring: configuration, clients, lease, controllers, admin server, and an end in order.
 
+mod check;
 mod kubernetes;
 mod probes;
 mod signals;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use kube::Config;
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
 use crate::cde::{BaseUrl, Client as CdeClient, ClientConfig, TokenFile};
@@ -20,6 +22,8 @@ use crate::runtime::admin::serve;
 use crate::runtime::lease::Lease;
 use crate::runtime::progress::Progress;
 use crate::runtime::telemetry;
+
+pub use check::{Finding, Verdict, check, print_json, print_text};
 
 use kubernetes::check_kubernetes;
 use signals::Terminate;
@@ -45,39 +49,60 @@ pub enum Error {
 /// # Errors
 /// [`Error`], as its variants say.
 pub fn run(args: RunArgs) -> Result<(), Error> {
-    args.check().map_err(Error::Configuration)?;
-    // It fails only where another provider is installed already, which serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let base = BaseUrl::parse(&args.url, args.allow_http).map_err(configuration)?;
-    let tokens = TokenFile::open(&args.token_file).map_err(configuration)?;
-    let cde = CdeClient::new(&ClientConfig {
-        base: base.clone(),
-        timeout: args.timeout,
-        ca_file: args.ca_file.clone(),
-        user_agent: concat!("cde-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
-    })
-    .map_err(configuration)?;
-    // One thread: the work is waiting for others, and threads that wake each other cost a fifth of it.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::Failed(format!("the runtime cannot start: {error}")))?;
+    let Cde { base, tokens, client: cde } = Cde::configured(&args)?;
+    let runtime = runtime()?;
     let result = runtime.block_on(async {
-        let kube = Config::infer().await.map_err(|error| {
-            Error::Configuration(format!(
-                "no access to Kubernetes is configured (KUBECONFIG, in-cluster): {error}"
-            ))
-        })?;
+        let kube = kubernetes_access().await?;
         let listener = TcpListener::bind(args.listen).await.map_err(|error| {
             Error::Configuration(format!("--listen {} cannot be used: {error}", args.listen))
         })?;
         telemetry::start(args.log_format).map_err(Error::Configuration)?;
-        let (base, tokens) = (base.as_str().to_owned(), Arc::new(tokens));
         Operator { args, base, tokens, cde, kube, stands_by: Arc::default() }.run(listener).await
     });
     // What is still under way past its time is left to verification.
     runtime.shutdown_background();
     result
+}
+
+/// The CDE API as the configuration has it; nothing is contacted yet.
+struct Cde {
+    base: String,
+    tokens: Arc<TokenFile>,
+    client: CdeClient,
+}
+
+impl Cde {
+    fn configured(args: &RunArgs) -> Result<Self, Error> {
+        args.check().map_err(Error::Configuration)?;
+        // It fails only where another provider is installed already, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let base = BaseUrl::parse(&args.url, args.allow_http).map_err(configuration)?;
+        let tokens = TokenFile::open(&args.token_file).map_err(configuration)?;
+        let client = CdeClient::new(&ClientConfig {
+            base: base.clone(),
+            timeout: args.timeout,
+            ca_file: args.ca_file.clone(),
+            user_agent: concat!("cde-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
+        })
+        .map_err(configuration)?;
+        Ok(Self { base: base.as_str().to_owned(), tokens: Arc::new(tokens), client })
+    }
+}
+
+/// One thread: the work is waiting for others, and threads that wake each other cost a fifth of it.
+fn runtime() -> Result<Runtime, Error> {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Failed(format!("the runtime cannot start: {error}")))
+}
+
+async fn kubernetes_access() -> Result<Config, Error> {
+    Config::infer().await.map_err(|error| {
+        Error::Configuration(format!(
+            "no access to Kubernetes is configured (KUBECONFIG, in-cluster): {error}"
+        ))
+    })
 }
 
 fn configuration(error: impl std::fmt::Display) -> Error {

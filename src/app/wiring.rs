@@ -51,7 +51,7 @@ impl Operator {
             events,
             crds: Arc::default(),
             workers: Semaphore::new(usize::from(self.args.concurrency)),
-            lists: Lists::new(KINDS * self.namespaces().len()),
+            lists: Lists::new(KINDS * self.args.watched().len()),
             stop: Stop::default(),
         };
         (Arc::new(shared), registry)
@@ -76,7 +76,7 @@ impl Operator {
     /// A controller for each kind and namespace.
     pub(super) fn controllers(&self, shared: &Arc<Shared>, client: &Client) -> JoinSet<()> {
         let mut controllers = JoinSet::new();
-        for (index, namespace) in self.namespaces().into_iter().enumerate() {
+        for (index, namespace) in self.args.watched().into_iter().enumerate() {
             let scope = |kind| Scope {
                 namespace: namespace.clone(),
                 selector: self.args.selector.clone(),
@@ -88,14 +88,6 @@ impl Operator {
             controllers.spawn(run_controller::<MigrationRollback>(shared(), client(), scope(1), concurrency));
         }
         controllers
-    }
-
-    /// The namespaces that are watched; `None` for all of them at once.
-    fn namespaces(&self) -> Vec<Option<String>> {
-        match self.args.namespaces.as_slice() {
-            [] => vec![None],
-            some => some.iter().map(|namespace| Some(namespace.trim().to_owned())).collect(),
-        }
     }
 
     /// The pod's name, or the host's, and a suffix drawn at each start: a restarted process is another holder.

@@ -13,8 +13,9 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::api::{GROUP, VERSION, crds};
+use crate::text::describe;
 
-use super::status_write::{describe, within};
+use super::status_write::within;
 
 /// How often the definitions are looked at while they do not suffice: soon at first, for who has just applied
 /// them, then every 30 s.
@@ -88,8 +89,8 @@ pub async fn watch_crds(client: Client, state: &CrdState) {
     }
 }
 
-/// What the served definitions lack.
-async fn lacks(client: &Client) -> Option<String> {
+/// What the served definitions lack, and what to do; nothing if they suffice.
+pub async fn lacks(client: &Client) -> Option<String> {
     let path = format!("/openapi/v3/apis/{GROUP}/{VERSION}");
     let request = match http::Request::get(&path).body(Vec::new()) {
         Ok(request) => request,

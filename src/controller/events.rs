@@ -17,10 +17,10 @@ use tokio::sync::mpsc;
 
 use crate::api::RETRY_ANNOTATION;
 use crate::operation::{Announcement, unreadable_retry};
-use crate::text::cut_bytes;
+use crate::text::{cut_bytes, describe};
 
 use super::roster::Key;
-use super::status_write::{describe, within};
+use super::status_write::within;
 use super::{Managed, Shared};
 
 /// So many Events may wait to be published; more are dropped, with a line in the log.

@@ -10,11 +10,11 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::{self, Event};
 
 use crate::operation::{Observed, Situation, Step, decide, unreadable_retry};
+use crate::text::describe;
 
 use super::context::Context;
 use super::packed::{Packed, Undecodable};
 use super::roster::{Key, Waker};
-use super::status_write::describe;
 use super::{Managed, Shared};
 
 /// What takes in the events of one watch: it keeps the cache and the roster up, and says what is worth a pass.

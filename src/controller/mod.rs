@@ -47,7 +47,7 @@ use tokio::sync::{Notify, Semaphore, watch as channel};
 use crate::cde::{self, TokenFile};
 use crate::operation::{Operation, Settings};
 
-pub use crd_check::{CrdState, watch_crds};
+pub use crd_check::{CrdState, lacks, watch_crds};
 pub use events::{DRAIN, Event, Events};
 pub use gate::Gate;
 pub use metrics::Metrics;

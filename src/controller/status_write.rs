@@ -10,6 +10,7 @@ use kube::{Api, Error, ResourceExt};
 use serde::Serialize;
 
 use crate::api::Status;
+use crate::text::describe;
 
 use super::packed::Packed;
 use super::pass::Interrupted;
@@ -129,18 +130,4 @@ fn classify(error: &Error) -> Unstored {
         },
         other => Unstored::Unclear(describe(other)),
     }
-}
-
-/// An error with its causes, in one line.
-pub(super) fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let more = inner.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = inner.source();
-    }
-    text
 }

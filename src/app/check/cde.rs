@@ -1,0 +1,71 @@
+//! Whether the CDE API answers, and takes the token: one read, which changes nothing.
+
+use uuid::Uuid;
+
+use crate::cde::model::{CallId, Connector, Failure, FailureKind};
+
+use super::super::Cde;
+use super::Finding;
+
+/// Reads `connector`, or one that cannot exist: then it suffices that the CDE API itself says so.
+pub(super) async fn finding(cde: &Cde, connector: Option<Uuid>) -> Finding {
+    let id = CallId { operation: Uuid::new_v4().to_string(), attempt: 1 };
+    let asked = connector.unwrap_or(Uuid::nil()).to_string();
+    let answer = cde.client.connector(&asked, &id, &cde.tokens.current()).await;
+    Finding::new("cde", judge(connector, answer))
+}
+
+fn judge(connector: Option<Uuid>, answer: Result<Connector, Failure>) -> Result<String, String> {
+    let failure = match (answer, connector) {
+        (Ok(_), Some(connector)) => return Ok(format!("answers, and lets the token read {connector}")),
+        (Ok(_), None) => return Ok("answers, and takes the token".to_owned()),
+        (Err(failure), _) => failure,
+    };
+    let Failure { kind, message, .. } = failure;
+    match (kind, connector) {
+        (FailureKind::Status { code: 401, .. }, _) => {
+            Err(format!("refuses the token (401: {message}); put a valid one into --token-file"))
+        }
+        (FailureKind::Status { code: 403 | 404, spoken: true }, None) => {
+            Ok("answers, and takes the token; name a connector by --connector to have it read".to_owned())
+        }
+        (FailureKind::Status { code: code @ (403 | 404), spoken: true }, Some(connector)) => Err(format!(
+            "does not let the token read {connector} ({code}: {message}); have the rights granted, or correct the id"
+        )),
+        (FailureKind::Status { code, .. } | FailureKind::Unreadable { code }, _) => {
+            Err(format!("does not answer as it should ({code}: {message})"))
+        }
+        (FailureKind::NotSent | FailureKind::NoAnswer, _) => Err(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(code: u16, spoken: bool) -> Result<Connector, Failure> {
+        let kind = FailureKind::Status { code, spoken };
+        Err(Failure { kind, message: "said".to_owned(), retry_at: None })
+    }
+
+    #[test]
+    fn a_connector_that_cannot_exist_shows_that_the_token_is_taken() {
+        assert!(judge(None, status(404, true)).is_ok());
+        assert!(judge(None, status(403, true)).is_ok());
+    }
+
+    #[test]
+    fn what_something_in_between_says_is_no_answer_of_the_cde_s() {
+        for code in [403, 404, 503] {
+            assert!(judge(None, status(code, false)).is_err(), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_refused_token_and_a_connector_that_cannot_be_read_are_failures() {
+        assert!(judge(None, status(401, true)).is_err());
+        for code in [401, 403, 404] {
+            assert!(judge(Some(Uuid::nil()), status(code, true)).is_err(), "{code}");
+        }
+    }
+}
