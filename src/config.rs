@@ -102,6 +102,9 @@ pub struct RunArgs {
     /// Where /livez, /readyz and /metrics are served.
     #[arg(long, env = "CDE_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
+    /// OpenTelemetry collector for traces, OTLP over HTTP; no traces unless this or `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
+    #[arg(long, env = "CDE_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
     /// How log lines look; their level comes from `RUST_LOG`.
     #[arg(long, env = "CDE_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,

@@ -4,13 +4,14 @@
 //!
 //! ```text
 //!   api ← operation ← controller → cde        runtime imports none of them; app imports all
+//!                     controller, cde → runtime::traces: spans, which are values
 //! ```
 //!
 //! - [`api`]: the two kinds and their status; types only.
 //! - [`operation`]: the rules; pure functions of values. Of `cde` it sees [`cde::model`] alone: values.
 //! - [`cde`]: the CDE API over HTTP; knows nothing of Kubernetes, never repeats anything.
 //! - [`controller`]: the shell: observe, decide, claim, act, record.
-//! - [`runtime`]: lease, admin server, figures, logs; the same in any operator.
+//! - [`runtime`]: lease, admin server, figures, logs, traces; the same in any operator.
 //! - [`text`]: text of others, made fit to be shown. [`config`]: flags and environment. [`app`]: the wiring.
 
 pub mod api;

@@ -49,7 +49,9 @@ impl Operator {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
-            if text.starts_with("CDE_") || text.to_lowercase().ends_with("_proxy") {
+            if ["CDE_", "OTEL_"].iter().any(|prefix| text.starts_with(prefix))
+                || text.to_lowercase().ends_with("_proxy")
+            {
                 command.env_remove(&name);
             }
         }

@@ -22,6 +22,7 @@ use crate::runtime::admin::serve;
 use crate::runtime::lease::Lease;
 use crate::runtime::progress::Progress;
 use crate::runtime::telemetry;
+use crate::runtime::traces::Collector;
 
 pub use check::{Finding, Verdict, check, print_json, print_text};
 
@@ -32,6 +33,8 @@ use signals::Terminate;
 const END_MARGIN: Duration = Duration::from_secs(6);
 /// Giving the Lease back takes so long at most.
 const RELEASE: Duration = Duration::from_secs(2);
+/// Sending the last spans takes so long at most; the last Events are published meanwhile.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// Why the operator ends other than by order.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +53,7 @@ pub enum Error {
 /// [`Error`], as its variants say.
 pub fn run(args: RunArgs) -> Result<(), Error> {
     let Cde { base, tokens, client: cde } = Cde::configured(&args)?;
+    let collector = collector(&args)?;
     let runtime = runtime()?;
     let result = runtime.block_on(async {
         let kube = kubernetes_access().await?;
@@ -57,7 +61,7 @@ pub fn run(args: RunArgs) -> Result<(), Error> {
             Error::Configuration(format!("--listen {} cannot be used: {error}", args.listen))
         })?;
         telemetry::start(args.log_format).map_err(Error::Configuration)?;
-        Operator { args, base, tokens, cde, kube, stands_by: Arc::default() }.run(listener).await
+        Operator { args, base, tokens, cde, kube, stands_by: Arc::default() }.run(listener, collector).await
     });
     // What is still under way past its time is left to verification.
     runtime.shutdown_background();
@@ -105,6 +109,12 @@ async fn kubernetes_access() -> Result<Config, Error> {
     })
 }
 
+/// The collector of traces, if there is to be any.
+fn collector(args: &RunArgs) -> Result<Option<Collector>, Error> {
+    Collector::configured(args.otlp_endpoint.as_deref(), |name| std::env::var(name).ok())
+        .map_err(Error::Configuration)
+}
+
 fn configuration(error: impl std::fmt::Display) -> Error {
     Error::Configuration(error.to_string())
 }
@@ -126,14 +136,15 @@ struct Work {
 }
 
 impl Operator {
-    async fn run(self, listener: TcpListener) -> Result<(), Error> {
+    async fn run(self, listener: TcpListener, collector: Option<Collector>) -> Result<(), Error> {
         let mut terminate = Terminate::new()?;
         let progress = Progress::default();
         let client = self.client(API_SERVER_TIMEOUT, None)?;
         let me = self.holder();
         let (events, publishing) = Events::new(client.clone(), &me);
         let publishing = tokio::spawn(publishing);
-        let (shared, registry) = self.shared(client, me, events);
+        let traces = self.traces(collector, &me)?;
+        let (shared, registry) = self.shared(client, me, events, traces.clone());
         self.announce(&shared, &listener);
 
         // Whatever runs beside the work ends with this set.
@@ -159,7 +170,7 @@ impl Operator {
         }
         self.end(&shared, work.lease.as_mut()).await;
         drop((shared, work, background));
-        let _ = tokio::time::timeout(DRAIN, publishing).await;
+        let _ = tokio::join!(tokio::time::timeout(DRAIN, publishing), traces.end(FLUSH));
         tracing::info!("stopped");
         Ok(())
     }

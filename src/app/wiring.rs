@@ -15,9 +15,10 @@ use crate::controller::{
 };
 use crate::operation::Settings;
 use crate::runtime::process::ProcessFigures;
+use crate::runtime::traces::{Collector, Traces};
 use crate::text::clean;
 
-use super::Operator;
+use super::{Error, Operator};
 
 /// So many kinds have a controller each.
 const KINDS: usize = 2;
@@ -25,7 +26,13 @@ const KINDS: usize = 2;
 const TOKEN_INTERVAL: Duration = Duration::from_secs(2);
 
 impl Operator {
-    pub(super) fn shared(&self, client: Client, me: String, events: Events) -> (Arc<Shared>, Registry) {
+    pub(super) fn shared(
+        &self,
+        client: Client,
+        me: String,
+        events: Events,
+        traces: Traces,
+    ) -> (Arc<Shared>, Registry) {
         let settings = Settings {
             server: self.base.clone(),
             timeout: self.args.timeout,
@@ -49,6 +56,7 @@ impl Operator {
             rate: Rate::new(self.args.rate),
             metrics,
             events,
+            traces,
             crds: Arc::default(),
             workers: Semaphore::new(usize::from(self.args.concurrency)),
             lists: Lists::new(KINDS * self.args.watched().len()),
@@ -88,6 +96,21 @@ impl Operator {
             controllers.spawn(run_controller::<MigrationRollback>(shared(), client(), scope(1), concurrency));
         }
         controllers
+    }
+
+    /// Traces, where they are wanted, with the names by which OpenTelemetry knows a pod.
+    pub(super) fn traces(&self, collector: Option<Collector>, me: &str) -> Result<Traces, Error> {
+        let Some(collector) = collector else { return Ok(Traces::default()) };
+        let of_pod =
+            [("k8s.pod.name", &self.args.pod_name), ("k8s.namespace.name", &self.args.pod_namespace)];
+        let of_pod = of_pod.into_iter().filter_map(|(key, value)| Some((key, value.clone()?)));
+        let of_process = [
+            ("service.name", "cde-operator"),
+            ("service.version", env!("CARGO_PKG_VERSION")),
+            ("service.instance.id", me),
+        ];
+        let of_process = of_process.into_iter().map(|(key, value)| (key, value.to_owned()));
+        Traces::to(collector, of_process.chain(of_pod)).map_err(Error::Configuration)
     }
 
     /// The pod's name, or the host's, and a suffix drawn at each start: a restarted process is another holder.

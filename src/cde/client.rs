@@ -12,10 +12,12 @@ use http::{Method, StatusCode};
 use jiff::Timestamp;
 use reqwest::{Certificate, Request, Response};
 
+use crate::runtime::traces::Span;
+
 use super::message::{presentable, redact, root_cause};
 use super::model::{Answer, Call, CallId, Connector, Data, Failure, FailureKind};
 use super::retry_after::retry_at;
-use super::{BaseUrl, ConfigError, Token, wire};
+use super::{BaseUrl, ConfigError, Token, trace, wire};
 
 /// A longer body of a 2xx answer (in bytes) is unreadable.
 const MAX_BODY: usize = 8 * 1024 * 1024;
@@ -24,6 +26,11 @@ const MAX_ERROR_BODY: usize = 64 * 1024;
 /// A connection that takes longer than this, or than half the time-out, will not come to stand. Shorter than
 /// the time-out, so that it is known that nothing was sent.
 const MAX_CONNECT: Duration = Duration::from_secs(10);
+
+/// The paths of the calls, as traces name them.
+const RESTORE: &str = "/connectors/{id}/restore-from-bin";
+const ROLLBACK: &str = "/connectors/{id}/versions/{version}/migration/rollback";
+const READ: &str = "/connectors/{id}";
 
 /// How to reach the CDE API.
 #[derive(Clone, Debug)]
@@ -84,22 +91,29 @@ impl Client {
         Ok(Self { http, base: config.base.clone(), timeout: config.timeout })
     }
 
-    /// Performs `call` once.
+    /// Performs `call` once, as a part of `span`.
     ///
     /// # Errors
     /// See [`FailureKind`] for how far it got. After a 401 compare `token.generation()` with that of the
     /// token which is current then.
-    pub async fn send(&self, call: &Call, id: &CallId, token: &Token) -> Result<Answer, Failure> {
-        let (method, path) = match call {
+    pub async fn send(
+        &self,
+        call: &Call,
+        id: &CallId,
+        token: &Token,
+        span: &Span,
+    ) -> Result<Answer, Failure> {
+        let (method, path, template) = match call {
             Call::RestoreFromBin { connector } => {
-                (Method::PATCH, vec!["connectors", connector, "restore-from-bin"])
+                (Method::PATCH, vec!["connectors", connector, "restore-from-bin"], RESTORE)
             }
             Call::RollBackMigration { connector, version } => {
-                (Method::POST, vec!["connectors", connector, "versions", version, "migration", "rollback"])
+                let path = vec!["connectors", connector, "versions", version, "migration", "rollback"];
+                (Method::POST, path, ROLLBACK)
             }
         };
         let request = self.request(method, &path, id, token)?;
-        let success = self.exchange(request, token).await?;
+        let success = self.exchange(request, template, token, span).await?;
         let (data, odd) = match call {
             Call::RestoreFromBin { .. } => wire::connector(&success.body).map(|(mut connector, odd)| {
                 redact(connector.texts_mut(), token);
@@ -120,9 +134,15 @@ impl Client {
     /// As for [`Client::send`].
     ///
     /// [`Field::Missing`]: super::model::Field::Missing
-    pub async fn connector(&self, connector: &str, id: &CallId, token: &Token) -> Result<Connector, Failure> {
+    pub async fn connector(
+        &self,
+        connector: &str,
+        id: &CallId,
+        token: &Token,
+        span: &Span,
+    ) -> Result<Connector, Failure> {
         let request = self.request(Method::GET, &["connectors", connector], id, token)?;
-        let success = self.exchange(request, token).await?;
+        let success = self.exchange(request, READ, token, span).await?;
         match wire::connector(&success.body) {
             Ok((mut connector, _)) => {
                 redact(connector.texts_mut(), token);
@@ -141,8 +161,23 @@ impl Client {
         Ok(request)
     }
 
+    /// Sends one request, as a part of `span`.
+    async fn exchange(
+        &self,
+        mut request: Request,
+        template: &'static str,
+        token: &Token,
+        span: &Span,
+    ) -> Result<Success, Failure> {
+        let span = trace::begin(span, &mut request, template);
+        let result = self.exchanged(request, token).await;
+        let code = result.as_ref().map_or_else(Failure::code, |success| Some(success.code));
+        trace::end(span, code, result.as_ref().err());
+        result
+    }
+
     /// Sends one request and reads a 2xx answer's body; all else is a failure.
-    async fn exchange(&self, request: Request, token: &Token) -> Result<Success, Failure> {
+    async fn exchanged(&self, request: Request, token: &Token) -> Result<Success, Failure> {
         let mut response = self.http.execute(request).await.map_err(|error| self.unanswered(error, token))?;
         let (status, retry_at) = (response.status(), retry_at(response.headers(), Timestamp::now()));
         if !status.is_success() {

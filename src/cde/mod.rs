@@ -12,6 +12,7 @@
 //!   unreadable.
 //! - `retry_after`: when an answer asks to come back.
 //! - `message`: what of an answer may be shown to people.
+//! - `trace`: a call as a span, and the header that tells the API of it.
 
 mod base_url;
 mod client;
@@ -20,6 +21,7 @@ pub mod model;
 mod place;
 mod retry_after;
 mod token;
+mod trace;
 mod wire;
 
 pub use base_url::BaseUrl;

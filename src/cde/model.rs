@@ -195,4 +195,15 @@ impl Failure {
             FailureKind::NotSent | FailureKind::NoAnswer => None,
         }
     }
+
+    /// Which failure it is, as one of few words: a code, or how far the call got without one.
+    #[must_use]
+    pub fn word(&self) -> String {
+        match self.kind {
+            FailureKind::NotSent => "not_sent".to_owned(),
+            FailureKind::NoAnswer => "no_answer".to_owned(),
+            FailureKind::Status { code, .. } => code.to_string(),
+            FailureKind::Unreadable { .. } => "unreadable".to_owned(),
+        }
+    }
 }

@@ -11,6 +11,7 @@ use crate::operation::{Conclusion, conclude};
 use super::Managed;
 use super::claim::Claimed;
 use super::pass::Pass;
+use super::trace::note_answer;
 
 /// What came of the call: the outcome, to be recorded.
 pub(super) struct Acted<R> {
@@ -26,7 +27,9 @@ impl<O: Managed> Pass<'_, O> {
         let call = self.object.call(&result);
         let token = shared.tokens.current();
         let begun = Instant::now();
-        let answer = shared.cde.send(&call, id, &token).await;
+        let mut span = self.step("act", id);
+        let answer = shared.cde.send(&call, id, &token, &span).await;
+        note_answer(&mut span, answer.as_ref().map(|_| ()));
         let token_changed = self.called(name(&call), answer.as_ref().map(|_| ()), &token, begun.elapsed());
         let status = conclude(&Conclusion {
             object: self.object.as_ref(),

@@ -12,7 +12,9 @@ use crate::operation::give_back;
 
 use super::Managed;
 use super::pass::{Interrupted, Pass};
+use super::reconcile::call_id;
 use super::status_write::{Unstored, put_status, read_back};
+use super::trace::written;
 
 /// The right to make one call.
 pub(super) struct Claimed {
@@ -66,7 +68,8 @@ impl<O: Managed> Pass<'_, O> {
             return Ok(None);
         }
         self.rated = false;
-        let Some(claim) = self.store_claim(&status).await? else { return Ok(None) };
+        let span = self.step("claim", &call_id(&status));
+        let Some(claim) = written(span, self.store_claim(&status).await)? else { return Ok(None) };
         if shared.stop.is_ordered()
             || !shared.gate.still_open(&self.key)
             || !claim.in_time(shared.settings.timeout)

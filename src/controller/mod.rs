@@ -9,6 +9,7 @@
 //!
 //! - `reconcile`: the table of contents; one pass over one object.
 //! - `observe`, `claim`, `act`, `record`: one step each. Only an accepted claim hands out the right to act.
+//! - `trace`: what a request looks like in a trace.
 //! - `status_write`: the funnel for writes; generation, conditions and Events come from the core.
 //! - [`Roster`]: what is open, whose turn it is, since when it waits; wakes who waits.
 //! - [`Gate`]: whether calls go out at all: pauses, outages, a refused token.
@@ -31,6 +32,7 @@ mod reconcile;
 mod record;
 mod roster;
 mod status_write;
+mod trace;
 mod watch;
 
 use std::fmt::Debug;
@@ -46,6 +48,7 @@ use tokio::sync::{Notify, Semaphore, watch as channel};
 
 use crate::cde::{self, TokenFile};
 use crate::operation::{Operation, Settings};
+use crate::runtime::traces::Traces;
 
 pub use crd_check::{CrdState, lacks, watch_crds};
 pub use events::{DRAIN, Event, Events};
@@ -108,6 +111,8 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Events, off the critical path.
     pub events: Events,
+    /// Where spans go, if anywhere.
+    pub traces: Traces,
     /// Whether the API server keeps what this operator writes.
     pub crds: Arc<CrdState>,
     /// Objects worked on at the same time.

@@ -6,6 +6,7 @@ use crate::cde::model::CallId;
 
 use super::Managed;
 use super::pass::{Interrupted, Pass};
+use super::trace::note_answer;
 
 impl<O: Managed> Pass<'_, O> {
     /// Reads the connector, when the rate lets it; the reading is for the next decision.
@@ -31,7 +32,9 @@ impl<O: Managed> Pass<'_, O> {
         self.rated = false;
         let token = shared.tokens.current();
         let begun = Instant::now();
-        let reading = shared.cde.connector(self.object.wish().connector, id, &token).await;
+        let mut span = self.step("observe", id);
+        let reading = shared.cde.connector(self.object.wish().connector, id, &token, &span).await;
+        note_answer(&mut span, reading.as_ref().map(|_| ()));
         self.observed.token_changed =
             self.called("read", reading.as_ref().map(|_| ()), &token, begun.elapsed());
         self.observed.reading = Some(reading);

@@ -1,7 +1,7 @@
 //! One pass over one object: what it knows so far, and how it asks the rules.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use kube::Resource as _;
@@ -12,6 +12,7 @@ use crate::api::Status;
 use crate::cde::Token;
 use crate::cde::model::{CallId, Failure};
 use crate::operation::{Observed, Situation, Step, announce_gone, decide, identify};
+use crate::runtime::traces::Span;
 
 use super::Managed;
 use super::act::Acted;
@@ -31,6 +32,16 @@ pub enum Interrupted {
     CrdTooOld,
 }
 
+impl Interrupted {
+    /// Which one, as one word.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::ApiServer(_) => "api_server",
+            Self::CrdTooOld => "crd_too_old",
+        }
+    }
+}
+
 /// One pass over one object.
 pub(super) struct Pass<'a, O: Managed> {
     pub(super) context: &'a Context<O>,
@@ -46,6 +57,10 @@ pub(super) struct Pass<'a, O: Managed> {
     pub(super) rated: bool,
     /// There is nothing left to decide: the object is gone, or the operator stops.
     pub(super) over: bool,
+    /// When it began.
+    pub(super) begun: SystemTime,
+    /// The span of the request that this pass has finished; it ends with the pass.
+    pub(super) finished: Span,
     _worker: SemaphorePermit<'a>,
 }
 
@@ -69,6 +84,8 @@ impl<'a, O: Managed> Pass<'a, O> {
             observed: Observed::default(),
             rated: false,
             over: false,
+            begun: SystemTime::now(),
+            finished: Span::default(),
             _worker: worker,
         })
     }
@@ -175,6 +192,7 @@ impl<'a, O: Managed> Pass<'a, O> {
         self.over = true;
         self.context.forget(&self.key);
         let Some(status) = self.unrecorded.take() else { return };
+        self.finished = self.whole(&status);
         let operation = status.operation.as_ref();
         let error = operation.and_then(|operation| operation.last_error.as_ref());
         tracing::warn!(

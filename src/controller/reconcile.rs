@@ -52,7 +52,7 @@ pub(super) async fn reconcile<O: Managed>(
 }
 
 /// The request and the attempt that `status` tells of.
-fn call_id<R>(status: &Status<R>) -> CallId {
+pub(super) fn call_id<R>(status: &Status<R>) -> CallId {
     let operation = status.operation.as_ref();
     CallId {
         operation: operation.map(|operation| operation.id.clone()).unwrap_or_default(),

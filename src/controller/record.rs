@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use crate::api::{Outcome, Status};
+use crate::api::{Outcome, Reason, Status};
 use crate::operation::{announce, onto, without_data};
 
 use super::Managed;
 use super::events::Event;
 use super::pass::{Interrupted, Pass};
+use super::reconcile::call_id;
 use super::status_write::{Unstored, put_status, read_back};
+use super::trace::written;
 
 /// First and longest wait between two writes of one outcome.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
@@ -20,6 +22,13 @@ impl<O: Managed> Pass<'_, O> {
     /// # Errors
     /// [`Interrupted`] when a status that is no outcome could not be stored.
     pub(super) async fn record(&mut self, status: Status<O::Result>) -> Result<(), Interrupted> {
+        let mut span = self.step("record", &call_id(&status));
+        span.set("cde.reason", status.reason.map(Reason::as_str).unwrap_or_default());
+        let stored = self.store(status).await;
+        written(span, stored)
+    }
+
+    async fn store(&mut self, status: Status<O::Result>) -> Result<(), Interrupted> {
         if self.unrecorded.is_some() {
             self.unrecorded = Some(status.clone());
             self.insist(status).await;
@@ -96,6 +105,9 @@ impl<O: Managed> Pass<'_, O> {
         if let Some(announcement) = announce(before, status, &self.odd) {
             tracing::info!(reason = announcement.reason, "{}", announcement.note);
             shared.events.publish(Event::about(&object, announcement));
+        }
+        if status.outcome.is_some() && before.is_none_or(|status| status.outcome.is_none()) {
+            self.finished = self.whole(status);
         }
         shared.metrics.stored(O::KIND, before.and_then(|status| status.outcome), status);
         self.unrecorded = None;

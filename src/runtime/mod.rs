@@ -1,4 +1,4 @@
-//! What any operator has: a Lease, an admin server, figures of the process, logs. Imports none of the other rooms.
+//! What any operator has: a Lease, an admin server, figures of the process, logs, traces. Imports none of the other rooms.
 
 pub mod admin;
 pub mod api_server;
@@ -6,3 +6,4 @@ pub mod lease;
 pub mod process;
 pub mod progress;
 pub mod telemetry;
+pub mod traces;

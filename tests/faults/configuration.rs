@@ -110,6 +110,9 @@ async fn bad_flags_end_it_with_code_2_and_one_sentence_that_names_them() {
         (vec!["--listen", "8080"], vec!["--listen", "8080"]),
         (vec!["--listen", &taken], vec!["--listen", &taken]),
         (vec!["--log-format", "xml"], vec!["--log-format", "xml"]),
+        (vec!["--otlp-endpoint", "collector:4318"], vec!["--otlp-endpoint", "http://"]),
+        (vec!["--otlp-endpoint", "http://a:canary@collector:4318"], vec!["--otlp-endpoint", "password"]),
+        (vec!["--otlp-endpoint", "http://collector:4318/?key=canary"], vec!["--otlp-endpoint", "?"]),
         (vec!["--unheard-of"], vec!["--unheard-of"]),
         (vec!["stray"], vec!["stray"]),
     ] {
@@ -138,7 +141,7 @@ async fn what_is_required_is_asked_for() {
 }
 
 /// The flags of the contract, and a value that is bad for each; none where any value is taken at first.
-const FLAGS: [(&str, &str); 16] = [
+const FLAGS: [(&str, &str); 17] = [
     ("--url", "nonsense"),
     ("--token-file", "/missing"),
     ("--ca-file", "/missing"),
@@ -153,6 +156,7 @@ const FLAGS: [(&str, &str); 16] = [
     ("--leader-election", "nonsense"),
     ("--listen", "nonsense"),
     ("--log-format", "nonsense"),
+    ("--otlp-endpoint", "nonsense"),
     ("--allow-http", "nonsense"),
     ("--help", ""),
 ];

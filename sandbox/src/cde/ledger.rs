@@ -73,6 +73,8 @@ pub struct Call {
     pub request_id: Option<String>,
     /// The header of that name.
     pub user_agent: Option<String>,
+    /// The header of that name: the trace, and the span of the caller.
+    pub traceparent: Option<String>,
     /// Whether there was any `Authorization` header.
     pub authorization: bool,
     /// Whether it held an accepted token.

@@ -180,6 +180,7 @@ fn arrival(shared: &Shared, connection: u64, request: &Request<Incoming>, route:
         idempotency_key: text(headers, "idempotency-key"),
         request_id: text(headers, "x-request-id"),
         user_agent: text(headers, "user-agent"),
+        traceparent: text(headers, "traceparent"),
         authorization: headers.contains_key("authorization"),
         authorized: token.is_some_and(|token| lock(&shared.store).tokens.iter().any(|one| one == token)),
         answered: Answered::Pending,

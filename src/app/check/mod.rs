@@ -15,7 +15,7 @@ use crate::runtime::api_server::client;
 use crate::text::describe;
 
 use super::kubernetes::{home, suffices};
-use super::{Cde, kubernetes_access, runtime};
+use super::{Cde, collector, kubernetes_access, runtime};
 
 pub use finding::{Finding, Verdict, print_json, print_text};
 
@@ -51,7 +51,7 @@ async fn findings(args: &CheckArgs) -> Vec<Finding> {
 
 /// What `run` would say before it contacts anything.
 fn configuration(args: &RunArgs) -> (Vec<Finding>, Option<Cde>) {
-    match Cde::configured(args) {
+    match Cde::configured(args).and_then(|cde| collector(args).map(|_| cde)) {
         Ok(cde) => {
             let sound = format!("sound, with a token, for {}", cde.base);
             (vec![Finding::new("configuration", Ok(sound))], Some(cde))

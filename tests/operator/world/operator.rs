@@ -151,8 +151,10 @@ impl Operator {
 /// The operator's program without anything of the tester's own environment.
 pub(crate) fn command(kubeconfig: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cde-operator"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CDE_")) {
-        command.env_remove(name);
+    for (name, _) in std::env::vars_os() {
+        if ["CDE_", "OTEL_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            command.env_remove(name);
+        }
     }
     for name in
         ["RUST_LOG", "POD_NAME", "POD_NAMESPACE", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"]

@@ -127,6 +127,7 @@ impl Tale {
             idempotency_key: changing.then(|| REQUEST.to_owned()),
             request_id: Some(format!("{REQUEST}-{attempt}")),
             user_agent: None,
+            traceparent: None,
             authorization: true,
             authorized: true,
             answered,

@@ -1,0 +1,58 @@
+//! Which variables say where traces go, and which of them end the program before anything is contacted.
+
+use cde_sandbox::process::output;
+
+use crate::collector::Collector;
+use crate::world::{Flags, Kind, World, command};
+use cde_sandbox::cde::{Fault, Operation};
+
+#[tokio::test]
+async fn the_variables_of_opentelemetry_do_as_well_as_the_flag() {
+    let (world, collector) = (World::new().await, Collector::start().await);
+    let quick = || Flags::brisk().env("OTEL_BSP_SCHEDULE_DELAY", "50").env("OTEL_SERVICE_NAME", "ours");
+    let exactly = format!("{}/v1/traces", collector.url);
+    for (name, variable, value) in [
+        ("ours", "CDE_OTLP_ENDPOINT", &collector.url),
+        ("base", "OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url),
+        ("exact", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &exactly),
+    ] {
+        let mut operator = world.start(quick().env(variable, value)).await;
+        let request = world.request(Kind::Restore, name, Fault::on(Operation::Any).times(0));
+        world.apply(&request.manifest()).await;
+        let done = world.comes_to(&request, "Restored").await;
+        let (root, _) = collector.trace(&done).await;
+        assert_eq!(root.resource["service.name"], "ours", "{variable}");
+        assert_eq!(operator.terminate().await, Some(0));
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_ends_it_with_code_2_and_one_sentence_without_secrets() {
+    let scratch = cde_sandbox::process::scratch_dir().unwrap();
+    let token = scratch.path().join("token");
+    std::fs::write(&token, "canary-token").unwrap();
+    let missing = scratch.path().join("missing");
+    for (variable, value, says) in [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "canary:4318", "http://"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://canary:canary@localhost", "OTEL_EXPORTER_OTLP_HEADERS"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://localhost/?canary", "?"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "soon", "milliseconds"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", missing.to_str().unwrap(), "cannot be read"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", "gzip"),
+    ] {
+        let mut command = command(&missing);
+        command
+            .args(["run", "--url", "http://127.0.0.1:9", "--listen", "127.0.0.1:0"])
+            .env("CDE_TOKEN_FILE", &token)
+            .env("OTEL_EXPORTER_OTLP_HEADERS", "x-key=canary")
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+            .env(variable, value);
+        let ended = output(command, b"").await.unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(2), "{variable}: {said}");
+        assert_eq!(said.lines().count(), 1, "{variable}: {said}");
+        assert!(said.contains(variable) && said.contains(says), "{variable}: {said}");
+        assert!(!said.contains("canary"), "{variable}: {said}");
+    }
+}
