@@ -34,6 +34,7 @@ fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         if let Some(root) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
             tidy(root);
+            describe_conditions(root);
             set_status_default(root);
         }
     }
@@ -56,9 +57,43 @@ fn tidy(schema: &mut JSONSchemaProps) {
     }
 }
 
+/// What the fields of a condition say here; Kubernetes' own words are for those who write operators.
+const CONDITION: [(&str, &str); 6] = [
+    ("type", "Ready, Reconciling or Stalled."),
+    (
+        "status",
+        "True, False or Unknown. Ready is True when the request succeeded or was skipped, False when it failed or nobody can tell, Unknown until then.",
+    ),
+    ("reason", "Why, in one word: that of Ready stands in status.reason too."),
+    ("message", "What a person should know, in a sentence."),
+    (
+        "observedGeneration",
+        "The `metadata.generation` that the condition answers for; absent where status.observedGeneration is.",
+    ),
+    ("lastTransitionTime", "When the condition's status last changed."),
+];
+
+fn describe_conditions(root: &mut JSONSchemaProps) {
+    let Some(JSONSchemaPropsOrArray::Schema(condition)) =
+        property(root, "status").and_then(|status| property(status, "conditions")?.items.as_mut())
+    else {
+        return;
+    };
+    condition.description = Some("One side of where the request stands.".to_owned());
+    for (name, description) in CONDITION {
+        if let Some(field) = property(condition, name) {
+            field.description = Some(description.to_owned());
+        }
+    }
+}
+
+fn property<'a>(schema: &'a mut JSONSchemaProps, name: &str) -> Option<&'a mut JSONSchemaProps> {
+    schema.properties.as_mut()?.get_mut(name)
+}
+
 /// No tool may take an object for done before the operator has seen it (kstatus compares generations).
 fn set_status_default(root: &mut JSONSchemaProps) {
-    if let Some(status) = root.properties.as_mut().and_then(|properties| properties.get_mut("status")) {
+    if let Some(status) = property(root, "status") {
         status.default = Some(JSON(json!({ "observedGeneration": -1 })));
     }
 }

@@ -29,11 +29,11 @@ use super::status::{Executables, PlatformConnectors, Status, TEXT, VersionFacts}
     printcolumn(name = "State", type_ = "string", json_path = ".status.state", description = "The CDE's word for the state of the version"),
     printcolumn(name = "Legacy", type_ = "integer", json_path = ".status.executables.legacy", description = "The old executable"),
     printcolumn(name = "Production", type_ = "integer", json_path = ".status.executables.production", description = "The executable in production"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "True when the request succeeded"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "True when the request succeeded or was skipped"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason", description = "Why the request stands where it stands"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Time since the object was created"),
     printcolumn(name = "Resolved", type_ = "string", json_path = ".status.resolvedVersion.version", priority = "1", description = "The version that was rolled back"),
-    printcolumn(name = "Attempts", type_ = "integer", json_path = ".status.operation.attempts", priority = "1", description = "How often a call was claimed"),
+    printcolumn(name = "Attempts", type_ = "integer", json_path = ".status.operation.attempts", priority = "1", description = "How many attempts were made"),
     printcolumn(name = "Next", type_ = "string", json_path = ".status.operation.nextAttemptAt", priority = "1", description = "Not before this time does the operator call again"),
     printcolumn(name = "Completed", type_ = "date", json_path = ".status.operation.completedAt", priority = "1", description = "Time since the request was finished"),
     printcolumn(name = "Server", type_ = "string", json_path = ".status.operation.server", priority = "1", description = "Base address of the CDE API"),
@@ -79,7 +79,7 @@ pub struct Preconditions {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = TEXT))]
     pub state: Option<String>,
-    /// Executable IDs.
+    /// The executables that the version must have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executables: Option<ExecutableConditions>,
 }
@@ -88,15 +88,15 @@ pub struct Preconditions {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = rules::not_empty("executables", &["legacy", "production", "development"]))]
 pub struct ExecutableConditions {
-    /// The old executable.
+    /// ID of the old executable: the one that the version would go back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub legacy: Option<i64>,
-    /// What runs in production.
+    /// ID of the executable that runs in production.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub production: Option<i64>,
-    /// What runs in development.
+    /// ID of the executable that runs in development.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub development: Option<i64>,

@@ -198,7 +198,8 @@ pub enum Evidence {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OperationRecord {
-    /// One UUID a request, sent as the header Idempotency-Key; X-Request-Id is `<id>-<attempt>`.
+    /// UUID of the request: the same for all its attempts, another once a retry has opened it again. Sent as the
+    /// header Idempotency-Key; X-Request-Id is `<id>-<attempt>`.
     #[schemars(length(max = 64))]
     pub id: String,
     /// Base address of the CDE API that this request belongs to, from the first claim on. An operator with
@@ -209,7 +210,7 @@ pub struct OperationRecord {
     /// When the operator first wrote a status for this request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
-    /// How often a call was claimed.
+    /// How many attempts were made: each is claimed here before its call goes out.
     #[schemars(range(min = 0))]
     pub attempts: u32,
     /// Waits in a row, reads included: what the backoff counts.
@@ -272,8 +273,8 @@ pub struct InFlight {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastError {
-    /// When it was met; while the connector is read to find out what came of the attempt, when the present wait
-    /// began.
+    /// When it was met. While the connector is being read to find out what came of the attempt: when the present
+    /// wait began.
     pub at: Time,
     /// HTTP status code of the answer, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -292,13 +293,13 @@ pub struct LastError {
 /// Executable IDs of a version; one that is absent is null in the CDE.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Executables {
-    /// The old executable (`config.migration.legacy-executable`).
+    /// ID of the old executable (`config.migration.legacy-executable`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub legacy: Option<i64>,
-    /// What runs in production (`platform_prod_reference.executable`).
+    /// ID of the executable that runs in production (`platform_prod_reference.executable`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub production: Option<i64>,
-    /// What runs in development (`platform_dev_reference.executable`).
+    /// ID of the executable that runs in development (`platform_dev_reference.executable`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub development: Option<i64>,
 }
@@ -306,10 +307,10 @@ pub struct Executables {
 /// Platform connector IDs of a version; one that is absent is null in the CDE.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlatformConnectors {
-    /// In production (`platform_prod_reference.platform-connector`).
+    /// ID in production (`platform_prod_reference.platform-connector`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub production: Option<i64>,
-    /// In development (`platform_dev_reference.platform-connector`).
+    /// ID in development (`platform_dev_reference.platform-connector`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub development: Option<i64>,
 }
