@@ -96,6 +96,28 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::Restored,
+        Self::AlreadyRestored,
+        Self::RolledBack,
+        Self::Skipped,
+        Self::Pending,
+        Self::InProgress,
+        Self::Verifying,
+        Self::Retrying,
+        Self::Unauthorized,
+        Self::Suspended,
+        Self::NotAllowed,
+        Self::AccessDenied,
+        Self::NotFound,
+        Self::Rejected,
+        Self::PreconditionFailed,
+        Self::Expired,
+        Self::DeadlineExceeded,
+        Self::OutcomeUnknown,
+    ];
+
     /// The word, as it stands in conditions, Events and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -25,18 +25,21 @@ impl Operator {
     }
 
     pub(super) fn lease(&self, me: &str) -> Result<Option<Lease>, Error> {
-        if !self.args.leader_election {
-            return Ok(None);
-        }
+        let Some(name) = self.lease_name() else { return Ok(None) };
         let namespace = home(&self.args, &self.kube);
-        let (selector, namespaces) =
-            (self.args.selector.as_deref().unwrap_or_default(), &self.args.namespaces);
-        // Operators that share the work by selector, namespaces or server do not compete.
-        let share = format!("{selector}\n{}\n{}", namespaces.join(","), self.base);
-        let share = Uuid::new_v5(&Uuid::NAMESPACE_OID, share.as_bytes()).simple().to_string();
-        let name = format!("cde-operator-{}", &share[..12]);
         tracing::info!(namespace, lease = name, "waiting for the Lease");
         Ok(Some(Lease::new(self.client(REQUEST_TIMEOUT, None)?, &namespace, &name, me)))
+    }
+
+    /// Operators that share the work by selector, namespaces or server do not compete for one Lease.
+    pub(super) fn lease_name(&self) -> Option<String> {
+        let (selector, namespaces) =
+            (self.args.selector.as_deref().unwrap_or_default(), &self.args.namespaces);
+        self.args.leader_election.then(|| {
+            let share = format!("{selector}\n{}\n{}", namespaces.join(","), self.base);
+            let share = Uuid::new_v5(&Uuid::NAMESPACE_OID, share.as_bytes()).simple().to_string();
+            format!("cde-operator-{}", &share[..12])
+        })
     }
 }
 

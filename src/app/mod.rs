@@ -1,6 +1,7 @@
 //! Wiring: configuration, clients, lease, controllers, admin server, and an end in order.
 
 mod check;
+mod figures;
 mod kubernetes;
 mod probes;
 mod signals;
@@ -61,7 +62,9 @@ pub fn run(args: RunArgs) -> Result<(), Error> {
             Error::Configuration(format!("--listen {} cannot be used: {error}", args.listen))
         })?;
         telemetry::start(args.log_format).map_err(Error::Configuration)?;
-        Operator { args, base, tokens, cde, kube, stands_by: Arc::default() }.run(listener, collector).await
+        Operator { args, base, tokens, cde, kube, stands_by: Arc::default(), leads: Arc::default() }
+            .run(listener, collector)
+            .await
     });
     // What is still under way past its time is left to verification.
     runtime.shutdown_background();
@@ -127,6 +130,8 @@ struct Operator {
     kube: Config,
     /// Another replica leads; this one would take over.
     stands_by: Arc<AtomicBool>,
+    /// The work is done here.
+    leads: Arc<AtomicBool>,
 }
 
 /// What does the work, once it may be done.
@@ -199,6 +204,7 @@ impl Operator {
             tracing::info!("this replica leads");
         }
         let watch_client = self.client(WATCH_TIMEOUT, Some(&progress))?;
+        self.leads.store(true, Ordering::SeqCst);
         Ok(Work { lease, controllers: self.controllers(shared, &watch_client) })
     }
 

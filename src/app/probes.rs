@@ -10,9 +10,17 @@ use crate::runtime::admin::Admin;
 use crate::runtime::progress::Progress;
 
 use super::Operator;
+use super::figures::Place;
 
 impl Operator {
-    pub(super) fn admin(&self, shared: &Arc<Shared>, registry: Registry, progress: Progress) -> Admin {
+    pub(super) fn admin(&self, shared: &Arc<Shared>, mut registry: Registry, progress: Progress) -> Admin {
+        registry.register_collector(Box::new(Place {
+            shared: shared.clone(),
+            progress: progress.clone(),
+            leads: self.leads.clone(),
+            lease: self.lease_name(),
+            workers: self.args.concurrency,
+        }));
         let (live, ready, stands_by) = (shared.clone(), shared.clone(), self.stands_by.clone());
         Admin {
             live: Box::new(move || is_live(&live, &progress)),

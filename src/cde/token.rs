@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::InvalidHeaderValue;
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
@@ -68,6 +69,8 @@ pub struct TokenFile {
 #[derive(Debug)]
 struct State {
     token: Token,
+    /// When it was first read.
+    since: Timestamp,
     /// What was wrong when the file was last read, so that it is said once and not at every look.
     problem: Option<ConfigError>,
 }
@@ -82,7 +85,11 @@ impl TokenFile {
         let path = path.into();
         let token = Token { text: Arc::new(read(&path)?), generation: 1 };
         let (generation, _) = watch::channel(token.generation);
-        Ok(Self { path, state: Mutex::new(State { token, problem: None }), generation })
+        Ok(Self {
+            path,
+            state: Mutex::new(State { token, since: Timestamp::now(), problem: None }),
+            generation,
+        })
     }
 
     /// The token as it was last read.
@@ -107,6 +114,7 @@ impl TokenFile {
                 }
                 let generation = state.token.generation + 1;
                 state.token = Token { text: Arc::new(text), generation };
+                state.since = Timestamp::now();
                 self.generation.send_replace(generation);
                 tracing::info!(generation, "the token was replaced");
                 true
@@ -119,6 +127,13 @@ impl TokenFile {
                 false
             }
         }
+    }
+
+    /// When the current token was first read, and whether the file still holds a usable one.
+    #[must_use]
+    pub fn condition(&self) -> (Timestamp, bool) {
+        let state = self.state();
+        (state.since, state.problem.is_none())
     }
 
     /// Reads the file again every `interval`, for ever.
@@ -235,6 +250,7 @@ mod tests {
         assert!(!tokens.reload());
         drop(file);
         assert!(!tokens.reload());
+        assert!(!tokens.condition().1, "the figures say so");
         assert_eq!((header(&tokens.current()), tokens.current().generation()), ("Bearer first".into(), 1));
     }
 

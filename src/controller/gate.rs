@@ -207,6 +207,15 @@ impl Gate {
         }
     }
 
+    /// When calls go out again, or the next probe, for the figures; `None` while calls go out.
+    #[must_use]
+    pub fn resumes_in(&self) -> Option<Duration> {
+        let inner = self.lock();
+        let closed = inner.closed.as_ref().map(|closed| closed.next_probe);
+        let paused = inner.paused_until.filter(|until| *until > Instant::now());
+        paused.max(closed).map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
     /// Wakes who is held, when the time comes; runs as long as the process.
     pub async fn keep(&self) {
         loop {

@@ -2,23 +2,30 @@
 //!
 //! A label is a word from an enum, never an object's name.
 
+mod standing;
+
 use std::time::Duration;
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::api::{Outcome, Status};
+use crate::api::{ConnectorRestore, MigrationRollback, OperationRecord, Outcome, Reason, Status};
+use crate::operation::Operation as _;
 
 use super::gate::Gate;
 use super::roster::Roster;
 
+use standing::Standing;
+
 /// Seconds: from a fast answer to the longest that `--timeout` is set to in practice.
 const BUCKETS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// Seconds: of a status write, which ends by 30 s.
+const WRITE_BUCKETS: [f64; 9] = [0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0];
+/// Seconds: of a whole request, whose times have whole seconds; to the default of `--deadline`.
+const REQUEST_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reconciled {
@@ -35,6 +42,12 @@ struct Called {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Operation {
     operation: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Written {
+    kind: &'static str,
+    result: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -62,6 +75,9 @@ pub struct Metrics {
     calls: Family<Called, Counter>,
     durations: Family<Operation, Histogram>,
     finished: Family<Finished, Counter>,
+    requests: Family<Kind, Histogram>,
+    writes: Family<Written, Counter>,
+    write_durations: Histogram,
     waits: Family<KindAndReason, Counter>,
     undecodable: Family<Kind, Counter>,
 }
@@ -74,30 +90,67 @@ impl Metrics {
             calls: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             finished: Family::default(),
+            requests: Family::new_with_constructor(|| Histogram::new(REQUEST_BUCKETS)),
+            writes: Family::default(),
+            write_durations: Histogram::new(WRITE_BUCKETS),
             waits: Family::default(),
             undecodable: Family::default(),
         };
+        metrics.begin_at_nothing();
+        metrics.register(registry);
+        registry.register_collector(Box::new(Standing { roster, gate }));
+        metrics
+    }
+
+    /// What an alert counts is there before it happens: the first one is seen as an increase.
+    fn begin_at_nothing(&self) {
+        for kind in [ConnectorRestore::KIND, MigrationRollback::KIND] {
+            self.undecodable.get_or_create(&Kind { kind }).inc_by(0);
+            for reason in Reason::ALL {
+                let outcome = reason.outcome();
+                if let Some(outcome @ (Outcome::Failed | Outcome::Unknown)) = outcome {
+                    let (outcome, reason) = (outcome.as_str(), reason.as_str());
+                    self.finished.get_or_create(&Finished { kind, outcome, reason }).inc_by(0);
+                }
+            }
+        }
+    }
+
+    fn register(&self, registry: &mut Registry) {
         let operator = registry.sub_registry_with_prefix("cde_operator");
-        operator.register("reconciles", "Passes over objects", metrics.reconciles.clone());
-        operator.register("requests_finished", "Requests that were finished", metrics.finished.clone());
-        operator.register("waits", "Waits that began, by what they are for", metrics.waits.clone());
+        operator.register("reconciles", "Passes over objects", self.reconciles.clone());
+        operator.register("requests_finished", "Requests that were finished", self.finished.clone());
+        operator.register(
+            "request_duration_seconds",
+            "How long requests took that were finished, from the first status write of each",
+            self.requests.clone(),
+        );
+        operator.register("waits", "Waits that began, by what they are for", self.waits.clone());
         operator.register(
             "undecodable_objects",
             "Objects that were left alone because they cannot be decoded",
-            metrics.undecodable.clone(),
+            self.undecodable.clone(),
+        );
+        operator.register(
+            "status_writes",
+            "Writes of a status to the API server, by what came of them",
+            self.writes.clone(),
+        );
+        operator.register(
+            "status_write_duration_seconds",
+            "How long writes of a status to the API server took",
+            self.write_durations.clone(),
         );
         registry.register(
             "cde_api_requests",
             "Calls to the CDE API; code 0 where no answer came",
-            metrics.calls.clone(),
+            self.calls.clone(),
         );
         registry.register(
             "cde_api_request_duration_seconds",
             "How long calls to the CDE API took",
-            metrics.durations.clone(),
+            self.durations.clone(),
         );
-        registry.register_collector(Box::new(Standing { roster, gate }));
-        metrics
     }
 
     /// A pass ended: `waiting`, or `interrupted`.
@@ -120,6 +173,9 @@ impl Metrics {
             Some(outcome) if before != Some(outcome) => {
                 let (outcome, reason) = (outcome.as_str(), reason.as_str());
                 self.finished.get_or_create(&Finished { kind, outcome, reason }).inc();
+                if let Some(took) = status.operation.as_ref().and_then(duration) {
+                    self.requests.get_or_create(&Kind { kind }).observe(took);
+                }
             }
             None if waits => {
                 self.waits.get_or_create(&KindAndReason { kind, reason: reason.as_str() }).inc();
@@ -128,56 +184,20 @@ impl Metrics {
         }
     }
 
+    /// A status was sent to the API server: `stored`, or what came of it instead.
+    pub fn wrote(&self, kind: &'static str, result: &'static str, took: Duration) {
+        self.writes.get_or_create(&Written { kind, result }).inc();
+        self.write_durations.observe(took.as_secs_f64());
+    }
+
     /// An object cannot be decoded.
     pub fn undecodable(&self, kind: &'static str) {
         self.undecodable.get_or_create(&Kind { kind }).inc();
     }
 }
 
-/// What stands at the moment of asking.
-struct Standing {
-    roster: Roster,
-    gate: Gate,
-}
-
-impl std::fmt::Debug for Standing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Standing")
-    }
-}
-
-impl Collector for Standing {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let objects = Family::<KindAndReason, prometheus_client::metrics::gauge::Gauge>::default();
-        for ((kind, reason), count) in self.roster.census() {
-            objects.get_or_create(&KindAndReason { kind, reason }).set(count);
-        }
-        let help = "Objects that are open or have failed, by the reason of their condition Ready";
-        objects.encode(encoder.encode_descriptor(
-            "cde_operator_objects",
-            help,
-            None,
-            objects.metric_type(),
-        )?)?;
-        let others = ConstGauge::new(self.roster.others());
-        let help = "Open requests that were claimed for another base address and are left alone";
-        others.encode(encoder.encode_descriptor(
-            "cde_operator_foreign_objects",
-            help,
-            None,
-            others.metric_type(),
-        )?)?;
-        let state = self.gate.state();
-        let calls = Family::<State, prometheus_client::metrics::gauge::Gauge>::default();
-        for word in ["open", "paused", "down", "unauthorized"] {
-            calls.get_or_create(&State { state: word }).set(i64::from(word == state));
-        }
-        let help = "Whether calls to the CDE API go out: 1 for the state that holds";
-        calls.encode(encoder.encode_descriptor("cde_operator_calls", help, None, calls.metric_type())?)
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct State {
-    state: &'static str,
+/// Seconds from the first status write of a request to its end.
+fn duration(operation: &OperationRecord) -> Option<f64> {
+    let (begun, ended) = (operation.started_at.as_ref()?, operation.completed_at.as_ref()?);
+    Some(ended.0.duration_since(begun.0).as_secs_f64().max(0.0))
 }

@@ -3,7 +3,7 @@
 //! A write carries `metadata.resourceVersion` and `metadata.uid`, so it is refused when anything has changed
 //! since it was decided. It is sent once: a repetition would hide whether it was stored.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::api::PostParams;
 use kube::{Api, Error, ResourceExt};
@@ -32,6 +32,18 @@ pub(super) enum Unstored {
     Refused(String),
     /// No clear answer, or one that passes: it may be stored.
     Unclear(String),
+}
+
+impl Unstored {
+    /// The word in the figures.
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Gone => "gone",
+            Self::Refused(_) => "refused",
+            Self::Unclear(_) => "unclear",
+        }
+    }
 }
 
 /// A status with what its write needs, and nothing else of the object.
@@ -74,8 +86,12 @@ pub(super) async fn put_status<O: Managed>(
     };
     let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     let api = api(shared, object);
+    let begun = Instant::now();
     let answer = within(api.replace_subresource("status", name, &params, &write)).await;
-    opened(answer).map_err(|error| classify(&error))
+    let answer = opened(answer).map_err(|error| classify(&error));
+    let result = answer.as_ref().map_or_else(Unstored::as_str, |_: &O| "stored");
+    shared.metrics.wrote(O::KIND, result, begun.elapsed());
+    answer
 }
 
 /// Reads the object again; `None` when it is gone, or another one has its name.

@@ -86,7 +86,8 @@ async fn the_figures_are_named_as_prometheus_wants_them_and_name_no_object() {
     for request in &requests {
         request.succeeds(&world).await;
     }
-    let is_told = |text: &str| samples(text, "cde_operator_requests_finished_total").len() == 2;
+    let is_told =
+        |text: &str| samples(text, "cde_operator_requests_finished_total").values().sum::<u64>() == 2;
     let text = metrics(&mut operator, "two ends", is_told).await;
 
     let types: BTreeMap<&str, &str> = text
@@ -95,15 +96,15 @@ async fn the_figures_are_named_as_prometheus_wants_them_and_name_no_object() {
         .filter_map(|line| line.split_once(' '))
         .collect();
     for (name, type_) in [
-        ("cde_operator_reconciles", "counter"),
-        ("cde_api_requests", "counter"),
+        ("cde_operator_reconciles_total", "counter"),
+        ("cde_api_requests_total", "counter"),
         ("cde_api_request_duration_seconds", "histogram"),
         ("cde_operator_objects", "gauge"),
-        ("cde_operator_requests_finished", "counter"),
-        ("cde_operator_waits", "counter"),
+        ("cde_operator_requests_finished_total", "counter"),
+        ("cde_operator_waits_total", "counter"),
         ("cde_operator_foreign_objects", "gauge"),
         ("cde_operator_calls", "gauge"),
-        ("cde_operator_process_cpu_seconds", "counter"),
+        ("cde_operator_process_cpu_seconds_total", "counter"),
         ("cde_operator_process_resident_memory_bytes", "gauge"),
         ("cde_operator_process_open_fds", "gauge"),
         ("cde_operator_process_start_time_seconds", "gauge"),

@@ -55,6 +55,8 @@ pub(super) struct Facts {
     /// A claim stands, or the effect of an attempt is open.
     pub(super) under_way: bool,
     pub(super) next_attempt: Option<Timestamp>,
+    /// Since when the condition Ready stands as it does, in unix time; before the first status, the creation.
+    pub(super) since: i64,
 }
 
 impl Facts {
@@ -76,6 +78,10 @@ impl Facts {
                     operation.in_flight.is_some() || open
                 }),
             next_attempt: operation.and_then(|o| o.next_attempt_at.as_ref()).map(|time| time.0),
+            since: status
+                .and_then(|status| status.conditions.iter().find(|condition| condition.type_ == "Ready"))
+                .map_or_else(|| created(object), |ready| ready.last_transition_time.0)
+                .as_second(),
         }
     }
 }

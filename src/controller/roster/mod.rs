@@ -28,6 +28,15 @@ struct Inner {
     by_connector: HashMap<Arc<str>, Vec<Arc<str>>>,
 }
 
+/// The objects of one kind and reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    /// How many there are.
+    pub count: i64,
+    /// Since when the oldest of them has been open, or failed, in unix time.
+    pub oldest: Option<i64>,
+}
+
 /// The roster; cheap to clone.
 #[derive(Clone)]
 pub struct Roster {
@@ -242,21 +251,27 @@ impl Roster {
             .count()
     }
 
-    /// How many objects there are of each kind and reason: open ones, and failed ones.
+    /// What there is of each kind and reason: open objects, and failed ones.
     #[must_use]
-    pub fn census(&self) -> BTreeMap<(&'static str, &'static str), i64> {
-        let mut counts = BTreeMap::new();
+    pub fn census(&self) -> BTreeMap<(&'static str, &'static str), Group> {
+        let mut groups = BTreeMap::<_, Group>::new();
         for entry in self.lock().entries.values().filter(|entry| entry.life == Life::Open) {
             let reason = entry.facts.reason.map_or("New", Reason::as_str);
-            *counts.entry((entry.key.kind, reason)).or_default() += 1;
+            let group = groups.entry((entry.key.kind, reason)).or_default();
+            group.count += 1;
+            // Another operator's is no wait of ours.
+            if !entry.noticed {
+                group.oldest = Some(group.oldest.unwrap_or(i64::MAX).min(entry.facts.since));
+            }
         }
-        counts
+        groups
     }
 
     /// How many open requests belong to an operator with another base address.
     #[must_use]
     pub fn others(&self) -> i64 {
-        let others = self.lock().entries.values().filter(|entry| entry.noticed).count();
+        let left_alone = |entry: &&Box<Entry>| entry.noticed && !entry.facts.finished;
+        let others = self.lock().entries.values().filter(left_alone).count();
         i64::try_from(others).unwrap_or(i64::MAX)
     }
 }
@@ -339,6 +354,40 @@ mod tests {
 
         roster.forget(&key);
         assert!(roster.watched(&restore(4, None), 0, &waker), "another life under the same name");
+    }
+
+    #[test]
+    fn the_oldest_of_a_reason_counts_from_when_it_was_opened_or_has_failed() {
+        let (roster, (waker, _woken)) = (Roster::new("https://cde"), unbounded());
+        let object = |uid: &str, ready_since: Option<&str>| -> ConnectorRestore {
+            let mut object = serde_json::to_value(restore(1, None)).unwrap();
+            object["metadata"]["uid"] = uid.into();
+            object["metadata"]["creationTimestamp"] = "1970-01-01T00:01:00Z".into();
+            if let Some(since) = ready_since {
+                object["status"]["reason"] = "Retrying".into();
+                object["status"]["conditions"] = json!([{
+                    "type": "Ready", "status": "Unknown", "reason": "Retrying", "message": "",
+                    "lastTransitionTime": since,
+                }]);
+            }
+            serde_json::from_value(object).unwrap()
+        };
+        for (uid, since) in [
+            ("new", None),
+            ("later", Some("1970-01-01T00:10:00Z")),
+            ("first", Some("1970-01-01T00:05:00Z")),
+            ("foreign", Some("1970-01-01T00:02:00Z")),
+        ] {
+            roster.watched(&object(uid, since), 0, &waker);
+        }
+        assert!(roster.first_notice(&Key::of::<ConnectorRestore>(object("foreign", None).meta()).unwrap()));
+
+        let groups: Vec<_> =
+            roster.census().into_iter().map(|((_, reason), group)| (reason, group)).collect();
+
+        let group = |count, oldest| Group { count, oldest: Some(oldest) };
+        assert_eq!(groups, [("New", group(1, 60)), ("Retrying", group(3, 300))]);
+        assert_eq!(roster.others(), 1);
     }
 
     #[test]
