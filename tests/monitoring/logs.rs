@@ -1,0 +1,73 @@
+//! The log at `info`: a line for each transition, and nothing else.
+
+use cde_sandbox::cde::{Fault, Operation};
+use serde_json::Value;
+
+use crate::repository::{field, items};
+use crate::scene::{a_restore, a_rollback, lively};
+use crate::world::{Kind, Operator, World};
+
+/// Each line of the log that tells of this object; a line that is no JSON object ends the test.
+fn lines(operator: &Operator, object: &str) -> Vec<Value> {
+    let log = operator.log();
+    let lines =
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")));
+    lines.filter(|line: &Value| field(&line["spans"][0], "object") == object).collect()
+}
+
+/// Where a line stands: which attempt of which operation.
+fn place(line: &Value) -> (String, u64) {
+    let step = items(&line["spans"]).last().unwrap();
+    (field(step, "operation").to_owned(), step["attempt"].as_u64().unwrap())
+}
+
+#[tokio::test]
+async fn a_request_that_meets_no_trouble_is_one_line_that_says_which_what_and_which_attempt() {
+    let (world, operator) = World::with_operator().await;
+    let begun = operator.log().lines().count();
+    let requests: Vec<_> = (0..3)
+        .flat_map(|number| {
+            let (back, live) = (format!("back-{number}"), format!("live-{number}"));
+            [
+                (Kind::Rollback, "RolledBack", a_rollback(&world.sandbox, &back).0, back),
+                (Kind::Restore, "Restored", a_restore(&world.sandbox, &live).0, live),
+            ]
+        })
+        .collect();
+    world.apply_all(requests.iter().map(|(_, _, manifest, _)| manifest.clone())).await;
+    for (kind, reason, _, name) in &requests {
+        let object = world.reaches(*kind, name, reason).await;
+        let id = object.operation()["id"].as_str().unwrap().to_owned();
+        operator.says(&id).await;
+        let lines = lines(&operator, &format!("{}/{name}", world.namespace));
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        let line = &lines[0];
+        assert_eq!((field(line, "level"), field(line, "reason")), ("INFO", *reason), "{line}");
+        assert_eq!(field(line, "message"), object.message(), "{line}");
+        assert_eq!(place(line), (id, 1), "{line}");
+    }
+    let all = operator.log();
+    assert_eq!(all.lines().count(), begun + requests.len(), "{all}");
+}
+
+#[tokio::test]
+async fn trouble_is_a_line_for_each_call_that_failed_one_for_the_first_wait_and_one_for_the_end() {
+    let world = World::new().await;
+    let operator = world.start(lively()).await;
+    let (back, id) = a_rollback(&world.sandbox, "struck");
+    world.sandbox.inject(Fault::on(Operation::Changing).connector(id).answer(423).times(3));
+    world.apply(&back).await;
+    world.reaches(Kind::Rollback, "struck", "RolledBack").await;
+    operator.says("uses its old executable again").await;
+
+    let lines = lines(&operator, &format!("{}/struck", world.namespace));
+
+    let told: Vec<(&str, Option<u64>, u64)> =
+        lines.iter().map(|line| (field(line, "reason"), line["code"].as_u64(), place(line).1)).collect();
+    let failed = |attempt| ("", Some(423), attempt);
+    assert_eq!(
+        told,
+        [failed(1), ("Retrying", None, 1), failed(2), failed(3), ("RolledBack", None, 4)],
+        "{lines:#?}"
+    );
+}
