@@ -27,6 +27,9 @@ const WRITE_BUCKETS: [f64; 9] = [0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0,
 /// Seconds: of a whole request, whose times have whole seconds; to the default of `--deadline`.
 const REQUEST_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0];
 
+/// What is called, as the passes name it.
+const OPERATIONS: [&str; 3] = ["read", "restore", "rollback"];
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reconciled {
     kind: &'static str,
@@ -102,9 +105,13 @@ impl Metrics {
         metrics
     }
 
-    /// What an alert counts is there before it happens: the first one is seen as an increase.
+    /// What alerts and quantiles count is there before it happens: the first one is seen as an increase.
     fn begin_at_nothing(&self) {
+        for operation in OPERATIONS {
+            drop(self.durations.get_or_create_owned(&Operation { operation }));
+        }
         for kind in [ConnectorRestore::KIND, MigrationRollback::KIND] {
+            drop(self.requests.get_or_create_owned(&Kind { kind }));
             self.undecodable.get_or_create(&Kind { kind }).inc_by(0);
             for reason in Reason::ALL {
                 let outcome = reason.outcome();

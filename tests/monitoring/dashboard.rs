@@ -31,6 +31,7 @@ async fn each_query_of_the_dashboard_finds_data_and_each_rule_is_evaluated() {
     let operator = world.start(lively().env("CDE_LEADER_ELECTION", "true")).await;
     let prometheus = Prometheus::start(&world, &operator).await;
     let waits = live(&world).await;
+    prometheus.until("sum(rate(cde_api_requests_total[5m]))", holds).await;
     pause(&world, &operator, waits).await;
 
     for panel in panels(&dashboard) {
