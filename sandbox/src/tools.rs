@@ -51,6 +51,17 @@ const PROMETHEUS: Module = Module {
     instead: INSTEAD,
 };
 
+const KSTATUS: Module = Module {
+    name: "kstatus",
+    go_mod: include_str!("../tools/kstatus/go.mod"),
+    go_sum: include_str!("../tools/kstatus/go.sum"),
+    main: Some(include_str!("../tools/kstatus/main.go")),
+    programs: &[Program { name: "kstatus", package: "." }],
+    tags: "",
+    versions: &[],
+    instead: INSTEAD,
+};
+
 /// Helm 3.
 ///
 /// # Errors
@@ -73,6 +84,14 @@ pub fn prometheus() -> Result<PathBuf> {
 /// As [`helm`].
 pub fn promtool() -> Result<PathBuf> {
     program(&PROMETHEUS, "promtool")
+}
+
+/// Says what the kstatus library of Flux and Helm makes of objects: a JSON list in, a JSON list out.
+///
+/// # Errors
+/// As [`helm`].
+pub fn kstatus() -> Result<PathBuf> {
+    program(&KSTATUS, "kstatus")
 }
 
 fn program(module: &Module, name: &str) -> Result<PathBuf> {
