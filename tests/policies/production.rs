@@ -1,0 +1,74 @@
+//! Preconditions in production namespaces.
+
+use cde_sandbox::cde::new_id;
+use serde_json::{Value, json};
+
+use crate::governed::{governed, until};
+use crate::world::{Manifest, World, restore, rollback};
+
+fn words(world: &World) -> String {
+    format!(
+        "the namespace {} is a production one: set spec.preconditions.executables.production to the executable that \
+         runs in production now, so that the rollback cannot hit another release",
+        world.namespace
+    )
+}
+
+async fn label(world: &World) {
+    let label = ["label", "namespace", &world.namespace, "cde.productsup.com/environment=production"];
+    world.plane.kubectl_ok(&label, "").await.unwrap();
+    until(world, &[], &rollback("probe", new_id(), "main"), Some(&words(world))).await;
+}
+
+fn with(name: &str, preconditions: Value) -> Manifest {
+    rollback(name, new_id(), "main").spec("preconditions", preconditions)
+}
+
+#[tokio::test]
+async fn a_rollback_in_a_production_namespace_must_name_the_release_that_it_is_written_for() {
+    let world = governed("*").await;
+    world.apply(&rollback("before", new_id(), "main")).await;
+    label(&world).await;
+
+    for manifest in [
+        rollback("without", new_id(), "main"),
+        with("state", json!({"state": "synchronized-to-prod"})),
+        with("legacy", json!({"executables": {"legacy": 24}})),
+    ] {
+        let refusal = world.try_kubectl(&["create", "-f", "-"], &manifest.yaml()).await;
+        let refusal = refusal.expect_err("it is refused");
+        assert!(refusal.contains(&words(&world)), "{refusal}");
+    }
+    world.apply(&with("good", json!({"executables": {"production": 25}}))).await;
+    world.apply(&restore("out", new_id())).await;
+}
+
+#[tokio::test]
+async fn what_a_rollback_in_production_is_written_for_cannot_be_taken_away_and_what_was_there_before_stays() {
+    let world = governed("*").await;
+    world.apply(&rollback("before", new_id(), "main")).await;
+    label(&world).await;
+    world.apply(&with("good", json!({"executables": {"production": 25}}))).await;
+
+    for change in
+        [json!({"preconditions": null}), json!({"preconditions": {"executables": null, "state": "built"}})]
+    {
+        let patch = json!({"spec": change}).to_string();
+        let refusal = world.try_kubectl(&["patch", "mrb", "good", "--type=merge", "-p", &patch], "").await;
+        let refusal = refusal.expect_err("it is refused");
+        assert!(refusal.contains(&words(&world)), "{refusal}");
+    }
+    let patch = json!({"spec": {"suspend": true}}).to_string();
+    for name in ["good", "before"] {
+        world.kubectl(&["patch", "mrb", name, "--type=merge", "-p", &patch], "").await;
+        world.kubectl(&["delete", "mrb", name], "").await;
+    }
+}
+
+#[tokio::test]
+async fn a_namespace_without_the_label_is_left_alone() {
+    let production = governed("*").await;
+    label(&production).await;
+    let other = governed("*").await;
+    other.apply(&rollback("bare", new_id(), "main")).await;
+}
