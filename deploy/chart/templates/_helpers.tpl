@@ -1,0 +1,151 @@
+{{/* What all objects of the release are called. */}}
+{{- define "cde-operator.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := include "cde-operator.name" . -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "cde-operator.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "cde-operator.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- .Values.serviceAccount.name | default (include "cde-operator.fullname" .) -}}
+{{- else -}}
+{{- .Values.serviceAccount.name | default "default" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The pods of this release, and of no other. */}}
+{{- define "cde-operator.selector" -}}
+app.kubernetes.io/name: {{ include "cde-operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{/* A label of the values replaces none of ours. */}}
+{{- define "cde-operator.labels" -}}
+{{- $ours := include "cde-operator.selector" . | fromYaml -}}
+{{- $ours = set $ours "app.kubernetes.io/version" .Chart.AppVersion -}}
+{{- $ours = set $ours "app.kubernetes.io/managed-by" .Release.Service -}}
+{{- $ours = set $ours "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_") -}}
+{{- merge $ours .Values.commonLabels | toYaml -}}
+{{- end -}}
+
+{{/* Without the versions: a new chart with the same pods restarts none. */}}
+{{- define "cde-operator.podLabels" -}}
+{{- merge (include "cde-operator.selector" . | fromYaml) .Values.podLabels .Values.commonLabels | toYaml -}}
+{{- end -}}
+
+{{- define "cde-operator.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{ .repository }}@{{ .digest }}
+{{- else -}}
+{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+All that the operator is told: each flag of `cde-operator run` by its variable, so that `cde-operator check` in the same
+pod is told the same. A test compares them with the program's own list.
+*/}}
+{{- define "cde-operator.env" -}}
+{{- $all := dict "CDE_URL" .Values.cde.url "CDE_TOKEN_FILE" "/var/run/secrets/cde/token" "CDE_ALLOW_HTTP" .Values.cde.allowHttp -}}
+{{- if or .Values.cde.ca.configMap .Values.cde.ca.secret -}}
+{{- $_ := set $all "CDE_CA_FILE" "/var/run/cde-ca/ca.crt" -}}
+{{- end -}}
+{{- $_ := set $all "CDE_TIMEOUT" .Values.cde.timeout -}}
+{{- $_ := set $all "CDE_RATE" (int64 .Values.cde.rate) -}}
+{{- $_ := set $all "CDE_CONCURRENCY" (int64 .Values.concurrency) -}}
+{{- $_ := set $all "CDE_RETRY_MIN" .Values.retryMin -}}
+{{- $_ := set $all "CDE_RETRY_MAX" .Values.retryMax -}}
+{{- $_ := set $all "CDE_DEADLINE" .Values.deadline -}}
+{{- $_ := set $all "CDE_NAMESPACES" (join "," .Values.namespaces) -}}
+{{- $_ := set $all "CDE_SELECTOR" .Values.selector -}}
+{{- $_ := set $all "CDE_LEADER_ELECTION" .Values.leaderElection -}}
+{{- $_ := set $all "CDE_LISTEN" .Values.listen -}}
+{{- $_ := set $all "CDE_LOG_FORMAT" .Values.log.format -}}
+{{- $_ := set $all "CDE_OTLP_ENDPOINT" .Values.tracing.endpoint -}}
+{{- $_ := set $all "RUST_LOG" .Values.log.level -}}
+{{- $_ := set $all "HTTPS_PROXY" .Values.proxy.https -}}
+{{- $_ := set $all "HTTP_PROXY" .Values.proxy.http -}}
+{{- $_ := set $all "NO_PROXY" .Values.proxy.noProxy -}}
+{{- range $field := list "name" "namespace" }}
+- name: POD_{{ upper $field }}
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.{{ $field }}
+{{- end }}
+{{- range $name, $value := $all }}
+{{- if ne (toString $value) "" }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "cde-operator.volumeMounts" -}}
+# The directory, not the file (subPath): only so does a new token arrive in a running pod.
+- name: cde-token
+  mountPath: /var/run/secrets/cde
+  readOnly: true
+{{- if or .Values.cde.ca.configMap .Values.cde.ca.secret }}
+- name: cde-ca
+  mountPath: /var/run/cde-ca
+  readOnly: true
+{{- end }}
+{{- end -}}
+
+{{- define "cde-operator.volumes" -}}
+- name: cde-token
+  secret:
+    secretName: {{ .Values.cde.token.secret }}
+    items:
+    - key: {{ .Values.cde.token.key }}
+      path: token
+{{- with .Values.cde.ca }}
+{{- if .configMap }}
+- name: cde-ca
+  configMap:
+    name: {{ .configMap }}
+    items:
+    - key: {{ .key }}
+      path: ca.crt
+{{- else if .secret }}
+- name: cde-ca
+  secret:
+    secretName: {{ .secret }}
+    items:
+    - key: {{ .key }}
+      path: ca.crt
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "cde-operator.port" -}}
+{{- regexFind "[0-9]+$" .Values.listen -}}
+{{- end -}}
+
+{{/* A duration such as 1h30m or 500ms, in milliseconds. */}}
+{{- define "cde-operator.milliseconds" -}}
+{{- $epoch := toDate "2006-01-02T15:04:05Z07:00" "1970-01-01T00:00:00Z" -}}
+{{- ($epoch | dateModify (toString .)).UnixMilli -}}
+{{- end -}}
+
+{{/* The port of an address such as https://cde.example.com:8443/path. */}}
+{{- define "cde-operator.portOf" -}}
+{{- $url := urlParse . -}}
+{{- regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary "80" "443" (eq $url.scheme "http")) -}}
+{{- end -}}
