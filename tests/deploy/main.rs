@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends at what it did not expect")]
 
+mod chart;
 mod fixture;
 mod install;
+mod monitoring;
 mod rights;
 mod samples;

@@ -32,7 +32,7 @@ async fn operator() -> Client {
 }
 
 /// Whether the client may; `resource` may name a subresource, and an empty namespace means all.
-async fn may(client: &Client, verb: &str, group: &str, resource: &str, namespace: &str) -> bool {
+pub(crate) async fn may(client: &Client, verb: &str, group: &str, resource: &str, namespace: &str) -> bool {
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     let text = |text: &str| Some(text.to_owned());
     let attributes = ResourceAttributes {
