@@ -6,5 +6,6 @@ mod chart;
 mod fixture;
 mod install;
 mod monitoring;
+mod overlays;
 mod rights;
 mod samples;
