@@ -41,12 +41,21 @@ struct Message {
 /// # Errors
 /// If cargo cannot be started or the program not be built; cargo has then said why.
 pub async fn build(name: &str, profile: Profile, scratch: &Path) -> Result<PathBuf> {
+    let more: &[&str] = if profile == Profile::Release { &["--release"] } else { &[] };
+    build_in(workspace(), name, more, scratch).await
+}
+
+/// The same in the workspace of this directory, with `more` arguments for cargo.
+///
+/// # Errors
+/// As [`build`].
+pub async fn build_in(workspace: &Path, name: &str, more: &[&str], scratch: &Path) -> Result<PathBuf> {
     let answer = scratch.join(format!("{name}.build"));
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
-        .current_dir(workspace())
+        .current_dir(workspace)
         .args(["build", "--package", name, "--bin", name, "--message-format=json-render-diagnostics"])
-        .args((profile == Profile::Release).then_some("--release"))
+        .args(more)
         .stdin(Stdio::null())
         .stdout(File::create(&answer)?);
     // What `cargo run` tells us of ourselves is not true of what is built here.

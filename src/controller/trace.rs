@@ -66,12 +66,9 @@ impl<O: Managed> Pass<'_, O> {
     }
 }
 
-/// The sixteen bytes of an operation's id; none of one that is no UUID, or zero, which names no trace.
-fn trace(operation: &str) -> Option<[u8; 16]> {
-    let id = Uuid::parse_str(operation).ok()?;
-    let [.., a, b, c, d, e, f, g, h] = *id.as_bytes();
-    // The root has the second half.
-    (u64::from_be_bytes([a, b, c, d, e, f, g, h]) != 0).then(|| id.into_bytes())
+/// The trace of an operation; none where its id is not one of ours, of which either half is zero.
+fn trace(operation: &str) -> Option<Uuid> {
+    Uuid::parse_str(operation).ok().filter(|id| !matches!(id.as_u64_pair(), (0, _) | (_, 0)))
 }
 
 /// Notes what came of a call.

@@ -3,9 +3,9 @@
 //! Off unless a collector is configured: nothing is then made, kept or sent. Where they are on, nobody waits for the
 //! collector: what its bounded queue does not hold is dropped, and the end of the process waits a bounded time.
 //!
-//! A trace is named by what it is of, sixteen bytes that whoever works on it knows: so attempts of several processes,
-//! before and after a restart, are one trace. Its root is known beforehand, too: its id is the second half of the
-//! name. It is told last, by who finishes the work.
+//! A trace is named by what it is of, a UUID that whoever works on it knows: so attempts of several processes, before
+//! and after a restart, are one trace. Its root is known beforehand, too: its id is the second half of the name. It is
+//! told last, by who finishes the work.
 
 mod collector;
 mod span;
@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime};
 use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::{SpanId, SpanKind, TraceId};
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanProcessor as _};
+use uuid::Uuid;
 
 pub use collector::Collector;
 pub use span::Span;
@@ -63,17 +64,17 @@ impl Traces {
 
     /// The root of the trace called `trace`, begun at `begun`: for who finishes what it is of.
     #[must_use]
-    pub fn root(&self, trace: [u8; 16], name: &'static str, begun: SystemTime) -> Span {
+    pub fn root(&self, trace: Uuid, name: &'static str, begun: SystemTime) -> Span {
         let Some(outbox) = &self.0 else { return Span::default() };
-        let id = (TraceId::from_bytes(trace), root_of(trace));
+        let id = (TraceId::from_bytes(trace.into_bytes()), root_of(trace));
         Span::begin(outbox, id, SpanId::INVALID, SpanKind::Internal, name.into(), begun)
     }
 
     /// A part of the trace called `trace`, which begins now.
     #[must_use]
-    pub fn part(&self, trace: [u8; 16], name: &'static str) -> Span {
+    pub fn part(&self, trace: Uuid, name: &'static str) -> Span {
         let Some(outbox) = &self.0 else { return Span::default() };
-        let id = (TraceId::from_bytes(trace), span::draw());
+        let id = (TraceId::from_bytes(trace.into_bytes()), span::draw());
         Span::begin(outbox, id, root_of(trace), SpanKind::Internal, name.into(), SystemTime::now())
     }
 
@@ -86,7 +87,7 @@ impl Traces {
     }
 }
 
-fn root_of(trace: [u8; 16]) -> SpanId {
-    let [.., a, b, c, d, e, f, g, h] = trace;
-    SpanId::from_bytes([a, b, c, d, e, f, g, h])
+fn root_of(trace: Uuid) -> SpanId {
+    let (_, second_half) = trace.as_u64_pair();
+    SpanId::from(second_half)
 }

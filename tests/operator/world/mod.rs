@@ -24,7 +24,7 @@ use kube::{Api, Client};
 
 pub(crate) use manifest::{Manifest, from_now, in_an_hour, restore, rollback};
 pub(crate) use object::{Kind, Object};
-pub(crate) use operator::{Flags, Operator, command};
+pub(crate) use operator::{Flags, Operator, command, command_of};
 use plane::OPERATOR_NAMESPACE;
 pub(crate) use plane::{Plane, property};
 pub(crate) use request::Request;

@@ -9,12 +9,17 @@ use cde_sandbox::process::{self, Process, Signal};
 
 use super::{LIMIT, POLL, World};
 
+/// The operator of this source.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_cde-operator");
+
 /// How the operator is started, apart from what every test needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Flags {
     /// Arguments after `run`.
     pub(crate) args: Vec<String>,
     pub(crate) env: Vec<(String, String)>,
+    /// Which operator it is: that of this source, unless a test has another one.
+    pub(crate) program: PathBuf,
     /// Wait for `/readyz` before the test goes on.
     pub(crate) wait_ready: bool,
 }
@@ -22,7 +27,12 @@ pub(crate) struct Flags {
 impl Default for Flags {
     fn default() -> Self {
         let args = ["--timeout", "2s", "--retry-min", "1s", "--retry-max", "2s", "--rate", "0"];
-        Self { args: args.map(str::to_owned).to_vec(), env: Vec::new(), wait_ready: true }
+        Self {
+            args: args.map(str::to_owned).to_vec(),
+            env: Vec::new(),
+            program: PathBuf::from(PROGRAM),
+            wait_ready: true,
+        }
     }
 }
 
@@ -64,7 +74,7 @@ pub(crate) struct Operator {
 impl Operator {
     pub(super) async fn start(world: &World, kubeconfig: &Path, flags: Flags) -> Self {
         let log = world.scratch.path().join(format!("operator-{}.log", uuid::Uuid::new_v4().simple()));
-        let mut command = command(kubeconfig);
+        let mut command = command_of(&flags.program, kubeconfig);
         command
             .args(["run", "--listen", "127.0.0.1:0", "--namespaces", &world.namespace])
             .args(["--log-format", "json"])
@@ -150,7 +160,12 @@ impl Operator {
 
 /// The operator's program without anything of the tester's own environment.
 pub(crate) fn command(kubeconfig: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cde-operator"));
+    command_of(Path::new(PROGRAM), kubeconfig)
+}
+
+/// The same of another program.
+pub(crate) fn command_of(program: &Path, kubeconfig: &Path) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if ["CDE_", "OTEL_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
             command.env_remove(name);

@@ -1,0 +1,110 @@
+//! The operator of an earlier commit: its program, built once into the user's cache from the source in `earlier/`, and
+//! its definitions and rights.
+
+use std::fs::{self, File, TryLockError};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use cde_sandbox::process::{self, output};
+use cde_sandbox::program;
+use tokio::sync::OnceCell;
+
+/// Complete as an operator; its definitions, its Lease and its rights differ from the present ones.
+pub(crate) const COMMIT: &str = "8a133084ba4743e94c38c4dde734b5e1e003c71f";
+/// What of it is kept: what its program is built of, and what is applied to a cluster.
+pub(crate) const PARTS: [&str; 6] =
+    ["Cargo.toml", "Cargo.lock", "src", "crds", "deploy/rbac", "sandbox/Cargo.toml"];
+pub(crate) const ARCHIVE: &[u8] = include_bytes!("earlier/source.tar.gz");
+/// SHA-256 of the archive.
+pub(crate) const CHECKSUM: &str = "551a70cb8365249fd2f2de918919dc498e167f1def44fdb8fc9d2ed8512224bf";
+
+const NAME: &str = "cde-operator";
+
+/// The directory with the program, and the source that it was built of.
+#[derive(Clone, Debug)]
+pub(crate) struct Earlier(PathBuf);
+
+impl Earlier {
+    /// Builds it if nobody has yet; that takes some minutes, and cargo says on standard error what it does.
+    pub(crate) async fn get() -> &'static Self {
+        static EARLIER: OnceCell<Earlier> = OnceCell::const_new();
+        let earlier = EARLIER.get_or_try_init(|| async { find_or_build(&cache()?).await }).await;
+        earlier.unwrap_or_else(|error| panic!("the earlier operator cannot be built: {error:#}"))
+    }
+
+    pub(crate) fn program(&self) -> PathBuf {
+        self.0.join(NAME)
+    }
+
+    /// A file or directory of its source.
+    pub(crate) fn path(&self, part: &str) -> PathBuf {
+        self.0.join("source").join(part)
+    }
+}
+
+fn cache() -> Result<PathBuf> {
+    let var = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let caches = var("XDG_CACHE_HOME").or_else(|| var("HOME").map(|home| home.join(".cache")));
+    Ok(caches.context("neither XDG_CACHE_HOME nor HOME is set")?.join("cde-operator/earlier"))
+}
+
+/// Of several processes one builds and the others wait.
+async fn find_or_build(cache: &Path) -> Result<Earlier> {
+    let earlier = Earlier(cache.join(&CHECKSUM[..16]));
+    if earlier.program().is_file() {
+        return Ok(earlier);
+    }
+    fs::create_dir_all(cache).with_context(|| format!("cannot create {}", cache.display()))?;
+    let _lock = lock(cache).await?;
+    if !earlier.program().is_file() {
+        build(cache, &earlier.0).await?;
+    }
+    Ok(earlier)
+}
+
+/// The lock goes with the returned file, or with its process.
+async fn lock(cache: &Path) -> Result<File> {
+    let file = File::create(cache.join("lock"))?;
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        say("waiting for another process that builds it");
+    }
+    Ok(tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await??)
+}
+
+/// Builds in a scratch directory in `cache`, and renames what is kept to `target`.
+async fn build(cache: &Path, target: &Path) -> Result<()> {
+    let scratch = process::scratch_dir_in(cache)?;
+    let kept = scratch.path().join("kept");
+    let source = kept.join("source");
+    unpack(&source).await?;
+    say("building it from its source, once (two to five minutes on two cores)");
+    let build = scratch.path().join("target");
+    let build = build.to_str().context("the cache's path is no text")?;
+    let more = ["--locked", "--config", "profile.dev.debug=false", "--target-dir", build];
+    let program = program::build_in(&source, NAME, &more, scratch.path()).await?;
+    fs::rename(program, kept.join(NAME))?;
+    if target.exists() {
+        fs::remove_dir_all(target)?;
+    }
+    fs::rename(&kept, target).with_context(|| format!("cannot move it to {}", target.display()))
+}
+
+/// Unpacks the archive. Of the sandbox it has the manifest alone, for which its lock file was made.
+pub(crate) async fn unpack(source: &Path) -> Result<()> {
+    let sandbox = source.join("sandbox/src");
+    fs::create_dir_all(&sandbox)?;
+    fs::write(sandbox.join("lib.rs"), "")?;
+    fs::write(sandbox.join("main.rs"), "fn main() {}\n")?;
+    let mut tar = Command::new("tar");
+    tar.args(["-xz", "-f", "-", "-C"]).arg(source);
+    let done = output(tar, ARCHIVE).await?;
+    ensure!(done.status.success(), "tar: {}", String::from_utf8_lossy(&done.stderr));
+    Ok(())
+}
+
+/// On the real standard error: the harness captures only macros.
+fn say(what: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "earlier operator ({}): {what}", &COMMIT[..7]);
+}

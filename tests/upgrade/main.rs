@@ -1,0 +1,23 @@
+//! Upgrades: a cluster with requests in every state, made by the definitions and the operator of an earlier commit, goes
+//! over to the present ones, and back; and what the definitions promised stays so.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test ends where something is missing, and its name is its documentation"
+)]
+
+mod archive;
+mod cast;
+mod crash;
+mod earlier;
+mod names;
+mod order;
+mod policy;
+mod rolling;
+mod schema;
+mod version;
+#[path = "../operator/world/mod.rs"]
+mod world;
