@@ -1,9 +1,9 @@
 //! The figures as text, in the format that is asked for.
 //!
-//! Prometheus asks for OpenMetrics and gets it. Who asks for nothing (a person with curl, `promtool check metrics`)
+//! Prometheus asks for `OpenMetrics` and gets it. Who asks for nothing (a person with curl, `promtool check metrics`)
 //! gets the older text format of Prometheus, in which a counter carries its `_total` everywhere.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
@@ -21,11 +21,11 @@ pub fn render(registry: &Registry, accept: Option<&str>) -> Result<(&'static str
     if accept.is_some_and(|accept| accept.contains("application/openmetrics-text")) {
         return Ok((OPEN_METRICS, text));
     }
-    Ok((PLAIN, plain(&text)))
+    Ok((PLAIN, plain(&text)?))
 }
 
-/// OpenMetrics in the words of the older format.
-fn plain(open_metrics: &str) -> String {
+/// `OpenMetrics` in the words of the older format.
+fn plain(open_metrics: &str) -> Result<String, fmt::Error> {
     let mut text = String::with_capacity(open_metrics.len());
     let mut help = "";
     for line in open_metrics.lines() {
@@ -40,7 +40,7 @@ fn plain(open_metrics: &str) -> String {
                         "unknown" => (family.to_owned(), "untyped"),
                         other => (family.to_owned(), other),
                     };
-                    text += &format!("# HELP {name} {help}\n# TYPE {name} {type_}\n");
+                    write!(text, "# HELP {name} {help}\n# TYPE {name} {type_}\n")?;
                 }
                 _ => {}
             }
@@ -49,7 +49,7 @@ fn plain(open_metrics: &str) -> String {
             text.push('\n');
         }
     }
-    text
+    Ok(text)
 }
 
 #[cfg(test)]

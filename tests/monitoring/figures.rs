@@ -9,6 +9,11 @@ use jiff::Timestamp;
 use crate::scene::{a_rollback, live, lively};
 use crate::world::{Flags, Kind, LIMIT, Operator, POLL, Plane, World};
 
+const USABLE: &str = "cde_operator_token_file_usable";
+const READ: &str = "cde_operator_token_read_timestamp_seconds";
+const OLDEST: &str =
+    r#"cde_operator_oldest_object_timestamp_seconds{kind="MigrationRollback",reason="Retrying"}"#;
+
 /// The samples of `/metrics`, by name and labels.
 type Figures = BTreeMap<String, String>;
 
@@ -102,8 +107,6 @@ async fn since_when_a_request_has_been_open_outlives_retries_and_the_process() {
     world.apply(&waits).await;
     world.sees(Kind::Rollback, "waits", "tried again", |object| object.attempts() > 2).await;
 
-    const OLDEST: &str =
-        r#"cde_operator_oldest_object_timestamp_seconds{kind="MigrationRollback",reason="Retrying"}"#;
     let all = until(&mut operator, "it waits", |all| value(all, OLDEST).is_some()).await;
     let since = value(&all, OLDEST).unwrap().to_owned();
     let object = world.look(Kind::Rollback, "waits").await;
@@ -137,8 +140,6 @@ async fn what_an_alert_counts_is_there_before_it_happens() {
 #[tokio::test]
 async fn a_token_file_that_is_gone_shows_and_so_does_a_new_token() {
     let (world, mut operator) = World::with_operator().await;
-    const USABLE: &str = "cde_operator_token_file_usable";
-    const READ: &str = "cde_operator_token_read_timestamp_seconds";
     let first = figures(&mut operator).await;
     assert_eq!(value(&first, USABLE), Some("1"));
 

@@ -1,6 +1,7 @@
 //! The runbook leaves nothing out, and has nothing that is not there any more.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use cde_operator::api::Reason;
 
@@ -50,7 +51,7 @@ fn links_within_the_two_documents_lead_somewhere() {
             let target = rest.split(')').next().unwrap();
             let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
             let path = if file.is_empty() { name.to_owned() } else { format!("docs/{file}") };
-            if path.ends_with(".md") {
+            if Path::new(&path).extension().is_some_and(|end| end == "md") {
                 let anchors: BTreeSet<String> = text(&path)
                     .lines()
                     .filter(|line| line.starts_with('#'))
@@ -59,7 +60,7 @@ fn links_within_the_two_documents_lead_somewhere() {
                 assert!(anchor.is_empty() || anchors.contains(anchor), "{name}: {target}");
             } else {
                 let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
-                assert!(std::path::Path::new(&path).exists(), "{name}: {target}");
+                assert!(Path::new(&path).exists(), "{name}: {target}");
             }
         }
     }

@@ -270,8 +270,8 @@ impl Roster {
     /// How many open requests belong to an operator with another base address.
     #[must_use]
     pub fn others(&self) -> i64 {
-        let left_alone = |entry: &&Box<Entry>| entry.noticed && !entry.facts.finished;
-        let others = self.lock().entries.values().filter(left_alone).count();
+        let inner = self.lock();
+        let others = inner.entries.values().filter(|entry| entry.noticed && !entry.facts.finished).count();
         i64::try_from(others).unwrap_or(i64::MAX)
     }
 }
