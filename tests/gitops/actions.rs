@@ -46,7 +46,9 @@ fn the_table_for_argo_cds_own_test_holds() {
 }
 
 fn assert_is_now(asked: &Value) {
-    let asked: Timestamp = asked.as_str().unwrap().parse().expect("a time of RFC 3339");
+    let text = asked.as_str().unwrap();
+    let asked: Timestamp = text.parse().expect("a time of RFC 3339");
+    assert_eq!(asked.to_string(), text);
     let ago = Timestamp::now().duration_since(asked);
     assert!(ago.abs() < SignedDuration::from_mins(1), "{asked} is not now");
 }

@@ -13,5 +13,6 @@ mod governed;
 mod life;
 mod production;
 mod retry;
+mod roles;
 #[path = "../operator/world/mod.rs"]
 mod world;
