@@ -202,7 +202,13 @@ async fn no_value_is_without_an_effect() {
     // A digest hides the tag, and a name given as a whole the other.
     base["image"].as_object_mut().unwrap().remove("digest");
     base.as_object_mut().unwrap().remove("fullnameOverride");
-    let all = helm.yaml("release", &base).await.unwrap();
+    // The check's pod follows the operator's: what makes a difference to it alone makes none.
+    let installed = async |values: &Value| {
+        let mut objects = helm.template(values).await.0;
+        objects.retain(|object| object["kind"] != "Pod");
+        objects
+    };
+    let all = installed(&base).await;
     let mut tried = 0;
     for (at, default) in by_default() {
         let mut without = base.clone();
@@ -211,8 +217,7 @@ async fn no_value_is_without_an_effect() {
         if matches!(at.as_str(), "/cde/url" | "/cde/token/secret") {
             continue;
         }
-        let yaml = helm.yaml("release", &without).await.unwrap_or_else(|error| panic!("{at}: {error}"));
-        assert_ne!(yaml, all, "{at} makes no difference");
+        assert_ne!(installed(&without).await, all, "{at} makes no difference");
         tried += 1;
     }
     assert!(tried > 45, "only {tried} of the values were tried");
