@@ -51,6 +51,17 @@ const PROMETHEUS: Module = Module {
     instead: INSTEAD,
 };
 
+const GOPHER_LUA: Module = Module {
+    name: "gopher-lua",
+    go_mod: include_str!("../tools/gopher-lua/go.mod"),
+    go_sum: include_str!("../tools/gopher-lua/go.sum"),
+    main: Some(include_str!("../tools/gopher-lua/main.go")),
+    programs: &[Program { name: "gopher-lua", package: "." }],
+    tags: "",
+    versions: &[],
+    instead: INSTEAD,
+};
+
 const KSTATUS: Module = Module {
     name: "kstatus",
     go_mod: include_str!("../tools/kstatus/go.mod"),
@@ -84,6 +95,14 @@ pub fn prometheus() -> Result<PathBuf> {
 /// As [`helm`].
 pub fn promtool() -> Result<PathBuf> {
     program(&PROMETHEUS, "promtool")
+}
+
+/// Runs scripts in the Lua of Argo CD: a JSON list of scripts with objects in, a JSON list of results out.
+///
+/// # Errors
+/// As [`helm`].
+pub fn gopher_lua() -> Result<PathBuf> {
+    program(&GOPHER_LUA, "gopher-lua")
 }
 
 /// Says what the kstatus library of Flux and Helm makes of objects: a JSON list in, a JSON list out.
