@@ -3,7 +3,7 @@
 use cde_sandbox::cde::{Fault, Operation};
 use serde_json::Value;
 
-use crate::repository::{field, items};
+use crate::repository::{field, items, text};
 use crate::scene::{a_restore, a_rollback, lively};
 use crate::world::{Kind, Operator, World};
 
@@ -70,4 +70,29 @@ async fn trouble_is_a_line_for_each_call_that_failed_one_for_the_first_wait_and_
         [failed(1), ("Retrying", None, 1), failed(2), failed(3), ("RolledBack", None, 4)],
         "{lines:#?}"
     );
+}
+
+#[tokio::test]
+async fn the_line_in_the_documentation_has_the_fields_of_a_real_one() {
+    let (world, operator) = World::with_operator().await;
+    world.apply(&a_rollback(&world.sandbox, "back").0).await;
+    let line = operator.says("uses its old executable again").await;
+    let documented = text("docs/observability.md");
+    let documented = documented.split("```json\n").nth(1).unwrap().split("\n```").next().unwrap();
+    assert_eq!(
+        shape(&serde_json::from_str(documented).unwrap()),
+        shape(&serde_json::from_str(&line).unwrap())
+    );
+}
+
+/// A value with its texts and numbers left out.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            Value::Object(fields.iter().map(|(name, value)| (name.clone(), shape(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(shape).collect()),
+        Value::String(_) => "text".into(),
+        other => other.is_number().into(),
+    }
 }
