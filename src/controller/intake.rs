@@ -133,7 +133,9 @@ impl<O: Managed> Intake<O> {
 
     /// Logged once, and left alone; the others go on.
     fn note_undecodable(&mut self, key: &Key, error: &Undecodable) {
-        self.context.shared.roster.forget(key);
+        self.context.shared.roster.set_aside(key, self.watch);
+        // In a list that is under way it is one of those that are there.
+        self.uids.insert(key.uid.clone());
         if self.undecodable.insert(key.uid.clone()) {
             self.context.shared.metrics.undecodable(O::KIND);
             let Key { namespace, name, .. } = key;

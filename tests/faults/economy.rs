@@ -222,6 +222,14 @@ async fn an_object_that_cannot_be_decoded_is_logged_once_and_the_others_go_on() 
     let (_, figures) = operator.probe("/metrics").await.unwrap();
     let count = r#"cde_operator_undecodable_objects_total{kind="MigrationRollback"} 2"#;
     assert!(figures.lines().any(|line| line == count), "{figures}");
+    let stand = r#"cde_operator_objects{kind="MigrationRollback",reason="Undecodable"} 2"#;
+    assert!(figures.lines().any(|line| line == stand), "{figures}");
+    world.delete(watched.kind, &watched.name).await;
+    let begun = Instant::now();
+    while open_objects(&mut operator).await != 1 {
+        assert!(begun.elapsed() < LIMIT, "the one that was deleted still counts");
+        tokio::time::sleep(POLL).await;
+    }
 }
 
 async fn is_logged(operator: &Operator, odd: &Request) {

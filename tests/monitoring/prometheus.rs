@@ -76,6 +76,7 @@ impl Prometheus {
         let http = reqwest::Client::builder().no_proxy().timeout(LIMIT).build().unwrap();
         let mut prometheus = Self { process, log, url: String::new(), http };
         prometheus.listens().await;
+        prometheus.ready().await;
         prometheus.until("up", holds).await;
         prometheus
     }
@@ -93,6 +94,19 @@ impl Prometheus {
                 ended.is_none() && begun.elapsed() < LIMIT,
                 "Prometheus does not listen: {ended:?}\n{log}"
             );
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// It answers before it can: with 503.
+    async fn ready(&self) {
+        let begun = Instant::now();
+        loop {
+            let answer = self.http.get(format!("{}/-/ready", self.url)).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
+            assert!(begun.elapsed() < LIMIT, "Prometheus does not get ready");
             tokio::time::sleep(POLL).await;
         }
     }

@@ -48,7 +48,7 @@ impl Standing {
                 oldest.get_or_create(&labels).set(since);
             }
         }
-        let help = "Objects that are open or have failed, by the reason of their condition Ready";
+        let help = "Objects that are open, have failed, or cannot be decoded, by the reason of their condition Ready";
         tell(encoder, "cde_operator_objects", help, &objects)?;
         let help = "Since when the oldest of these objects has been open, or failed, in unix time; foreign ones apart";
         tell(encoder, "cde_operator_oldest_object_timestamp_seconds", help, &oldest)?;

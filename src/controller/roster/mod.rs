@@ -3,16 +3,17 @@
 //! It follows the watch and, without delay, the process's own writes. It holds a few words an object, not the
 //! object; finished requests are not in it.
 
+mod census;
 mod entry;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::api::{Outcome, Reason};
+use crate::api::Outcome;
 use crate::operation::{Contender, Standing, first};
 
 use super::Managed;
@@ -26,15 +27,8 @@ struct Inner {
     /// By `metadata.uid`; boxed, for a table of large values wastes up to half of them.
     entries: HashMap<Arc<str>, Box<Entry>>,
     by_connector: HashMap<Arc<str>, Vec<Arc<str>>>,
-}
-
-/// The objects of one kind and reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Group {
-    /// How many there are.
-    pub count: i64,
-    /// Since when the oldest of them has been open, or failed, in unix time.
-    pub oldest: Option<i64>,
+    /// Objects that nobody here understands, by `metadata.uid`: their kind, and the watch that tells of them.
+    undecodable: HashMap<Arc<str>, (&'static str, usize)>,
 }
 
 /// The roster; cheap to clone.
@@ -73,6 +67,7 @@ impl Roster {
         let done = object.status().and_then(|status| status.outcome).is_some_and(Outcome::is_final);
         let (wish, pause) = (wish(object), pause(object));
         let mut inner = self.lock();
+        inner.undecodable.remove(&key.uid);
         let Some(entry) = inner.entries.get_mut(&key.uid) else {
             let Some((watch, waker)) = from.filter(|_| !done) else { return false };
             inner.add(Box::new(Entry {
@@ -134,12 +129,15 @@ impl Roster {
 
     /// The object is gone, or finished for good.
     pub fn forget(&self, key: &Key) {
-        self.lock().remove(&key.uid);
+        let mut inner = self.lock();
+        inner.undecodable.remove(&key.uid);
+        inner.remove(&key.uid);
     }
 
     /// After a list: what was not in it is gone.
     pub fn keep_only(&self, watch: usize, listed: &HashSet<Arc<str>>) {
         let mut inner = self.lock();
+        inner.undecodable.retain(|uid, (_, seen_by)| *seen_by != watch || listed.contains(uid));
         let gone: Vec<Arc<str>> = inner
             .entries
             .values()
@@ -250,30 +248,6 @@ impl Roster {
             .filter(|uids| uids.iter().any(|uid| inner.entries.get(uid).is_some_and(|e| !e.facts.finished)))
             .count()
     }
-
-    /// What there is of each kind and reason: open objects, and failed ones.
-    #[must_use]
-    pub fn census(&self) -> BTreeMap<(&'static str, &'static str), Group> {
-        let mut groups = BTreeMap::<_, Group>::new();
-        for entry in self.lock().entries.values().filter(|entry| entry.life == Life::Open) {
-            let reason = entry.facts.reason.map_or("New", Reason::as_str);
-            let group = groups.entry((entry.key.kind, reason)).or_default();
-            group.count += 1;
-            // Another operator's is no wait of ours.
-            if !entry.noticed {
-                group.oldest = Some(group.oldest.unwrap_or(i64::MAX).min(entry.facts.since));
-            }
-        }
-        groups
-    }
-
-    /// How many open requests belong to an operator with another base address.
-    #[must_use]
-    pub fn others(&self) -> i64 {
-        let inner = self.lock();
-        let others = inner.entries.values().filter(|entry| entry.noticed && !entry.facts.finished).count();
-        i64::try_from(others).unwrap_or(i64::MAX)
-    }
 }
 
 impl Inner {
@@ -328,6 +302,7 @@ mod tests {
     use kube::Resource as _;
     use serde_json::json;
 
+    use super::census::Group;
     use super::*;
     use crate::api::ConnectorRestore;
 
@@ -388,6 +363,27 @@ mod tests {
         let group = |count, oldest| Group { count, oldest: Some(oldest) };
         assert_eq!(groups, [("New", group(1, 60)), ("Retrying", group(3, 300))]);
         assert_eq!(roster.others(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_counts_until_it_is_mended_deleted_or_no_longer_listed() {
+        let (roster, (waker, _woken)) = (Roster::new("https://cde"), unbounded());
+        let key = Key::of::<ConnectorRestore>(restore(1, None).meta()).unwrap();
+        let count = || roster.census().get(&("ConnectorRestore", "Undecodable")).map(|group| group.count);
+        assert!(roster.watched(&restore(1, None), 0, &waker));
+
+        let ends: [&dyn Fn(); 3] =
+            [&|| assert!(roster.watched(&restore(3, None), 0, &waker)), &|| roster.forget(&key), &|| {
+                roster.keep_only(0, &HashSet::new())
+            }];
+        for end in ends {
+            roster.set_aside(&key, 0);
+            roster.keep_only(0, &HashSet::from([key.uid.clone()]));
+            roster.keep_only(1, &HashSet::new());
+            assert_eq!((count(), roster.knows(&key)), (Some(1), false));
+            end();
+            assert_eq!(count(), None);
+        }
     }
 
     #[test]
