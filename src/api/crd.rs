@@ -79,7 +79,8 @@ fn describe_conditions(root: &mut JSONSchemaProps) {
     else {
         return;
     };
-    condition.description = Some("One side of where the request stands.".to_owned());
+    // `kubectl explain` prints it after the list's own, which says it all.
+    condition.description = None;
     for (name, description) in CONDITION {
         if let Some(field) = property(condition, name) {
             field.description = Some(description.to_owned());

@@ -1,4 +1,5 @@
-//! `docs/reference.md` says what the schema says: its tables are made of the definitions.
+//! `docs/reference.md` says what the schema says: its tables are made of the definitions. And what
+//! `docs/troubleshooting.md` quotes of the operator is what it says.
 //!
 //! `UPDATE_DOCS=1 cargo test --test reference` writes them.
 
@@ -11,6 +12,7 @@
 )]
 
 mod kind;
+mod quotes;
 mod table;
 
 use std::fs;
