@@ -121,6 +121,18 @@ impl Cast {
         }
     }
 
+    /// Somebody has written all of them without a change: the records are the same.
+    pub(crate) async fn was_rewritten(&mut self, world: &World) {
+        let open = [&mut self.waiting, &mut self.doubtful, &mut self.asleep, &mut self.paused];
+        for left in self.finished.iter_mut().chain(open.into_iter().flatten()) {
+            let now = world.look(left.request.kind, &left.request.name).await;
+            let record = |object: &Object| (object.metadata()["uid"].clone(), object.status().clone());
+            assert_eq!(record(&now), record(&left.object), "{}", left.request.name);
+            assert_ne!(now.resource_version(), left.object.resource_version(), "it was not written");
+            left.object = now;
+        }
+    }
+
     /// Those that wait go on when they are asked to, with their counts; the finished stay as they are.
     pub(crate) async fn goes_on(&self, world: &World) {
         for left in self.asleep.iter().chain(&self.paused) {

@@ -10,6 +10,7 @@
 )]
 
 mod archive;
+mod beta;
 mod cast;
 mod crash;
 mod earlier;
