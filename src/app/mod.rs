@@ -198,9 +198,7 @@ impl Operator {
         shared.crds.good().await;
         let mut lease = self.lease(&shared.me)?;
         if let Some(lease) = &mut lease {
-            self.stands_by.store(true, Ordering::SeqCst);
-            lease.held().await;
-            self.stands_by.store(false, Ordering::SeqCst);
+            lease.held(&self.stands_by).await;
             tracing::info!("this replica leads");
         }
         let watch_client = self.client(WATCH_TIMEOUT, Some(&progress))?;

@@ -1,7 +1,7 @@
 //! What the probes ask.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use prometheus_client::registry::Registry;
 
@@ -21,10 +21,12 @@ impl Operator {
             lease: self.lease_name(),
             workers: self.args.concurrency,
         }));
-        let (live, ready, stands_by) = (shared.clone(), shared.clone(), self.stands_by.clone());
+        let (live, ready) = (shared.clone(), shared.clone());
+        let (leads, stands_by) = (self.leads.clone(), self.stands_by.clone());
+        let is = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
         Admin {
             live: Box::new(move || is_live(&live, &progress)),
-            ready: Box::new(move || is_ready(&ready, stands_by.load(Ordering::SeqCst))),
+            ready: Box::new(move || is_ready(&ready, is(&leads), is(&stands_by))),
             registry,
         }
     }
@@ -38,7 +40,7 @@ fn is_live(shared: &Shared, progress: &Progress) -> Result<(), String> {
     Ok(())
 }
 
-fn is_ready(shared: &Shared, stands_by: bool) -> Result<(), String> {
+fn is_ready(shared: &Shared, leads: bool, stands_by: bool) -> Result<(), String> {
     if !shared.crds.is_good() {
         return Err("the custom resource definitions are missing or too old: apply crds/".to_owned());
     }
@@ -46,8 +48,9 @@ fn is_ready(shared: &Shared, stands_by: bool) -> Result<(), String> {
         return Err("the CDE API refuses the token".to_owned());
     }
     // A replica that waits for the Lease is ready to take over.
-    if !shared.lists.is_complete() && !stands_by {
-        return Err("the first list is not complete".to_owned());
+    if shared.lists.is_complete() || stands_by {
+        return Ok(());
     }
-    Ok(())
+    Err(if leads { "the first list is not complete" } else { "the work has not begun; the log says why" }
+        .to_owned())
 }

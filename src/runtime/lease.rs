@@ -7,6 +7,7 @@
 //! Clocks of two machines are never compared. A Lease has run out for a replica that has itself seen it unchanged
 //! for its length, by the monotonic clock; its holder gives up earlier, by its own. The times in it are for people.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -53,14 +54,25 @@ impl Lease {
         Self { api, name: name.to_owned(), me: me.to_owned(), renewed, seen: None }
     }
 
-    /// Waits until the Lease is held.
-    pub async fn held(&mut self) {
+    /// Waits until the Lease is held. Meanwhile `stands_by` says whether this replica would take over: at its last look
+    /// the Lease was another's.
+    pub async fn held(&mut self, stands_by: &AtomicBool) {
+        let mut said = String::new();
         loop {
-            match self.hold().await {
+            let looked = self.hold().await;
+            let others = matches!(&looked, Ok(false)) || looked.as_ref().is_err_and(is_conflict);
+            stands_by.store(others, Ordering::SeqCst);
+            match looked {
                 Ok(true) => return,
-                Ok(false) => {}
+                Ok(false) => said.clear(),
                 Err(error) if is_conflict(&error) => tracing::info!("another replica was quicker"),
-                Err(error) => tracing::warn!(%error, "the Lease cannot be taken; trying again"),
+                Err(error) => {
+                    let why = error.to_string();
+                    if why != said {
+                        tracing::warn!(error = why, "the Lease cannot be taken; trying again");
+                        said = why;
+                    }
+                }
             }
             sleep(PAUSE).await;
         }

@@ -1,11 +1,16 @@
 //! The Lease itself: whose it is, and what it survives.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use cde_sandbox::proxy::{Point, Proxy, Rule};
 use http::Method;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::{History, Mode, has_led, leads, lease_of, leases};
+use crate::request::until;
+use crate::scene::failure;
 use crate::world::World;
 
 #[tokio::test]
@@ -62,6 +67,29 @@ async fn a_take_over_that_arrives_when_another_has_taken_over_takes_nothing() {
     history.grows_by(1).await;
     assert_eq!(history.holders(), ["one", "-", "three"]);
     assert!(!has_led(&two), "{}", two.log());
+}
+
+#[tokio::test]
+async fn a_replica_that_cannot_see_the_lease_is_not_ready_and_says_why_once_and_goes_on_when_it_can() {
+    let world = World::new().await;
+    let proxy = Proxy::start(&world.plane).await.unwrap();
+    let refused = Arc::new(AtomicBool::new(true));
+    let looks = Rule::verb(Method::GET).path_contains("/leases/").always();
+    let still = refused.clone();
+    let rule = looks.clone().and("is refused still", move |_| still.load(Ordering::SeqCst));
+    proxy.answer(rule, Point::BeforeForward, 403, &[], failure(403, "Forbidden"));
+    let mut one = world.start_behind(&proxy, Mode::Elected.replica("one").unready()).await;
+    let words = "the Lease cannot be taken";
+    one.says(words).await;
+    until("it has looked again and again", || proxy.count(&looks) > 4).await;
+
+    let (code, why) = one.probe("/readyz").await.unwrap();
+    assert_eq!((code, why.trim()), (503, "the work has not begun; the log says why"));
+    assert_eq!(one.log().matches(words).count(), 1, "{}", one.log());
+
+    refused.store(false, Ordering::SeqCst);
+    leads(&one).await;
+    one.ready().await;
 }
 
 #[tokio::test]
