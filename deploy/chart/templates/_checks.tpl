@@ -16,6 +16,13 @@ configuration where it has some.
 {{- end -}}
 {{- end -}}
 {{- include "cde-operator.checkTimes" . -}}
+{{- $names := list -}}
+{{- range include "cde-operator.env" . | fromYamlArray -}}
+{{- if has .name $names -}}
+{{- fail (printf "extraEnv has %s, which another value sets: give one of them" .name) -}}
+{{- end -}}
+{{- $names = append $names .name -}}
+{{- end -}}
 {{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection) -}}
 {{- fail "replicas is more than 1, but leaderElection is false: the replicas would work at the same time; set it to true" -}}
 {{- end -}}

@@ -42,12 +42,11 @@ async fn all_that_selects_pods_selects_those_of_the_release() {
         let mut selectors = vec![
             &objects.only("Deployment")["spec"]["selector"]["matchLabels"],
             &objects.only("PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
-            &objects.only("NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
             &spread["labelSelector"]["matchLabels"],
         ];
         selectors.extend(objects.of("PodMonitor").iter().map(|one| &one["spec"]["selector"]["matchLabels"]));
         selectors.extend(objects.of("Service").iter().map(|one| &one["spec"]["selector"]));
-        assert_eq!(selectors.len(), 5);
+        assert_eq!(selectors.len(), 4);
         for selector in selectors {
             assert!(selects(labels, selector), "{selector} does not select {labels}");
         }
@@ -120,6 +119,20 @@ async fn the_network_policy_lets_out_to_dns_the_api_server_and_the_cde_alone() {
     for rule in spec["egress"].as_array().unwrap() {
         assert!(rule["to"].as_array().is_some_and(|to| !to.is_empty()), "{rule}");
     }
+    let pods = json!({
+        "matchLabels": {"app.kubernetes.io/instance": "cde-operator"},
+        "matchExpressions": [{
+            "key": "app.kubernetes.io/name", "operator": "In", "values": ["cde-operator", "cde-operator-check"],
+        }],
+    });
+    assert_eq!(spec["podSelector"], pods);
+    for pod in [policy.pod(), policy.only("Pod")] {
+        let labels = &pod["metadata"]["labels"];
+        assert_eq!(labels["app.kubernetes.io/instance"], "cde-operator");
+        let names = pods["matchExpressions"][0]["values"].as_array().unwrap();
+        assert!(names.contains(&labels["app.kubernetes.io/name"]), "{labels}");
+    }
+
     let mine = rendered(&everything()).await;
     let spec = &mine.only("NetworkPolicy")["spec"];
     assert_eq!(spec["egress"][1]["to"], json!([{"ipBlock": {"cidr": "10.0.0.1/32"}}]));

@@ -132,6 +132,7 @@ async fn wrong_values_are_refused_with_a_sentence_that_names_them() {
             json!({"metrics": {"podMonitor": {"enabled": true}, "serviceMonitor": {"enabled": true}}}),
             "every figure would be there twice",
         ),
+        (json!({"extraEnv": [{"name": "CDE_RATE", "value": "5"}]}), "extraEnv has CDE_RATE"),
         (json!({"image": {"digest": "sha256:short"}}), "/image/digest"),
         (json!({"leaderElected": true}), "'leaderElected'"),
     ] {
