@@ -103,7 +103,11 @@ async fn an_overlay_with_the_component_has_rules_and_dashboard_and_says_where_th
     let root = format!("{up}{}", env!("CARGO_MANIFEST_DIR").trim_start_matches('/'));
     let overlay = serde_json::json!({
         "resources": [format!("{root}/deploy")],
-        "components": [format!("{root}/deploy/monitoring")],
+        "components": [format!("{root}/deploy/overlays/pod-monitor"), format!("{root}/deploy/monitoring")],
+        "patches": [{
+            "target": {"group": "monitoring.coreos.com"},
+            "patch": "- {op: add, path: /metadata/labels/release, value: kube-prometheus-stack}",
+        }],
         "configMapGenerator": [{
             "name": "links",
             "literals": ["runbook=https://git.example/runbook.md"],
@@ -131,6 +135,10 @@ async fn an_overlay_with_the_component_has_rules_and_dashboard_and_says_where_th
     for rule in items(&rules["spec"]["groups"]).flat_map(|group| items(&group["rules"])) {
         let entry = format!("https://git.example/runbook.md#{}", field(rule, "alert").to_lowercase());
         assert_eq!(field(&rule["annotations"], "runbook_url"), entry);
+    }
+    let monitor = named("PodMonitor", "cde-operator").unwrap();
+    for selected in [rules, monitor] {
+        assert_eq!(selected["metadata"]["labels"]["release"], "kube-prometheus-stack");
     }
     let dashboard = named("ConfigMap", "cde-operator-dashboard").unwrap();
     let carried: Value = serde_json::from_str(field(&dashboard["data"], "cde-operator.json")).unwrap();
