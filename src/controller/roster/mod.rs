@@ -374,7 +374,7 @@ mod tests {
 
         let ends: [&dyn Fn(); 3] =
             [&|| assert!(roster.watched(&restore(3, None), 0, &waker)), &|| roster.forget(&key), &|| {
-                roster.keep_only(0, &HashSet::new())
+                roster.keep_only(0, &HashSet::new());
             }];
         for end in ends {
             roster.set_aside(&key, 0);
