@@ -102,7 +102,10 @@ impl<O: Managed> Pass<'_, O> {
     fn stored(&mut self, status: &Status<O::Result>, object: O) {
         let shared = &self.context.shared;
         let before = self.object.status();
-        if let Some(announcement) = announce(before, status, &self.odd) {
+        let told = |id: &str| status.outcome.is_none() && !shared.roster.first_wait(&self.key, id);
+        let announcement = announce(before, status, &self.odd)
+            .filter(|_| !status.operation.as_ref().is_some_and(|operation| told(&operation.id)));
+        if let Some(announcement) = announcement {
             tracing::info!(reason = announcement.reason, "{}", announcement.note);
             shared.events.publish(Event::about(&object, announcement));
         }

@@ -75,9 +75,10 @@ async fn an_administrator_sees_the_operators_rights_by_its_name() {
     for (user, verdict) in [("cde-operator", "ok"), ("default", "failed")] {
         let check = Check::as_whom(&control_plane.kubeconfig())
             .await
-            .flag(format!("--as=system:serviceaccount:{OPERATOR_NAMESPACE}:{user}"));
+            .flag(format!("--as=system:serviceaccount:{OPERATOR_NAMESPACE}:{user}"))
+            .flag("--leader-election");
         let (findings, _) = check.findings().await;
-        assert_eq!(verdicts(&findings, "right"), [verdict; 9], "{user}");
+        assert_eq!(verdicts(&findings, "right"), [verdict; 12], "{user}");
     }
 }
 

@@ -34,7 +34,7 @@ async fn findings(args: &CheckArgs) -> Vec<Finding> {
         Ok((version, kube, client)) => {
             findings.push(Finding::new("kubernetes", Ok(version)));
             findings.push(definitions(&client).await);
-            findings.extend(rights::findings(&client, &args.run, &home(&args.run, &kube)).await);
+            findings.extend(rights::findings(&client, &args.run, &place(args, &kube)).await);
         }
         Err(why) => {
             findings.push(Finding::new("kubernetes", Err(why)));
@@ -47,6 +47,15 @@ async fn findings(args: &CheckArgs) -> Vec<Finding> {
         None => Finding::skipped("cde", "configuration"),
     });
     findings
+}
+
+/// The operator's own namespace: that of whose rights are looked at, unless the environment says otherwise.
+fn place(args: &CheckArgs, kube: &Config) -> String {
+    let account = args.as_user.as_deref().and_then(|user| user.strip_prefix("system:serviceaccount:"));
+    match account.and_then(|account| account.split(':').next()) {
+        Some(namespace) if args.run.pod_namespace.is_none() => namespace.to_owned(),
+        _ => home(&args.run, kube),
+    }
 }
 
 /// What `run` would say before it contacts anything.

@@ -149,6 +149,8 @@ pub(super) struct Entry {
     pub(super) since: Moment,
     pub(super) reserved: bool,
     pub(super) noticed: bool,
+    /// Whose first wait was told: the [`fingerprint`] of an `operation.id`.
+    pub(super) told: u32,
     pub(super) interruptions: u32,
     pub(super) warned: Option<String>,
     pub(super) watch: usize,
@@ -198,4 +200,12 @@ pub(super) fn pause<O: Managed>(object: &O) -> Option<Pause> {
     let mut hasher = DefaultHasher::new();
     (&operation.id, operation.attempts, operation.retries, holder).hash(&mut hasher);
     Some(hasher.finish())
+}
+
+/// A word for a text: four bytes an object, where the text itself would be forty.
+pub(super) fn fingerprint(text: &str) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    let [a, b, c, d, ..] = hasher.finish().to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
 }

@@ -19,7 +19,7 @@ use crate::operation::{Contender, Standing, first};
 use super::Managed;
 
 pub use entry::Key;
-use entry::{Entry, Facts, Life, Moment, created, pause, wish};
+use entry::{Entry, Facts, Life, Moment, created, fingerprint, pause, wish};
 pub(super) use entry::{Waker, version};
 
 #[derive(Default)]
@@ -77,6 +77,7 @@ impl Roster {
                 since: Moment::now(),
                 reserved: false,
                 noticed: false,
+                told: 0,
                 interruptions: 0,
                 warned: None,
                 waker: Some(waker.clone()),
@@ -202,6 +203,16 @@ impl Roster {
             .entries
             .get_mut(&key.uid)
             .is_some_and(|entry| !std::mem::replace(&mut entry.noticed, true))
+    }
+
+    /// True the first time for each request, by its `operation.id`: for the Event of its first wait. The status alone
+    /// cannot tell one that waited and was claimed within the same second, for its times have whole seconds.
+    #[must_use]
+    pub fn first_wait(&self, key: &Key, request: &str) -> bool {
+        let request = fingerprint(request);
+        let mut inner = self.lock();
+        let told = inner.entries.get_mut(&key.uid).map(|entry| std::mem::replace(&mut entry.told, request));
+        told != Some(request)
     }
 
     /// True the first time for each object and `value`: for a warning about it.
@@ -363,6 +374,17 @@ mod tests {
         let group = |count, oldest| Group { count, oldest: Some(oldest) };
         assert_eq!(groups, [("New", group(1, 60)), ("Retrying", group(3, 300))]);
         assert_eq!(roster.others(), 1);
+    }
+
+    #[test]
+    fn a_request_waits_for_the_first_time_once_and_one_that_is_opened_again_once_more() {
+        let (roster, (waker, _woken)) = (Roster::new("https://cde"), unbounded());
+        let key = Key::of::<ConnectorRestore>(restore(1, None).meta()).unwrap();
+        roster.watched(&restore(1, None), 0, &waker);
+
+        let first = ["one", "one", "two", "two"].map(|request| roster.first_wait(&key, request));
+
+        assert_eq!(first, [true, false, true, false]);
     }
 
     #[test]
