@@ -38,6 +38,7 @@ pub(crate) struct Check {
     kubeconfig: PathBuf,
     scratch: ScratchDir,
     flags: Vec<String>,
+    variables: Vec<(&'static str, &'static str)>,
 }
 
 impl Check {
@@ -45,11 +46,16 @@ impl Check {
     pub(crate) async fn as_whom(kubeconfig: &Path) -> Self {
         let (cde, scratch) = (Sandbox::start().await.unwrap(), process::scratch_dir().unwrap());
         fs::write(scratch.path().join("token"), cde.token()).unwrap();
-        Self { cde, kubeconfig: kubeconfig.to_owned(), scratch, flags: Vec::new() }
+        Self { cde, kubeconfig: kubeconfig.to_owned(), scratch, flags: Vec::new(), variables: Vec::new() }
     }
 
     pub(crate) fn flag(mut self, flag: impl Into<String>) -> Self {
         self.flags.push(flag.into());
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &'static str, value: &'static str) -> Self {
+        self.variables.push((name, value));
         self
     }
 
@@ -61,6 +67,7 @@ impl Check {
             .arg(self.scratch.path().join("token"))
             .args(&self.flags)
             .env_clear()
+            .envs(self.variables.iter().copied())
             .env("KUBECONFIG", &self.kubeconfig);
         // A pod knows its namespace; a person who looks for another does not say it.
         if !self.flags.iter().any(|flag| flag.starts_with("--as=")) {
