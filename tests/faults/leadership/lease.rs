@@ -69,6 +69,7 @@ async fn a_take_over_that_arrives_when_another_has_taken_over_takes_nothing() {
     assert!(!has_led(&two), "{}", two.log());
 }
 
+/// Fault 21: without the right to see the Lease.
 #[tokio::test]
 async fn a_replica_that_cannot_see_the_lease_is_not_ready_and_says_why_once_and_goes_on_when_it_can() {
     let world = World::new().await;
