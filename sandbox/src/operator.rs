@@ -120,10 +120,7 @@ impl Operator {
     /// The last lines of its log.
     #[must_use]
     pub fn log_tail(&self) -> String {
-        let log =
-            fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+        process::tail(&self.log, TAIL_LINES)
     }
 
     /// Asks it to end, as a kubelet would.

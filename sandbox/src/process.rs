@@ -24,9 +24,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 /// How often a wait for the end of a process looks.
 const POLL: Duration = Duration::from_millis(10);
 
-/// How much of a log goes into an error.
-const TAIL_LINES: usize = 20;
-
 /// What the reaper runs. A dying process may still write for a moment, hence the repeated `rm`.
 const REAPER_SCRIPT: &str = r#"
 trap '' HUP INT TERM
@@ -111,11 +108,11 @@ pub fn spawn_logged(mut command: Command, log: &Path) -> io::Result<Process> {
     spawn(command)
 }
 
-/// The last lines of a log for an error message; empty where there is none.
-pub(crate) fn tail(log: &Path) -> String {
+/// The last `count` lines of a log, for an error message; empty where there is none.
+pub(crate) fn tail(log: &Path, count: usize) -> String {
     let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+    lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
 /// As [`spawn`], without standard input; each line of both outputs comes from the receiver, in order within one of

@@ -16,6 +16,8 @@ use crate::process::{self, Process, Signal, tail};
 
 const READY_LIMIT: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(50);
+/// How much of each log goes into an error.
+const TAIL_LINES: usize = 20;
 
 /// Asked once a server runs, as the administrator. `/readyz` covers the start-up hooks, the RBAC roles' among them; the
 /// namespaces are created on their own.
@@ -150,7 +152,8 @@ impl Servers {
     }
 
     fn failure(&self, what: &str) -> String {
-        let (etcd, api_server) = (tail(&self.log("etcd")), tail(&self.log("kube-apiserver")));
+        let end_of = |server| tail(&self.log(server), TAIL_LINES);
+        let (etcd, api_server) = (end_of("etcd"), end_of("kube-apiserver"));
         format!(
             "the control plane does not start: {what}\n--- etcd\n{etcd}\n--- kube-apiserver\n{api_server}"
         )

@@ -14,6 +14,8 @@ use crate::process::{self, tail};
 
 const POLL: Duration = Duration::from_millis(200);
 const BETWEEN_LINES: Duration = Duration::from_secs(15);
+/// How much of the compiler's log goes into an error.
+const TAIL_LINES: usize = 20;
 
 /// Waits until no other process builds in `cache`. The lock goes with the returned file, or with its process.
 pub(super) fn lock(module: &Module, cache: &Path) -> Result<File> {
@@ -121,7 +123,11 @@ fn go_build(module: &Module, dir: &Path, linker: &str, program: &Program) -> Res
             None => progress.tick(),
             Some(status) if status.success() => return Ok(()),
             Some(status) => {
-                bail!("go could not build {} ({status}); its last lines:\n{}", program.name, tail(&log))
+                bail!(
+                    "go could not build {} ({status}); its last lines:\n{}",
+                    program.name,
+                    tail(&log, TAIL_LINES)
+                )
             }
         }
         std::thread::sleep(POLL);
