@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::crd::rules;
 use super::status::{Status, TEXT, VersionFacts};
@@ -39,9 +40,9 @@ use super::status::{Status, TEXT, VersionFacts};
 #[serde(rename_all = "camelCase")]
 pub struct ConnectorRestoreSpec {
     /// The connector to take out of the bin: a UUID in lower case. Immutable.
-    #[schemars(length(max = 64))]
+    #[schemars(with = "String", length(max = 64))]
     #[x_kube(validation = rules::uuid(), validation = rules::immutable("connectorId"))]
-    pub connector_id: String,
+    pub connector_id: Uuid,
     /// No attempt begins after this time (RFC 3339, for example 2026-11-30T00:00:00Z): the request is Expired.
     /// An object that is created more than a day after it is skipped: nothing is called. An operation is meant
     /// for now, not for a cluster that is rebuilt from Git next year.

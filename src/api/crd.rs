@@ -8,10 +8,13 @@ use serde_json::json;
 
 use super::{ConnectorRestore, MigrationRollback};
 
-/// Both definitions, as they are kept in `crds/` and installed.
+/// The definitions of all kinds, as they are kept in `crds/` and installed.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    [ConnectorRestore::crd(), MigrationRollback::crd()].into_iter().map(finish).collect()
+    macro_rules! definitions {
+        ($($kind:ident)*) => { vec![$(finish($kind::crd())),*] };
+    }
+    for_each_kind!(definitions)
 }
 
 /// One definition as YAML, with a line that says where it comes from.

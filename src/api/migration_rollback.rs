@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::crd::rules;
 use super::status::{Executables, PlatformConnectors, Status, TEXT, VersionFacts};
@@ -42,9 +43,9 @@ use super::status::{Executables, PlatformConnectors, Status, TEXT, VersionFacts}
 #[serde(rename_all = "camelCase")]
 pub struct MigrationRollbackSpec {
     /// The connector to roll back: a UUID in lower case. Immutable.
-    #[schemars(length(max = 64))]
+    #[schemars(with = "String", length(max = 64))]
     #[x_kube(validation = rules::uuid(), validation = rules::immutable("connectorId"))]
-    pub connector_id: String,
+    pub connector_id: Uuid,
     /// Which version: main (the currently main released one), latest, or a major number as a string (for 1.0.5
     /// "1"). main and latest are resolved once; status.resolvedVersion says to what. Immutable.
     #[schemars(length(max = 32))]

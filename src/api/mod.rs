@@ -6,6 +6,16 @@
 #![allow(clippy::doc_markdown, reason = "these comments are read in a terminal, by `kubectl explain`")]
 #![expect(unreachable_pub, reason = "deriving KubeSchema repeats each struct where nobody else can see it")]
 
+/// The one list of kinds: expands to `$each! { ConnectorRestore MigrationRollback }`.
+///
+/// CRDs, controllers, the permissions that `check` asks for, and metric labels follow from it.
+macro_rules! for_each_kind {
+    ($each:ident) => {
+        $each! { ConnectorRestore MigrationRollback }
+    };
+}
+pub(crate) use for_each_kind;
+
 mod connector_restore;
 mod crd;
 mod migration_rollback;

@@ -54,117 +54,75 @@ pub struct Status<R> {
     pub result: R,
 }
 
-/// Why the request stands where it stands: the reason of the condition Ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub enum Reason {
-    /// The connector was taken out of the bin.
-    Restored,
-    /// The connector was not in the bin any more: nothing was left to do.
-    AlreadyRestored,
-    /// The connector uses its old executable again.
-    RolledBack,
-    /// The object was created more than a day after its own `notAfter`: history replayed, nothing was called.
-    Skipped,
-    /// Waits for its turn or for the CDE API to take calls.
-    Pending,
-    /// A call is under way.
-    InProgress,
-    /// It is not known whether an attempt had an effect; the connector is read to find out.
-    Verifying,
-    /// Waits before the next attempt.
-    Retrying,
-    /// The CDE API refuses the operator's token; waits for another one.
-    Unauthorized,
-    /// `spec.suspend` is set.
-    Suspended,
-    /// The CDE API says that the operation is not allowed for this connector.
-    NotAllowed,
-    /// The CDE API says that the operator's token may not do this.
-    AccessDenied,
-    /// No such connector, or no such version.
-    NotFound,
-    /// The CDE API refused the call in another way.
-    Rejected,
-    /// The connector is not as `spec.preconditions` say; nothing was called.
-    PreconditionFailed,
-    /// `spec.notAfter` passed before an attempt succeeded.
-    Expired,
-    /// `spec.activeDeadlineSeconds`, or the operator's `--deadline`, passed before an attempt succeeded.
-    DeadlineExceeded,
-    /// Nobody can tell whether an attempt had an effect; a person must look.
-    OutcomeUnknown,
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $reason:ident => $outcome:expr,)*) => {
+        /// Why the request stands where it stands: the reason of the condition Ready.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+        pub enum Reason {
+            $($(#[$doc])* $reason,)*
+        }
+
+        impl Reason {
+            /// All of them.
+            pub const ALL: [Self; [$(Self::$reason),*].len()] = [$(Self::$reason),*];
+
+            /// The word, as it is in conditions, Events and metrics.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$reason => stringify!($reason),)*
+                }
+            }
+
+            /// The outcome that this reason finishes a request with; `None` while there is something ahead.
+            #[must_use]
+            pub const fn outcome(self) -> Option<Outcome> {
+                match self {
+                    $(Self::$reason => $outcome,)*
+                }
+            }
+        }
+    };
 }
 
-impl Reason {
-    /// All of them.
-    pub const ALL: [Self; 18] = [
-        Self::Restored,
-        Self::AlreadyRestored,
-        Self::RolledBack,
-        Self::Skipped,
-        Self::Pending,
-        Self::InProgress,
-        Self::Verifying,
-        Self::Retrying,
-        Self::Unauthorized,
-        Self::Suspended,
-        Self::NotAllowed,
-        Self::AccessDenied,
-        Self::NotFound,
-        Self::Rejected,
-        Self::PreconditionFailed,
-        Self::Expired,
-        Self::DeadlineExceeded,
-        Self::OutcomeUnknown,
-    ];
-
-    /// The word, as it stands in conditions, Events and metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Restored => "Restored",
-            Self::AlreadyRestored => "AlreadyRestored",
-            Self::RolledBack => "RolledBack",
-            Self::Skipped => "Skipped",
-            Self::Pending => "Pending",
-            Self::InProgress => "InProgress",
-            Self::Verifying => "Verifying",
-            Self::Retrying => "Retrying",
-            Self::Unauthorized => "Unauthorized",
-            Self::Suspended => "Suspended",
-            Self::NotAllowed => "NotAllowed",
-            Self::AccessDenied => "AccessDenied",
-            Self::NotFound => "NotFound",
-            Self::Rejected => "Rejected",
-            Self::PreconditionFailed => "PreconditionFailed",
-            Self::Expired => "Expired",
-            Self::DeadlineExceeded => "DeadlineExceeded",
-            Self::OutcomeUnknown => "OutcomeUnknown",
-        }
-    }
-
-    /// The outcome that this reason finishes a request with; `None` while there is something ahead.
-    #[must_use]
-    pub const fn outcome(self) -> Option<Outcome> {
-        match self {
-            Self::Restored | Self::AlreadyRestored | Self::RolledBack => Some(Outcome::Succeeded),
-            Self::Skipped => Some(Outcome::Skipped),
-            Self::NotAllowed
-            | Self::AccessDenied
-            | Self::NotFound
-            | Self::Rejected
-            | Self::PreconditionFailed
-            | Self::Expired
-            | Self::DeadlineExceeded => Some(Outcome::Failed),
-            Self::OutcomeUnknown => Some(Outcome::Unknown),
-            Self::Pending
-            | Self::InProgress
-            | Self::Verifying
-            | Self::Retrying
-            | Self::Unauthorized
-            | Self::Suspended => None,
-        }
-    }
+// The vocabulary has one place: a reason, what it means, and the outcome that it finishes a request with.
+reasons! {
+    /// The connector was taken out of the bin.
+    Restored => Some(Outcome::Succeeded),
+    /// The connector was not in the bin any more: nothing was left to do.
+    AlreadyRestored => Some(Outcome::Succeeded),
+    /// The connector uses its old executable again.
+    RolledBack => Some(Outcome::Succeeded),
+    /// The object was created more than a day after its own `notAfter`: history replayed, nothing was called.
+    Skipped => Some(Outcome::Skipped),
+    /// Waits for its turn or for the CDE API to take calls.
+    Pending => None,
+    /// A call is under way.
+    InProgress => None,
+    /// It is not known whether an attempt had an effect; the connector is read to find out.
+    Verifying => None,
+    /// Waits before the next attempt.
+    Retrying => None,
+    /// The CDE API refuses the operator's token; waits for another one.
+    Unauthorized => None,
+    /// `spec.suspend` is set.
+    Suspended => None,
+    /// The CDE API says that the operation is not allowed for this connector.
+    NotAllowed => Some(Outcome::Failed),
+    /// The CDE API says that the operator's token may not do this.
+    AccessDenied => Some(Outcome::Failed),
+    /// No such connector, or no such version.
+    NotFound => Some(Outcome::Failed),
+    /// The CDE API refused the call in another way.
+    Rejected => Some(Outcome::Failed),
+    /// The connector is not as `spec.preconditions` say; nothing was called.
+    PreconditionFailed => Some(Outcome::Failed),
+    /// `spec.notAfter` passed before an attempt succeeded.
+    Expired => Some(Outcome::Failed),
+    /// `spec.activeDeadlineSeconds`, or the operator's `--deadline`, passed before an attempt succeeded.
+    DeadlineExceeded => Some(Outcome::Failed),
+    /// Nobody can tell whether an attempt had an effect; a person must look.
+    OutcomeUnknown => Some(Outcome::Unknown),
 }
 
 impl fmt::Display for Reason {
@@ -244,6 +202,9 @@ pub struct OperationRecord {
     /// Not before this time does the operator call again. Only while it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<Time>,
+    /// When the present wait started, by the clock of the operator that set it. Only while it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_start_time: Option<Time>,
     /// The claim: only while a call may be under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<InFlight>,
@@ -270,10 +231,22 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl OperationRecord {
-    /// The terminal answer to the last call, which, while the request is open, a read must still confirm.
+    /// The terminal response to the last call, which, while the request is open, a read must still confirm.
     #[must_use]
     pub fn refusal(&self) -> Option<Reason> {
         self.last_error.as_ref().and_then(|error| error.reason)
+    }
+
+    /// Whether, while the request is open, a read must tell what an earlier attempt did.
+    #[must_use]
+    pub fn is_unverified(&self) -> bool {
+        self.unknown_attempts > 0 || self.refusal().is_some()
+    }
+
+    /// Ends the present wait.
+    pub fn end_wait(&mut self) {
+        self.wait_start_time = None;
+        self.next_attempt_at = None;
     }
 }
 
@@ -295,8 +268,7 @@ pub struct InFlight {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastError {
-    /// When it was met. While the connector is being read to find out what came of the attempt: when the present
-    /// wait began.
+    /// When it was met.
     pub at: Time,
     /// HTTP status code of the answer, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,13 +10,13 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 
-use crate::controller::Shared;
+use crate::controller::{Context, WatchState};
 use crate::runtime::figure::tell;
 use crate::runtime::progress::Progress;
 
 /// Looks around when it is asked.
 pub(super) struct Place {
-    pub(super) shared: Arc<Shared>,
+    pub(super) context: Arc<Context>,
     pub(super) progress: Progress,
     /// The work may be done here, and is.
     pub(super) leads: Arc<AtomicBool>,
@@ -55,7 +55,7 @@ impl Place {
 
     /// What the work needs.
     fn means(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let Shared { crds, tokens, workers, .. } = self.shared.as_ref();
+        let Context { crds, tokens, workers, .. } = self.context.as_ref();
         let (read, usable) = tokens.condition();
         let all = usize::from(self.workers);
         let busy = all.saturating_sub(workers.available_permits());
@@ -92,7 +92,7 @@ impl Place {
     }
 
     fn watches(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let listed = ConstGauge::new(i64::from(self.shared.lists.is_complete()));
+        let listed = ConstGauge::new(i64::from(self.context.watches.all().iter().all(WatchState::is_listed)));
         let help = "1 if the first lists are complete; nothing begins before";
         tell(encoder, "cde_operator_synced", help, &listed)?;
         let silence = ConstGauge::new(self.progress.longest_silence().as_secs_f64());

@@ -1,6 +1,7 @@
 //! Wiring: configuration, clients, lease, controllers, admin server, and an end in order.
 
 mod check;
+mod crd_check;
 mod figures;
 mod kubernetes;
 mod probes;
@@ -18,7 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::cde::{BaseUrl, Client as CdeClient, ClientConfig, TokenFile};
 use crate::config::RunArgs;
-use crate::controller::{API_SERVER_TIMEOUT, DRAIN, Events, Shared, WATCH_TIMEOUT};
+use crate::controller::{API_SERVER_TIMEOUT, Context, DRAIN, Events, WATCH_TIMEOUT};
 use crate::runtime::admin::serve;
 use crate::runtime::lease::Lease;
 use crate::runtime::progress::Progress;
@@ -149,19 +150,19 @@ impl Operator {
         let (events, publishing) = Events::new(client.clone(), &me);
         let publishing = tokio::spawn(publishing);
         let traces = self.traces(collector, &me)?;
-        let (shared, registry) = self.shared(client, me, events, traces.clone());
-        self.announce(&shared, &listener);
+        let (context, registry) = self.context(client, me, events);
+        self.announce(&context, &listener);
 
         // Whatever runs beside the work ends with this set.
         let mut background = JoinSet::new();
-        let admin = self.admin(&shared, registry, progress.clone());
+        let admin = self.admin(&context, registry, progress.clone());
         background.spawn(async move {
             if let Err(error) = serve(listener, admin).await {
                 tracing::error!(%error, "the admin server has ended");
             }
         });
         let mut work = tokio::select! {
-            work = self.begin(&shared, progress, &mut background) => work?,
+            work = self.begin(&context, progress, &mut background) => work?,
             () = terminate.received() => return Ok(()),
         };
         tokio::select! {
@@ -173,44 +174,48 @@ impl Operator {
             }
             () = terminate.received() => {}
         }
-        self.end(&shared, work.lease.as_mut()).await;
-        drop((shared, work, background));
+        self.end(&context, work.lease.as_mut()).await;
+        drop((context, work, background));
         let _ = tokio::join!(tokio::time::timeout(DRAIN, publishing), traces.end(FLUSH));
         tracing::info!("stopped");
         Ok(())
     }
 
-    fn announce(&self, shared: &Shared, listener: &TcpListener) {
+    fn announce(&self, context: &Context, listener: &TcpListener) {
         let listen = listener.local_addr().unwrap_or(self.args.listen).to_string();
-        let (version, holder) = (env!("CARGO_PKG_VERSION"), &shared.me);
+        let (version, holder) = (env!("CARGO_PKG_VERSION"), &context.holder);
         tracing::info!(version, holder, server = self.base, listen, "starting");
     }
 
     /// Waits until work may be done here, and begins it.
     async fn begin(
         &self,
-        shared: &Arc<Shared>,
+        context: &Arc<Context>,
         progress: Progress,
         background: &mut JoinSet<()>,
     ) -> Result<Work, Error> {
-        check_kubernetes(&shared.client).await?;
-        self.background(shared, background);
-        shared.crds.good().await;
-        let mut lease = self.lease(&shared.me)?;
+        check_kubernetes(&context.client).await?;
+        self.background(context, background);
+        context.crds.good().await;
+        let mut lease = self.lease(&context.holder)?;
         if let Some(lease) = &mut lease {
             lease.held(&self.stands_by).await;
             tracing::info!("this replica leads");
         }
         let watch_client = self.client(WATCH_TIMEOUT, Some(&progress))?;
         self.leads.store(true, Ordering::SeqCst);
-        Ok(Work { lease, controllers: self.controllers(shared, &watch_client) })
+        Ok(Work { lease, controllers: self.controllers(context, &watch_client) })
     }
 
     /// Takes nothing new, waits for what is under way, and gives the Lease back.
-    async fn end(&self, shared: &Shared, mut lease: Option<&mut Lease>) {
+    async fn end(&self, context: &Context, mut lease: Option<&mut Lease>) {
         tracing::info!("stopping: what is under way is finished and recorded");
-        shared.stop.order();
-        let all = shared.workers.acquire_many(u32::from(self.args.concurrency));
+        context.stop.order();
+        context.recorders.close();
+        let all = async {
+            let _ = context.workers.acquire_many(u32::from(self.args.concurrency)).await;
+            context.recorders.wait().await;
+        };
         let finished = tokio::time::timeout(self.args.timeout + END_MARGIN, all);
         tokio::select! {
             finished = finished => if finished.is_err() {

@@ -2,26 +2,30 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 
-use crate::controller::{STUCK, Shared};
+use crate::controller::{Context, State};
 use crate::runtime::admin::Admin;
 use crate::runtime::progress::Progress;
 
 use super::Operator;
 use super::figures::Place;
 
+/// Watches that were not answered for so long are stuck. An API server that is down for less costs no restart.
+const STUCK: Duration = Duration::from_mins(13);
+
 impl Operator {
-    pub(super) fn admin(&self, shared: &Arc<Shared>, mut registry: Registry, progress: Progress) -> Admin {
+    pub(super) fn admin(&self, context: &Arc<Context>, mut registry: Registry, progress: Progress) -> Admin {
         registry.register_collector(Box::new(Place {
-            shared: shared.clone(),
+            context: context.clone(),
             progress: progress.clone(),
             leads: self.leads.clone(),
             lease: self.lease_name(),
             workers: self.args.concurrency,
         }));
-        let (live, ready) = (shared.clone(), shared.clone());
+        let (live, ready) = (context.clone(), context.clone());
         let (leads, stands_by) = (self.leads.clone(), self.stands_by.clone());
         let is = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
         Admin {
@@ -32,23 +36,23 @@ impl Operator {
     }
 }
 
-fn is_live(shared: &Shared, progress: &Progress) -> Result<(), String> {
+fn is_live(context: &Context, progress: &Progress) -> Result<(), String> {
     let silence = progress.longest_silence();
-    if shared.lists.has_begun() && silence > STUCK {
+    if silence > STUCK {
         return Err(format!("a watch has made no progress for {} s", silence.as_secs()));
     }
     Ok(())
 }
 
-fn is_ready(shared: &Shared, leads: bool, stands_by: bool) -> Result<(), String> {
-    if !shared.crds.is_good() {
+fn is_ready(context: &Context, leads: bool, stands_by: bool) -> Result<(), String> {
+    if !context.crds.is_good() {
         return Err("the custom resource definitions are missing or too old: apply crds/".to_owned());
     }
-    if shared.gate.token_refused() {
+    if context.breaker.state() == State::Unauthorized {
         return Err("the CDE API refuses the token".to_owned());
     }
     // A replica that waits for the Lease is ready to take over.
-    if shared.lists.is_complete() || stands_by {
+    if context.watches.any_namespace_is_listed() || stands_by {
         return Ok(());
     }
     Err(if leads { "the first list is not complete" } else { "the work has not begun; the log says why" }

@@ -6,33 +6,34 @@ use std::time::Duration;
 use kube::Client;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::api::{ConnectorRestore, MigrationRollback};
+use crate::api::{ConnectorRestore, MigrationRollback, for_each_kind};
 use crate::controller::{
-    Events, Gate, Lists, Metrics, Rate, Roster, Scope, Shared, Stop, run as run_controller, watch_crds,
+    Change, CircuitBreaker, ConnectorQueue, Context, Event, Events, Metrics, RateLimit, State, Stop, Watches,
+    run as run_controller,
 };
-use crate::operation::Settings;
+use crate::operation::{Announcement, Settings};
 use crate::runtime::process::ProcessFigures;
 use crate::runtime::traces::{Collector, Traces};
 use crate::text::clean;
 
+use super::crd_check::watch_crds;
 use super::{Error, Operator};
 
-/// So many kinds have a controller each.
-const KINDS: usize = 2;
 /// How often the token file is read.
 const TOKEN_INTERVAL: Duration = Duration::from_secs(2);
 
 impl Operator {
-    pub(super) fn shared(
+    pub(super) fn context(
         &self,
         client: Client,
-        me: String,
+        holder: String,
         events: Events,
-        traces: Traces,
-    ) -> (Arc<Shared>, Registry) {
+    ) -> (Arc<Context>, Registry) {
         let settings = Settings {
             server: self.base.clone(),
             timeout: self.args.timeout,
@@ -40,60 +41,80 @@ impl Operator {
             retry_max: self.args.retry_max,
             deadline: Some(self.args.deadline).filter(|deadline| !deadline.is_zero()),
         };
-        let roster = Roster::new(&self.base);
-        let gate = Gate::new(roster.clone(), &settings);
+        let queue = ConnectorQueue::new(&self.base);
+        let (breaker, changes) = CircuitBreaker::new(queue.clone(), &settings);
+        tokio::spawn(self.tell_changes(events.clone(), changes));
+        let watches = Watches::default();
         let mut registry = Registry::default();
         registry.register_collector(Box::new(ProcessFigures::new("cde_operator")));
-        let metrics = Metrics::new(&mut registry, roster.clone(), gate.clone());
-        let shared = Shared {
+        let metrics = Metrics::new(&mut registry, breaker.clone(), watches.clone());
+        let context = Context {
             client,
             cde: self.cde.clone(),
             tokens: self.tokens.clone(),
             settings,
-            me,
-            roster,
-            gate,
-            rate: Rate::new(self.args.rate),
+            holder,
+            queue,
+            breaker,
+            rate: RateLimit::new(self.args.rate),
             metrics,
             events,
-            traces,
             crds: Arc::default(),
             workers: Semaphore::new(usize::from(self.args.concurrency)),
-            lists: Lists::new(KINDS * self.args.watched().len()),
+            recorders: TaskTracker::new(),
+            watches,
             stop: Stop::default(),
         };
-        (Arc::new(shared), registry)
+        (Arc::new(context), registry)
+    }
+
+    /// Publishes each change of the circuit breaker as an Event on the operator's own Pod, where it knows its name.
+    fn tell_changes(
+        &self,
+        events: Events,
+        mut changes: UnboundedReceiver<Change>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let pod = self.args.pod_namespace.clone().zip(self.args.pod_name.clone());
+        async move {
+            while let Some(change) = changes.recv().await {
+                if let Some((namespace, name)) = &pod {
+                    events.publish(Event::about_pod(namespace, name, announcement(&change)));
+                }
+            }
+        }
     }
 
     /// What runs beside the controllers.
-    pub(super) fn background(&self, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
-        let (client, crds) = (shared.client.clone(), shared.crds.clone());
+    pub(super) fn background(&self, context: &Arc<Context>, tasks: &mut JoinSet<()>) {
+        let (client, crds) = (context.client.clone(), context.crds.clone());
         tasks.spawn(async move { watch_crds(client, &crds).await });
-        let gate = shared.gate.clone();
-        tasks.spawn(async move { gate.keep().await });
+        let breaker = context.breaker.clone();
+        tasks.spawn(async move { breaker.run().await });
         let tokens = self.tokens.clone();
         tasks.spawn(async move { tokens.watch(TOKEN_INTERVAL).await });
-        let (gate, mut generations) = (shared.gate.clone(), self.tokens.generations());
+        let (breaker, mut generations) = (context.breaker.clone(), self.tokens.generations());
         tasks.spawn(async move {
             while generations.changed().await.is_ok() {
-                gate.token_changed();
+                breaker.token_changed();
             }
         });
     }
 
     /// A controller for each kind and namespace.
-    pub(super) fn controllers(&self, shared: &Arc<Shared>, client: &Client) -> JoinSet<()> {
+    pub(super) fn controllers(&self, context: &Arc<Context>, client: &Client) -> JoinSet<()> {
         let mut controllers = JoinSet::new();
-        for (index, namespace) in self.args.watched().into_iter().enumerate() {
-            let scope = |kind| Scope {
-                namespace: namespace.clone(),
-                selector: self.args.selector.clone(),
-                number: KINDS * index + kind,
-            };
-            let (shared, client) = (|| shared.clone(), || client.clone());
-            let concurrency = self.args.concurrency;
-            controllers.spawn(run_controller::<ConnectorRestore>(shared(), client(), scope(0), concurrency));
-            controllers.spawn(run_controller::<MigrationRollback>(shared(), client(), scope(1), concurrency));
+        for namespace in self.args.watched() {
+            macro_rules! start {
+                ($($kind:ident)*) => {
+                    $(controllers.spawn(run_controller::<$kind>(
+                        context,
+                        client.clone(),
+                        namespace.clone(),
+                        self.args.selector.clone(),
+                    ));)*
+                };
+            }
+            for_each_kind!(start);
         }
         controllers
     }
@@ -120,4 +141,15 @@ impl Operator {
         let suffix = Uuid::new_v4().simple().to_string();
         format!("{}-{}", clean(&name, 200), &suffix[..8])
     }
+}
+
+/// What people are told about a change of the circuit breaker.
+fn announcement(Change { state, cause }: &Change) -> Announcement {
+    let (reason, what) = match state {
+        State::Closed => ("CallsResumed", "Calls to the CDE API go out again"),
+        State::Paused => ("RateLimited", "Rate limited by the CDE API: all calls are paused"),
+        State::Down => ("CDEUnavailable", "The CDE API is unavailable: one call at a time goes out"),
+        State::Unauthorized => ("TokenRejected", "The CDE API rejects the token: calls wait for another one"),
+    };
+    Announcement { warning: *state != State::Closed, reason, note: format!("{what} ({cause}).") }
 }

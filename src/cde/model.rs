@@ -24,6 +24,20 @@ pub enum Call {
     },
 }
 
+impl Call {
+    /// The names of all calls in metrics, the read included.
+    pub const NAMES: [&str; 3] = ["read", "restore", "rollback"];
+
+    /// The name of the call in metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::RestoreFromBin { .. } => "restore",
+            Self::RollBackMigration { .. } => "rollback",
+        }
+    }
+}
+
 /// What identifies one call to the API and to whoever reads its logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallId {

@@ -1,53 +1,62 @@
-//! Act: exactly one call.
+//! Act: exactly one call, and at most one read where its response must be verified.
 
 use std::time::Instant;
 
 use jiff::Timestamp;
 
 use crate::api::Status;
-use crate::cde::model::{Call, CallId};
-use crate::operation::{Conclusion, conclude};
+use crate::cde::model::CallId;
+use crate::operation::{Response, apply_response, confirm_by_read};
 
-use super::Managed;
 use super::claim::Claimed;
-use super::pass::Pass;
-use super::trace::note_answer;
+use super::context::Scope;
+use super::kind::{Key, Kind};
+use super::observe::{Call, note_result, observe};
+use super::permits::Permits;
 
-/// What came of the call: the outcome, to be recorded.
-pub(super) struct Acted<R> {
-    pub(super) status: Status<R>,
-    pub(super) odd: Vec<String>,
+/// The record of an attempt, to be stored.
+pub(super) struct Acted<K: Kind> {
+    pub(super) status: Status<K::Result>,
+    /// Fields that a successful response lacked.
+    pub(super) missing_fields: Vec<String>,
 }
 
-impl<O: Managed> Pass<'_, O> {
-    /// Makes the call that the claim is for.
-    pub(super) async fn act(&mut self, claimed: Claimed, id: &CallId) -> Acted<O::Result> {
-        let shared = self.context.shared.clone();
-        let result = self.object.status().map(|status| status.result.clone()).unwrap_or_default();
-        let call = self.object.call(&result);
-        let token = shared.tokens.current();
-        let begun = Instant::now();
-        let mut span = self.step("act", id);
-        let answer = shared.cde.send(&call, id, &token, &span).await;
-        note_answer(&mut span, answer.as_ref().map(|_| ()));
-        let token_changed = self.called(name(&call), answer.as_ref().map(|_| ()), &token, begun.elapsed());
-        let status = conclude(&Conclusion {
-            object: self.object.as_ref(),
-            answer: answer.as_ref().map(|answer| &answer.data),
-            token_changed,
-            claim_left: claimed.left(),
-            now: Timestamp::now(),
-            settings: &shared.settings,
-            jitter: rand::random(),
-        });
-        Acted { status, odd: answer.map(|answer| answer.odd).unwrap_or_default() }
+/// Makes the call that the claim is for.
+pub(super) async fn act<K: Kind>(
+    scope: &Scope<K>,
+    key: &Key,
+    claimed: &Claimed<K>,
+    permits: &Permits,
+    id: &CallId,
+) -> Acted<K> {
+    let context = &scope.context;
+    let object = claimed.object.as_ref();
+    let call = object.call(&object.status().map(|status| status.result.clone()).unwrap_or_default());
+    let token = context.tokens.current();
+    scope.cache.remember(key, |memory| memory.unsent = None);
+    let begun = Instant::now();
+    let answer = context.cde.send(&call, id, &token, &crate::runtime::traces::Span::default()).await;
+    let made = Call { name: call.name(), token: &token, took: begun.elapsed(), code: 200 };
+    let noted = note_result(scope, (key, object), &permits.breaker, &made, answer.as_ref().err());
+    let response = Response {
+        object,
+        result: answer.as_ref().map(|answer| &answer.data),
+        refusal_confirmed: noted.refusal_confirmed,
+        token_changed: noted.token_changed,
+        claim_left: claimed.left(),
+        now: Timestamp::now(),
+        settings: &context.settings,
+        jitter: rand::random(),
+    };
+    let mut status = apply_response(&response);
+    let refused = status.outcome.is_none()
+        && status.operation.as_ref().is_some_and(|operation| operation.refusal().is_some());
+    if refused && permits.breaker.is_valid() && !context.stop.is_ordered() {
+        context.rate.permits(1).await;
+        let reading = observe(scope, (key, object), &permits.breaker, id).await;
+        let confirmed = reading.noted.refusal_confirmed;
+        let response = Response { now: Timestamp::now(), ..response };
+        status = confirm_by_read(&response, &status, &reading.result, confirmed).unwrap_or(status);
     }
-}
-
-/// The operation's name in metrics.
-fn name(call: &Call) -> &'static str {
-    match call {
-        Call::RestoreFromBin { .. } => "restore",
-        Call::RollBackMigration { .. } => "rollback",
-    }
+    Acted { status, missing_fields: answer.map(|answer| answer.odd).unwrap_or_default() }
 }

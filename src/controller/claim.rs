@@ -1,123 +1,98 @@
 //! Claim: write the intent, by compare-and-swap, before anything is called.
 //!
-//! A [`Claimed`] is made here and nowhere else, and only when the API server has answered with an object whose
-//! stored claim is the one that was sent.
+//! A [`Claimed`] is made here and nowhere else, and only when the API server has answered with an object whose stored
+//! claim is the one that was sent.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use crate::api::{InFlight, Status};
-use crate::operation::give_back;
 
-use super::Managed;
-use super::pass::{Interrupted, Pass};
-use super::reconcile::call_id;
-use super::status_write::{Unstored, put_status, read_back};
-use super::trace::written;
+use super::context::Scope;
+use super::error::ReconcileError;
+use super::kind::{Key, Kind};
+use super::status_api::{Unstored, put_status, read_back};
 
 /// The right to make one call.
-pub(super) struct Claimed {
+pub(super) struct Claimed<K> {
+    /// The object, with the claim stored in its status.
+    pub(super) object: Arc<K>,
     claim: InFlight,
     /// The claim's end by the monotonic clock.
-    over: Instant,
+    ends: Instant,
 }
 
-impl Claimed {
+impl<K> Claimed<K> {
     /// Whether the call can still end before the claim does, by both clocks.
-    fn in_time(&self, timeout: Duration) -> bool {
+    pub(super) fn is_in_time(&self, timeout: Duration) -> bool {
         let now = Timestamp::now();
         let ends = now.checked_add(timeout).unwrap_or(Timestamp::MAX);
-        ends < self.claim.until.0 && Instant::now() + timeout < self.over
+        ends < self.claim.until.0 && Instant::now() + timeout < self.ends
     }
 
     /// What is left of the claim, by the monotonic clock.
     pub(super) fn left(&self) -> Duration {
-        self.over.saturating_duration_since(Instant::now())
+        self.ends.saturating_duration_since(Instant::now())
     }
 }
 
-impl<O: Managed> Pass<'_, O> {
-    /// Stores the claim in `status`, and checks again that the call may go out; `None` to decide again.
-    ///
-    /// # Errors
-    /// [`Interrupted`] when the API server cannot say whether the claim is stored, or drops it.
-    pub(super) async fn claim(&mut self, status: Status<O::Result>) -> Result<Option<Claimed>, Interrupted> {
-        let shared = self.context.shared.clone();
-        if !self.rated {
-            // The claim's time begins after the wait for the rate: decide again.
-            shared.rate.permit().await;
-            self.rated = true;
-            return Ok(None);
-        }
-        if shared.stop.is_ordered() {
-            self.over = true;
-            return Ok(None);
-        }
-        if !shared.crds.is_good() {
-            return Err(Interrupted::CrdTooOld);
-        }
-        if !shared.roster.knows(&self.key) {
-            // Deleted, or finished by another operator, since the pass began: there is no turn to wait for.
-            self.over = true;
-            return Ok(None);
-        }
-        if !shared.roster.reserve(&self.key, Timestamp::now())
-            || !shared.gate.enter(&self.key, self.last_call())
-        {
-            return Ok(None);
-        }
-        self.rated = false;
-        let span = self.step("claim", &call_id(&status));
-        let Some(claim) = written(span, self.store_claim(&status).await)? else { return Ok(None) };
-        if shared.stop.is_ordered()
-            || !shared.gate.still_open(&self.key)
-            || !claim.in_time(shared.settings.timeout)
-        {
-            tracing::info!("the claim is given back: no call was made");
-            self.unrecorded = Some(give_back(self.object.as_ref(), Timestamp::now(), &shared.settings));
-            return Ok(None);
-        }
-        Ok(Some(claim))
-    }
+/// What became of a claim.
+pub(super) enum Claim<K> {
+    /// It is stored: the call may go out.
+    Stored(Claimed<K>),
+    /// It is not: the object is another by now, and has to be decided again.
+    Lost,
+    /// The object is gone.
+    Gone,
+}
 
-    /// Writes the claim, and makes sure that it stands.
-    async fn store_claim(&mut self, status: &Status<O::Result>) -> Result<Option<Claimed>, Interrupted> {
-        let Some(claim) = status.operation.as_ref().and_then(|operation| operation.in_flight.clone()) else {
-            return Ok(None);
-        };
-        let taken = Instant::now();
-        let (shared, object) = (&self.context.shared, self.object.as_ref());
-        let (stored, unclear) = match put_status(shared, object, status).await {
-            Ok(object) => (Some(object), None),
-            Err(Unstored::Gone) => (None, None),
-            Err(Unstored::Refused(why)) => return Err(Interrupted::ApiServer(why)),
-            Err(Unstored::Conflict) => (read_back(shared, object).await?, None),
-            // It may stand nevertheless: only the object itself can tell.
-            Err(Unstored::Unclear(why)) => (read_back(shared, object).await?, Some(why)),
-        };
-        let Some(object) = stored else {
-            self.gone();
-            return Ok(None);
-        };
-        let stands =
-            object.status().and_then(|stored| stored.operation.as_ref()) == status.operation.as_ref();
-        let pruned = object.status().and_then(|stored| stored.operation.as_ref()).is_some_and(|operation| {
-            operation.attempts == claim.attempt
-                && operation.in_flight.is_none()
-                && operation.completed_at.is_none()
-        });
-        self.take(object);
-        if stands {
-            let length = claim.until.0.duration_since(self.last_call());
-            let over = taken + Duration::try_from(length).unwrap_or_default();
-            return Ok(Some(Claimed { claim, over }));
-        }
-        if pruned {
-            self.context.shared.crds.doubt();
-            return Err(Interrupted::CrdTooOld);
-        }
-        // An API server that refuses claims is not asked again at once.
-        unclear.map_or(Ok(None), |why| Err(Interrupted::ApiServer(why)))
+/// Stores the claim in `status`, and makes sure that it is stored.
+///
+/// # Errors
+/// When the API server cannot say whether the claim is stored, or drops it.
+pub(super) async fn claim<K: Kind>(
+    scope: &Scope<K>,
+    (key, object): (&Key, &K),
+    status: &Status<K::Result>,
+) -> Result<Claim<K>, ReconcileError> {
+    let context = &scope.context;
+    if !context.crds.is_good() {
+        return Err(ReconcileError::CrdTooOld);
     }
+    let Some(claim) = status.operation.as_ref().and_then(|operation| operation.in_flight.clone()) else {
+        return Ok(Claim::Lost);
+    };
+    // Known until the call is made, also if nobody can say meanwhile whether the claim is stored.
+    scope.cache.remember(key, |memory| memory.unsent = Some(claim.clone()));
+    let begun = Instant::now();
+    let (stored, unclear) = match put_status(&context.client, &context.metrics, object, status).await {
+        Ok(object) => (Some(object), None),
+        Err(Unstored::Gone) => (None, None),
+        Err(Unstored::Refused(why)) => return Err(ReconcileError::ApiServer(why)),
+        Err(Unstored::Conflict) => (read_back(&context.client, object).await?, None),
+        // It may be stored nevertheless: only the object itself can tell.
+        Err(Unstored::Unclear(why)) => (read_back(&context.client, object).await?, Some(why)),
+    };
+    let Some(object) = stored else { return Ok(Claim::Gone) };
+    scope.cache.put(key, &object);
+    let operation = object.status().and_then(|stored| stored.operation.as_ref());
+    if operation == status.operation.as_ref() {
+        let begin = operation.and_then(|operation| operation.last_attempt_at.as_ref());
+        let length = begin.map(|begin| claim.until.0.duration_since(begin.0)).unwrap_or_default();
+        let ends = begun + Duration::try_from(length).unwrap_or_default();
+        return Ok(Claim::Stored(Claimed { object: Arc::new(object), claim, ends }));
+    }
+    let pruned = operation.is_some_and(|operation| {
+        operation.attempts == claim.attempt
+            && operation.in_flight.is_none()
+            && operation.completed_at.is_none()
+    });
+    if pruned {
+        context.crds.invalidate();
+        return Err(ReconcileError::CrdTooOld);
+    }
+    // An API server that refuses claims is not asked again at once.
+    unclear.map_or(Ok(Claim::Lost), |why| Err(ReconcileError::ApiServer(why)))
 }

@@ -1,66 +1,92 @@
-//! What the passes over one kind share, and what they have written that the watch has not shown yet.
+//! What all reconciliations share, and what those of one watch share.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use kube::Resource as _;
+use kube::Client;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::task::TaskTracker;
 
-use crate::api::Outcome;
+use crate::cde::{self, TokenFile};
+use crate::operation::Settings;
 
-use super::packed::{Packed, Undecodable};
-use super::roster::{Key, version};
-use super::{Managed, Shared};
+use super::cache::Cache;
+use super::circuit_breaker::CircuitBreaker;
+use super::connector_queue::ConnectorQueue;
+use super::crd_state::CrdState;
+use super::events::Events;
+use super::kind::Kind;
+use super::metrics::Metrics;
+use super::rate_limit::RateLimit;
+use super::watches::Watches;
 
-/// What the passes over one kind share.
-pub(super) struct Context<O> {
-    pub(super) shared: Arc<Shared>,
-    /// Objects as this process wrote them, where the watch has not caught up.
-    newest: Mutex<HashMap<Arc<str>, Arc<O>>>,
+/// What all reconciliations of all kinds share.
+pub struct Context {
+    /// For requests to the API server that end soon; its own retries are off.
+    pub client: Client,
+    /// The CDE API.
+    pub cde: cde::Client,
+    /// The bearer token.
+    pub tokens: Arc<TokenFile>,
+    /// The part of the configuration that the rules need.
+    pub settings: Settings,
+    /// `inFlight.holder` of this process.
+    pub holder: String,
+    /// One request at a time per connector.
+    pub queue: ConnectorQueue,
+    /// Whether calls go out at all.
+    pub breaker: CircuitBreaker,
+    /// Calls per second.
+    pub rate: RateLimit,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// Events, off the critical path.
+    pub events: Events,
+    /// Whether the API server keeps what this operator writes.
+    pub crds: Arc<CrdState>,
+    /// Objects worked on at the same time.
+    pub workers: Semaphore,
+    /// Records that are written in the background until they are stored.
+    pub recorders: TaskTracker,
+    /// Which watches work.
+    pub watches: Watches,
+    /// Nothing new begins.
+    pub stop: Stop,
 }
 
-impl<O: Managed> Context<O> {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, newest: Mutex::default() }
+/// What the reconciliations of one watch share.
+pub(super) struct Scope<K: Kind> {
+    pub(super) context: Arc<Context>,
+    pub(super) cache: Arc<Cache<K>>,
+    /// The number of the watch.
+    pub(super) watch: usize,
+}
+
+/// The order to take nothing new, and to finish what is in progress.
+#[derive(Debug, Default)]
+pub struct Stop {
+    ordered: AtomicBool,
+    changed: Notify,
+}
+
+impl Stop {
+    /// Gives the order.
+    pub fn order(&self) {
+        self.ordered.store(true, Ordering::SeqCst);
+        self.changed.notify_waiters();
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<O>>> {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether the order was given.
+    #[must_use]
+    pub fn is_ordered(&self) -> bool {
+        self.ordered.load(Ordering::SeqCst)
     }
 
-    /// The newer one of the cached object and what this process wrote.
-    ///
-    /// # Errors
-    /// Where the cached one is needed and is not what its kind has.
-    pub(super) fn newest(&self, cached: &Packed<O>) -> Result<Arc<O>, Undecodable> {
-        if let Some(own) = self.lock().get(cached.meta().uid.as_deref().unwrap_or_default())
-            && version(own.meta()) > version(cached.meta())
-        {
-            return Ok(own.clone());
+    /// Waits for the order.
+    pub async fn ordered(&self) {
+        let changed = self.changed.notified();
+        if !self.is_ordered() {
+            changed.await;
         }
-        self.caught_up(cached);
-        cached.open().map(Arc::new)
-    }
-
-    /// The watch has shown this version: what this process wrote before it needs no keeping.
-    pub(super) fn caught_up(&self, shown: &Packed<O>) {
-        let uid = shown.meta().uid.as_deref().unwrap_or_default();
-        let mut newest = self.lock();
-        if newest.get(uid).is_some_and(|own| version(own.meta()) <= version(shown.meta())) {
-            newest.remove(uid);
-        }
-    }
-
-    /// A record that is final needs no keeping: nothing is decided on it any more.
-    pub(super) fn keep_newest(&self, key: &Key, object: &Arc<O>) {
-        if object.status().and_then(|status| status.outcome).is_some_and(Outcome::is_final) {
-            self.lock().remove(&key.uid);
-        } else {
-            self.lock().insert(key.uid.clone(), object.clone());
-        }
-    }
-
-    pub(super) fn forget(&self, key: &Key) {
-        self.lock().remove(&key.uid);
-        self.shared.roster.forget(key);
     }
 }

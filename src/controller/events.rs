@@ -16,12 +16,12 @@ use serde::de::IgnoredAny;
 use tokio::sync::mpsc;
 
 use crate::api::RETRY_ANNOTATION;
-use crate::operation::{Announcement, unreadable_retry};
-use crate::text::{cut_bytes, describe};
+use crate::operation::{Announcement, InvalidRetry, invalid_retry};
+use crate::text::{clean, cut_bytes, describe};
 
-use super::roster::Key;
-use super::status_write::within;
-use super::{Managed, Shared};
+use super::context::Scope;
+use super::kind::{Key, Kind};
+use super::status_api::within;
 
 /// So many Events may wait to be published; more are dropped, with a line in the log.
 const QUEUE: usize = 4096;
@@ -48,9 +48,22 @@ pub struct Event {
 }
 
 impl Event {
+    /// An Event about the operator's own Pod, now.
+    #[must_use]
+    pub fn about_pod(namespace: &str, name: &str, announcement: Announcement) -> Self {
+        let regarding = ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Pod".to_owned()),
+            namespace: Some(namespace.to_owned()),
+            name: Some(name.to_owned()),
+            ..ObjectReference::default()
+        };
+        Self { regarding, announcement, at: Timestamp::now() }
+    }
+
     /// An Event about `object`, now.
     #[must_use]
-    pub fn about<O: Managed>(object: &O, announcement: Announcement) -> Self {
+    pub(super) fn about<K: Kind>(object: &K, announcement: Announcement) -> Self {
         Self { regarding: object.object_ref(&()), announcement, at: Timestamp::now() }
     }
 }
@@ -149,17 +162,24 @@ fn name(object: &str, at: Timestamp) -> String {
     format!("{}.{:x}", object.trim_end_matches(['.', '-', '…']), at.as_nanosecond())
 }
 
-/// Warns about a retry annotation that is no time, once for each value.
-pub(super) fn warn_unreadable_retry<O: Managed>(shared: &Shared, key: &Key, object: &O) {
-    let Some(value) = unreadable_retry(object).filter(|value| shared.roster.first_warning(key, value)) else {
+/// Warns about a retry annotation that asks for nothing, once for each value.
+pub(super) fn warn_invalid_retry<K: Kind>(scope: &Scope<K>, key: &Key, object: &K) {
+    let Some((value, why)) = invalid_retry(object, Timestamp::now()) else { return };
+    if scope.cache.remember(key, |memory| memory.first_warning(value)) != Some(true) {
         return;
+    }
+    let value = clean(value, 64);
+    let why = match why {
+        InvalidRetry::Unreadable => format!("is not an RFC 3339 time: {value}"),
+        InvalidRetry::Ahead => {
+            format!("is more than five minutes ahead of the operator's clock and asks for nothing: {value}")
+        }
     };
     let note = format!(
-        "The annotation {RETRY_ANNOTATION} is no RFC 3339 time: {}. Write for example: kubectl annotate … {RETRY_ANNOTATION}=\"$(date -Is)\" --overwrite",
-        crate::text::clean(value, 64)
+        "The annotation {RETRY_ANNOTATION} {why}. Write for example: kubectl annotate … {RETRY_ANNOTATION}=\"$(date -u +%FT%TZ)\" --overwrite"
     );
     let announcement = Announcement { warning: true, reason: "InvalidRetry", note };
-    shared.events.publish(Event::about(object, announcement));
+    scope.context.events.publish(Event::about(object, announcement));
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! Figures of the operation: what is called, what waits and why, what came of it.
+//! Metrics of the operation: what is called, what waits and why, and how requests end.
 //!
 //! A label is a word from an enum, never an object's name.
 
-mod standing;
+mod objects;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -12,13 +13,18 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::api::{ConnectorRestore, MigrationRollback, OperationRecord, Outcome, Reason, Status};
+use crate::api::{
+    ConnectorRestore, MigrationRollback, OperationRecord, Outcome, Reason, Status, for_each_kind,
+};
+use crate::cde::model::Call;
 use crate::operation::Operation as _;
 
-use super::gate::Gate;
-use super::roster::Roster;
+use super::cache::Cache;
+use super::circuit_breaker::CircuitBreaker;
+use super::kind::Kind as Managed;
+use super::watches::Watches;
 
-use standing::Standing;
+use objects::{Objects, Present};
 
 /// Seconds: from a fast answer to the longest that `--timeout` is set to in practice.
 const BUCKETS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -27,8 +33,11 @@ const WRITE_BUCKETS: [f64; 9] = [0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0,
 /// Seconds: of a whole request, whose times have whole seconds; to the default of `--deadline`.
 const REQUEST_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0];
 
-/// What is called, as the passes name it.
-const OPERATIONS: [&str; 3] = ["read", "restore", "rollback"];
+macro_rules! names {
+    ($($kind:ident)*) => { [$($kind::KIND),*] };
+}
+/// The kinds, as they are in labels.
+const KINDS: &[&str] = &for_each_kind!(names);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reconciled {
@@ -60,7 +69,7 @@ struct Finished {
     reason: &'static str,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct KindAndReason {
     kind: &'static str,
     reason: &'static str,
@@ -71,7 +80,12 @@ struct Kind {
     kind: &'static str,
 }
 
-/// The figures; cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Code {
+    code: u16,
+}
+
+/// The metrics; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     reconciles: Family<Reconciled, Counter>,
@@ -83,11 +97,13 @@ pub struct Metrics {
     write_durations: Histogram,
     waits: Family<KindAndReason, Counter>,
     undecodable: Family<Kind, Counter>,
+    unconfirmed: Family<Code, Counter>,
+    objects: Objects,
 }
 
 impl Metrics {
-    /// Registers the figures, and those that `roster` and `gate` tell when they are asked.
-    pub fn new(registry: &mut Registry, roster: Roster, gate: Gate) -> Self {
+    /// Registers the metrics, and those that are computed when they are scraped.
+    pub fn new(registry: &mut Registry, breaker: CircuitBreaker, watches: Watches) -> Self {
         let metrics = Self {
             reconciles: Family::default(),
             calls: Family::default(),
@@ -98,19 +114,27 @@ impl Metrics {
             write_durations: Histogram::new(WRITE_BUCKETS),
             waits: Family::default(),
             undecodable: Family::default(),
+            unconfirmed: Family::default(),
+            objects: Objects::default(),
         };
-        metrics.begin_at_nothing();
+        metrics.start_at_zero();
         metrics.register(registry);
-        registry.register_collector(Box::new(Standing { roster, gate }));
+        let objects = metrics.objects.clone();
+        registry.register_collector(Box::new(Present { objects, breaker, watches }));
         metrics
     }
 
+    /// Counts the objects of this watch when metrics are scraped.
+    pub(super) fn count_objects_of<K: Managed>(&self, cache: Arc<Cache<K>>) {
+        self.objects.add(cache);
+    }
+
     /// What alerts and quantiles count is there before it happens: the first one is seen as an increase.
-    fn begin_at_nothing(&self) {
-        for operation in OPERATIONS {
+    fn start_at_zero(&self) {
+        for operation in Call::NAMES {
             drop(self.durations.get_or_create_owned(&Operation { operation }));
         }
-        for kind in [ConnectorRestore::KIND, MigrationRollback::KIND] {
+        for &kind in KINDS {
             drop(self.requests.get_or_create_owned(&Kind { kind }));
             self.undecodable.get_or_create(&Kind { kind }).inc_by(0);
             for reason in Reason::ALL {
@@ -154,13 +178,18 @@ impl Metrics {
             self.calls.clone(),
         );
         registry.register(
+            "cde_api_unconfirmed_refusals",
+            "Refusals that the CDE API does not document: a gateway may have answered",
+            self.unconfirmed.clone(),
+        );
+        registry.register(
             "cde_api_request_duration_seconds",
             "How long calls to the CDE API took",
             self.durations.clone(),
         );
     }
 
-    /// A pass ended: `waiting`, or `interrupted`.
+    /// A reconciliation ended: `ok`, or `interrupted`.
     pub fn reconciled(&self, kind: &'static str, result: &'static str) {
         self.reconciles.get_or_create(&Reconciled { kind, result }).inc();
     }
@@ -195,6 +224,11 @@ impl Metrics {
     pub fn wrote(&self, kind: &'static str, result: &'static str, took: Duration) {
         self.writes.get_or_create(&Written { kind, result }).inc();
         self.write_durations.observe(took.as_secs_f64());
+    }
+
+    /// A call was refused in a way that the CDE API does not document.
+    pub fn unconfirmed_refusal(&self, code: u16) {
+        self.unconfirmed.get_or_create(&Code { code }).inc();
     }
 
     /// An object cannot be decoded.

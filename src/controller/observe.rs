@@ -1,43 +1,91 @@
-//! Observe: read the connector, once.
+//! Observe: read the connector, once; and note what the result of any call means beside the object.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::cde::model::CallId;
+use crate::cde::Token;
+use crate::cde::model::{CallId, Connector, Failure};
+use crate::operation::undocumented_refusal;
 
-use super::Managed;
-use super::pass::{Interrupted, Pass};
-use super::trace::note_answer;
+use super::circuit_breaker::Permit;
+use super::context::Scope;
+use super::kind::{Key, Kind};
 
-impl<O: Managed> Pass<'_, O> {
-    /// Reads the connector, when the rate lets it; the reading is for the next decision.
-    ///
-    /// # Errors
-    /// None of its own: a read that fails is an observation, too.
-    pub(super) async fn observe(&mut self, id: &CallId) -> Result<(), Interrupted> {
-        let shared = self.context.shared.clone();
-        // What was read before asked for this read: it must not answer for it.
-        self.forget_reading();
-        if !self.rated {
-            shared.rate.permit().await;
-            self.rated = true;
-        }
-        // Pause and turn may have changed meanwhile.
-        if shared.stop.is_ordered() {
-            self.over = true;
-            return Ok(());
-        }
-        if !shared.gate.enter(&self.key, self.last_call()) {
-            return Ok(());
-        }
-        self.rated = false;
-        let token = shared.tokens.current();
-        let begun = Instant::now();
-        let mut span = self.step("observe", id);
-        let reading = shared.cde.connector(self.object.wish().connector, id, &token, &span).await;
-        note_answer(&mut span, reading.as_ref().map(|_| ()));
-        self.observed.token_changed =
-            self.called("read", reading.as_ref().map(|_| ()), &token, begun.elapsed());
-        self.observed.reading = Some(reading);
-        Ok(())
+/// The connector as it was read.
+pub(super) struct Reading {
+    pub(super) result: Result<Connector, Failure>,
+    pub(super) noted: Noted,
+}
+
+/// What the result of a call means beside the object.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Noted {
+    /// The token that was refused has been replaced since.
+    pub(super) token_changed: bool,
+    /// Earlier refusals confirm this one.
+    pub(super) refusal_confirmed: bool,
+}
+
+/// Reads the connector of an object. A read that fails is an observation, too.
+pub(super) async fn observe<K: Kind>(
+    scope: &Scope<K>,
+    (key, object): (&Key, &K),
+    permit: &Permit,
+    id: &CallId,
+) -> Reading {
+    let context = &scope.context;
+    let connector = object.request_spec().connector.to_string();
+    let token = context.tokens.current();
+    let begun = Instant::now();
+    let result = context.cde.connector(&connector, id, &token, &crate::runtime::traces::Span::default()).await;
+    let call = Call { name: "read", token: &token, took: begun.elapsed(), code: 200 };
+    let noted = note_result(scope, (key, object), permit, &call, result.as_ref().err());
+    Reading { result, noted }
+}
+
+/// A call that was made.
+pub(super) struct Call<'a> {
+    /// Its name in metrics.
+    pub(super) name: &'static str,
+    pub(super) token: &'a Token,
+    pub(super) took: Duration,
+    /// The code of its success.
+    pub(super) code: u16,
+}
+
+/// Tells breaker, metrics and memory the result of a call.
+pub(super) fn note_result<K: Kind>(
+    scope: &Scope<K>,
+    (key, object): (&Key, &K),
+    permit: &Permit,
+    call: &Call<'_>,
+    failure: Option<&Failure>,
+) -> Noted {
+    let context = &scope.context;
+    let code = failure.map_or(Some(call.code), Failure::code);
+    context.metrics.called(call.name, code, call.took);
+    let refused = code == Some(401);
+    if refused {
+        context.tokens.reload();
     }
+    let token_changed = context.tokens.current().generation() != call.token.generation();
+    permit.report(object.request_spec().connector, failure, token_changed);
+    match failure {
+        // The outcome is logged when it is stored.
+        None => tracing::debug!(call = call.name, "the CDE API answered"),
+        Some(failure) => {
+            tracing::info!(call = call.name, code, error = failure.message, "the call failed");
+        }
+    }
+    let undocumented = failure.and_then(undocumented_refusal);
+    if let Some(code) = undocumented {
+        context.metrics.unconfirmed_refusal(code);
+        tracing::warn!(
+            call = call.name,
+            code,
+            "the CDE API does not document this refusal: a gateway may have answered; it is believed when confirmed"
+        );
+    }
+    let time = context.settings.confirmation_time();
+    let confirmed = scope.cache.remember(key, |memory| memory.refusal_confirmed(undocumented, time));
+    Noted { token_changed: refused && token_changed, refusal_confirmed: confirmed.unwrap_or_default() }
 }

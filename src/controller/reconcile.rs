@@ -1,58 +1,198 @@
-//! One object, one pass: the table of contents of the machine.
+//! One object, one reconciliation: the table of contents of the shell.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::controller::Action;
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
 use crate::api::Status;
 use crate::cde::model::CallId;
-use crate::operation::Step;
+use crate::operation::{Observed, Release, Situation, Step, decide, next_call, release_claim};
 
-use super::Managed;
-use super::context::Context;
-use super::packed::Packed;
-use super::pass::{Interrupted, Pass};
+use super::act::act;
+use super::claim::{Claim, Claimed, claim};
+use super::context::{Context, Scope};
+use super::error::ReconcileError;
+use super::events::warn_invalid_retry;
+use super::kind::{Key, Kind};
+use super::observe::{Reading, observe};
+use super::permits::{Permits, acquire};
+use super::record::{Record, Recorded, record};
 
-/// Takes one object as far as it goes now: decides, and does what was decided, until there is nothing to do but
-/// to wait.
+/// Takes one object as far as it goes now: decides, and does what was decided, until there is nothing to do but to
+/// wait.
 ///
 /// # Errors
-/// [`Interrupted`] when the API server could not be reached or does not keep what is written; the object is
-/// looked at again soon, from the start.
-pub(super) async fn reconcile<O: Managed>(
-    object: Arc<Packed<O>>,
-    context: Arc<Context<O>>,
-) -> Result<Action, Interrupted> {
-    let Some(mut pass) = Pass::begin(&object, &context).await else {
-        return Ok(Action::await_change());
-    };
-    loop {
-        match pass.decide() {
-            Step::Rest => return Ok(pass.wait(None)),
-            Step::NotOurs { server } => return Ok(pass.leave_to(&server)),
-            Step::Wait(time) => return Ok(pass.wait(time)),
+/// [`ReconcileError`] when the API server could not be reached or does not keep what is written; the object is
+/// reconciled again soon, from the start.
+pub(super) async fn reconcile<K: Kind>(
+    scope: &Arc<Scope<K>>,
+    meta: &ObjectMeta,
+) -> Result<Action, ReconcileError> {
+    let Some(key) = scope.cache.key(meta) else { return Ok(Action::await_change()) };
+    let _offered = Offered { context: &scope.context, key: &key };
+    let mut attempt = Attempt::default();
+    while let Some(object) = newest(scope, &key) {
+        let (step, id) = attempt.decide(scope, &key, object.as_ref());
+        let span = tracing::info_span!("step", operation = id.operation, attempt = id.attempt);
+        let recorded = match step {
+            Step::Rest => return Ok(rest(scope, &key)),
+            Step::NotOurs { server } => return Ok(leave_to(scope, &key, &server)),
+            Step::Wait(time) => return Ok(wait(scope, &key, time)),
+            Step::Hold(time) => return Ok(hold(scope, &key, object.as_ref(), time)),
             Step::Read => {
-                let id = pass.next_call();
-                pass.observe(&id).instrument(span(&id)).await?;
+                attempt.read(scope, (&key, object.as_ref()), &id).instrument(span).await;
+                Recorded::Done
             }
             Step::Write(status) => {
-                let id = call_id(&status);
-                pass.record(*status).instrument(span(&id)).await?;
+                record(scope, Record::decided(&key, object, *status)).instrument(span).await?
             }
-            Step::Claim(status) => {
-                let id = call_id(&status);
-                if let Some(claimed) = pass.claim(*status).instrument(span(&id)).await? {
-                    let acted = pass.act(claimed, &id).instrument(span(&id)).await;
-                    pass.conclude(acted);
-                }
-            }
+            Step::Claim(status) => attempt.make(scope, &key, object, &status).instrument(span).await?,
+        };
+        if recorded == Recorded::Over {
+            return Ok(wait(scope, &key, None));
         }
+    }
+    Ok(Action::await_change())
+}
+
+/// The newest version of the object; `None` where it is gone, its record is being written, or the operator stops.
+fn newest<K: Kind>(scope: &Scope<K>, key: &Key) -> Option<Arc<K>> {
+    let recording = scope.cache.remember(key, |memory| memory.recording)?;
+    if recording || scope.context.stop.is_ordered() {
+        return None;
+    }
+    let object = scope.cache.get(key)?;
+    warn_invalid_retry(scope, key, object.as_ref());
+    Some(object)
+}
+
+/// The attempt that this reconciliation works on.
+#[derive(Default)]
+struct Attempt {
+    /// It serves one decision.
+    reading: Option<Reading>,
+    permits: Option<Permits>,
+}
+
+impl Attempt {
+    /// Asks the rules, and identifies the next call.
+    fn decide<K: Kind>(&mut self, scope: &Scope<K>, key: &Key, object: &K) -> (Step<K::Result>, CallId) {
+        let context = &scope.context;
+        let remembered = scope.cache.remember(key, |memory| (memory.seen_for(), memory.unsent.clone()));
+        let ((seen_for, clock_set), unsent) = remembered.unwrap_or_default();
+        let stored = object.status().and_then(|status| status.operation.as_ref()?.in_flight.as_ref());
+        let (reading, noted) = self.reading.take().map(|it| (it.result, it.noted)).unzip();
+        let noted = noted.unwrap_or_default();
+        let has_turn = self.permits.as_ref().is_some_and(|permits| permits.turn.is_some());
+        let observed = Observed {
+            seen_for,
+            clock_set,
+            claim_unsent: unsent.is_some() && unsent.as_ref() == stored,
+            ahead: if has_turn { None } else { context.queue.ahead_of(key) },
+            on_hold: match &self.permits {
+                Some(permits) => !permits.breaker.is_valid(),
+                None => context.breaker.holds(key),
+            },
+            reading,
+            refusal_confirmed: noted.refusal_confirmed,
+            token_changed: noted.token_changed,
+            jitter: rand::random(),
+        };
+        let situation = Situation {
+            object,
+            now: Timestamp::now(),
+            holder: &context.holder,
+            settings: &context.settings,
+            observed: &observed,
+        };
+        let step = decide(&situation);
+        let id = match &step {
+            Step::Write(status) | Step::Claim(status) => call_id(status),
+            Step::Read => next_call(&situation),
+            _ => CallId { operation: String::new(), attempt: 0 },
+        };
+        (step, id)
+    }
+
+    /// Reads the connector, once an attempt may be made; where it may not, the next decision sees why.
+    async fn read<K: Kind>(&mut self, scope: &Scope<K>, (key, object): (&Key, &K), id: &CallId) {
+        let context = &scope.context;
+        // The read and the call: a reading is never older than the time that they take.
+        let calls = 2;
+        if let Some(permits) = &mut self.permits {
+            if !permits.top_up(context, calls).await {
+                self.permits = None;
+                return;
+            }
+        } else {
+            self.permits = acquire(context, key, calls).await;
+        }
+        if let Some(permits) = &mut self.permits {
+            permits.spend();
+            self.reading = Some(observe(scope, (key, object), &permits.breaker, id).await);
+        }
+    }
+
+    /// Claims, makes the call and records it.
+    async fn make<K: Kind>(
+        &mut self,
+        scope: &Arc<Scope<K>>,
+        key: &Key,
+        object: Arc<K>,
+        status: &Status<K::Result>,
+    ) -> Result<Recorded, ReconcileError> {
+        let context = &scope.context;
+        let Some(permits) = &mut self.permits else {
+            // The claim's time starts after the wait for the rate: decide again.
+            self.permits = acquire(context, key, 1).await;
+            return Ok(Recorded::Done);
+        };
+        if permits.turn.is_none() {
+            permits.turn = context.queue.try_turn(key);
+        }
+        if permits.turn.is_none() || !permits.breaker.is_valid() {
+            self.permits = None;
+            return Ok(Recorded::Done);
+        }
+        let claimed = match claim(scope, (key, object.as_ref()), status).await? {
+            Claim::Stored(claimed) => claimed,
+            Claim::Lost => return Ok(Recorded::Done),
+            Claim::Gone => return Ok(Recorded::Over),
+        };
+        context.queue.update(key, claimed.object.as_ref());
+        if let Some(why) = unusable(context, &claimed) {
+            tracing::info!(?why, "the claim is released: no call was made");
+            let base = claimed.object;
+            let status =
+                release_claim(base.as_ref(), why, Timestamp::now(), &context.settings, rand::random());
+            return record(scope, Record::of_claim(key, base, status, Vec::new())).await;
+        }
+        if !permits.breaker.is_valid() {
+            // The next decision knows that nothing was sent.
+            self.permits = None;
+            return Ok(Recorded::Done);
+        }
+        permits.spend();
+        let acted = act(scope, key, &claimed, permits, &call_id(status)).await;
+        self.permits = None;
+        record(scope, Record::of_claim(key, claimed.object, acted.status, acted.missing_fields)).await
     }
 }
 
-/// The request and the attempt that `status` tells of.
-pub(super) fn call_id<R>(status: &Status<R>) -> CallId {
+/// Why no call may be made on a claim that has just been stored.
+fn unusable<K>(context: &Context, claimed: &Claimed<K>) -> Option<Release> {
+    if context.stop.is_ordered() {
+        return Some(Release::Stopping);
+    }
+    (!claimed.is_in_time(context.settings.timeout)).then_some(Release::TooLate)
+}
+
+/// The request and the attempt that `status` is about.
+fn call_id<R>(status: &Status<R>) -> CallId {
     let operation = status.operation.as_ref();
     CallId {
         operation: operation.map(|operation| operation.id.clone()).unwrap_or_default(),
@@ -60,7 +200,45 @@ pub(super) fn call_id<R>(status: &Status<R>) -> CallId {
     }
 }
 
-/// The span of one step: operation and attempt stand in each of its lines.
-fn span(CallId { operation, attempt }: &CallId) -> Span {
-    tracing::info_span!("step", operation, attempt)
+/// Nothing is left to do: what comes next comes later.
+fn wait<K: Kind>(scope: &Scope<K>, key: &Key, time: Option<Duration>) -> Action {
+    scope.cache.remember(key, |memory| memory.interruptions = 0);
+    time.map_or_else(Action::await_change, Action::requeue)
+}
+
+/// Nothing is left to do until the object changes: nobody waits for it.
+fn rest<K: Kind>(scope: &Scope<K>, key: &Key) -> Action {
+    scope.context.queue.stand_aside(key);
+    wait(scope, key, None)
+}
+
+/// No call goes out at present: the circuit breaker wakes the object. The one whose last call is the oldest goes first.
+fn hold<K: Kind>(scope: &Scope<K>, key: &Key, object: &K, time: Option<Duration>) -> Action {
+    let operation = object.status().and_then(|status| status.operation.as_ref());
+    let last_call = operation
+        .and_then(|operation| operation.last_attempt_at.as_ref())
+        .or(object.meta().creation_timestamp.as_ref())
+        .map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+    scope.context.breaker.enqueue(key, last_call);
+    wait(scope, key, time)
+}
+
+/// The request belongs to an operator with another base URL.
+fn leave_to<K: Kind>(scope: &Scope<K>, key: &Key, server: &str) -> Action {
+    if scope.cache.remember(key, |memory| !std::mem::replace(&mut memory.foreign, true)) == Some(true) {
+        tracing::warn!(server, "claimed for another base address; left to the operator that has it");
+    }
+    rest(scope, key)
+}
+
+/// A probe that this object was offered, and passes on if it does not use it.
+struct Offered<'a> {
+    context: &'a Context,
+    key: &'a Key,
+}
+
+impl Drop for Offered<'_> {
+    fn drop(&mut self) {
+        self.context.breaker.pass_on(self.key);
+    }
 }

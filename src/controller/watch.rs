@@ -1,126 +1,246 @@
-//! From the API server to the queue.
+//! From the API server to the queue of objects to reconcile.
 //!
-//! Only open and failed objects are watched: a request that succeeded or was skipped leaves the watch as if it
-//! were deleted, so memory and traffic follow the open work, not the history.
+//! Only open and failed objects are watched: a request that succeeded or was skipped leaves the watch as if it were
+//! deleted, so memory and traffic follow the open requests, not the finished ones.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::channel::mpsc::unbounded;
-use futures::future::ready;
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::controller::{Action, Config as ControllerConfig, ReconcileRequest, applier};
-use kube::runtime::reflector::store;
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client, Error, Resource, ResourceExt};
+use kube::{Api, Client, Error, Resource as _, ResourceExt};
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
 use crate::operation::backoff;
+use crate::text::describe;
 
-use super::context::Context;
-use super::intake::{Intake, reference};
-use super::packed::Packed;
-use super::pass::Interrupted;
+use super::cache::{Cache, Change, Guarded, trim};
+use super::context::{Context, Scope};
+use super::error::ReconcileError;
+use super::kind::{Key, Kind};
 use super::reconcile::reconcile;
-use super::roster::Key;
-use super::{Managed, Shared};
+use super::watches::FIRST_LIST;
 
 /// A watch ends by itself this soon and goes on where it was: a connection that has died in silence shows by that.
 /// Bookmarks would not do: nobody promises them, and of a kind that has not changed none comes for minutes.
 const WATCH_SECONDS: u32 = 60;
 /// A watch that says nothing for longer is half open: it should have ended by then.
 pub const WATCH_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 15);
-/// Watches that were not renewed for so long are stuck. An API server that is down for less costs no restart.
-pub const STUCK: Duration = Duration::from_mins(13);
-/// How soon an interrupted pass begins again: at first, and at the latest.
+/// How soon an interrupted reconciliation begins again: at first, and at the latest.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 /// Finished requests need no watching.
 const OPEN: &str = "status.outcome!=Succeeded,status.outcome!=Skipped";
 
-/// What one watch sees.
-#[derive(Clone, Debug)]
-pub struct Scope {
-    /// One namespace, or all.
-    pub namespace: Option<String>,
-    /// A label selector.
-    pub selector: Option<String>,
-    /// A number of its own, for each kind and scope.
-    pub number: usize,
+/// Watches one kind in one namespace, or in all of them, and reconciles what it sees, until the order to stop.
+pub fn run<K: Kind>(
+    context: &Arc<Context>,
+    client: Client,
+    namespace: Option<String>,
+    selector: Option<String>,
+) -> impl Future<Output = ()> + Send + 'static {
+    let watch = context.watches.add(K::KIND, namespace.clone());
+    let (cache, woken) = Cache::<K>::new();
+    let scope = Arc::new(Scope { context: context.clone(), cache: Arc::new(cache), watch });
+    context.metrics.count_objects_of(scope.cache.clone());
+    let intake = scope.clone();
+    let asked = events::<K>(client, namespace, selector)
+        .flat_map(move |event| stream::iter(take_in(&intake, event)));
+    let stopped = scope.context.clone();
+    let queue = stream::select(asked, woken)
+        .map(|key| Ok::<_, ReconcileError>(ReconcileRequest::from(reference::<K>(&key))))
+        .take_until(async move { stopped.stop.ordered().await });
+    let objects = scope.cache.objects();
+    async move {
+        // The semaphore of workers is the limit, for all watches together.
+        let config = ControllerConfig::default().concurrency(0);
+        let (watches, watch) = (scope.context.watches.clone(), scope.watch);
+        let settled = async move {
+            tokio::time::sleep(FIRST_LIST).await;
+            watches.settle(watch);
+            std::future::pending().await
+        };
+        let applied = applier(guarded::<K>, again, scope, objects, Box::pin(queue), config);
+        tokio::select! {
+            () = applied.for_each(|_| async {}) => {}
+            () = settled => {}
+        }
+    }
 }
 
-/// Watches one scope of one kind and reconciles what it sees, until the order to stop.
-pub async fn run<O: Managed>(shared: Arc<Shared>, watch_client: Client, scope: Scope, concurrency: u16) {
-    let (waker, woken) = unbounded();
-    let (reader, writer) = store();
-    let context = Arc::new(Context::new(shared.clone()));
-    let mut intake = Intake::new(context.clone(), writer, scope.number, waker);
-    let asked = events::<O>(watch_client, &scope).flat_map(move |event| stream::iter(intake.take(event)));
-    let queue = stream::select(asked, woken.map(|key| reference(&key)));
-    let queue = queue
-        .map(|object| Ok::<_, Interrupted>(ReconcileRequest::from(object)))
-        .take_until(stopped(shared.clone()));
-    let config = ControllerConfig::default().concurrency(concurrency);
-    applier(pass::<O>, again, context, reader, Box::pin(queue), config).for_each(|_| async {}).await;
+/// Keeps cache and queue up to date with a watch event; returns the objects that are worth a reconciliation.
+fn take_in<K: Kind>(scope: &Scope<K>, event: watcher::Result<Event<Guarded<K>>>) -> Vec<Key> {
+    let context = &scope.context;
+    let event = match event {
+        Ok(event) => event,
+        Err(error) => {
+            note_failure(scope, &describe(&error));
+            return Vec::new();
+        }
+    };
+    let first_list = matches!(event, Event::InitApply(_));
+    if matches!(event, Event::InitDone) {
+        context.watches.listed(scope.watch);
+    }
+    if !matches!(event, Event::Init) && context.watches.works(scope.watch) {
+        tracing::info!(kind = K::KIND, "the watch works again");
+    }
+    let mut asking = Vec::new();
+    for change in scope.cache.apply(event) {
+        match change {
+            Change::Newer(key, object, asks) => {
+                if let Some(status) = object.status().filter(|_| first_list) {
+                    context.breaker.restore(status);
+                }
+                context.queue.update(&key, object.as_ref());
+                asking.extend(asks.then_some(key));
+            }
+            Change::Gone(key) => context.queue.remove(&key),
+            Change::Undecodable(key, error) => {
+                context.queue.remove(&key);
+                if scope.cache.remember(&key, |memory| !std::mem::replace(&mut memory.undecodable, true))
+                    == Some(true)
+                {
+                    context.metrics.undecodable(K::KIND);
+                    let Key { namespace, name, .. } = &key;
+                    tracing::error!(kind = K::KIND, %namespace, %name, error, "cannot be decoded; left alone");
+                }
+            }
+        }
+    }
+    asking
 }
 
-/// When an interrupted pass begins again: the API server has troubles enough without a storm.
+fn note_failure<K: Kind>(scope: &Scope<K>, error: &str) {
+    if scope.context.watches.fails(scope.watch, error) {
+        let all = scope.context.watches.all();
+        let name = all.get(scope.watch).map(super::watches::WatchState::name).unwrap_or_default();
+        tracing::warn!(kind = K::KIND, watch = name, error, "the watch is interrupted; it begins again");
+    }
+}
+
+/// The object's name in the controller's queue; without uid and version, which would be kept there as well.
+fn reference<K: Kind>(key: &Key) -> ObjectRef<Guarded<K>> {
+    ObjectRef::new(&key.name).within(&key.namespace)
+}
+
+/// When an interrupted reconciliation begins again: the API server is in trouble, and spared a storm.
 #[expect(clippy::needless_pass_by_value, reason = "the signature that the applier asks for")]
-fn again<O: Managed>(object: Arc<Packed<O>>, _: &Interrupted, context: Arc<Context<O>>) -> Action {
-    let interruptions = Key::of::<O>(object.meta()).map_or(1, |key| context.shared.roster.interrupted(&key));
+fn again<K: Kind>(object: Arc<Guarded<K>>, _: &ReconcileError, scope: Arc<Scope<K>>) -> Action {
+    let key = scope.cache.key(object.meta());
+    let interruptions = key.and_then(|key| {
+        scope.cache.remember(&key, |memory| {
+            memory.interruptions = memory.interruptions.saturating_add(1);
+            memory.interruptions
+        })
+    });
     let jitter = 0.5 + rand::random::<f64>() / 2.0;
-    Action::requeue(backoff(interruptions, AGAIN.0, AGAIN.1, jitter))
+    Action::requeue(backoff(interruptions.unwrap_or(1), AGAIN.0, AGAIN.1, jitter))
 }
 
-async fn stopped(shared: Arc<Shared>) {
-    shared.stop.ordered().await;
-}
-
-/// One pass, with its span and its figures.
-fn pass<O: Managed>(
-    object: Arc<Packed<O>>,
-    context: Arc<Context<O>>,
-) -> impl Future<Output = Result<Action, Interrupted>> + Unpin {
+/// One reconciliation when it may begin, with its span and its metric.
+///
+/// Only a worker's future is large: those that wait for one are small.
+fn guarded<K: Kind>(
+    object: Arc<Guarded<K>>,
+    scope: Arc<Scope<K>>,
+) -> impl Future<Output = Result<Action, ReconcileError>> + Unpin {
     let span = tracing::info_span!(
         "pass",
-        kind = O::KIND,
+        kind = K::KIND,
         object = %format_args!("{}/{}", object.namespace().unwrap_or_default(), object.name_any()),
     );
-    let metrics = context.shared.metrics.clone();
-    Box::pin(
-        async move {
-            context.shared.lists.all().await;
-            context.shared.crds.good().await;
-            let result = reconcile(object, context).await;
-            metrics.reconciled(O::KIND, if result.is_ok() { "ok" } else { "interrupted" });
-            if let Err(interrupted) = &result {
-                tracing::warn!("{interrupted}");
-            }
-            result
+    Box::pin(async move {
+        let context = &scope.context;
+        context.watches.may_begin(scope.watch).await;
+        context.crds.good().await;
+        let Ok(_worker) = context.workers.acquire().await else { return Ok(Action::await_change()) };
+        let result = Box::pin(reconcile(&scope, object.meta()).instrument(span.clone())).await;
+        context.metrics.reconciled(K::KIND, if result.is_ok() { "ok" } else { "interrupted" });
+        if let Err(error) = &result {
+            span.in_scope(|| tracing::warn!("{error}"));
         }
-        .instrument(span),
-    )
+        result
+    })
 }
 
-/// The watch, repeated for ever.
-fn events<O: Managed>(
+/// The watch, repeated for ever: the first list is streamed where the API server completes one, else paged.
+fn events<K: Kind>(
     client: Client,
-    scope: &Scope,
-) -> impl Stream<Item = watcher::Result<Event<Packed<O>>>> + Send + use<O> {
-    let api: Api<Packed<O>> = match &scope.namespace {
+    namespace: Option<String>,
+    selector: Option<String>,
+) -> impl Stream<Item = watcher::Result<Event<Guarded<K>>>> + Send {
+    let api: Api<Guarded<K>> = match &namespace {
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
     };
     let mut config = watcher::Config::default().fields(OPEN).timeout(WATCH_SECONDS);
-    if let Some(selector) = &scope.selector {
+    if let Some(selector) = &selector {
         config = config.labels(selector);
     }
-    // A list that is streamed costs the API server a third, and nobody holds a page of it.
-    let streamed = watcher(api.clone(), config.clone().streaming_lists());
-    streamed
-        .take_while(|event| ready(!event.as_ref().is_err_and(is_not_streamed)))
-        .chain(watcher(api, config))
-        .default_backoff()
+    // A streamed list costs the API server a third, and nobody holds a page of it.
+    let streamed = watcher(api.clone(), config.clone().streaming_lists()).default_backoff().boxed();
+    let paged = watcher(api, config).default_backoff().boxed();
+    let lists = Lists { stream: streamed, paged: Some(paged), list_ends: Some(Instant::now() + FIRST_LIST) };
+    stream::unfold(lists, |mut lists| async move {
+        let event = lists.next().await?;
+        Some((event, lists))
+    })
+    .modify(trim)
+}
+
+/// A watch whose list is streamed, until that turns out not to work.
+struct Lists<K: Kind> {
+    stream: BoxStream<'static, watcher::Result<Event<Guarded<K>>>>,
+    /// What follows where a streamed list does not work.
+    paged: Option<BoxStream<'static, watcher::Result<Event<Guarded<K>>>>>,
+    /// A streamed list in progress must be complete by then.
+    list_ends: Option<Instant>,
+}
+
+impl<K: Kind> Lists<K> {
+    async fn next(&mut self) -> Option<watcher::Result<Event<Guarded<K>>>> {
+        loop {
+            let event = match self.list_ends.filter(|_| self.paged.is_some()) {
+                None => self.stream.next().await,
+                Some(end) => match timeout_at(end, self.stream.next()).await {
+                    Ok(event) => event,
+                    Err(_) => {
+                        tracing::warn!(
+                            kind = K::KIND,
+                            "the API server does not complete a streamed list; listing in pages from now on"
+                        );
+                        self.fall_back();
+                        continue;
+                    }
+                },
+            };
+            match &event {
+                Some(Ok(Event::InitDone)) => self.list_ends = None,
+                Some(Ok(Event::Init)) => self.list_ends = Some(Instant::now() + FIRST_LIST),
+                Some(Err(error)) if is_not_streamed(error) && self.paged.is_some() => {
+                    self.fall_back();
+                    continue;
+                }
+                // The time is for a list that is answered.
+                Some(Err(_)) if self.list_ends.is_some() => {
+                    self.list_ends = Some(Instant::now() + FIRST_LIST);
+                }
+                _ => {}
+            }
+            return event;
+        }
+    }
+
+    fn fall_back(&mut self) {
+        if let Some(paged) = self.paged.take() {
+            self.stream = paged;
+        }
+    }
 }
 
 /// An API server without the feature `WatchList` says that the field `sendInitialEvents` is not allowed.

@@ -1,4 +1,4 @@
-//! What an answer means: named by what happens next, classified here and nowhere else.
+//! What a response means: named by what happens next, classified here and nowhere else.
 
 use crate::api::Reason;
 use crate::cde::model::{Failure, FailureKind};
@@ -6,11 +6,11 @@ use crate::cde::model::{Failure, FailureKind};
 /// What a failed call means for the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// It passes by itself: try again, later.
+    /// Try again, later.
     Transient(Effect),
     /// The token is refused: nothing goes on before there is another one.
     Unauthorized,
-    /// It does not pass: the request fails with this reason.
+    /// The request fails with this reason.
     Terminal(Reason),
 }
 
@@ -19,74 +19,107 @@ pub enum Class {
 pub enum Effect {
     /// It had none.
     None,
-    /// Nobody can tell yet. `raced`: the server may still be at work, so the claim is waited out before the
-    /// connector is read.
+    /// It is not known yet.
     Unknown {
-        /// No answer came, or one of something in between that gave up waiting.
-        raced: bool,
+        /// No response came, or one of an intermediary that gave up waiting: the claim is waited out before the
+        /// connector is read.
+        server_may_still_run: bool,
     },
 }
 
 /// The API's words for "not now": `Transition is not allowed, entity is resynchronizing-to-prod.`
-const PASSING_400: &str = "Transition is not allowed";
+const NOT_NOW: &str = "Transition is not allowed";
 
-/// The table of errors for a call that changes something.
+/// The refusals that the CDE API documents, by code and message. Any other refusal may be a gateway's, and is
+/// believed only when it has been confirmed. Source: the reference pages of the operations.
+const DOCUMENTED: [(u16, &str, Reason); 5] = [
+    (
+        400,
+        "operation is only allowed for connectors that were previously synchronized to production",
+        Reason::NotAllowed,
+    ),
+    (400, "connector is actively used on the platform", Reason::NotAllowed),
+    (403, "access denied for user", Reason::AccessDenied),
+    (404, "connector not found", Reason::NotFound),
+    (404, "connector does not have specified version", Reason::NotFound),
+];
+
+/// Classifies the failure of a call that changes something. `confirmed`: earlier refusals with the same code confirm
+/// this one, if it is undocumented.
 #[must_use]
-pub fn classify(failure: &Failure) -> Class {
-    use Class::{Transient, Unauthorized};
+pub fn classify(failure: &Failure, confirmed: bool) -> Class {
+    use Class::{Terminal, Transient, Unauthorized};
     match failure.kind {
         // Nothing was sent.
         FailureKind::NotSent => Transient(Effect::None),
-        // It may have arrived, and the server may still be at it.
-        FailureKind::NoAnswer => Transient(Effect::Unknown { raced: true }),
+        // It may have arrived, and the server may still run it.
+        FailureKind::NoAnswer => Transient(Effect::Unknown { server_may_still_run: true }),
         // The server said yes, and its words were lost.
-        FailureKind::Unreadable { .. } => Transient(Effect::Unknown { raced: false }),
+        FailureKind::Unreadable { .. } => Transient(Effect::Unknown { server_may_still_run: false }),
         FailureKind::Status { code, spoken } => match code {
-            // The token, whoever says so: in front of the API may stand what checks it.
+            // The token, whoever says so: an intermediary may check it.
             401 => Unauthorized,
             // Locked, too early, too many: refused before anything was done.
             423 | 425 | 429 => Transient(Effect::None),
-            code if gave_up(Some(code)) => Transient(Effect::Unknown { raced: true }),
-            // A conflict with what is under way, perhaps with an earlier attempt of ours.
-            409 => Transient(Effect::Unknown { raced: false }),
-            400..=499 if spoken => refusal(code, &failure.message),
-            // An ingress, a firewall or a wrong path spoke, not the CDE API.
+            code if no_own_answer(Some(code)) => Transient(Effect::Unknown { server_may_still_run: true }),
+            // A conflict with what is in progress, perhaps with an earlier attempt of this request.
+            409 => Transient(Effect::Unknown { server_may_still_run: false }),
+            // The version is being synchronized.
+            400 if spoken && failure.message.contains(NOT_NOW) => Transient(Effect::None),
+            400..=499 if spoken => match documented(code, &failure.message) {
+                Some(reason) => Terminal(reason),
+                None if confirmed => Terminal(undocumented(code)),
+                None => Transient(Effect::None),
+            },
+            // An ingress, a firewall or a wrong path answered, not the CDE API.
             400..=499 => Transient(Effect::None),
-            // 5xx; 3xx, which is never followed; and what is no HTTP status at all.
-            _ => Transient(Effect::Unknown { raced: false }),
+            // 5xx; 3xx, which is never followed; and what is not an HTTP status at all.
+            _ => Transient(Effect::Unknown { server_may_still_run: false }),
         },
     }
 }
 
-/// What it means that the CDE API itself refuses.
-fn refusal(code: u16, message: &str) -> Class {
+/// The meaning of a refusal that the CDE API documents.
+fn documented(code: u16, message: &str) -> Option<Reason> {
+    let said = message.trim().trim_end_matches('.').to_lowercase();
+    let row = DOCUMENTED.iter().find(|(its, text, _)| *its == code && *text == said);
+    row.map(|(_, _, reason)| *reason)
+}
+
+/// The meaning of a confirmed refusal that the CDE API does not document.
+fn undocumented(code: u16) -> Reason {
     match code {
-        // The version is being synchronized: it passes by itself.
-        400 if message.contains(PASSING_400) => Class::Transient(Effect::None),
-        400 => Class::Terminal(Reason::NotAllowed),
-        403 => Class::Terminal(Reason::AccessDenied),
-        404 => Class::Terminal(Reason::NotFound),
+        400 => Reason::NotAllowed,
+        403 => Reason::AccessDenied,
+        404 => Reason::NotFound,
         // 405, 410, 422 and what else may come.
-        _ => Class::Terminal(Reason::Rejected),
+        _ => Reason::Rejected,
     }
 }
 
-/// Whether an attempt ended without the server's own answer: there was none at all (`None`), or something in
-/// between gave up waiting for it. The server may still be at work.
-pub(super) fn gave_up(code: Option<u16>) -> bool {
+/// Returns the code of a refusal that must be confirmed before it is believed.
+#[must_use]
+pub fn undocumented_refusal(failure: &Failure) -> Option<u16> {
+    let believed = |confirmed| matches!(classify(failure, confirmed), Class::Terminal(_));
+    failure.code().filter(|_| believed(true) && !believed(false))
+}
+
+/// Whether an attempt ended without the server's own response: there was none at all (`None`), or an intermediary
+/// gave up waiting for it. The server may still run the call.
+pub(super) fn no_own_answer(code: Option<u16>) -> bool {
     matches!(code, None | Some(408 | 502 | 504))
 }
 
-/// The same table for a call that only reads: it has no effect.
+/// Classifies the failure of a call that only reads, by the same table: it has no effect.
 #[must_use]
-pub fn classify_read(failure: &Failure) -> Class {
-    match classify(failure) {
+pub fn classify_read(failure: &Failure, confirmed: bool) -> Class {
+    match classify(failure, confirmed) {
         Class::Transient(_) => Class::Transient(Effect::None),
         other => other,
     }
 }
 
-/// Whether an answer lets every object wait: the API is limited, or announced when it will be back.
+/// Whether a response makes every object wait: the API limits calls, or announced when it will be back.
 #[must_use]
 pub fn pauses_all(failure: &Failure) -> bool {
     match failure.code() {
@@ -96,7 +129,7 @@ pub fn pauses_all(failure: &Failure) -> bool {
     }
 }
 
-/// Whether an answer speaks for an API that is down: it did not connect, timed out or got 502, 503 or 504.
+/// Whether a response means that the API may be down: it did not connect, timed out or got 502, 503 or 504.
 #[must_use]
 pub fn looks_down(failure: &Failure) -> bool {
     match failure.kind {
@@ -111,8 +144,8 @@ mod tests {
     use super::*;
 
     const NONE: Class = Class::Transient(Effect::None);
-    const UNKNOWN: Class = Class::Transient(Effect::Unknown { raced: false });
-    const RACED: Class = Class::Transient(Effect::Unknown { raced: true });
+    const UNKNOWN: Class = Class::Transient(Effect::Unknown { server_may_still_run: false });
+    const MAY_STILL_RUN: Class = Class::Transient(Effect::Unknown { server_may_still_run: true });
 
     fn failure(kind: FailureKind, message: &str) -> Failure {
         Failure { kind, message: message.to_owned(), retry_at: None }
@@ -147,10 +180,10 @@ mod tests {
 
     #[test]
     fn a_lost_answer_may_have_had_an_effect_and_the_server_may_still_be_at_it() {
-        assert_eq!(classify(&failure(FailureKind::NoAnswer, "")), RACED);
+        assert_eq!(classify(&failure(FailureKind::NoAnswer, "")), MAY_STILL_RUN);
         for code in [408, 502, 504] {
-            assert_eq!(spoken(code), RACED, "{code}");
-            assert_eq!(unspoken(code), RACED, "{code}");
+            assert_eq!(spoken(code), MAY_STILL_RUN, "{code}");
+            assert_eq!(unspoken(code), MAY_STILL_RUN, "{code}");
         }
     }
 

@@ -1,52 +1,62 @@
-//! What comes next for one object: the rules, in the order in which they hold.
+//! The transition function: what comes next for one object.
 
-use crate::api::Status;
+use std::ops::ControlFlow;
+
 use crate::cde::model::CallId;
 
-use super::case::Case;
-use super::rules::{self, Ruled};
+use super::phase::Phase;
+use super::rules::{self, Flow};
+use super::status_builder::StatusBuilder;
 use super::verify::verify;
 use super::{Observed, Operation, Situation, Step};
 
-/// One rule: it ends the decision (`Err`), or leaves the case to the next one.
-type Rule<O> = for<'a> fn(Case<'a, O>, &Observed) -> Ruled<'a, O>;
+/// A rule ends the decision with a step, or hands the request to the next rule.
+type Rule<O> = for<'a> fn(StatusBuilder<'a, O>, &Observed) -> Flow<'a, O>;
 
 /// Decides: the same values give the same step.
+///
+/// The phase of the request says which rules hold; within a phase the first rule that speaks decides.
 #[must_use]
 pub fn decide<O: Operation>(situation: &Situation<'_, O>) -> Step<O::Result> {
-    let in_order: [Rule<O>; 12] = [
-        rules::finished,
-        rules::another_server,
-        rules::claimed,
-        verify,
-        rules::being_deleted,
-        rules::history,
-        rules::limits,
-        rules::suspended,
-        rules::turn,
-        rules::calls_held,
-        rules::backoff,
-        rules::survey,
-    ];
-    let undecided =
-        in_order.into_iter().try_fold(Case::new(situation), |case, rule| rule(case, situation.observed));
-    match (undecided, situation.unrecorded) {
-        (Ok(case), None) => case.claim(situation.me),
-        // An outcome is stored before the next attempt, and before any read but the one that it asks for.
-        (Ok(_), Some(outcome)) => Step::Write(Box::new(outcome.clone())),
-        (Err(Step::Read), Some(outcome)) if !doubted(outcome) => Step::Write(Box::new(outcome.clone())),
-        (Err(step), _) => step,
+    let request = StatusBuilder::open(situation);
+    match advance(request, situation.observed) {
+        ControlFlow::Continue(request) => request.claim(situation.holder),
+        ControlFlow::Break(step) => step,
     }
 }
 
-/// A terminal answer that a read must still confirm.
-fn doubted<R>(outcome: &Status<R>) -> bool {
-    outcome.operation.as_ref().is_some_and(|operation| operation.refusal().is_some())
+fn advance<'a, O: Operation>(request: StatusBuilder<'a, O>, observed: &Observed) -> Flow<'a, O> {
+    let request = match request.phase() {
+        Phase::Finished(outcome) => return ControlFlow::Break(rules::finished(request, outcome)),
+        Phase::Elsewhere { server } => return ControlFlow::Break(Step::NotOurs { server }),
+        Phase::Claimed { length, .. } => {
+            let released = rules::claimed(request, length, observed)?;
+            if released.is_unverified() { verify(released, observed)? } else { released }
+        }
+        Phase::Unverified => verify(request, observed)?,
+        Phase::Open => request,
+    };
+    attempt(request, observed)
 }
 
-/// Identifies the next call about an object: the request that it belongs to, and the attempts claimed so far.
+/// Whether the next attempt may begin now: the rules, in the order in which they hold.
+fn attempt<'a, O: Operation>(request: StatusBuilder<'a, O>, observed: &Observed) -> Flow<'a, O> {
+    let in_order: [Rule<O>; 8] = [
+        rules::being_deleted,
+        rules::replay_guard,
+        rules::limits,
+        rules::suspended,
+        rules::queue,
+        rules::circuit_breaker,
+        rules::backoff,
+        rules::preflight,
+    ];
+    in_order.into_iter().try_fold(request, |request, rule| rule(request, observed))
+}
+
+/// Identifies the next call about an object: its request, and the attempts claimed so far.
 #[must_use]
-pub fn identify<O: Operation>(situation: &Situation<'_, O>) -> CallId {
-    let operation = Case::new(situation).status.operation.unwrap_or_default();
+pub fn next_call<O: Operation>(situation: &Situation<'_, O>) -> CallId {
+    let operation = StatusBuilder::open(situation).status.operation.unwrap_or_default();
     CallId { operation: operation.id, attempt: operation.attempts }
 }

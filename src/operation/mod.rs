@@ -1,28 +1,33 @@
-//! The rules, as pure functions of values and `now`: no I/O, no clock, no randomness, nothing of HTTP.
+//! The pure core: functions of values and `now`. No I/O, no clock, no randomness, no HTTP, no Kubernetes client.
 //!
 //! ```text
 //!   observe → decide → claim → act → record
-//!             ^^^^^^   the status of a claim and of an outcome is written here, too, as a value
+//!             ^^^^^^                 ^^^^^^  apply_response and confirm_by_read write the record, as a value
 //! ```
 //!
-//! [`decide`] says what comes next for one object; [`conclude`] says what an answer makes of a claim. What
-//! differs between the kinds is behind one trait, [`Operation`]; a new kind is one implementation of it.
+//! - [`decide`] parses the stored status into a [`Phase`] and returns the next [`Step`] for one object.
+//! - [`apply_response`] turns the response to a claimed call into the status that records it.
+//! - [`classify`] is the only table of errors.
+//!
+//! The kinds differ behind one trait, [`Operation`]; a new kind is one implementation of it.
 
-mod announce;
 mod backoff;
-mod case;
 mod classify;
-mod conclude;
 mod condition;
 mod decide;
+mod event;
+mod messages;
+mod phase;
+mod queue;
+mod rebase;
+mod response;
 mod restore;
 mod retry;
 mod rollback;
 mod rules;
-mod times;
-mod turn;
+mod status_builder;
 mod verify;
-mod words;
+mod waits;
 
 #[cfg(test)]
 mod tests;
@@ -32,31 +37,36 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use uuid::Uuid;
 
 use crate::api::{Evidence, Reason, Status};
 use crate::cde::model::{Call, Connector, Data, Failure};
 
-pub use announce::{Announcement, announce, announce_gone};
 pub use backoff::backoff;
-pub use classify::{Class, Effect, classify, classify_read, looks_down, pauses_all};
-pub use conclude::{Conclusion, conclude, give_back, onto, without_data};
-pub use decide::{decide, identify};
-pub use retry::unreadable_retry;
-pub use turn::{Contender, Standing, first};
+pub use classify::{Class, Effect, classify, classify_read, looks_down, pauses_all, undocumented_refusal};
+pub use decide::{decide, next_call};
+pub use event::{Announcement, event_for, event_for_deleted};
+pub use phase::Phase;
+pub use queue::{QueueState, Waiter, next_in_line};
+pub use rebase::{may_record, rebase, strip_result};
+pub use response::{Release, Response, apply_response, confirm_by_read, release_claim};
+pub use retry::{InvalidRetry, invalid_retry};
 
 /// A claim is valid for the operator's `--timeout` and this much more: the time between the claim and the call.
 pub const CLAIM_MARGIN: Duration = Duration::from_secs(5);
 
-/// One kind of operation: what it wants, what it calls, and what a read of the connector tells of it.
+/// One kind of operation: what it asks for, what it calls, and what a read of the connector says about it.
 pub trait Operation {
     /// The kind's own part of the status.
     type Result: Clone + Debug + Default + PartialEq;
 
-    /// The reason of a success.
-    const SUCCESS: Reason;
     /// The kind, as in `kind:` of a manifest.
     const KIND: &'static str;
-    /// Goes first among the requests for one connector: the smaller one.
+    /// The reason of a success.
+    const SUCCESS: Reason;
+    /// The reason of a success where a verified refusal turns out to mean that nothing was left to do.
+    const NOOP: Reason = Self::SUCCESS;
+    /// The request with the smaller rank goes first among the requests for one connector.
     const RANK: u8;
     /// Whether the connector is read before every claim.
     const READS_FIRST: bool;
@@ -65,41 +75,44 @@ pub trait Operation {
     fn metadata(&self) -> &ObjectMeta;
     /// The status as it is stored.
     fn status(&self) -> Option<&Status<Self::Result>>;
-    /// What every kind's spec says.
-    fn wish(&self) -> Wish<'_>;
+    /// What every kind's spec holds.
+    fn request_spec(&self) -> RequestSpec;
     /// The one call that performs the operation.
     fn call(&self, result: &Self::Result) -> Call;
 
-    /// Before a claim: checks and notes the connector as it was read. Called for kinds that read first, and for
-    /// others never.
-    fn prepare(&self, status: &mut Status<Self::Result>, connector: &Connector) -> Prepared;
-    /// Before a claim, where reading is refused (403, 404).
-    fn prepare_unseen(&self, status: &mut Status<Self::Result>) -> Prepared;
-    /// After an attempt whose effect is not known: what the connector, as it is read now, tells.
+    /// Before a claim of a kind that reads first: checks the connector and notes what was read.
+    fn preflight(&self, _status: &mut Status<Self::Result>, _connector: &Connector) -> Preflight {
+        Preflight::Ready
+    }
+    /// Before a claim of a kind that reads first, where reading is refused (403, 404).
+    fn preflight_unreadable(&self, _status: &mut Status<Self::Result>) -> Preflight {
+        Preflight::Ready
+    }
+    /// After an attempt whose effect is unknown: what the connector, as it is read now, says about it.
     fn compare(&self, result: &Self::Result, connector: &Connector) -> Comparison;
-    /// What it means for an attempt whose effect is not known that reading is refused.
-    fn compare_unseen(&self) -> Comparison;
-    /// What to do about a terminal answer to an attempt before which all is known: `true` to look once at the
-    /// connector before believing it.
-    fn doubts(&self, reason: Reason) -> bool;
-    /// The reason of a success where a doubted answer turns out to mean that nothing was left to do.
-    fn already(&self) -> Reason;
-    /// Takes over what the answer to the call says.
-    fn take_answer(&self, status: &mut Status<Self::Result>, data: &Data);
-    /// Takes over what a read of the connector says.
-    fn take_reading(&self, status: &mut Status<Self::Result>, connector: &Connector);
+    /// What it means for an attempt whose effect is unknown that reading is refused.
+    fn compare_unreadable(&self) -> Comparison;
+    /// Whether a terminal response with this reason must be verified by one read before it is believed, although no
+    /// earlier attempt is unknown.
+    fn must_verify(&self, _reason: Reason) -> bool {
+        false
+    }
+    /// Notes what the response to the call says.
+    fn note_response(&self, status: &mut Status<Self::Result>, data: &Data);
+    /// Notes what a read of the connector says.
+    fn note_reading(&self, status: &mut Status<Self::Result>, connector: &Connector);
     /// One sentence for people about a success.
     fn success_message(&self, reason: Reason, status: &Status<Self::Result>) -> String;
 }
 
-/// What every kind's spec says.
+/// What every kind's spec holds.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish<'a> {
-    /// UUID of the connector.
-    pub connector: &'a str,
+pub struct RequestSpec {
+    /// The connector.
+    pub connector: Uuid,
     /// No attempt begins from this time on.
     pub not_after: Option<Timestamp>,
-    /// No attempt begins this long after the begin of the request.
+    /// No attempt begins this long after the start of the request.
     pub active_deadline: Option<SignedDuration>,
     /// No new attempt begins.
     pub suspend: bool,
@@ -107,34 +120,34 @@ pub struct Wish<'a> {
 
 /// Whether an attempt may begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Prepared {
+pub enum Preflight {
     /// It may.
     Ready,
     /// It must not: the request ends here.
     Stop(Reason, String),
-    /// The read lacks what must be noted: it counts as failed for a passing reason.
+    /// The read lacks what must be noted: it counts as failed for a transient reason.
     Incomplete(String),
 }
 
-/// What a read tells of an attempt whose effect is not known.
+/// What a read says about an attempt whose effect is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Comparison {
     /// It had its effect.
     Effect(Evidence),
-    /// Something is under way: read again.
+    /// Something is in progress: read again.
     Moving(String),
     /// It had none.
     Unchanged,
-    /// It cannot be told.
+    /// The read cannot tell.
     Ambiguous(String),
-    /// The read lacks what is compared: it counts as failed for a passing reason.
+    /// The read lacks what is compared: it counts as failed for a transient reason.
     Incomplete(String),
 }
 
-/// What the operator's configuration says to the rules.
+/// The part of the operator's configuration that the rules need.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Base address of the CDE API, in its canonical form.
+    /// Base URL of the CDE API, in canonical form.
     pub server: String,
     /// For one whole call.
     pub timeout: Duration,
@@ -153,6 +166,12 @@ impl Settings {
         let whole = (self.timeout + CLAIM_MARGIN + Duration::from_nanos(999_999_999)).as_secs();
         SignedDuration::from_secs(i64::try_from(whole).unwrap_or(i64::MAX))
     }
+
+    /// How long undocumented refusals must keep coming before they are believed.
+    #[must_use]
+    pub fn confirmation_time(&self) -> Duration {
+        self.retry_max / 5
+    }
 }
 
 /// All that [`decide`] looks at.
@@ -160,31 +179,33 @@ impl Settings {
 pub struct Situation<'a, O: Operation> {
     /// The object as it is stored.
     pub object: &'a O,
-    /// The outcome of a call that this process made and that is not stored yet.
-    pub unrecorded: Option<&'a Status<O::Result>>,
     /// The wall clock.
     pub now: Timestamp,
-    /// Who I am: `inFlight.holder` of my claims.
-    pub me: &'a str,
+    /// This process: `inFlight.holder` of its claims.
+    pub holder: &'a str,
     /// The configuration.
     pub settings: &'a Settings,
-    /// What was seen beside the object.
+    /// What was observed beside the object.
     pub observed: &'a Observed,
 }
 
-/// What was seen beside the object.
+/// What was observed beside the object.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
-    /// For how long, by its monotonic clock, this process has seen the claim or the wait that is stored.
+    /// How long, by its monotonic clock, this process has seen the claim or the wait that is stored.
     pub seen_for: Duration,
     /// How far the wall clock was set, forward or back, since then.
     pub clock_set: SignedDuration,
-    /// Who for, if another request for the same connector goes first: `kind namespace/name`.
-    pub waits_for: Option<String>,
-    /// No call goes out at present: the API is paused or probed by another object.
-    pub calls_held: bool,
+    /// The stored claim is this process's own, and it knows that nothing was sent on it.
+    pub claim_unsent: bool,
+    /// The request for the same connector that goes first, as `kind namespace/name`, if another one does.
+    pub ahead: Option<String>,
+    /// The circuit breaker lets no call of this object through at present.
+    pub on_hold: bool,
     /// The connector as it was just read.
     pub reading: Option<Result<Connector, Failure>>,
+    /// An undocumented refusal of the reading has been confirmed by earlier ones.
+    pub refusal_confirmed: bool,
     /// The API refused the token of the reading, and the token has changed since.
     pub token_changed: bool,
     /// Uniformly random in 0..1: the jitter of a backoff.
@@ -196,13 +217,15 @@ pub struct Observed {
 pub enum Step<R> {
     /// Nothing, until the object changes.
     Rest,
-    /// Nothing: the request belongs to an operator with another base address.
+    /// Nothing: the request belongs to an operator with another base URL.
     NotOurs {
-        /// The base address that the request belongs to.
+        /// The base URL that the request belongs to.
         server: String,
     },
-    /// Nothing before so much time has passed, or the object changes, or what it waits for ends.
+    /// Nothing before this much time has passed, the object changes, or another request's turn ends.
     Wait(Option<Duration>),
+    /// Nothing before the circuit breaker lets calls through, this much time has passed, or the object changes.
+    Hold(Option<Duration>),
     /// Read the connector, and decide again.
     Read,
     /// Store this status, and decide again.

@@ -1,4 +1,4 @@
-//! The rules of a [`ConnectorRestore`]: idempotent by nature, so it reads only where an answer leaves a doubt.
+//! The rules of a [`ConnectorRestore`]: idempotent by nature, so it reads only where a response must be verified.
 
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -9,14 +9,15 @@ use crate::api::{
 };
 use crate::cde::model::{Call, Connector, Data, Field, Version};
 
-use super::rollback::{facts, text};
-use super::{Comparison, Operation, Prepared, Wish};
+use super::rollback::{facts, is_about, text};
+use super::{Comparison, Operation, RequestSpec};
 
 impl Operation for ConnectorRestore {
     type Result = RestoreResult;
 
-    const SUCCESS: Reason = Reason::Restored;
     const KIND: &'static str = "ConnectorRestore";
+    const SUCCESS: Reason = Reason::Restored;
+    const NOOP: Reason = Reason::AlreadyRestored;
     const RANK: u8 = 0;
     const READS_FIRST: bool = false;
 
@@ -28,9 +29,9 @@ impl Operation for ConnectorRestore {
         self.status.as_ref()
     }
 
-    fn wish(&self) -> Wish<'_> {
-        Wish {
-            connector: &self.spec.connector_id,
+    fn request_spec(&self) -> RequestSpec {
+        RequestSpec {
+            connector: self.spec.connector_id,
             not_after: self.spec.not_after.as_ref().map(|time| time.0),
             active_deadline: self.spec.active_deadline_seconds.map(SignedDuration::from_secs),
             suspend: self.spec.suspend.unwrap_or_default(),
@@ -38,20 +39,12 @@ impl Operation for ConnectorRestore {
     }
 
     fn call(&self, _: &RestoreResult) -> Call {
-        Call::RestoreFromBin { connector: self.spec.connector_id.clone() }
+        Call::RestoreFromBin { connector: self.spec.connector_id.to_string() }
     }
 
-    fn prepare(&self, _: &mut Status<RestoreResult>, _: &Connector) -> Prepared {
-        Prepared::Ready
-    }
-
-    fn prepare_unseen(&self, _: &mut Status<RestoreResult>) -> Prepared {
-        Prepared::Ready
-    }
-
-    /// Live is a connector with at least one version, none of which is deleted.
+    /// A connector is live if it has at least one version, none of which is deleted.
     fn compare(&self, _: &RestoreResult, connector: &Connector) -> Comparison {
-        if connector.id.value() != Some(&self.spec.connector_id) {
+        if !is_about(connector, self.spec.connector_id) {
             return Comparison::Incomplete("the answer is not about this connector".to_owned());
         }
         let Field::Value(versions) = &connector.versions else {
@@ -66,23 +59,19 @@ impl Operation for ConnectorRestore {
         Comparison::Unchanged
     }
 
-    /// Restoring is idempotent: where nobody lets us look, the next attempt tells.
-    fn compare_unseen(&self) -> Comparison {
+    /// Restoring is idempotent: where reading is refused, the next attempt tells.
+    fn compare_unreadable(&self) -> Comparison {
         Comparison::Unchanged
     }
 
     /// "Connector not found." may mean that it is not in the bin any more.
-    fn doubts(&self, reason: Reason) -> bool {
+    fn must_verify(&self, reason: Reason) -> bool {
         reason == Reason::NotFound
     }
 
-    fn already(&self) -> Reason {
-        Reason::AlreadyRestored
-    }
-
-    fn take_answer(&self, status: &mut Status<RestoreResult>, data: &Data) {
+    fn note_response(&self, status: &mut Status<RestoreResult>, data: &Data) {
         match data {
-            Data::Connector(connector) => self.take_reading(status, connector),
+            Data::Connector(connector) => self.note_reading(status, connector),
             Data::Version(_) => {
                 status.state = None;
                 status.result = RestoreResult::default();
@@ -90,7 +79,7 @@ impl Operation for ConnectorRestore {
         }
     }
 
-    fn take_reading(&self, status: &mut Status<RestoreResult>, connector: &Connector) {
+    fn note_reading(&self, status: &mut Status<RestoreResult>, connector: &Connector) {
         let mut versions: Vec<&Version> = connector.versions.value().into_iter().flatten().collect();
         versions.sort_by_cached_key(|version| std::cmp::Reverse(number(version)));
         let main = connector.main_version_number.value().and_then(|major| {
@@ -129,7 +118,7 @@ impl Operation for ConnectorRestore {
     }
 }
 
-/// The version's number, where it can be read as one; what cannot sorts last.
+/// The version's number, where it is a semantic version; others sort last.
 fn number(version: &Version) -> Option<Semver> {
     version.version.value().and_then(|text| Semver::parse(text).ok())
 }

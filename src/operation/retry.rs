@@ -1,27 +1,49 @@
 //! The request that is open: the object's first one, or one that a person asked for by the retry annotation.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use uuid::Uuid;
 
 use crate::api::{OperationRecord, RETRY_ANNOTATION};
 
-use super::case::Case;
+use super::status_builder::StatusBuilder;
 use super::{Operation, whole_seconds};
 
-/// The value of the retry annotation, where it is no RFC 3339 time and so asks for nothing: worth a warning.
+/// A retry annotation further ahead of the operator's clock than this asks for nothing: a fast clock must not disable
+/// later retries.
+const MOST_AHEAD: SignedDuration = SignedDuration::from_mins(5);
+
+/// Why a retry annotation asks for nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvalidRetry {
+    /// It is not an RFC 3339 time.
+    Unreadable,
+    /// It is more than five minutes ahead of the operator's clock.
+    Ahead,
+}
+
+/// Returns the value of the retry annotation, and why it is invalid, where it is: worth a warning.
 #[must_use]
-pub fn unreadable_retry<O: Operation>(object: &O) -> Option<&str> {
-    annotation(object).filter(|value| value.parse::<Timestamp>().is_err())
+pub fn invalid_retry<O: Operation>(object: &O, now: Timestamp) -> Option<(&str, InvalidRetry)> {
+    let value = annotation(object)?;
+    match value.parse() {
+        Err(_) => Some((value, InvalidRetry::Unreadable)),
+        Ok(asked) if is_ahead(asked, now) => Some((value, InvalidRetry::Ahead)),
+        Ok(_) => None,
+    }
+}
+
+fn is_ahead(asked: Timestamp, now: Timestamp) -> bool {
+    asked.duration_since(now) > MOST_AHEAD
 }
 
 fn annotation<O: Operation>(object: &O) -> Option<&str> {
     object.metadata().annotations.as_ref()?.get(RETRY_ANNOTATION).map(String::as_str)
 }
 
-impl<O: Operation> Case<'_, O> {
-    /// Does what the retry annotation asks for, and opens the request where none is open.
-    pub(super) fn open(&mut self) {
+impl<O: Operation> StatusBuilder<'_, O> {
+    /// Does what the retry annotation asks for, and opens a request where none is open.
+    pub(super) fn open_request(&mut self) {
         if self.status.outcome.is_some_and(crate::api::Outcome::is_final) {
             return;
         }
@@ -37,9 +59,10 @@ impl<O: Operation> Case<'_, O> {
         }
     }
 
-    /// What is asked for and was not handled before.
+    /// The retry that is asked for and was not handled before.
     fn asked(&self) -> Option<Timestamp> {
-        let asked = whole_seconds(annotation(self.object)?.parse().ok()?);
+        let asked = annotation(self.object)?.parse().ok().filter(|asked| !is_ahead(*asked, self.now))?;
+        let asked = whole_seconds(asked);
         let handled = self.status.last_handled_retry.as_ref();
         Some(asked).filter(|asked| handled.is_none_or(|handled| *asked > handled.0))
     }
@@ -54,8 +77,8 @@ impl<O: Operation> Case<'_, O> {
     }
 }
 
-/// One UUID a request, from facts that every operator sees alike: two that begin the same request at the same
-/// time send the same `Idempotency-Key`.
+/// Returns one UUID per request, from facts that every operator sees alike: two that start the same request at the
+/// same time send the same `Idempotency-Key`.
 pub(super) fn request_id<O: Operation>(object: &O, reopened_at: Option<Timestamp>) -> String {
     let uid = object.metadata().uid.as_deref().unwrap_or_default();
     let name = reopened_at.map_or_else(|| uid.to_owned(), |at| format!("{uid} {at}"));

@@ -4,6 +4,7 @@
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use semver::Version as Semver;
+use uuid::Uuid;
 
 use crate::api::{
     Evidence, Executables, MigrationRollback, PlatformConnectors, Preconditions, Reason, ResolvedVersion,
@@ -12,16 +13,16 @@ use crate::api::{
 use crate::cde::model::{Call, Connector, Data, Field, Version};
 use crate::text::clean;
 
-use super::{Comparison, Operation, Prepared, Wish};
+use super::{Comparison, Operation, Preflight, RequestSpec};
 
-/// States in which nothing is under way. The set of states is open: any other may be a passing one.
+/// States in which nothing is in progress. The set of states is open: any other may be a transition.
 const SETTLED: [&str; 5] = ["created", "updated", "built", "synchronized-to-dev", "synchronized-to-prod"];
 
 impl Operation for MigrationRollback {
     type Result = RollbackResult;
 
-    const SUCCESS: Reason = Reason::RolledBack;
     const KIND: &'static str = "MigrationRollback";
+    const SUCCESS: Reason = Reason::RolledBack;
     const RANK: u8 = 1;
     const READS_FIRST: bool = true;
 
@@ -33,9 +34,9 @@ impl Operation for MigrationRollback {
         self.status.as_ref()
     }
 
-    fn wish(&self) -> Wish<'_> {
-        Wish {
-            connector: &self.spec.connector_id,
+    fn request_spec(&self) -> RequestSpec {
+        RequestSpec {
+            connector: self.spec.connector_id,
             not_after: Some(self.spec.not_after.0),
             active_deadline: self.spec.active_deadline_seconds.map(SignedDuration::from_secs),
             suspend: self.spec.suspend.unwrap_or_default(),
@@ -45,27 +46,27 @@ impl Operation for MigrationRollback {
     fn call(&self, result: &RollbackResult) -> Call {
         let pinned = result.resolved_version.as_ref().map(|resolved| resolved.major.to_string());
         Call::RollBackMigration {
-            connector: self.spec.connector_id.clone(),
+            connector: self.spec.connector_id.to_string(),
             version: pinned.unwrap_or_else(|| self.spec.version.clone()),
         }
     }
 
-    fn prepare(&self, status: &mut Status<RollbackResult>, connector: &Connector) -> Prepared {
+    fn preflight(&self, status: &mut Status<RollbackResult>, connector: &Connector) -> Preflight {
         let version = match self.find(&status.result, connector) {
             Found::Version(version) => version,
             Found::None(what) => {
-                return Prepared::Stop(Reason::NotFound, format!("{what} Nothing was called."));
+                return Preflight::Stop(Reason::NotFound, format!("{what} Nothing was called."));
             }
-            Found::Incomplete(what) => return Prepared::Incomplete(what),
+            Found::Incomplete(what) => return Preflight::Incomplete(what),
         };
         if let Some(what) = missing(version) {
-            return Prepared::Incomplete(what);
+            return Preflight::Incomplete(what);
         }
         let seen = facts(version);
         if let Some(differs) = self.spec.preconditions.as_ref().and_then(|wanted| mismatch(wanted, &seen)) {
             let message = format!("Nothing was called: spec.preconditions do not hold: {differs}.");
-            take_version(status, version);
-            return Prepared::Stop(Reason::PreconditionFailed, message);
+            note_version(status, version);
+            return Preflight::Stop(Reason::PreconditionFailed, message);
         }
         let unknown = status.operation.as_ref().map_or(0, |operation| operation.unknown_attempts);
         // While an attempt may have had an effect, what was seen before it stays what a read is compared with.
@@ -73,17 +74,17 @@ impl Operation for MigrationRollback {
             status.result.before = Some(seen);
             pin(status, version);
         }
-        take_version(status, version);
-        Prepared::Ready
+        note_version(status, version);
+        Preflight::Ready
     }
 
-    fn prepare_unseen(&self, status: &mut Status<RollbackResult>) -> Prepared {
+    fn preflight_unreadable(&self, status: &mut Status<RollbackResult>) -> Preflight {
         if self.spec.preconditions.is_some() {
             let message = "Nothing was called: spec.preconditions cannot be checked, because reading the connector is refused.";
-            return Prepared::Stop(Reason::PreconditionFailed, message.to_owned());
+            return Preflight::Stop(Reason::PreconditionFailed, message.to_owned());
         }
         status.result.before = None;
-        Prepared::Ready
+        Preflight::Ready
     }
 
     fn compare(&self, result: &RollbackResult, connector: &Connector) -> Comparison {
@@ -121,32 +122,24 @@ impl Operation for MigrationRollback {
         Comparison::Ambiguous(format!("the state changed from {was} to {state}, and nothing else did"))
     }
 
-    fn compare_unseen(&self) -> Comparison {
+    fn compare_unreadable(&self) -> Comparison {
         Comparison::Ambiguous("reading the connector is refused".to_owned())
     }
 
-    fn doubts(&self, _: Reason) -> bool {
-        false
-    }
-
-    fn already(&self) -> Reason {
-        Reason::RolledBack
-    }
-
-    fn take_answer(&self, status: &mut Status<RollbackResult>, data: &Data) {
+    fn note_response(&self, status: &mut Status<RollbackResult>, data: &Data) {
         if let Data::Version(version) = data {
-            take_version(status, version);
+            note_version(status, version);
             if status.result.resolved_version.is_none() {
                 pin(status, version);
             }
         } else {
-            take_version(status, &Version::default());
+            note_version(status, &Version::default());
         }
     }
 
-    fn take_reading(&self, status: &mut Status<RollbackResult>, connector: &Connector) {
+    fn note_reading(&self, status: &mut Status<RollbackResult>, connector: &Connector) {
         if let Found::Version(version) = self.find(&status.result, connector) {
-            take_version(status, version);
+            note_version(status, version);
         }
     }
 
@@ -161,7 +154,7 @@ impl Operation for MigrationRollback {
     }
 }
 
-/// What was looked for in a connector.
+/// The version that was looked for in a connector.
 enum Found<'a> {
     Version(&'a Version),
     None(String),
@@ -171,60 +164,95 @@ enum Found<'a> {
 impl MigrationRollback {
     /// The version that is meant: the pinned one, else what `spec.version` stands for now.
     fn find<'a>(&self, result: &RollbackResult, connector: &'a Connector) -> Found<'a> {
-        if connector.id.value() != Some(&self.spec.connector_id) {
+        if !is_about(connector, self.spec.connector_id) {
             return Found::Incomplete("the answer is not about this connector".to_owned());
         }
-        let Some(numbered) = numbered(connector) else {
+        let Some(versions) = Versions::of(connector) else {
             return Found::Incomplete("its versions cannot be read".to_owned());
         };
         let pinned = result.resolved_version.as_ref().map(|resolved| resolved.major);
-        let major = match (pinned, self.spec.version.as_str()) {
-            (Some(major), _) => major,
+        match (pinned, self.spec.version.as_str()) {
+            (Some(major), _) => versions.with_major(major),
             (None, "main") => match &connector.main_version_number {
-                Field::Value(major) => *major,
-                Field::Null => return Found::None("The connector has no main version.".to_owned()),
-                Field::Missing => return Found::Incomplete("its main version number is missing".to_owned()),
+                Field::Value(major) => versions.with_major(*major),
+                Field::Null => Found::None("The connector has no main version.".to_owned()),
+                Field::Missing => Found::Incomplete("its main version number is missing".to_owned()),
             },
-            (None, "latest") => return latest(numbered),
+            (None, "latest") => versions.latest(),
             (None, number) => match number.parse() {
-                Ok(major) => major,
-                Err(_) => return Found::None(format!("{number} is no version.")),
+                Ok(major) => versions.with_major(major),
+                Err(_) => Found::None(format!("{number} is no version.")),
             },
-        };
+        }
+    }
+}
+
+/// The versions of a connector, with their numbers.
+struct Versions<'a> {
+    numbered: Vec<(Semver, &'a Version)>,
+    /// The major numbers of those that have no semantic version, where that can be told.
+    malformed: Vec<Option<i64>>,
+}
+
+impl<'a> Versions<'a> {
+    /// `None` where the connector has no list of versions.
+    fn of(connector: &'a Connector) -> Option<Self> {
+        let mut versions = Self { numbered: Vec::new(), malformed: Vec::new() };
+        for version in connector.versions.value()? {
+            let text = version.version.value().map_or("", String::as_str);
+            match Semver::parse(text) {
+                Ok(number) => versions.numbered.push((number, version)),
+                Err(_) => versions.malformed.push(text.split('.').next().and_then(|major| major.parse().ok())),
+            }
+        }
+        Some(versions)
+    }
+
+    /// The version with this major number. A malformed version of another major concerns nobody who asked for this one.
+    fn with_major(self, major: i64) -> Found<'a> {
+        if self.malformed.contains(&Some(major)) {
+            return Found::Incomplete(format!("a version {major} has no semantic version number"));
+        }
         // A deleted one counts only where no other has this major number.
-        numbered
+        let found = self
+            .numbered
             .into_iter()
             .filter(|(number, _)| i64::try_from(number.major) == Ok(major))
             .max_by(|(one, version), (other, rival)| {
                 let deleted = |version: &Version| version.deleted_at.value().is_some();
                 deleted(rival).cmp(&deleted(version)).then_with(|| one.cmp(other))
-            })
+            });
+        match found {
+            Some((_, version)) => Found::Version(version),
+            None if self.malformed.contains(&None) => {
+                Found::Incomplete(format!("version {major} may be one that has no readable number"))
+            }
+            None => Found::None(format!("The connector has no version {major}.")),
+        }
+    }
+
+    /// The highest version that is not deleted.
+    fn latest(self) -> Found<'a> {
+        if !self.malformed.is_empty() {
+            return Found::Incomplete("a version has no semantic version number".to_owned());
+        }
+        if self.numbered.iter().any(|(_, version)| version.deleted_at == Field::Missing) {
+            return Found::Incomplete("a version does not say whether it is deleted".to_owned());
+        }
+        self.numbered
+            .into_iter()
+            .filter(|(_, version)| version.deleted_at == Field::Null)
+            .max_by(|(one, _), (other, _)| one.cmp(other))
             .map_or_else(
-                || Found::None(format!("The connector has no version {major}.")),
+                || Found::None("The connector has no version that is not deleted.".to_owned()),
                 |(_, version)| Found::Version(version),
             )
     }
 }
 
-/// All versions with their numbers; `None` where one cannot be read, for that may be the one that is meant.
-fn numbered(connector: &Connector) -> Option<Vec<(Semver, &Version)>> {
-    let number = |version: &Version| Semver::parse(version.version.value()?).ok();
-    connector.versions.value()?.iter().map(|version| Some((number(version)?, version))).collect()
-}
-
-/// The highest version that is not deleted.
-fn latest(numbered: Vec<(Semver, &Version)>) -> Found<'_> {
-    if numbered.iter().any(|(_, version)| version.deleted_at == Field::Missing) {
-        return Found::Incomplete("a version does not say whether it is deleted".to_owned());
-    }
-    numbered
-        .into_iter()
-        .filter(|(_, version)| version.deleted_at == Field::Null)
-        .max_by(|(one, _), (other, _)| one.cmp(other))
-        .map_or_else(
-            || Found::None("The connector has no version that is not deleted.".to_owned()),
-            |(_, version)| Found::Version(version),
-        )
+/// Whether a read is about this connector.
+pub(super) fn is_about(connector: &Connector, id: Uuid) -> bool {
+    connector.id.value().and_then(|text| Uuid::parse_str(text).ok()) == Some(id)
 }
 
 /// What a read must say before it counts: the fields that a later read is compared by.
@@ -268,7 +296,7 @@ fn pin(status: &mut Status<RollbackResult>, version: &Version) {
     }
 }
 
-fn take_version(status: &mut Status<RollbackResult>, version: &Version) {
+fn note_version(status: &mut Status<RollbackResult>, version: &Version) {
     let VersionFacts { state, executables, platform_connectors } = facts(version);
     status.state = state;
     status.result.executables = Some(executables);

@@ -1,199 +1,189 @@
-//! The rules of [`decide`](super::decide), one function each; their order is that of its table.
+//! The rules of [`decide`](super::decide()), one function each; their order is that of its tables.
+
+use std::ops::ControlFlow::{self, Break, Continue};
 
 use jiff::SignedDuration;
 
 use crate::api::{Outcome, Reason};
 use crate::cde::model::{Failure, FailureKind};
 
-use super::case::Case;
 use super::classify::{Class, classify_read};
-use super::times::signed;
-use super::words::{sentence, show, wait_message};
-use super::{Observed, Operation, Prepared, Step};
+use super::messages::{ON_HOLD, QUEUED, QUEUED_END, sentence, show, wait_message};
+use super::status_builder::StatusBuilder;
+use super::waits::signed;
+use super::{Observed, Operation, Preflight, Step};
 
-/// What a rule says: the case for the next rule, or the step that ends the decision.
-pub(super) type Ruled<'a, O> = Result<Case<'a, O>, Step<<O as Operation>::Result>>;
+/// What a rule returns: the step that ends the decision, or the request for the next rule.
+pub(super) type Flow<'a, O> = ControlFlow<Step<<O as Operation>::Result>, StatusBuilder<'a, O>>;
 
-/// An object created this much later than its own `notAfter` is history replayed.
-const HISTORY: SignedDuration = SignedDuration::from_hours(24);
-
-/// A claim that says it is longer is absurd.
-const LONGEST_CLAIM: SignedDuration = SignedDuration::from_hours(1);
-
-/// What all objects say that wait because no call goes out: one text, whatever the cause, so that an outage
-/// costs each of them one write at most.
-const CALLS_HELD: &str =
-    "Waiting until the CDE API takes calls: it is down, limits them or refuses the token.";
+/// An object created this much later than its own `notAfter` is stale.
+const STALE: SignedDuration = SignedDuration::from_hours(24);
 
 /// A finished request is left alone; a failed one only says that it has seen the newest spec.
-pub(super) fn finished<'a, O: Operation>(mut case: Case<'a, O>, _: &Observed) -> Ruled<'a, O> {
-    if case.unrecorded && case.status.outcome.is_some() {
-        return Err(Step::Write(Box::new(case.status)));
+pub(super) fn finished<O: Operation>(
+    mut request: StatusBuilder<'_, O>,
+    outcome: Outcome,
+) -> Step<O::Result> {
+    let seen = request.status.observed_generation == request.object.metadata().generation;
+    if outcome.is_final() || seen {
+        return Step::Rest;
     }
-    match case.status.outcome {
-        None => return Ok(case),
-        Some(Outcome::Succeeded | Outcome::Skipped) => return Err(Step::Rest),
-        Some(_) if case.status.observed_generation == case.object.metadata().generation => {
-            return Err(Step::Rest);
-        }
-        Some(_) => case.observe(),
-    }
-    Err(Step::Write(Box::new(case.status)))
+    request.observe();
+    request.write()
 }
 
-/// A claimed request stays with the server that it was claimed for.
-pub(super) fn another_server<'a, O: Operation>(case: Case<'a, O>, _: &Observed) -> Ruled<'a, O> {
-    let server = case.status.operation.as_ref().and_then(|operation| operation.server.clone());
-    match server {
-        Some(server) if server != case.settings.server => Err(Step::NotOurs { server }),
-        _ => Ok(case),
+/// A stored claim is waited out by this process's own clock; after that nobody knows what became of its call. A claim
+/// on which this process knows that it sent nothing is released.
+pub(super) fn claimed<'a, O: Operation>(
+    mut request: StatusBuilder<'a, O>,
+    length: Option<SignedDuration>,
+    observed: &Observed,
+) -> Flow<'a, O> {
+    if observed.claim_unsent {
+        request.operation().in_flight = None;
+        return Continue(request);
     }
-}
-
-/// A claim that stands is waited out by our own clock; then nobody knows what became of its call.
-pub(super) fn claimed<'a, O: Operation>(mut case: Case<'a, O>, observed: &Observed) -> Ruled<'a, O> {
-    let own = case.settings.claim_length();
-    let operation = case.operation();
-    let Some(claim) = operation.in_flight.take() else { return Ok(case) };
-    let length = operation
-        .last_attempt_at
-        .as_ref()
-        .map(|at| claim.until.0.duration_since(at.0))
-        .filter(|length| length.is_positive() && *length <= LONGEST_CLAIM)
-        .unwrap_or(own);
+    let length = length.unwrap_or_else(|| request.settings.claim_length());
     let left = length.saturating_sub(signed(observed.seen_for));
     if left.is_positive() {
-        return Err(Step::Wait(Some(left.unsigned_abs())));
+        return Break(Step::Wait(Some(left.unsigned_abs())));
     }
+    let operation = request.operation();
+    operation.in_flight = None;
     operation.unknown_attempts = operation.unknown_attempts.saturating_add(1);
     let lost = Failure {
         kind: FailureKind::NoAnswer,
-        message: "whoever made the last call did not record its outcome".to_owned(),
+        message: "the previous attempt ended before its outcome was recorded".to_owned(),
         retry_at: None,
     };
-    case.note(&lost, None);
-    case.say(Reason::Verifying, &wait_message(Reason::Verifying, &lost.message));
-    Ok(case)
+    request.note(&lost, None);
+    request.say(Reason::Verifying, &wait_message(Reason::Verifying, &lost.message));
+    Continue(request)
 }
 
-/// No attempt for an object that goes.
-pub(super) fn being_deleted<'a, O: Operation>(case: Case<'a, O>, _: &Observed) -> Ruled<'a, O> {
-    match (case.being_deleted(), case.unrecorded) {
-        (false, _) => Ok(case),
-        (true, true) => Err(case.stay(None)),
-        (true, false) => Err(Step::Rest),
-    }
+/// No attempt for an object that is being deleted.
+pub(super) fn being_deleted<'a, O: Operation>(request: StatusBuilder<'a, O>, _: &Observed) -> Flow<'a, O> {
+    if request.object.metadata().deletion_timestamp.is_some() { Break(Step::Rest) } else { Continue(request) }
 }
 
-/// An object that is older than its own creation: a rebuilt cluster applies what was done long ago.
-pub(super) fn history<'a, O: Operation>(case: Case<'a, O>, _: &Observed) -> Ruled<'a, O> {
-    let created = case.object.metadata().creation_timestamp.as_ref().map(|time| time.0);
-    match (case.object.wish().not_after, created) {
+/// A stale object is skipped: a rebuilt cluster applies what was done long ago.
+pub(super) fn replay_guard<'a, O: Operation>(request: StatusBuilder<'a, O>, _: &Observed) -> Flow<'a, O> {
+    let created = request.object.metadata().creation_timestamp.as_ref().map(|time| time.0);
+    match (request.object.request_spec().not_after, created) {
         (Some(not_after), Some(created))
-            if case.attempts() == 0 && created.duration_since(not_after) > HISTORY =>
+            if request.attempts() == 0 && created.duration_since(not_after) > STALE =>
         {
             let message = format!(
                 "Nothing was called: this object was created at {}, more than a day after its own notAfter {}.",
                 show(created),
                 show(not_after)
             );
-            Err(case.finish(Reason::Skipped, &message))
+            Break(request.finish(Reason::Skipped, &message))
         }
-        _ => Ok(case),
+        _ => Continue(request),
     }
 }
 
 /// No attempt begins past a limit.
-pub(super) fn limits<'a, O: Operation>(case: Case<'a, O>, _: &Observed) -> Ruled<'a, O> {
-    let Some(reason) = case.past_limit() else { return Ok(case) };
+pub(super) fn limits<'a, O: Operation>(request: StatusBuilder<'a, O>, _: &Observed) -> Flow<'a, O> {
+    let Some(reason) = request.past_limit() else { return Continue(request) };
     let what = match reason {
         Reason::Expired => "spec.notAfter has passed",
         _ => "the deadline of the request has passed",
     };
-    let why = case.last_error().map(|error| format!("; last error: {}", error.message)).unwrap_or_default();
-    Err(case.finish(reason, &format!("No attempt succeeded in time: {what}{why}")))
+    let why =
+        request.last_error().map(|error| format!("; last error: {}", error.message)).unwrap_or_default();
+    Break(request.finish(reason, &format!("No attempt succeeded in time: {what}{why}")))
 }
 
 /// Suspended: nothing begins.
-pub(super) fn suspended<'a, O: Operation>(case: Case<'a, O>, _: &Observed) -> Ruled<'a, O> {
-    if !case.object.wish().suspend {
-        return Ok(case);
+pub(super) fn suspended<'a, O: Operation>(request: StatusBuilder<'a, O>, _: &Observed) -> Flow<'a, O> {
+    if !request.object.request_spec().suspend {
+        return Continue(request);
     }
-    Err(case.wait(Reason::Suspended, "spec.suspend is set: no attempt begins before it is removed.", None))
+    let message = "spec.suspend is set: no attempt begins before it is removed.";
+    Break(request.wait(Reason::Suspended, message, None))
 }
 
-/// Another request for the same connector goes first.
-pub(super) fn turn<'a, O: Operation>(case: Case<'a, O>, observed: &Observed) -> Ruled<'a, O> {
-    match &observed.waits_for {
-        Some(other) => {
-            let message = format!("Waiting for {other}, which is for the same connector.");
-            Err(case.wait(Reason::Pending, &message, None))
-        }
-        None => Ok(case),
+/// Another request for the same connector goes first. The message names the one that was ahead when the wait began:
+/// it is not rewritten as the queue moves, so that a queue of n requests costs n writes.
+pub(super) fn queue<'a, O: Operation>(request: StatusBuilder<'a, O>, observed: &Observed) -> Flow<'a, O> {
+    let Some(ahead) = &observed.ahead else { return Continue(request) };
+    if request.says(Reason::Pending, QUEUED) {
+        return Break(request.stay(None));
+    }
+    Break(request.wait(Reason::Pending, &format!("{QUEUED}{ahead}{QUEUED_END}"), None))
+}
+
+/// The circuit breaker is open. A request that already waits for a reason of its own keeps saying so; a read that has
+/// just failed is such a reason, and may be what opened the breaker.
+pub(super) fn circuit_breaker<'a, O: Operation>(
+    request: StatusBuilder<'a, O>,
+    observed: &Observed,
+) -> Flow<'a, O> {
+    if !observed.on_hold || has_failed(observed) {
+        return Continue(request);
+    }
+    match request.status.reason {
+        Some(Reason::Retrying | Reason::Verifying | Reason::Unauthorized) => Break(request.hold()),
+        _ => Break(request.hold_with(Reason::Pending, ON_HOLD)),
     }
 }
 
-/// No call goes out at present. Who waits already for a reason of its own keeps saying so; a read that has just
-/// failed is such a reason, and may be what closed the way.
-pub(super) fn calls_held<'a, O: Operation>(case: Case<'a, O>, observed: &Observed) -> Ruled<'a, O> {
+fn has_failed(observed: &Observed) -> bool {
     let failure = observed.reading.as_ref().and_then(|reading| reading.as_ref().err());
-    let has_failed = failure.is_some_and(|failure| !matches!(classify_read(failure), Class::Terminal(_)));
-    if !observed.calls_held || has_failed {
-        return Ok(case);
-    }
-    match case.status.reason {
-        Some(Reason::Retrying | Reason::Verifying | Reason::Unauthorized) => Err(case.stay(None)),
-        _ => Err(case.wait(Reason::Pending, CALLS_HELD, None)),
-    }
+    failure.is_some_and(|failure| {
+        !matches!(classify_read(failure, observed.refusal_confirmed), Class::Terminal(_))
+    })
 }
 
 /// Not before the time that the last failure set.
-pub(super) fn backoff<'a, O: Operation>(mut case: Case<'a, O>, _: &Observed) -> Ruled<'a, O> {
-    match case.not_due() {
+pub(super) fn backoff<'a, O: Operation>(mut request: StatusBuilder<'a, O>, _: &Observed) -> Flow<'a, O> {
+    match request.not_due() {
         None => {
-            case.operation().next_attempt_at = None;
-            Ok(case)
+            request.operation().end_wait();
+            Continue(request)
         }
         Some(at) => {
-            let why = case.last_error_text();
-            Err(case.wait(Reason::Retrying, &wait_message(Reason::Retrying, &why), Some(at)))
+            let why = request.last_error_text();
+            Break(request.wait(Reason::Retrying, &wait_message(Reason::Retrying, &why), Some(at)))
         }
     }
 }
 
-/// Reads the connector, for kinds that do so first, and lets the kind judge what it sees.
-pub(super) fn survey<'a, O: Operation>(mut case: Case<'a, O>, observed: &Observed) -> Ruled<'a, O> {
+/// Reads the connector, for kinds that do so first, and lets the kind check what was read.
+pub(super) fn preflight<'a, O: Operation>(
+    mut request: StatusBuilder<'a, O>,
+    observed: &Observed,
+) -> Flow<'a, O> {
     if !O::READS_FIRST {
-        return Ok(case);
+        return Continue(request);
     }
-    let prepared = match &observed.reading {
-        None => return Err(Step::Read),
-        Some(Ok(connector)) => case.object.prepare(&mut case.status, connector),
-        Some(Err(failure)) => match classify_read(failure) {
-            Class::Transient(_) => return Err(case.wait_out(failure, Reason::Retrying)),
-            Class::Unauthorized if observed.token_changed => return Err(Step::Read),
-            Class::Unauthorized => return Err(case.wait_out(failure, Reason::Unauthorized)),
+    let preflight = match &observed.reading {
+        None => return Break(Step::Read),
+        Some(Ok(connector)) => request.object.preflight(&mut request.status, connector),
+        Some(Err(failure)) => match classify_read(failure, observed.refusal_confirmed) {
+            Class::Transient(_) => return Break(request.wait_out(failure, Reason::Retrying)),
+            Class::Unauthorized if observed.token_changed => return Break(Step::Read),
+            Class::Unauthorized => return Break(request.wait_out(failure, Reason::Unauthorized)),
             Class::Terminal(Reason::AccessDenied | Reason::NotFound) => {
-                case.object.prepare_unseen(&mut case.status)
+                request.object.preflight_unreadable(&mut request.status)
             }
             Class::Terminal(reason) => {
-                case.note(failure, Some(reason));
-                let message = sentence(&case.last_error_text());
-                return Err(case.finish(reason, &message));
+                request.note(failure, Some(reason));
+                let message = sentence(&request.last_error_text());
+                return Break(request.finish(reason, &message));
             }
         },
     };
-    match prepared {
-        Prepared::Ready => Ok(case),
-        Prepared::Stop(reason, message) => Err(case.finish(reason, &message)),
-        Prepared::Incomplete(what) => {
-            let failure = incomplete(&what);
-            Err(case.wait_out(&failure, Reason::Retrying))
-        }
+    match preflight {
+        Preflight::Ready => Continue(request),
+        Preflight::Stop(reason, message) => Break(request.finish(reason, &message)),
+        Preflight::Incomplete(what) => Break(request.wait_out(&incomplete(&what), Reason::Retrying)),
     }
 }
 
-/// A read that lacks what it was made for, as a failure that passes.
+/// A read that lacks what it was made for, as a transient failure.
 pub(super) fn incomplete(what: &str) -> Failure {
     Failure {
         kind: FailureKind::Unreadable { code: 200 },

@@ -10,10 +10,11 @@ mod rights;
 use kube::{Client, Config};
 
 use crate::config::{CheckArgs, RunArgs};
-use crate::controller::{API_SERVER_TIMEOUT, lacks};
+use crate::controller::API_SERVER_TIMEOUT;
 use crate::runtime::api_server::client;
 use crate::text::describe;
 
+use super::crd_check::missing_fields;
 use super::kubernetes::{home, suffices};
 use super::{Cde, collector, kubernetes_access, runtime};
 
@@ -85,7 +86,7 @@ async fn api_server(args: &CheckArgs) -> Result<(String, Config, Client), String
 }
 
 async fn definitions(client: &Client) -> Finding {
-    let found = match lacks(client).await {
+    let found = match missing_fields(client).await {
         None => Ok("both kinds are served, with all fields of this version".to_owned()),
         Some(why) => Err(why),
     };

@@ -4,9 +4,9 @@ use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use kube::api::PostParams;
-use kube::{Api, Client, Resource as _};
+use kube::{Api, Client};
 
-use crate::api::{ConnectorRestore, GROUP, MigrationRollback};
+use crate::api::{GROUP, crds};
 use crate::config::RunArgs;
 use crate::text::describe;
 
@@ -39,9 +39,9 @@ fn needed(args: &RunArgs, home: &str) -> Vec<Right> {
         let mut need = |verb, group, resource: String| {
             rights.push(Right { verb, group, resource, namespace: namespace.clone() });
         };
-        for kind in [ConnectorRestore::plural(&()), MigrationRollback::plural(&())] {
+        for kind in crds().into_iter().map(|crd| crd.spec.names.plural) {
             for verb in ["get", "list", "watch"] {
-                need(verb, GROUP, kind.to_string());
+                need(verb, GROUP, kind.clone());
             }
             need("update", GROUP, format!("{kind}/status"));
         }

@@ -1,13 +1,13 @@
-//! The rate: so many calls a second to the CDE API, all together.
+//! The rate limit: calls per second to the CDE API, all together.
 
 use std::num::NonZeroU32;
 
 use governor::{DefaultDirectRateLimiter, Quota};
 
 /// Hands out permits for calls.
-pub struct Rate(Option<DefaultDirectRateLimiter>);
+pub struct RateLimit(Option<DefaultDirectRateLimiter>);
 
-impl Rate {
+impl RateLimit {
     /// `per_second` calls; 0 for no limit. A tenth of a second's worth may go out at once.
     #[must_use]
     pub fn new(per_second: u32) -> Self {
@@ -17,10 +17,12 @@ impl Rate {
         }))
     }
 
-    /// Waits until a call may go out.
-    pub async fn permit(&self) {
+    /// Waits until so many calls may go out.
+    pub async fn permits(&self, calls: u8) {
         if let Some(limiter) = &self.0 {
-            limiter.until_ready().await;
+            for _ in 0..calls {
+                limiter.until_ready().await;
+            }
         }
     }
 }

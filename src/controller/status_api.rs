@@ -1,24 +1,27 @@
-//! The funnel for writes to the API server: one compare-and-swap of `/status`, and reading back what stands.
+//! The funnel for status writes: one compare-and-swap of `/status`, and reading an object back.
 //!
-//! A write carries `metadata.resourceVersion` and `metadata.uid`, so it is refused when anything has changed
-//! since it was decided. It is sent once: a repetition would hide whether it was stored.
+//! A write carries `metadata.resourceVersion` and `metadata.uid`, so it is refused when anything has changed since it
+//! was decided. It is sent once: a repetition would hide whether it was stored.
 
 use std::time::{Duration, Instant};
 
 use kube::api::PostParams;
-use kube::{Api, Error, ResourceExt};
+use kube::{Api, Client, Error, ResourceExt};
 use serde::Serialize;
 
 use crate::api::Status;
 use crate::text::describe;
 
-use super::packed::Packed;
-use super::pass::Interrupted;
-use super::{API_SERVER_TIMEOUT, Managed, Shared};
+use super::error::ReconcileError;
+use super::kind::Kind;
+use super::metrics::Metrics;
+
+/// Every call to the API server ends by then.
+pub const API_SERVER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Named in `metadata.managedFields`.
 const FIELD_MANAGER: &str = "cde-operator";
-/// So often is an object read back before the pass gives up.
+/// So often an object is read back before the reconciliation gives up.
 const READS: u32 = 5;
 
 /// Why a write is not known to be stored.
@@ -35,7 +38,7 @@ pub(super) enum Unstored {
 }
 
 impl Unstored {
-    /// The word in the figures.
+    /// The label in metrics.
     fn as_str(&self) -> &'static str {
         match self {
             Self::Conflict => "conflict",
@@ -66,16 +69,17 @@ struct Metadata<'a> {
 }
 
 /// Replaces the status of `object`, if it is still as it was.
-pub(super) async fn put_status<O: Managed>(
-    shared: &Shared,
-    object: &O,
-    status: &Status<O::Result>,
-) -> Result<O, Unstored> {
+pub(super) async fn put_status<K: Kind>(
+    client: &Client,
+    metrics: &Metrics,
+    object: &K,
+    status: &Status<K::Result>,
+) -> Result<K, Unstored> {
     let meta = object.meta();
     let name = meta.name.as_deref().unwrap_or_default();
     let write = Write {
-        api_version: &O::api_version(&()),
-        kind: &O::kind(&()),
+        api_version: &K::api_version(&()),
+        kind: &K::kind(&()),
         metadata: Metadata {
             name,
             namespace: meta.namespace.as_deref().unwrap_or_default(),
@@ -85,12 +89,12 @@ pub(super) async fn put_status<O: Managed>(
         status,
     };
     let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-    let api = api(shared, object);
+    let api = api(client, object);
     let begun = Instant::now();
     let answer = within(api.replace_subresource("status", name, &params, &write)).await;
-    let answer = opened(answer).map_err(|error| classify(&error));
-    let result = answer.as_ref().map_or_else(Unstored::as_str, |_: &O| "stored");
-    shared.metrics.wrote(O::KIND, result, begun.elapsed());
+    let answer = answer.map_err(|error| classify(&error));
+    let result = answer.as_ref().map_or_else(Unstored::as_str, |_: &K| "stored");
+    metrics.wrote(K::KIND, result, begun.elapsed());
     answer
 }
 
@@ -98,8 +102,8 @@ pub(super) async fn put_status<O: Managed>(
 ///
 /// # Errors
 /// When the API server does not say, after several tries.
-pub(super) async fn read_back<O: Managed>(shared: &Shared, object: &O) -> Result<Option<O>, Interrupted> {
-    let api = api(shared, object);
+pub(super) async fn read_back<K: Kind>(client: &Client, object: &K) -> Result<Option<K>, ReconcileError> {
+    let api = api(client, object);
     let mut wait = Duration::from_millis(100);
     let mut last = String::new();
     for read in 0..READS {
@@ -107,7 +111,7 @@ pub(super) async fn read_back<O: Managed>(shared: &Shared, object: &O) -> Result
             tokio::time::sleep(wait).await;
             wait *= 4;
         }
-        match opened(within(api.get(&object.name_any())).await) {
+        match within(api.get(&object.name_any())).await {
             Ok(fresh) if fresh.uid() == object.uid() => return Ok(Some(fresh)),
             Ok(_) => return Ok(None),
             Err(error) => match classify(&error) {
@@ -117,15 +121,11 @@ pub(super) async fn read_back<O: Managed>(shared: &Shared, object: &O) -> Result
             },
         }
     }
-    Err(Interrupted::ApiServer(last))
+    Err(ReconcileError::ApiServer(last))
 }
 
-fn opened<O: Managed>(answer: kube::Result<Packed<O>>) -> kube::Result<O> {
-    answer?.open().map_err(|error| Error::Service(error.into()))
-}
-
-fn api<O: Managed>(shared: &Shared, object: &O) -> Api<Packed<O>> {
-    Api::namespaced(shared.client.clone(), &object.namespace().unwrap_or_default())
+fn api<K: Kind>(client: &Client, object: &K) -> Api<K> {
+    Api::namespaced(client.clone(), &object.namespace().unwrap_or_default())
 }
 
 /// Bounds a call: a half-open connection would let it wait for ever.

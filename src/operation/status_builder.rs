@@ -1,7 +1,7 @@
-//! The case that is decided: the object, what was seen, and the status that is being written.
+//! The status that is being built for one object.
 //!
-//! Every status that the operator writes is made by one of the verbs here, so generation, conditions, reason
-//! and outcome always say the same.
+//! Every status that the operator writes is made by one of the verbs here, so generation, conditions, reason and
+//! outcome always agree.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -14,19 +14,20 @@ use crate::cde::model::Failure;
 use crate::text::clean;
 
 use super::condition::conditions;
-use super::words::{answer_text, wait_message};
-use super::{Observed, Operation, Settings, Situation, Step, whole_seconds};
+use super::messages::{answer_text, wait_message};
+use super::phase::Phase;
+use super::{Operation, Settings, Situation, Step, whole_seconds};
 
 /// Most characters of `lastError.message`.
 pub(super) const ERROR_MESSAGE: usize = 512;
 
 /// One object, and the status that it is about to get.
-pub(super) struct Case<'a, O: Operation> {
+pub(super) struct StatusBuilder<'a, O: Operation> {
     pub(super) object: &'a O,
     pub(super) now: Timestamp,
     pub(super) settings: &'a Settings,
     pub(super) jitter: f64,
-    /// For how long the present claim or wait has been seen.
+    /// How long the present claim or wait has been seen.
     pub(super) seen_for: Duration,
     /// How far the wall clock was set meanwhile.
     pub(super) clock_set: SignedDuration,
@@ -34,39 +35,21 @@ pub(super) struct Case<'a, O: Operation> {
     stored: Cow<'a, Status<O::Result>>,
     /// What is to be stored.
     pub(super) status: Status<O::Result>,
-    /// There is an outcome that must be stored, whatever comes next.
-    pub(super) unrecorded: bool,
 }
 
-impl<'a, O: Operation> Case<'a, O> {
-    /// What is to be decided.
-    pub(super) fn new(situation: &Situation<'a, O>) -> Self {
-        let stored = situation.object.status().map(Cow::Borrowed).unwrap_or_default();
-        // A wait that is not stored yet has just begun.
-        let begun = Observed::default();
-        let observed = situation.unrecorded.map_or(situation.observed, |_| &begun);
-        let mut case = Self {
-            object: situation.object,
-            now: situation.now,
-            settings: situation.settings,
-            jitter: situation.observed.jitter,
-            seen_for: observed.seen_for,
-            clock_set: observed.clock_set,
-            status: situation.unrecorded.unwrap_or(&stored).clone(),
-            stored,
-            unrecorded: situation.unrecorded.is_some(),
-        };
-        if case.unrecorded {
-            case.keep_attempts();
-        } else {
-            // A record consumes no wish that came after its claim.
-            case.open();
-        }
-        case
+impl<'a, O: Operation> StatusBuilder<'a, O> {
+    /// The request that is to be decided: the stored one, opened or reopened where a person asks for it.
+    pub(super) fn open(situation: &Situation<'a, O>) -> Self {
+        let Situation { object, now, settings, observed, .. } = *situation;
+        let mut request = Self::of(object, now, settings, observed.jitter);
+        request.seen_for = observed.seen_for;
+        request.clock_set = observed.clock_set;
+        request.open_request();
+        request
     }
 
-    /// The status of a claim, which is about to get its outcome.
-    pub(super) fn claimed(object: &'a O, now: Timestamp, settings: &'a Settings, jitter: f64) -> Self {
+    /// The stored request, as it is: a record handles no retry annotation that came after its claim.
+    pub(super) fn of(object: &'a O, now: Timestamp, settings: &'a Settings, jitter: f64) -> Self {
         let stored: Cow<'a, Status<O::Result>> = object.status().map(Cow::Borrowed).unwrap_or_default();
         Self {
             object,
@@ -77,19 +60,14 @@ impl<'a, O: Operation> Case<'a, O> {
             clock_set: SignedDuration::ZERO,
             status: stored.clone().into_owned(),
             stored,
-            unrecorded: true,
-        }
-    }
-
-    /// Another operator may have claimed since: within one request the number of attempts never goes down.
-    fn keep_attempts(&mut self) {
-        let Some(stored) = &self.stored.operation else { return };
-        if let Some(operation) = self.status.operation.as_mut().filter(|own| own.id == stored.id) {
-            operation.attempts = operation.attempts.max(stored.attempts);
         }
     }
 
     // What the rules ask.
+
+    pub(super) fn phase(&self) -> Phase {
+        Phase::of(&self.status, &self.settings.server)
+    }
 
     pub(super) fn operation(&mut self) -> &mut OperationRecord {
         self.status.operation.get_or_insert_default()
@@ -113,13 +91,20 @@ impl<'a, O: Operation> Case<'a, O> {
         self.status.operation.as_ref().map_or(0, |operation| operation.attempts)
     }
 
-    /// The terminal answer that a read must still confirm.
+    /// The terminal response that a read must still confirm.
     pub(super) fn refusal(&self) -> Option<Reason> {
         self.status.operation.as_ref().and_then(OperationRecord::refusal)
     }
 
-    pub(super) fn being_deleted(&self) -> bool {
-        self.object.metadata().deletion_timestamp.is_some()
+    /// Whether a read must tell what an earlier attempt did.
+    pub(super) fn is_unverified(&self) -> bool {
+        self.status.operation.as_ref().is_some_and(OperationRecord::is_unverified)
+    }
+
+    /// Whether the condition Ready has this reason already, with a message that starts like this.
+    pub(super) fn says(&self, reason: Reason, start: &str) -> bool {
+        let ready = self.status.conditions.iter().find(|condition| condition.type_ == "Ready");
+        self.status.reason == Some(reason) && ready.is_some_and(|ready| ready.message.starts_with(start))
     }
 
     /// `now` as Kubernetes stores it.
@@ -129,17 +114,31 @@ impl<'a, O: Operation> Case<'a, O> {
 
     // The verbs: each ends the decision.
 
+    pub(super) fn write(self) -> Step<O::Result> {
+        Step::Write(Box::new(self.status))
+    }
+
     /// Stores what is new; else waits for `at`, a limit, or a change.
     pub(super) fn stay(mut self, at: Option<Timestamp>) -> Step<O::Result> {
         self.observe();
-        if self.status == *self.stored {
-            Step::Wait(self.next_look(at))
-        } else {
-            Step::Write(Box::new(self.status))
+        if self.status == *self.stored { Step::Wait(self.next_look(at)) } else { self.write() }
+    }
+
+    /// Stores what is new; else waits for the circuit breaker.
+    pub(super) fn hold(self) -> Step<O::Result> {
+        match self.stay(None) {
+            Step::Wait(limit) => Step::Hold(limit),
+            step => step,
         }
     }
 
-    /// Waits for `reason`, of which `message` tells.
+    /// Waits for the circuit breaker, and says so.
+    pub(super) fn hold_with(mut self, reason: Reason, message: &str) -> Step<O::Result> {
+        self.say(reason, message);
+        self.hold()
+    }
+
+    /// Waits, and says `reason` and `message`.
     pub(super) fn wait(mut self, reason: Reason, message: &str, at: Option<Timestamp>) -> Step<O::Result> {
         self.say(reason, message);
         self.stay(at)
@@ -149,7 +148,7 @@ impl<'a, O: Operation> Case<'a, O> {
     ///
     /// While the effect of an attempt is open, the error of that attempt stays: it says what to make of a read.
     pub(super) fn wait_out(mut self, failure: &Failure, reason: Reason) -> Step<O::Result> {
-        if self.unknown_attempts() == 0 && self.refusal().is_none() {
+        if !self.is_unverified() {
             self.note(failure, None);
         }
         let at = self.postpone_for(failure, reason);
@@ -159,26 +158,26 @@ impl<'a, O: Operation> Case<'a, O> {
     /// Ends the request.
     pub(super) fn finish(mut self, reason: Reason, message: &str) -> Step<O::Result> {
         self.end(reason, message);
-        Step::Write(Box::new(self.status))
+        self.write()
     }
 
     /// Ends the request with success.
     pub(super) fn succeed(mut self, reason: Reason, evidence: Evidence) -> Step<O::Result> {
         self.end_well(reason, evidence);
-        Step::Write(Box::new(self.status))
+        self.write()
     }
 
-    /// Takes the right to make the next call.
-    pub(super) fn claim(mut self, me: &str) -> Step<O::Result> {
+    /// Claims the next call.
+    pub(super) fn claim(mut self, holder: &str) -> Step<O::Result> {
         let (now, server) = (self.stamp(), self.settings.server.clone());
         let until = now.0.saturating_add(self.settings.claim_length()).unwrap_or(now.0);
         let operation = self.operation();
+        operation.end_wait();
         operation.attempts = operation.attempts.saturating_add(1);
         operation.server = Some(server);
         operation.last_attempt_at = Some(now);
-        operation.next_attempt_at = None;
         operation.in_flight =
-            Some(InFlight { holder: me.to_owned(), attempt: operation.attempts, until: Time(until) });
+            Some(InFlight { holder: holder.to_owned(), attempt: operation.attempts, until: Time(until) });
         self.say(Reason::InProgress, "The call to the CDE API is under way.");
         Step::Claim(Box::new(self.status))
     }
@@ -196,7 +195,7 @@ impl<'a, O: Operation> Case<'a, O> {
         self.status.outcome = outcome;
     }
 
-    /// The newest spec has been seen. A record answers for every generation, and so names none.
+    /// The newest spec has been seen. A final record answers for every generation, and so names none.
     pub(super) fn observe(&mut self) {
         if self.status.outcome.is_some_and(Outcome::is_final) {
             return;
@@ -212,7 +211,7 @@ impl<'a, O: Operation> Case<'a, O> {
         let now = self.stamp();
         let operation = self.operation();
         operation.in_flight = None;
-        operation.next_attempt_at = None;
+        operation.end_wait();
         operation.completed_at = Some(now);
         self.say(reason, message);
     }
@@ -223,17 +222,20 @@ impl<'a, O: Operation> Case<'a, O> {
         self.end(reason, &message);
     }
 
-    /// Notes `failure` as the last error, and what it means (`reason`) where it does not pass.
+    /// Notes `failure` as the last error, and what it means (`reason`) where it is not transient.
     pub(super) fn note(&mut self, failure: &Failure, reason: Option<Reason>) {
         let (at, message) = (self.stamp(), clean(&failure.message, ERROR_MESSAGE));
         self.operation().last_error = Some(LastError { at, code: failure.code(), reason, message });
     }
 
-    /// Counts a wait because of `failure`, and says so. There is no time to a wait for another token: it ends
-    /// when the token changes.
+    /// Counts a wait because of `failure`, and says so. A wait for another token has no time: it ends when the token
+    /// changes.
     pub(super) fn postpone_for(&mut self, failure: &Failure, reason: Reason) -> Option<Timestamp> {
-        let at = Some(self.postpone(failure.retry_at)).filter(|_| reason != Reason::Unauthorized);
-        self.operation().next_attempt_at = at.map(Time);
+        let mut at = Some(self.postpone(failure.retry_at));
+        if reason == Reason::Unauthorized {
+            self.operation().end_wait();
+            at = None;
+        }
         let why = answer_text(failure.code(), &clean(&failure.message, ERROR_MESSAGE));
         self.say(reason, &wait_message(reason, &why));
         at

@@ -1,8 +1,7 @@
-//! Whether the API server keeps what this operator writes: an older definition drops fields without an error.
+//! Whether the API server keeps what this operator writes: an older CRD drops fields without an error.
 //!
-//! Seen in `/openapi/v3`, which a bare service account may read. Nothing is claimed before it holds.
+//! Read from `/openapi/v3`, which a service account without any role may read. Nothing is claimed before it holds.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -10,74 +9,25 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::Client;
 use serde_json::Value;
-use tokio::sync::Notify;
 
 use crate::api::{GROUP, VERSION, crds};
+use crate::controller::{API_SERVER_TIMEOUT, CrdState};
 use crate::text::describe;
 
-use super::status_write::within;
-
-/// How often the definitions are looked at while they do not suffice: soon at first, for who has just applied
-/// them, then every 30 s.
+/// How often the CRDs are read while they are too old: soon at first, for someone who has just applied them, then every
+/// 30 s.
 const INTERVAL: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
-/// Whether the definitions suffice.
-#[derive(Debug, Default)]
-pub struct CrdState {
-    good: AtomicBool,
-    changed: Notify,
-}
-
-impl CrdState {
-    /// Whether claims may be made.
-    #[must_use]
-    pub fn is_good(&self) -> bool {
-        self.good.load(Ordering::SeqCst)
-    }
-
-    /// A write lost a field: look again before the next claim.
-    pub fn doubt(&self) {
-        self.good.store(false, Ordering::SeqCst);
-        self.changed.notify_waiters();
-    }
-
-    fn confirm(&self) {
-        self.good.store(true, Ordering::SeqCst);
-        self.changed.notify_waiters();
-    }
-
-    /// Waits until the definitions suffice.
-    pub async fn good(&self) {
-        loop {
-            let changed = self.changed.notified();
-            if self.is_good() {
-                return;
-            }
-            changed.await;
-        }
-    }
-
-    async fn doubted(&self) {
-        loop {
-            let changed = self.changed.notified();
-            if !self.is_good() {
-                return;
-            }
-            changed.await;
-        }
-    }
-}
-
-/// Looks at the definitions until they suffice, and again whenever there is a doubt; runs as long as the process.
-pub async fn watch_crds(client: Client, state: &CrdState) {
+/// Reads the CRDs until they are new enough, and again whenever a write has lost a field; runs as long as the process.
+pub(super) async fn watch_crds(client: Client, state: &CrdState) {
     let mut said = String::new();
     let mut interval = INTERVAL.0;
     loop {
-        let Some(why) = lacks(&client).await else {
+        let Some(why) = missing_fields(&client).await else {
             said.clear();
             interval = INTERVAL.0;
             state.confirm();
-            state.doubted().await;
+            state.invalid().await;
             continue;
         };
         if why != said {
@@ -89,14 +39,15 @@ pub async fn watch_crds(client: Client, state: &CrdState) {
     }
 }
 
-/// What the served definitions lack, and what to do; nothing if they suffice.
-pub async fn lacks(client: &Client) -> Option<String> {
+/// Returns what the served CRDs lack, and what to do; `None` if they are new enough.
+pub(super) async fn missing_fields(client: &Client) -> Option<String> {
     let path = format!("/openapi/v3/apis/{GROUP}/{VERSION}");
     let request = match http::Request::get(&path).body(Vec::new()) {
         Ok(request) => request,
         Err(error) => return Some(error.to_string()),
     };
-    let served: Value = match within(client.request(request)).await {
+    let answer = tokio::time::timeout(API_SERVER_TIMEOUT, client.request(request)).await;
+    let served: Value = match answer.unwrap_or_else(|elapsed| Err(kube::Error::Service(elapsed.into()))) {
         Ok(served) => served,
         Err(kube::Error::Api(status)) if status.code == 404 => {
             return Some("the custom resource definitions are not installed: apply crds/".to_owned());
@@ -105,13 +56,13 @@ pub async fn lacks(client: &Client) -> Option<String> {
             return Some(format!("the definitions cannot be read from {path}: {}", describe(&error)));
         }
     };
-    crds().iter().find_map(|crd| lack(crd, &served)).map(|field| {
+    crds().iter().find_map(|crd| missing_field(crd, &served)).map(|field| {
         format!("the custom resource definitions are older than this operator and lack {field}: apply crds/")
     })
 }
 
 /// The first field that `ours` has and the served document has not.
-fn lack(ours: &CustomResourceDefinition, served: &Value) -> Option<String> {
+fn missing_field(ours: &CustomResourceDefinition, served: &Value) -> Option<String> {
     let kind = &ours.spec.names.kind;
     let schemas = served.pointer("/components/schemas").and_then(Value::as_object);
     let theirs =
@@ -119,9 +70,9 @@ fn lack(ours: &CustomResourceDefinition, served: &Value) -> Option<String> {
     let Some((_, theirs)) = theirs else { return Some(kind.clone()) };
     let version = ours.spec.versions.first()?;
     let schema = version.schema.as_ref()?.open_api_v3_schema.as_ref()?;
-    let lack = properties_lack(schema, theirs, kind);
+    let missing = missing_property(schema, theirs, kind);
     let selectable = version.selectable_fields.iter().flatten().map(|field| field.json_path.as_str());
-    lack.or_else(|| {
+    missing.or_else(|| {
         let named = theirs.get("x-kubernetes-selectable-fields").map(Value::to_string).unwrap_or_default();
         selectable
             .map(|path| path.trim_start_matches('.'))
@@ -130,19 +81,19 @@ fn lack(ours: &CustomResourceDefinition, served: &Value) -> Option<String> {
     })
 }
 
-fn properties_lack(ours: &JSONSchemaProps, theirs: &Value, path: &str) -> Option<String> {
+fn missing_property(ours: &JSONSchemaProps, theirs: &Value, path: &str) -> Option<String> {
     for (name, property) in ours.properties.iter().flatten() {
         if matches!(name.as_str(), "metadata" | "apiVersion" | "kind") {
             continue;
         }
         let path = format!("{path}.{name}");
         let Some(their_property) = theirs.pointer(&format!("/properties/{name}")) else { return Some(path) };
-        if let Some(lack) = properties_lack(property, their_property, &path) {
-            return Some(lack);
+        if let Some(missing) = missing_property(property, their_property, &path) {
+            return Some(missing);
         }
     }
     match (&ours.items, theirs.get("items")) {
-        (Some(JSONSchemaPropsOrArray::Schema(ours)), Some(theirs)) => properties_lack(ours, theirs, path),
+        (Some(JSONSchemaPropsOrArray::Schema(ours)), Some(theirs)) => missing_property(ours, theirs, path),
         _ => None,
     }
 }
@@ -176,12 +127,12 @@ mod tests {
     #[test]
     fn definitions_of_this_version_lack_nothing() {
         let document = served(&Value::Null);
-        assert_eq!(crds().iter().find_map(|crd| lack(crd, &document)), None);
+        assert_eq!(crds().iter().find_map(|crd| missing_field(crd, &document)), None);
     }
 
     #[test]
     fn a_document_without_the_kinds_or_without_their_selectable_fields_does_not_suffice() {
-        let lacks = |document: &Value| crds().iter().find_map(|crd| lack(crd, document)).unwrap();
+        let lacks = |document: &Value| crds().iter().find_map(|crd| missing_field(crd, document)).unwrap();
         assert_eq!(lacks(&json!({})), "ConnectorRestore");
         let mut document = served(&Value::Null);
         let kind = "/components/schemas/com.productsup.cde.v1alpha1.MigrationRollback";
@@ -196,7 +147,7 @@ mod tests {
     #[test]
     fn a_definition_without_the_claim_is_too_old() {
         let document = served(&json!({"properties": {"conditions": {"items": {"properties": {}}}}}));
-        let lack = crds().iter().find_map(|crd| lack(crd, &document)).unwrap();
+        let lack = crds().iter().find_map(|crd| missing_field(crd, &document)).unwrap();
         assert!(lack.starts_with("MigrationRollback.status."), "{lack}");
     }
 }

@@ -1,8 +1,8 @@
-//! What people are told by an Event: at most one an outcome, one when an object first starts to wait.
+//! Events: at most one per outcome, and one when an object first starts to wait.
 
 use crate::api::{Outcome, Reason, Status};
 
-use super::words::answer_text;
+use super::messages::answer_text;
 
 /// An Event about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,43 +15,47 @@ pub struct Announcement {
     pub note: String,
 }
 
-/// What there is to tell when a status that said `before` now says `after`.
+/// Returns the Event for a status that changed from `before` to `after`, if that is worth one.
 ///
-/// `odd` names what a success lacked (fields missing or of another type): then its Event is a warning.
+/// `missing_fields` names what a success lacked (fields missing or of another type): then its Event is a warning.
 #[must_use]
-pub fn announce<R>(before: Option<&Status<R>>, after: &Status<R>, odd: &[String]) -> Option<Announcement> {
+pub fn event_for<R>(
+    before: Option<&Status<R>>,
+    after: &Status<R>,
+    missing_fields: &[String],
+) -> Option<Announcement> {
     let reason = after.reason?;
     let finished_before = before.is_some_and(|status| status.outcome.is_some());
-    let told = match after.outcome {
+    let announced = match after.outcome {
         Some(_) => finished_before && before.and_then(operation_id) == operation_id(after),
         None => !starts_to_wait(before, after, reason),
     };
-    if told {
+    if announced {
         return None;
     }
     let ready = after.conditions.iter().find(|condition| condition.type_ == "Ready");
     let mut note = ready.map(|condition| condition.message.clone()).unwrap_or_default();
-    if !odd.is_empty() {
-        note = format!("{note} The answer lacked, or had in another type: {}.", odd.join(", "));
+    if !missing_fields.is_empty() {
+        note = format!("{note} The answer lacked, or had in another type: {}.", missing_fields.join(", "));
     }
     let warning = match after.outcome {
-        Some(Outcome::Succeeded) => !odd.is_empty(),
+        Some(Outcome::Succeeded) => !missing_fields.is_empty(),
         Some(_) => true,
         None => !matches!(reason, Reason::Pending | Reason::Suspended),
     };
     Some(Announcement { warning, reason: reason.as_str(), note })
 }
 
-/// What there is to tell when the object of a status that said `before` is gone and its call came to `after`:
-/// an outcome; or that there is none, and nobody will look for it.
+/// Returns the Event for an object that was deleted during its call, whose record is `after`: the outcome; or that it
+/// is unknown, and nobody will look for it.
 #[must_use]
-pub fn announce_gone<R>(
+pub fn event_for_deleted<R>(
     before: Option<&Status<R>>,
     after: &Status<R>,
-    odd: &[String],
+    missing_fields: &[String],
 ) -> Option<Announcement> {
     if after.outcome.is_some() {
-        return announce(before, after, odd);
+        return event_for(before, after, missing_fields);
     }
     let operation = after.operation.as_ref().filter(|operation| operation.unknown_attempts > 0)?;
     let error = operation.last_error.as_ref()?;
@@ -67,13 +71,13 @@ fn operation_id<R>(status: &Status<R>) -> Option<&str> {
     status.operation.as_ref().map(|operation| operation.id.as_str())
 }
 
-/// The first wait of a request: there was none before it.
+/// Whether this is the first wait of a request.
 fn starts_to_wait<R>(before: Option<&Status<R>>, after: &Status<R>, reason: Reason) -> bool {
     let same = before.filter(|status| operation_id(status) == operation_id(after));
     reason != Reason::InProgress && !same.is_some_and(has_waited)
 }
 
-/// It waits, or was claimed once more, or later than in the very write that began it.
+/// Whether it waits, or was claimed once more, or later than in the very write that started it.
 fn has_waited<R>(status: &Status<R>) -> bool {
     let Some(operation) = &status.operation else { return false };
     let waits = !matches!(status.reason, None | Some(Reason::InProgress));

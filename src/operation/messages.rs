@@ -1,16 +1,24 @@
-//! What people read: the sentences that more than one rule says.
+//! Messages for people that more than one rule writes.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::api::Reason;
 
+/// What requests say that wait because the circuit breaker is open: one text, whatever the cause, so that an outage
+/// costs each of them one write at most.
+pub(super) const ON_HOLD: &str =
+    "Waiting until the CDE API takes calls: it is down, limits them or refuses the token.";
+/// The message of a request that waits for another one starts and ends like this.
+pub(super) const QUEUED: &str = "Waiting for ";
+pub(super) const QUEUED_END: &str = ", which is for the same connector.";
+
 /// An error in words: its code where it has one, and its message.
 pub(super) fn answer_text(code: Option<u16>, message: &str) -> String {
     code.map_or_else(|| message.to_owned(), |code| format!("the CDE API answered {code}: {message}"))
 }
 
-/// What the condition says of a wait.
+/// What the condition says about a wait.
 pub(super) fn wait_message(reason: Reason, why: &str) -> String {
     match reason {
         Reason::Verifying => format!(

@@ -1,0 +1,179 @@
+//! The objects of one watch: one owner for each.
+//!
+//! They are in kube's reflector store, typed and trimmed. This process's own writes go into the store when the API
+//! server has answered them, and a watch event that is older than what is stored is dropped, so the store always has
+//! the newest version that this process knows. What the process remembers about an object lives and goes with it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::channel::mpsc::{UnboundedReceiver, unbounded};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource as _;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::store::{Store, Writer, store};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher::Event;
+
+use crate::api::RETRY_ANNOTATION;
+
+use super::kind::{Key, Kind, Waker, version};
+use super::memory::Memory;
+
+/// An object, or why it cannot be decoded.
+pub(super) type Guarded<K> = DeserializeGuard<K>;
+
+/// What a watch event means for an object.
+pub(super) enum Change<K> {
+    /// There is a newer version, and whether a person asks for something new.
+    Newer(Key, Arc<K>, bool),
+    /// It is gone.
+    Gone(Key),
+    /// It cannot be decoded: it is left alone, and counts as gone.
+    Undecodable(Key, String),
+}
+
+/// The objects of one watch.
+pub(super) struct Cache<K: Kind> {
+    objects: Store<Guarded<K>>,
+    waker: Waker,
+    inner: Mutex<Inner<K>>,
+}
+
+struct Inner<K: Kind> {
+    writer: Writer<Guarded<K>>,
+    memories: HashMap<Arc<str>, (Key, Memory)>,
+    /// What the list in progress has brought.
+    listed: HashSet<Arc<str>>,
+}
+
+impl<K: Kind> Cache<K> {
+    /// An empty one, and the objects that are woken.
+    pub(super) fn new() -> (Self, UnboundedReceiver<Key>) {
+        let ((objects, writer), (waker, woken)) = (store(), unbounded());
+        let inner = Mutex::new(Inner { writer, memories: HashMap::new(), listed: HashSet::new() });
+        (Self { objects, waker, inner }, woken)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<K>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The store, for a controller.
+    pub(super) fn objects(&self) -> Store<Guarded<K>> {
+        self.objects.clone()
+    }
+
+    /// The key of an object of this watch.
+    pub(super) fn key(&self, meta: &ObjectMeta) -> Option<Key> {
+        Key::of::<K>(meta, &self.waker)
+    }
+
+    /// The newest version of an object, while it exists and can be decoded.
+    pub(super) fn get(&self, key: &Key) -> Option<Arc<K>> {
+        let stored = self.stored(key)?;
+        stored.0.as_ref().ok().map(|object| Arc::new(object.clone()))
+    }
+
+    fn stored(&self, key: &Key) -> Option<Arc<Guarded<K>>> {
+        let reference = ObjectRef::new(&key.name).within(&key.namespace);
+        self.objects.get(&reference).filter(|stored| stored.meta().uid.as_deref() == Some(&*key.uid))
+    }
+
+    /// Reads or changes what is remembered about an object; nothing where it is gone.
+    pub(super) fn remember<T>(&self, key: &Key, use_it: impl FnOnce(&mut Memory) -> T) -> Option<T> {
+        self.lock().memories.get_mut(&key.uid).map(|(_, memory)| use_it(memory))
+    }
+
+    /// Takes over an object as the API server has stored it for this process; false where it is gone by now.
+    pub(super) fn put(&self, key: &Key, object: &K) -> bool {
+        let mut inner = self.lock();
+        if self.stored(key).is_none_or(|stored| version(stored.meta()) >= version(object.meta())) {
+            return false;
+        }
+        let Some((_, memory)) = inner.memories.get_mut(&key.uid) else { return false };
+        memory.see(object);
+        let mut object = DeserializeGuard(Ok(object.clone()));
+        trim(&mut object);
+        inner.writer.apply_watcher_event(&Event::Apply(object));
+        true
+    }
+
+    /// Takes a watch event in.
+    pub(super) fn apply(&self, event: Event<Guarded<K>>) -> Vec<Change<K>> {
+        let mut inner = self.lock();
+        match event {
+            Event::Init => {
+                inner.listed.clear();
+                inner.writer.apply_watcher_event(&Event::Init);
+                Vec::new()
+            }
+            Event::InitApply(object) => {
+                let Some(key) = self.key(object.meta()) else { return Vec::new() };
+                inner.listed.insert(key.uid.clone());
+                // A list may be older than what this process wrote.
+                let newer = self.stored(&key).filter(|own| version(own.meta()) > version(object.meta()));
+                let is_known = newer.is_some();
+                let object = newer.unwrap_or_else(|| Arc::new(object));
+                inner.writer.apply_watcher_event(&Event::InitApply(Guarded::clone(&object)));
+                if is_known { Vec::new() } else { vec![inner.see(key, &object)] }
+            }
+            Event::InitDone => {
+                inner.writer.apply_watcher_event(&Event::InitDone);
+                let Inner { memories, listed, .. } = &mut *inner;
+                let gone = memories.extract_if(|uid, _| !listed.contains(uid)).map(|(_, (key, _))| key);
+                let gone = gone.map(Change::Gone).collect();
+                listed.clear();
+                gone
+            }
+            Event::Apply(object) => {
+                let Some(key) = self.key(object.meta()) else { return Vec::new() };
+                if self.stored(&key).is_some_and(|own| version(own.meta()) >= version(object.meta())) {
+                    return Vec::new();
+                }
+                inner.writer.apply_watcher_event(&Event::Apply(object.clone()));
+                vec![inner.see(key, &object)]
+            }
+            Event::Delete(object) => {
+                inner.writer.apply_watcher_event(&Event::Delete(object.clone()));
+                let gone = object.meta().uid.as_deref().and_then(|uid| inner.memories.remove(uid));
+                gone.map(|(key, _)| Change::Gone(key)).into_iter().collect()
+            }
+        }
+    }
+
+    /// All objects of the watch; each with whether it belongs to another operator.
+    pub(super) fn all(&self) -> Vec<(Arc<Guarded<K>>, bool)> {
+        let (objects, inner) = (self.objects.state(), self.lock());
+        let is_foreign = |object: &Guarded<K>| {
+            let memory = object.meta().uid.as_deref().and_then(|uid| inner.memories.get(uid));
+            memory.is_some_and(|(_, memory)| memory.foreign)
+        };
+        objects.into_iter().map(|object| (object.clone(), is_foreign(&object))).collect()
+    }
+}
+
+impl<K: Kind> Inner<K> {
+    fn see(&mut self, key: Key, object: &Guarded<K>) -> Change<K> {
+        let (_, memory) = self.memories.entry(key.uid.clone()).or_insert_with(|| (key.clone(), Memory::default()));
+        match &object.0 {
+            Ok(object) => {
+                memory.undecodable = false;
+                memory.see(object);
+                let asks = memory.asks_anew(object);
+                Change::Newer(key, Arc::new(object.clone()), asks)
+            }
+            Err(error) => Change::Undecodable(key, error.to_string()),
+        }
+    }
+}
+
+/// Drops what nothing is decided on: managed fields, labels, and all annotations but the retry.
+pub(super) fn trim<K: Kind>(object: &mut Guarded<K>) {
+    let meta = object.meta_mut();
+    meta.managed_fields = None;
+    meta.labels = None;
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.retain(|name, _| name == RETRY_ANNOTATION);
+    }
+}

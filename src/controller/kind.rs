@@ -1,0 +1,108 @@
+//! What the shell needs of a kind, and how it names one object.
+
+use std::fmt::{self, Debug};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use futures::channel::mpsc::UnboundedSender;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use kube::core::NamespaceResourceScope;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::operation::Operation;
+
+/// A kind that the shell can handle: an operation that is a namespaced custom resource.
+pub trait Kind:
+    Operation<Result: Serialize + DeserializeOwned + Send + Sync + 'static>
+    + Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + Serialize
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<T> Kind for T where
+    T: Operation<Result: Serialize + DeserializeOwned + Send + Sync + 'static>
+        + Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// Asks the controller of one watch to reconcile an object.
+pub(super) type Waker = UnboundedSender<Key>;
+
+/// One object: two of the same name that exist one after the other have two keys. Cheap to clone.
+#[derive(Clone)]
+pub struct Key {
+    /// `metadata.uid`.
+    pub uid: Arc<str>,
+    /// The kind, as in a manifest.
+    pub kind: &'static str,
+    /// `metadata.namespace`.
+    pub namespace: Arc<str>,
+    /// `metadata.name`.
+    pub name: Arc<str>,
+    waker: Waker,
+}
+
+impl Key {
+    /// The key of an object of the API server; `None` for one without a name or a uid.
+    pub(super) fn of<K: Kind>(meta: &ObjectMeta, waker: &Waker) -> Option<Self> {
+        Some(Self {
+            uid: meta.uid.as_deref()?.into(),
+            kind: K::KIND,
+            namespace: meta.namespace.as_deref()?.into(),
+            name: meta.name.as_deref()?.into(),
+            waker: waker.clone(),
+        })
+    }
+
+    /// Has the object reconciled now: the only place that wakes one.
+    pub(super) fn wake(&self) {
+        // Nobody listens any more only when the process stops.
+        let _ = self.waker.unbounded_send(self.clone());
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.uid == other.uid
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.uid.hash(state);
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// `metadata.resourceVersion` as the number that it is; 0 where it is none.
+pub(super) fn version(meta: &ObjectMeta) -> u64 {
+    meta.resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default()
+}

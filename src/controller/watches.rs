@@ -1,0 +1,146 @@
+//! Which watches work. Namespaces are independent: a watch that the API server refuses holds up only its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch::{Receiver, Sender};
+
+/// A watch that has neither completed its first list nor failed by then holds up nobody else any longer.
+pub(super) const FIRST_LIST: Duration = Duration::from_secs(30);
+
+/// One watch: a kind in a namespace.
+#[derive(Clone, Debug)]
+pub struct WatchState {
+    /// The kind.
+    pub kind: &'static str,
+    /// The namespace; `None` for all.
+    pub namespace: Option<String>,
+    /// The first list is complete.
+    listed: bool,
+    /// It has brought its first list, failed, or taken too long.
+    settled: bool,
+    /// Why it does not work, if it does not.
+    pub error: Option<String>,
+}
+
+impl WatchState {
+    /// The watch in words: `MigrationRollback in namespace a`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{} in namespace {namespace}", self.kind),
+            None => format!("{} in all namespaces", self.kind),
+        }
+    }
+
+    /// Whether its first list is complete.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        self.listed
+    }
+
+    /// Whether it works: the first list is complete, and the last event was not an error.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.listed && self.error.is_none()
+    }
+}
+
+/// All watches; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Watches(Arc<Sender<Vec<WatchState>>>);
+
+impl Watches {
+    /// Adds a watch; the result is its number.
+    pub(super) fn add(&self, kind: &'static str, namespace: Option<String>) -> usize {
+        let state = WatchState { kind, namespace, listed: false, settled: false, error: None };
+        let mut number = 0;
+        self.0.send_modify(|all| {
+            number = all.len();
+            all.push(state);
+        });
+        number
+    }
+
+    fn change(&self, number: usize, change: impl FnOnce(&mut WatchState) -> bool) -> bool {
+        self.0.send_if_modified(|all| all.get_mut(number).is_some_and(change))
+    }
+
+    /// The watch has brought an event; true if it had failed before.
+    pub(super) fn works(&self, number: usize) -> bool {
+        self.change(number, |watch| watch.error.take().is_some())
+    }
+
+    /// The first list of a watch is complete; true the first time.
+    pub(super) fn listed(&self, number: usize) -> bool {
+        self.change(number, |watch| {
+            watch.settled = true;
+            !std::mem::replace(&mut watch.listed, true)
+        })
+    }
+
+    /// The watch has failed; true if that is new.
+    pub(super) fn fails(&self, number: usize, error: &str) -> bool {
+        self.change(number, |watch| {
+            watch.settled = true;
+            watch.error.replace(error.to_owned()).as_deref() != Some(error)
+        })
+    }
+
+    /// The first list has taken too long: nobody else waits for it any longer.
+    pub(super) fn settle(&self, number: usize) {
+        self.change(number, |watch| !std::mem::replace(&mut watch.settled, true));
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<WatchState> {
+        self.0.borrow().clone()
+    }
+
+    /// Whether there is a namespace all of whose first lists are complete.
+    #[must_use]
+    pub fn any_namespace_is_listed(&self) -> bool {
+        let all = self.0.borrow();
+        all.iter().any(|watch| is_listed(&all, watch.namespace.as_deref()))
+    }
+
+    /// Waits until work may begin in the namespace of a watch: the first lists of both kinds are complete there, for
+    /// only then can be told which request goes first; and every other watch has had the time to bring its own.
+    pub(super) async fn may_begin(&self, number: usize) {
+        let may_begin = |all: &Vec<WatchState>| {
+            let namespace = all.get(number).and_then(|watch| watch.namespace.as_deref());
+            is_listed(all, namespace) && all.iter().all(|watch| watch.settled)
+        };
+        let mut states: Receiver<_> = self.0.subscribe();
+        // The sender lives as long as this future borrows it.
+        let _ = states.wait_for(may_begin).await;
+    }
+}
+
+fn is_listed(all: &[WatchState], namespace: Option<&str>) -> bool {
+    all.iter().filter(|watch| watch.namespace.as_deref() == namespace).all(|watch| watch.listed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_cannot_be_listed_holds_up_no_other() {
+        let watches = Watches::default();
+        let [a, b] = ["a", "b"].map(|namespace| watches.add("ConnectorRestore", Some(namespace.to_owned())));
+        let begins = |number| {
+            let mut future = std::pin::pin!(watches.may_begin(number));
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            future.as_mut().poll(&mut context).is_ready()
+        };
+        assert!(watches.listed(a));
+        assert!(watches.any_namespace_is_listed());
+        assert!(!begins(a), "the other one may hold a request for the same connector");
+        assert!(watches.fails(b, "403"));
+        assert!(!watches.fails(b, "403"), "it is named once");
+        assert!(begins(a) && !begins(b));
+        assert!(watches.works(b) && watches.listed(b) && begins(b));
+    }
+}
