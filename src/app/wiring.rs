@@ -28,12 +28,7 @@ use super::{Error, Operator};
 const TOKEN_INTERVAL: Duration = Duration::from_secs(2);
 
 impl Operator {
-    pub(super) fn context(
-        &self,
-        client: Client,
-        holder: String,
-        events: Events,
-    ) -> (Arc<Context>, Registry) {
+    pub(super) fn context(&self, client: Client, holder: String, events: Events) -> (Arc<Context>, Registry) {
         let settings = Settings {
             server: self.base.clone(),
             timeout: self.args.timeout,

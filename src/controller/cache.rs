@@ -11,8 +11,8 @@ use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource as _;
 use kube::core::DeserializeGuard;
-use kube::runtime::reflector::store::{Store, Writer, store};
 use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::store::{Store, Writer, store};
 use kube::runtime::watcher::Event;
 
 use crate::api::RETRY_ANNOTATION;
@@ -155,7 +155,8 @@ impl<K: Kind> Cache<K> {
 
 impl<K: Kind> Inner<K> {
     fn see(&mut self, key: Key, object: &Guarded<K>) -> Change<K> {
-        let (_, memory) = self.memories.entry(key.uid.clone()).or_insert_with(|| (key.clone(), Memory::default()));
+        let (_, memory) =
+            self.memories.entry(key.uid.clone()).or_insert_with(|| (key.clone(), Memory::default()));
         match &object.0 {
             Ok(object) => {
                 memory.undecodable = false;

@@ -275,7 +275,10 @@ mod tests {
     fn a_request_at_rest_holds_nobody_up_until_it_changes() {
         let (queue, [first, second], mut receiver) = two();
         let claimed = |attempts: u32| {
-            request("first", json!({"operation": {"id": "o", "attempts": attempts, "retries": 0, "unknownAttempts": 1}}))
+            request(
+                "first",
+                json!({"operation": {"id": "o", "attempts": attempts, "retries": 0, "unknownAttempts": 1}}),
+            )
         };
         queue.update(&first, &claimed(1));
         assert!(queue.try_turn(&second).is_none(), "the effect of its attempt is open");

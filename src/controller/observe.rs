@@ -36,7 +36,8 @@ pub(super) async fn observe<K: Kind>(
     let connector = object.request_spec().connector.to_string();
     let token = context.tokens.current();
     let begun = Instant::now();
-    let result = context.cde.connector(&connector, id, &token, &crate::runtime::traces::Span::default()).await;
+    let result =
+        context.cde.connector(&connector, id, &token, &crate::runtime::traces::Span::default()).await;
     let call = Call { name: "read", token: &token, took: begun.elapsed(), code: 200 };
     let noted = note_result(scope, (key, object), permit, &call, result.as_ref().err());
     Reading { result, noted }

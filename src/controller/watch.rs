@@ -48,8 +48,8 @@ pub fn run<K: Kind>(
     let scope = Arc::new(Scope { context: context.clone(), cache: Arc::new(cache), watch });
     context.metrics.count_objects_of(scope.cache.clone());
     let intake = scope.clone();
-    let asked = events::<K>(client, namespace, selector)
-        .flat_map(move |event| stream::iter(take_in(&intake, event)));
+    let asked =
+        events::<K>(client, namespace, selector).flat_map(move |event| stream::iter(take_in(&intake, event)));
     let stopped = scope.context.clone();
     let queue = stream::select(asked, woken)
         .map(|key| Ok::<_, ReconcileError>(ReconcileRequest::from(reference::<K>(&key))))

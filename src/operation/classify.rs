@@ -152,16 +152,16 @@ mod tests {
     }
 
     fn spoken(code: u16) -> Class {
-        classify(&failure(FailureKind::Status { code, spoken: true }, "message"))
+        classify(&failure(FailureKind::Status { code, spoken: true }, "message"), false)
     }
 
     fn unspoken(code: u16) -> Class {
-        classify(&failure(FailureKind::Status { code, spoken: false }, "message"))
+        classify(&failure(FailureKind::Status { code, spoken: false }, "message"), false)
     }
 
     #[test]
     fn a_call_that_was_not_sent_is_repeated_without_a_doubt() {
-        assert_eq!(classify(&failure(FailureKind::NotSent, "")), NONE);
+        assert_eq!(classify(&failure(FailureKind::NotSent, ""), false), NONE);
     }
 
     #[test]
@@ -175,12 +175,12 @@ mod tests {
     #[test]
     fn a_transition_that_is_not_allowed_now_passes_by_itself() {
         let message = "Transition is not allowed, entity is resynchronizing-to-prod.";
-        assert_eq!(classify(&failure(FailureKind::Status { code: 400, spoken: true }, message)), NONE);
+        assert_eq!(classify(&failure(FailureKind::Status { code: 400, spoken: true }, message), false), NONE);
     }
 
     #[test]
     fn a_lost_answer_may_have_had_an_effect_and_the_server_may_still_be_at_it() {
-        assert_eq!(classify(&failure(FailureKind::NoAnswer, "")), MAY_STILL_RUN);
+        assert_eq!(classify(&failure(FailureKind::NoAnswer, ""), false), MAY_STILL_RUN);
         for code in [408, 502, 504] {
             assert_eq!(spoken(code), MAY_STILL_RUN, "{code}");
             assert_eq!(unspoken(code), MAY_STILL_RUN, "{code}");
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_success_that_cannot_be_read_may_have_had_an_effect() {
-        assert_eq!(classify(&failure(FailureKind::Unreadable { code: 200 }, "")), UNKNOWN);
+        assert_eq!(classify(&failure(FailureKind::Unreadable { code: 200 }, ""), false), UNKNOWN);
     }
 
     #[test]
@@ -207,18 +207,45 @@ mod tests {
     }
 
     #[test]
-    fn what_the_cde_api_refuses_for_good_is_terminal() {
-        for (code, reason) in [
-            (400, Reason::NotAllowed),
-            (403, Reason::AccessDenied),
-            (404, Reason::NotFound),
-            (405, Reason::Rejected),
-            (410, Reason::Rejected),
-            (422, Reason::Rejected),
-            (418, Reason::Rejected),
-            (499, Reason::Rejected),
+    fn a_documented_refusal_is_believed_at_once() {
+        for (code, message, reason) in [
+            (
+                400,
+                " OPERATION is only allowed for connectors that were previously synchronized to production\n",
+                Reason::NotAllowed,
+            ),
+            (400, "Connector is actively used on the platform.", Reason::NotAllowed),
+            (403, "Access denied for user.", Reason::AccessDenied),
+            (404, "connector not found", Reason::NotFound),
+            (404, "Connector does not have specified version.", Reason::NotFound),
         ] {
-            assert_eq!(spoken(code), Class::Terminal(reason), "{code}");
+            let failure = failure(FailureKind::Status { code, spoken: true }, message);
+            assert_eq!(classify(&failure, false), Class::Terminal(reason), "{code} {message}");
+            assert_eq!(undocumented_refusal(&failure), None, "{code} {message}");
+        }
+    }
+
+    #[test]
+    fn an_undocumented_refusal_is_transient_until_it_is_confirmed() {
+        for (code, message, reason) in [
+            (400, "Bad Request", Reason::NotAllowed),
+            (403, "Forbidden", Reason::AccessDenied),
+            (403, "Connector not found.", Reason::AccessDenied),
+            (404, "no Route matched with those values", Reason::NotFound),
+            (405, "message", Reason::Rejected),
+            (410, "message", Reason::Rejected),
+            (418, "message", Reason::Rejected),
+            (422, "message", Reason::Rejected),
+            (499, "message", Reason::Rejected),
+        ] {
+            let failure = failure(FailureKind::Status { code, spoken: true }, message);
+            assert_eq!(classify(&failure, false), NONE, "{code}");
+            assert_eq!(classify(&failure, true), Class::Terminal(reason), "{code}");
+            assert_eq!(undocumented_refusal(&failure), Some(code), "{code}");
+        }
+        for code in [401, 408, 409, 423, 425, 429, 500, 503] {
+            let failure = failure(FailureKind::Status { code, spoken: true }, "message");
+            assert_eq!(undocumented_refusal(&failure), None, "{code}");
         }
     }
 
@@ -237,10 +264,10 @@ mod tests {
             FailureKind::Status { code: 500, spoken: false },
             FailureKind::Status { code: 302, spoken: false },
         ] {
-            assert_eq!(classify_read(&failure(kind, "")), NONE, "{kind:?}");
+            assert_eq!(classify_read(&failure(kind, ""), false), NONE, "{kind:?}");
         }
-        let denied = failure(FailureKind::Status { code: 403, spoken: true }, "");
-        assert_eq!(classify_read(&denied), Class::Terminal(Reason::AccessDenied));
+        let denied = failure(FailureKind::Status { code: 403, spoken: true }, "Access denied for user.");
+        assert_eq!(classify_read(&denied, false), Class::Terminal(Reason::AccessDenied));
     }
 
     #[test]

@@ -40,8 +40,7 @@ pub struct Response<'a, O: Operation> {
 /// [`confirm_by_read`] if that read can be made now.
 #[must_use]
 pub fn apply_response<O: Operation>(response: &Response<'_, O>) -> Status<O::Result> {
-    let mut request =
-        StatusBuilder::of(response.object, response.now, response.settings, response.jitter);
+    let mut request = StatusBuilder::of(response.object, response.now, response.settings, response.jitter);
     request.operation().in_flight = None;
     match response.result {
         Ok(data) => {
@@ -106,8 +105,7 @@ pub fn confirm_by_read<O: Operation>(
     reading: &Result<Connector, Failure>,
     reading_confirmed: bool,
 ) -> Option<Status<O::Result>> {
-    let mut request =
-        StatusBuilder::of(response.object, response.now, response.settings, response.jitter);
+    let mut request = StatusBuilder::of(response.object, response.now, response.settings, response.jitter);
     request.status = refused.clone();
     match verify_by(request, reading, false, reading_confirmed) {
         ControlFlow::Break(Step::Write(status)) => Some(*status),

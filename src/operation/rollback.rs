@@ -202,7 +202,9 @@ impl<'a> Versions<'a> {
             let text = version.version.value().map_or("", String::as_str);
             match Semver::parse(text) {
                 Ok(number) => versions.numbered.push((number, version)),
-                Err(_) => versions.malformed.push(text.split('.').next().and_then(|major| major.parse().ok())),
+                Err(_) => {
+                    versions.malformed.push(text.split('.').next().and_then(|major| major.parse().ok()))
+                }
             }
         }
         Some(versions)
@@ -214,14 +216,13 @@ impl<'a> Versions<'a> {
             return Found::Incomplete(format!("a version {major} has no semantic version number"));
         }
         // A deleted one counts only where no other has this major number.
-        let found = self
-            .numbered
-            .into_iter()
-            .filter(|(number, _)| i64::try_from(number.major) == Ok(major))
-            .max_by(|(one, version), (other, rival)| {
-                let deleted = |version: &Version| version.deleted_at.value().is_some();
-                deleted(rival).cmp(&deleted(version)).then_with(|| one.cmp(other))
-            });
+        let found =
+            self.numbered.into_iter().filter(|(number, _)| i64::try_from(number.major) == Ok(major)).max_by(
+                |(one, version), (other, rival)| {
+                    let deleted = |version: &Version| version.deleted_at.value().is_some();
+                    deleted(rival).cmp(&deleted(version)).then_with(|| one.cmp(other))
+                },
+            );
         match found {
             Some((_, version)) => Found::Version(version),
             None if self.malformed.contains(&None) => {

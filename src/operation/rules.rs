@@ -20,10 +20,7 @@ pub(super) type Flow<'a, O> = ControlFlow<Step<<O as Operation>::Result>, Status
 const STALE: SignedDuration = SignedDuration::from_hours(24);
 
 /// A finished request is left alone; a failed one only says that it has seen the newest spec.
-pub(super) fn finished<O: Operation>(
-    mut request: StatusBuilder<'_, O>,
-    outcome: Outcome,
-) -> Step<O::Result> {
+pub(super) fn finished<O: Operation>(mut request: StatusBuilder<'_, O>, outcome: Outcome) -> Step<O::Result> {
     let seen = request.status.observed_generation == request.object.metadata().generation;
     if outcome.is_final() || seen {
         return Step::Rest;

@@ -8,9 +8,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use crate::api::Reason;
 
 use super::backoff::backoff;
-use super::status_builder::StatusBuilder;
 use super::classify::no_own_answer;
 use super::retry::request_id;
+use super::status_builder::StatusBuilder;
 use super::{Operation, whole_seconds};
 
 impl<O: Operation> StatusBuilder<'_, O> {
@@ -80,14 +80,18 @@ impl<O: Operation> StatusBuilder<'_, O> {
         let next = self.status.operation.as_ref()?.next_attempt_at.as_ref()?.0;
         let next = next.saturating_add(self.clock_set).unwrap_or(next);
         let by_length = self.wait_length().map_or(next, |length| next.min(self.once_seen_for(length)));
-        let at = self.server_may_still_run().map_or(by_length, |length| by_length.max(self.once_seen_for(length)));
+        let at =
+            self.server_may_still_run().map_or(by_length, |length| by_length.max(self.once_seen_for(length)));
         Some(at).filter(|at| *at > self.now)
     }
 
     /// Ends a wait because a person asks for it, except what is left of the one for a claim.
     pub(super) fn cut_wait_short(&mut self) {
         let asked_for = self.last_error().is_some_and(|error| matches!(error.code, Some(429 | 503)));
-        let race = self.server_may_still_run().map(|length| ceil(self.once_seen_for(length))).filter(|over| *over > self.now);
+        let race = self
+            .server_may_still_run()
+            .map(|length| ceil(self.once_seen_for(length)))
+            .filter(|over| *over > self.now);
         let Some(operation) = self.status.operation.as_mut().filter(|_| !asked_for) else { return };
         match (race, &mut operation.next_attempt_at) {
             (Some(over), Some(next)) => next.0 = over.min(next.0),

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::fixtures::*;
 use crate::api::{InFlight, MigrationRollback, Reason};
 use crate::cde::model::Field;
-use crate::operation::{Step, give_back, without_data};
+use crate::operation::{Release, Step, release_claim, strip_result};
 
 #[test]
 fn a_claim_says_who_which_attempt_until_when_where_and_what_was_before() {
@@ -110,40 +110,74 @@ fn a_claim_for_another_address_is_left_alone_however_old_it_is() {
 #[test]
 fn a_claim_given_back_has_had_no_effect_and_its_attempt_stays_counted() {
     let mut story = rollback().claimed(0);
-    story.unrecorded = Some(give_back(&story.object, at(5), &story.settings));
+    story.observed.claim_unsent = true;
     let story = story.held().told();
     let operation = story.operation();
     assert_eq!((&operation.in_flight, operation.attempts, operation.unknown_attempts), (&None, 1, 0));
     assert_eq!((story.reason(), story.writes), (Reason::Pending, 2));
     let mut story = story.answered(rolled_back());
-    story.observed.calls_held = false;
+    story.observed.on_hold = false;
     assert_eq!(story.told().reason(), Reason::RolledBack);
 }
 
 #[test]
 fn a_claim_given_back_leaves_an_earlier_unknown_attempt_to_be_verified() {
     let mut story = rollback().claimed(0).failed(500, 1).claimed(10);
-    let status = give_back(&story.object, at(11), &story.settings);
+    let status = release_claim(&story.object, Release::Stopping, at(11), &story.settings, 1.0);
     story.store(status);
     assert_eq!((story.reason(), story.operation().unknown_attempts), (Reason::Verifying, 1));
     assert_eq!(story.decide(), Step::Read);
 }
 
 #[test]
+fn a_claim_that_was_stored_too_late_is_released_and_waits_for_a_backoff() {
+    let mut story = rollback().claimed(0);
+    let release = |story: &Story<MigrationRollback>, second| {
+        release_claim(&story.object, Release::TooLate, at(second), &story.settings, 1.0)
+    };
+    let status = release(&story, 6);
+    story.store(status);
+    let operation = story.operation();
+    assert_eq!((&operation.in_flight, operation.attempts, operation.unknown_attempts), (&None, 1, 0));
+    assert_eq!((story.reason(), story.next()), (Reason::Retrying, Some(at(7))));
+    assert!(story.message().contains("took too long to store the claim"), "{}", story.message());
+    let mut again = story.clock(7).claimed(7);
+    let status = release(&again, 13);
+    again.store(status);
+    assert_eq!(again.next(), Some(at(15)), "the backoff grows");
+}
+
+#[test]
+fn a_claim_known_to_be_unsent_is_released_by_the_next_write_whoever_may_read() {
+    let story = rollback().reading_fails(status(403)).claimed(0);
+    let mut waits = story.clone().clock(100).seen_for(100);
+    waits.observed.claim_unsent = true;
+    let waits = waits.suspended().told();
+    assert_eq!((waits.reason(), waits.operation().unknown_attempts), (Reason::Suspended, 0));
+    assert_eq!(waits.operation().in_flight, None);
+    let mut again = story.clone();
+    again.observed.claim_unsent = true;
+    let again = again.answered(rolled_back()).told();
+    assert_eq!((again.reason(), again.operation().attempts), (Reason::RolledBack, 2));
+    let story = story.clock(40).seen_for(40).told();
+    assert_eq!(story.reason(), Reason::OutcomeUnknown, "nobody knows what another process sent");
+}
+
+#[test]
 fn a_success_is_recorded_over_a_later_claim_and_takes_no_attempt_back() {
     let mut late = rollback().claimed(0);
-    let success = late.conclude(Ok(&rolled_back().unwrap()));
+    let success = late.respond(Ok(&rolled_back().unwrap()));
     late = late.taken_over().clock(40).seen_for(35).claimed(40);
     assert_eq!(late.operation().attempts, 2);
-    late.unrecorded = Some(success);
-    let story = late.told();
+    late.record(&success);
+    let story = late;
     assert_eq!((story.reason(), story.operation().attempts), (Reason::RolledBack, 2));
 }
 
 #[test]
 fn without_the_cdes_data_the_outcome_stands() {
     let story: Story<MigrationRollback> = rollback().claimed(0).succeeded(1);
-    let bare = without_data(story.status());
+    let bare = strip_result(story.status());
     assert_eq!((bare.state, bare.result), (None, crate::api::RollbackResult::default()));
     assert_eq!((bare.outcome, &bare.operation), (story.outcome(), &story.status().operation));
 }

@@ -2,7 +2,7 @@
 
 use super::fixtures::*;
 use crate::api::Reason;
-use crate::operation::announce;
+use crate::operation::event_for;
 
 fn reasons<O: Kind>(story: &Story<O>) -> Vec<(&'static str, bool)> {
     story.events.iter().map(|event| (event.reason, event.warning)).collect()
@@ -42,7 +42,7 @@ fn only_the_first_wait_is_told_however_many_follow() {
 fn who_first_waits_for_its_turn_is_not_told_of_again_when_a_call_fails() {
     let mut story = rollback().behind("another").told();
     assert_eq!(reasons(&story), [("Pending", false)]);
-    story.observed.waits_for = None;
+    story.observed.ahead = None;
     let story = story.clock(30).answered(Err(status(423))).told();
     assert_eq!(reasons(&story), [("Pending", false)]);
 }
@@ -67,10 +67,10 @@ fn a_success_that_lacks_fields_is_a_warning_that_names_them() {
     let before = rollback().claimed(0);
     let after = before.clone().succeeded(1);
     let odd = ["state".to_owned(), "config.migration".to_owned()];
-    let event = announce(Some(before.status()), after.status(), &odd).unwrap();
+    let event = event_for(Some(before.status()), after.status(), &odd).unwrap();
     assert!(event.warning);
     assert!(event.note.contains("state, config.migration"), "{}", event.note);
-    assert_eq!(announce(Some(after.status()), after.status(), &odd), None);
+    assert_eq!(event_for(Some(after.status()), after.status(), &odd), None);
 }
 
 #[test]

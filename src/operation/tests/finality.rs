@@ -104,7 +104,8 @@ fn a_terminal_answer_ends_the_request_with_its_reason_and_the_apis_words() {
                 && operation.in_flight.is_none()
                 && operation.evidence.is_none()
         );
-        assert_eq!(story.message(), format!("The CDE API answered {code}: the API's message"));
+        let said = status(code).message;
+        assert_eq!(story.message(), format!("The CDE API answered {code}: {said}"));
     }
 }
 
@@ -121,12 +122,12 @@ fn deletion_begins_nothing_and_records_what_was_under_way() {
     assert_eq!(rollback().being_deleted().decide(), Step::Rest);
     assert_eq!(rollback().claimed(0).failed(423, 1).being_deleted().clock(100).decide(), Step::Rest);
     let mut story = rollback().claimed(0).being_deleted();
-    story.unrecorded = Some(story.conclude(Err(&status(423))));
-    story.run_one();
+    let record = story.respond(Err(&status(423)));
+    story.record(&record);
     assert_eq!((story.reason(), story.decide()), (Reason::Retrying, Step::Rest));
     let mut story = rollback().claimed(0).being_deleted();
-    story.unrecorded = Some(story.conclude(Ok(&rolled_back().unwrap())));
-    story.run_one();
+    let record = story.respond(Ok(&rolled_back().unwrap()));
+    story.record(&record);
     assert_eq!(story.reason(), Reason::RolledBack);
 }
 

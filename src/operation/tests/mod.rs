@@ -12,6 +12,7 @@ mod pinning;
 mod preconditions;
 mod purity;
 mod quiet;
+mod refusals;
 mod restores;
 mod retries;
 mod verification;

@@ -82,7 +82,7 @@ fn calls_that_are_held_are_waited_for_whatever_time_was_set() {
     let waiting = rollback().claimed(0).failed(429, 1);
     assert_eq!(waiting.clone().decide(), Step::Wait(Some(Duration::from_secs(1))));
     let deadline = Duration::from_secs(u64::try_from(DAY - 1).unwrap());
-    assert_eq!(waiting.held().decide(), Step::Wait(Some(deadline)));
+    assert_eq!(waiting.held().decide(), Step::Hold(Some(deadline)));
 }
 
 #[test]

@@ -90,16 +90,16 @@ fn settle<O: Kind>(story: &mut Story<O>) {
                 reads += 1;
                 story.observed.reading = Some(story.reading.clone());
             }
-            Step::Wait(_) => break,
+            Step::Wait(_) | Step::Hold(_) => break,
         }
         // A refused token holds all calls until there is another one.
-        story.observed.calls_held |= story.status_code() == Some(401);
+        story.observed.on_hold |= story.status_code() == Some(401);
         assert!(writes <= 2 && reads <= 3, "{writes} writes, {reads} reads: {:#?}", story.object.status());
     }
     let resting = story.object.status().cloned();
     for _ in 0..3 {
         match story.decide() {
-            Step::Wait(_) => {}
+            Step::Wait(_) | Step::Hold(_) => {}
             Step::Read => story.observed.reading = Some(story.reading.clone()),
             step => panic!("{step:#?}\nafter {resting:#?}"),
         }

@@ -70,12 +70,9 @@ fn not_found_is_looked_at_once() {
         ("the read fails", Err(status(503)), Reason::Verifying, None),
         ("the token is refused", Err(status(401)), Reason::Unauthorized, None),
     ] {
-        let mut story = restore().claimed(0);
-        story.unrecorded = Some(story.conclude(Err(&status(404))));
-        assert_eq!(story.decide(), Step::Read, "{what}");
-        story.observed.reading = Some(reading);
-        let step = story.decide();
-        story.store(written(step));
+        let mut story = restore().answered_then(Err(status(404)), reading);
+        story.run_to_record();
+        assert_eq!((story.reads, story.writes), (1, 2), "{what}");
         assert_eq!((story.reason(), story.operation().evidence), (expected, evidence), "{what}");
     }
 }

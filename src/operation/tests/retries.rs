@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::fixtures::*;
 use crate::api::{MigrationRollback, Outcome, Reason};
-use crate::operation::{Step, unreadable_retry};
+use crate::operation::{InvalidRetry, Step, invalid_retry};
 
 /// Failed for good at 1, with a rollback's usual past.
 fn failed() -> Story<MigrationRollback> {
@@ -91,7 +91,7 @@ fn a_value_put_back_and_forth_opens_the_request_once() {
 
 #[test]
 fn the_time_may_be_written_with_an_offset_and_a_fraction() {
-    let story = failed().annotated("2026-11-20T09:10:00.5+01:00");
+    let story = failed().annotated("2026-11-20T09:10:00.5+01:00").clock(600);
     assert_eq!(story.decide(), Step::Read);
     let story = story.claimed(700);
     assert_eq!(story.status().last_handled_retry.as_ref().unwrap().0, at(600));
@@ -102,10 +102,20 @@ fn an_unreadable_value_asks_for_nothing_and_is_worth_a_warning() {
     for value in ["", "now", "2026-11-20", "2026-11-20T08:00:00", "1763625600", "true"] {
         let story = failed().annotated(value).clock(60);
         assert_eq!(story.decide(), Step::Rest, "{value}");
-        assert_eq!(unreadable_retry(&story.object), Some(value));
+        assert_eq!(invalid_retry(&story.object, story.now), Some((value, InvalidRetry::Unreadable)));
     }
-    assert_eq!(unreadable_retry(&failed().object), None);
-    assert_eq!(unreadable_retry(&failed().retry_asked(1).object), None);
+    assert_eq!(invalid_retry(&failed().object, at(0)), None);
+    assert_eq!(invalid_retry(&failed().retry_asked(1).object, at(0)), None);
+}
+
+#[test]
+fn a_time_more_than_five_minutes_ahead_asks_for_nothing_and_disables_no_later_retry() {
+    let story = failed().retry_asked(3660).clock(60);
+    assert_eq!(story.decide(), Step::Rest);
+    assert!(matches!(invalid_retry(&story.object, story.now), Some((_, InvalidRetry::Ahead))));
+    assert_eq!(story.status().last_handled_retry, None);
+    assert_eq!(story.retry_asked(60).decide(), Step::Read);
+    assert_eq!(failed().retry_asked(360).clock(60).decide(), Step::Read, "a clock may be a little fast");
 }
 
 #[test]
@@ -121,8 +131,8 @@ fn what_was_cut_short_stays_short_where_something_else_is_waited_for_first() {
     for (what, story) in [("held", waiting().held()), ("turn", waiting().behind("another"))] {
         let mut story = story.told();
         assert_eq!(story.status().last_handled_retry.as_ref().unwrap().0, at(5), "{what}");
-        story.observed.calls_held = false;
-        story.observed.waits_for = None;
+        story.observed.on_hold = false;
+        story.observed.ahead = None;
         assert_eq!(story.decide(), Step::Read, "{what}");
     }
     let mut story = waiting().suspended().told();
@@ -167,8 +177,8 @@ fn it_is_handled_by_the_first_write_and_asks_once() {
 fn a_record_handles_none_that_is_newer_than_its_claim() {
     let story = rollback().claimed(0).retry_asked(5).answered(rolled_back());
     let mut failing = story.clone();
-    failing.unrecorded = Some(failing.conclude(Err(&status(400))));
-    failing.run_one();
+    let refused = failing.respond(Err(&status(400)));
+    failing.record(&refused);
     assert_eq!((failing.reason(), &failing.status().last_handled_retry), (Reason::NotAllowed, &None));
     assert_eq!(failing.clock(10).told().reason(), Reason::RolledBack, "it opens a request of its own");
 }

@@ -50,7 +50,12 @@ fn a_change_of_what_counts_is_a_success_and_of_anything_else_is_not() {
             Some(Reason::Verifying),
         ),
         ("no list of versions", Connector { versions: Missing, ..connector() }, Some(Reason::Verifying)),
-        ("a version without a number", versions([version("1.0.0"), version("one")]), Some(Reason::Verifying)),
+        ("a version without a number", versions([version("1.0.0"), version("one")]), None),
+        (
+            "a version 1 without a number",
+            versions([version("1.0.0"), version("1.x")]),
+            Some(Reason::Verifying),
+        ),
         ("development values", connector().with(|v| v.development_executable = Value(7)), None),
         ("development connector", connector().with(|v| v.development_platform_connector = Value(7)), None),
         ("nothing", connector(), None),

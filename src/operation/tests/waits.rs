@@ -162,7 +162,7 @@ fn a_wait_within_a_second_is_as_long_as_it_says() {
 #[test]
 fn a_refused_token_is_waited_for_without_a_time_and_without_another_write() {
     let mut story = rollback().answered(Err(status(401)));
-    story.run_to_outcome();
+    story.run_to_record();
     let story = story.held().told();
     assert_eq!(
         (story.reason(), story.next(), story.operation().unknown_attempts),
@@ -175,25 +175,12 @@ fn a_refused_token_is_waited_for_without_a_time_and_without_another_write() {
 fn a_token_that_was_replaced_brings_the_next_attempt_at_once_under_its_own_claim() {
     let mut story = rollback().answered(rolled_back()).claimed(0);
     story.observed.token_changed = true;
-    story.unrecorded = Some(story.conclude(Err(&status(401))));
+    let refused = story.respond(Err(&status(401)));
+    story.record(&refused);
     let story = story.told();
     assert_eq!((story.reason(), story.operation().attempts), (Reason::RolledBack, 2));
     assert_eq!((story.operation().retries, story.writes), (0, 4), "each claim and each outcome is stored");
     assert_eq!(story.operation().last_error.as_ref().unwrap().code, Some(401));
-}
-
-#[test]
-fn an_outcome_is_stored_before_what_follows_from_it_however_short_the_wait() {
-    fn stored_first<O: Kind>(mut story: Story<O>) {
-        story.observed.jitter = 0.0;
-        for failure in [status(500), status(423), no_answer()] {
-            let outcome = story.conclude(Err(&failure));
-            story.unrecorded = Some(outcome.clone());
-            assert_eq!(written(story.decide()), outcome, "{failure:?}");
-        }
-    }
-    stored_first(rollback().claimed(0).clock(40).seen_for(40));
-    stored_first(restore().claimed(0).clock(40).seen_for(40));
 }
 
 #[test]
@@ -218,11 +205,20 @@ fn who_waits_for_its_turn_or_is_held_says_so_and_goes_on_when_it_ends() {
     let mut story = rollback().behind("MigrationRollback ns/first").told();
     assert_eq!((story.reason(), story.writes), (Reason::Pending, 1));
     assert!(story.message().contains("MigrationRollback ns/first"));
-    story.observed.waits_for = None;
+    story.observed.ahead = None;
     let mut story = story.held().told();
     assert_eq!((story.reason(), story.writes), (Reason::Pending, 2));
-    story.observed.calls_held = false;
+    story.observed.on_hold = false;
     assert_eq!(story.answered(rolled_back()).told().reason(), Reason::RolledBack);
+}
+
+#[test]
+fn a_wait_in_the_queue_is_written_once_however_the_queue_moves() {
+    let mut story = rollback().behind("MigrationRollback ns/first").told();
+    story.observed.ahead = Some("MigrationRollback ns/second".to_owned());
+    let story = story.told();
+    assert_eq!((story.reason(), story.writes), (Reason::Pending, 1));
+    assert!(story.message().contains("ns/first"), "{}", story.message());
 }
 
 #[test]

@@ -1,0 +1,61 @@
+//! Refusals that the CDE API does not document: a gateway may have answered, so they end nothing until confirmed.
+
+use super::fixtures::*;
+use crate::api::{Outcome, Reason};
+
+fn unconfirmed<O: Kind>(mut story: Story<O>) -> Story<O> {
+    story.observed.refusal_confirmed = false;
+    story
+}
+
+#[test]
+fn a_call_refused_by_a_gateway_is_tried_again_and_fails_once_confirmed() {
+    for (code, reason) in [
+        (400, Reason::NotAllowed),
+        (403, Reason::AccessDenied),
+        (404, Reason::NotFound),
+        (422, Reason::Rejected),
+    ] {
+        let story = unconfirmed(rollback()).answered(Err(gateway(code))).told();
+        assert_eq!((story.reason(), story.outcome(), story.next()), (Reason::Retrying, None, Some(at(1))));
+        assert_eq!(story.operation().unknown_attempts, 0, "{code}: a refusal has no effect");
+        let mut story = story.answered(Err(gateway(code)));
+        story.observed.refusal_confirmed = true;
+        let story = story.waited();
+        assert_eq!((story.reason(), story.outcome()), (reason, Some(Outcome::Failed)), "{code}");
+    }
+}
+
+#[test]
+fn a_read_before_the_call_refused_by_a_gateway_is_repeated_with_preconditions_too() {
+    for code in [403, 404] {
+        let plain = rollback();
+        let mut strict = rollback();
+        strict.object.spec.preconditions =
+            Some(crate::api::Preconditions { state: Some("built".to_owned()), executables: None });
+        for story in [plain, strict] {
+            let story = unconfirmed(story.reading_fails(gateway(code))).told();
+            assert_eq!((story.reason(), story.operation().attempts), (Reason::Retrying, 0), "{code}");
+        }
+    }
+}
+
+#[test]
+fn a_read_that_verifies_refused_by_a_gateway_is_repeated() {
+    for code in [403, 404] {
+        let story = rollback().claimed(0).failed(500, 1).clock(10);
+        let story = unconfirmed(story.reading_fails(gateway(code))).told();
+        assert_eq!((story.reason(), story.outcome()), (Reason::Verifying, None), "{code}");
+        let story = restore().claimed(0).failed(500, 1).clock(10);
+        let story = unconfirmed(story.reading_fails(gateway(code))).told();
+        assert_eq!((story.reason(), story.outcome()), (Reason::Verifying, None), "{code}");
+    }
+}
+
+#[test]
+fn a_gateway_s_404_does_not_make_a_restore_verify_or_fail() {
+    let story = unconfirmed(restore()).answered(Err(gateway(404))).told();
+    assert_eq!((story.reason(), story.reads, story.outcome()), (Reason::Retrying, 0, None));
+    let story = unconfirmed(restore()).answered_then(Err(status(404)), Err(gateway(403))).told();
+    assert_eq!((story.reason(), story.outcome()), (Reason::Verifying, None));
+}
