@@ -114,18 +114,18 @@ impl Client {
         };
         let request = self.request(method, &path, id, token)?;
         let success = self.exchange(request, template, token, span).await?;
-        let (data, odd) = match call {
-            Call::RestoreFromBin { .. } => wire::connector(&success.body).map(|(mut connector, odd)| {
+        let (data, missing_fields) = match call {
+            Call::RestoreFromBin { .. } => wire::connector(&success.body).map(|(mut connector, missing)| {
                 redact(connector.texts_mut(), token);
-                (Data::Connector(Box::new(connector)), odd)
+                (Data::Connector(Box::new(connector)), missing)
             }),
-            Call::RollBackMigration { .. } => wire::version(&success.body).map(|(mut version, odd)| {
+            Call::RollBackMigration { .. } => wire::version(&success.body).map(|(mut version, missing)| {
                 redact(version.texts_mut(), token);
-                (Data::Version(Box::new(version)), odd)
+                (Data::Version(Box::new(version)), missing)
             }),
         }
         .map_err(|why| success.unreadable(&why.to_string(), token))?;
-        Ok(Answer { data, odd })
+        Ok(Answer { data, missing_fields })
     }
 
     /// Reads a connector: `GET /connectors/{publicId}`. What is odd in it is [`Field::Missing`].

@@ -8,8 +8,7 @@
 //! - [`BaseUrl`]: where the API is, and the refusal to send a token in the clear.
 //! - [`TokenFile`]: the bearer token, read again when its file changes, never printable.
 //! - [`Client`]: one call, one request, within one time-out.
-//! - `wire`, by means of `place`: from bytes to the model; tolerant of what is odd, strict about what is
-//!   unreadable.
+//! - `wire`: decodes bodies into the model, leniently.
 //! - `retry_after`: when an answer asks to come back.
 //! - `message`: what of an answer may be shown to people.
 //! - `trace`: a call as a span, and the header that tells the API of it.
@@ -18,7 +17,6 @@ mod base_url;
 mod client;
 mod message;
 pub mod model;
-mod place;
 mod retry_after;
 mod token;
 mod trace;

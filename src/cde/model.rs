@@ -59,6 +59,15 @@ impl<T> Field<T> {
     pub fn value(&self) -> Option<&T> {
         self.said().flatten()
     }
+
+    /// Applies `function` to the value, where there is one.
+    pub fn map<U>(self, function: impl FnOnce(T) -> U) -> Field<U> {
+        match self {
+            Self::Missing => Field::Missing,
+            Self::Null => Field::Null,
+            Self::Value(value) => Field::Value(function(value)),
+        }
+    }
 }
 
 /// A connector (`data` of a restore or of a read): the summary that a status may show, and its versions.
@@ -146,7 +155,7 @@ pub struct Answer {
     pub data: Data,
     /// The paths of the fields that are missing or of another type than documented, for a warning: for
     /// example `platform_prod_reference.executable`. Bounded; a last `…` stands for more.
-    pub odd: Vec<String>,
+    pub missing_fields: Vec<String>,
 }
 
 /// Why a call brought no usable 2xx answer.

@@ -40,7 +40,7 @@ impl<O: Managed> Pass<'_, O> {
             settings: &shared.settings,
             jitter: rand::random(),
         });
-        Acted { status, odd: answer.map(|answer| answer.odd).unwrap_or_default() }
+        Acted { status, odd: answer.map(|answer| answer.missing_fields).unwrap_or_default() }
     }
 }
 

@@ -49,16 +49,19 @@ async fn a_large_body_below_the_limit_is_read() {
 }
 
 #[tokio::test]
-async fn an_odd_success_is_a_success_that_names_what_is_odd() {
+async fn a_success_with_malformed_fields_is_a_success_that_names_them() {
     let api = Api::migrated().await.with(fault().wrong_types());
-    let (version, odd) = api.roll_back().await.unwrap();
+    let (version, missing_fields) = api.roll_back().await.unwrap();
     assert_eq!(version, Version { deleted_at: Field::Null, ..Version::default() });
-    assert_eq!(odd, ["config", "platform_prod_reference", "platform_dev_reference", "version", "state"]);
+    assert_eq!(
+        missing_fields,
+        ["version", "state", "config", "platform_prod_reference", "platform_dev_reference"]
+    );
 
     let api = Api::in_bin().await.with(Fault::on(Operation::Restore).after_effect().wrong_types());
-    let (connector, odd) = api.restore().await.unwrap();
+    let (connector, missing_fields) = api.restore().await.unwrap();
     assert_eq!(connector.id, Field::Value(api.id.to_string()));
-    assert_eq!(odd, ["name", "main-version-number", "versions"]);
+    assert_eq!(missing_fields, ["name", "main-version-number", "versions"]);
 
     let api = Api::migrated().await.with(Fault::on(Operation::Read).wrong_types());
     assert_eq!(api.read().await.unwrap().versions, Field::Missing);

@@ -5,8 +5,6 @@
 pub mod model {
     pub use cde_operator::cde::model::*;
 }
-#[path = "../../src/cde/place.rs"]
-mod place;
 #[path = "../../src/cde/wire.rs"]
 mod wire;
 
