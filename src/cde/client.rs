@@ -26,6 +26,9 @@ const MAX_ERROR_BODY: usize = 64 * 1024;
 /// A connection that takes longer than this, or than half the time-out, will not come to stand. Shorter than
 /// the time-out, so that it is known that nothing was sent.
 const MAX_CONNECT: Duration = Duration::from_secs(10);
+/// A connection that has been idle longer than this is not reused. Common servers close theirs after 5 s, and a call
+/// that meets the close would leave open whether it had an effect; the second between is for the network.
+const MAX_IDLE: Duration = Duration::from_secs(4);
 
 /// The paths of the calls, as traces name them.
 const RESTORE: &str = "/connectors/{id}/restore-from-bin";
@@ -71,6 +74,7 @@ impl Client {
             .retry(reqwest::retry::never())
             .referer(false)
             .tcp_nodelay(true)
+            .pool_idle_timeout(MAX_IDLE)
             .timeout(config.timeout)
             .connect_timeout(MAX_CONNECT.min(config.timeout / 2))
             .https_only(config.base.is_https())
