@@ -41,7 +41,7 @@ pub fn classify(failure: &Failure) -> Class {
         FailureKind::NoAnswer => Transient(Effect::Unknown { raced: true }),
         // The server said yes, and its words were lost.
         FailureKind::Unreadable { .. } => Transient(Effect::Unknown { raced: false }),
-        FailureKind::Status { code, spoken } => match code {
+        FailureKind::Status { code, from_api } => match code {
             // The token, whoever says so: in front of the API may stand what checks it.
             401 => Unauthorized,
             // Locked, too early, too many: refused before anything was done.
@@ -49,7 +49,7 @@ pub fn classify(failure: &Failure) -> Class {
             code if gave_up(Some(code)) => Transient(Effect::Unknown { raced: true }),
             // A conflict with what is under way, perhaps with an earlier attempt of ours.
             409 => Transient(Effect::Unknown { raced: false }),
-            400..=499 if spoken => refusal(code, &failure.message),
+            400..=499 if from_api => refusal(code, &failure.message),
             // An ingress, a firewall or a wrong path spoke, not the CDE API.
             400..=499 => Transient(Effect::None),
             // 5xx; 3xx, which is never followed; and what is no HTTP status at all.
@@ -119,11 +119,11 @@ mod tests {
     }
 
     fn spoken(code: u16) -> Class {
-        classify(&failure(FailureKind::Status { code, spoken: true }, "message"))
+        classify(&failure(FailureKind::Status { code, from_api: true }, "message"))
     }
 
     fn unspoken(code: u16) -> Class {
-        classify(&failure(FailureKind::Status { code, spoken: false }, "message"))
+        classify(&failure(FailureKind::Status { code, from_api: false }, "message"))
     }
 
     #[test]
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn a_transition_that_is_not_allowed_now_passes_by_itself() {
         let message = "Transition is not allowed, entity is resynchronizing-to-prod.";
-        assert_eq!(classify(&failure(FailureKind::Status { code: 400, spoken: true }, message)), NONE);
+        assert_eq!(classify(&failure(FailureKind::Status { code: 400, from_api: true }, message)), NONE);
     }
 
     #[test]
@@ -201,20 +201,20 @@ mod tests {
         for kind in [
             FailureKind::NoAnswer,
             FailureKind::Unreadable { code: 200 },
-            FailureKind::Status { code: 500, spoken: false },
-            FailureKind::Status { code: 302, spoken: false },
+            FailureKind::Status { code: 500, from_api: false },
+            FailureKind::Status { code: 302, from_api: false },
         ] {
             assert_eq!(classify_read(&failure(kind, "")), NONE, "{kind:?}");
         }
-        let denied = failure(FailureKind::Status { code: 403, spoken: true }, "");
+        let denied = failure(FailureKind::Status { code: 403, from_api: true }, "");
         assert_eq!(classify_read(&denied), Class::Terminal(Reason::AccessDenied));
     }
 
     #[test]
     fn a_limit_and_an_announced_outage_pause_all_and_a_bare_503_does_not() {
-        let mut limited = failure(FailureKind::Status { code: 429, spoken: true }, "");
+        let mut limited = failure(FailureKind::Status { code: 429, from_api: true }, "");
         assert!(pauses_all(&limited));
-        limited.kind = FailureKind::Status { code: 503, spoken: false };
+        limited.kind = FailureKind::Status { code: 503, from_api: false };
         assert!(!pauses_all(&limited));
         limited.retry_at = Some(jiff::Timestamp::UNIX_EPOCH);
         assert!(pauses_all(&limited));
@@ -227,7 +227,11 @@ mod tests {
         }
         for (code, down) in [(502, true), (503, true), (504, true), (500, false), (429, false), (404, false)]
         {
-            assert_eq!(looks_down(&failure(FailureKind::Status { code, spoken: false }, "")), down, "{code}");
+            assert_eq!(
+                looks_down(&failure(FailureKind::Status { code, from_api: false }, "")),
+                down,
+                "{code}"
+            );
         }
     }
 }

@@ -120,12 +120,12 @@ pub(crate) fn file(content: impl AsRef<[u8]>) -> NamedTempFile {
     file
 }
 
-pub(crate) fn spoken(code: u16) -> FailureKind {
-    FailureKind::Status { code, spoken: true }
+pub(crate) fn from_api(code: u16) -> FailureKind {
+    FailureKind::Status { code, from_api: true }
 }
 
-pub(crate) fn unspoken(code: u16) -> FailureKind {
-    FailureKind::Status { code, spoken: false }
+pub(crate) fn not_from_api(code: u16) -> FailureKind {
+    FailureKind::Status { code, from_api: false }
 }
 
 /// A rollback sent to any address with any token.
