@@ -124,6 +124,21 @@ mod tests {
             assert!(!error.contains("hunter2"), "{error}");
         }
         assert!(BaseUrl::parse("http://cde.example.com", true).is_ok());
+        assert!(BaseUrl::parse("ftp://cde.example.com", true).is_err());
+    }
+
+    #[test]
+    fn a_url_knows_its_scheme_and_whether_its_host_is_this_machine() {
+        for (text, https, loopback) in [
+            ("https://cde.example.com", true, false),
+            ("https://localhost", true, true),
+            ("http://127.9.8.7", false, true),
+            ("http://[::1]", false, true),
+            ("http://[2001:db8::1]", false, false),
+        ] {
+            let base = BaseUrl::parse(text, true).unwrap();
+            assert_eq!((base.is_https(), base.is_loopback()), (https, loopback), "{text}");
+        }
     }
 
     #[test]

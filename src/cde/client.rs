@@ -291,3 +291,73 @@ fn roots(path: &Path) -> Result<Vec<Certificate>, ConfigError> {
     }
     Ok(roots)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+mod tests {
+    use super::*;
+
+    fn token() -> Token {
+        Token::fixed("canary-token")
+    }
+
+    fn id(operation: &str) -> CallId {
+        CallId { operation: operation.into(), attempt: 3 }
+    }
+
+    async fn read(body: &'static str, limit: usize) -> Result<Vec<u8>, String> {
+        read_body(&mut http::Response::new(body).into(), limit).await
+    }
+
+    #[tokio::test]
+    async fn a_body_of_the_limit_is_read_and_a_larger_one_is_refused() {
+        assert_eq!(read("", 0).await, Ok(vec![]));
+        assert_eq!(read("1234", 4).await, Ok(b"1234".to_vec()));
+        assert_eq!(read("12345", 4).await, Err("its body is larger than 4 bytes".into()));
+    }
+
+    #[test]
+    fn only_changing_calls_have_an_idempotency_key_and_a_length() {
+        for (changing, key, length) in [(true, Some("op"), Some("0")), (false, None, None)] {
+            let headers = headers(&id("op"), &token(), changing).unwrap();
+            let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap());
+            assert_eq!((text("idempotency-key"), text("content-length")), (key, length));
+            assert_eq!((text("x-request-id"), text("accept")), (Some("op-3"), Some("application/json")));
+            assert_eq!(text("authorization"), Some("Bearer canary-token"));
+        }
+        assert!(headers(&id("a\nb"), &token(), false).is_err());
+    }
+
+    #[test]
+    fn a_refusal_shows_the_message_of_the_api_or_says_that_there_is_none() {
+        let api = r#"{"message": "No, canary-token."}"#;
+        for (code, body, from_api, message) in [
+            (404, api, true, "No, [redacted]."),
+            (503, api, true, "No, [redacted]."),
+            (302, "", false, "redirects are not followed; check --url"),
+            (399, "", false, "redirects are not followed; check --url"),
+            (299, "", false, "this 299 carries no message of the CDE API"),
+            (500, "<html>", false, "this 500 carries no message of the CDE API"),
+            (999, r#"{"message": "\n"}"#, true, "this 999 carries no message of the CDE API"),
+        ] {
+            let failure = refusal(
+                StatusCode::from_u16(code).unwrap(),
+                body.as_bytes(),
+                Some(Timestamp::UNIX_EPOCH),
+                &token(),
+            );
+            let kind = FailureKind::Status { code, from_api };
+            assert_eq!(
+                failure,
+                Failure { kind, message: message.into(), retry_at: Some(Timestamp::UNIX_EPOCH) }
+            );
+        }
+        for code in [400, 404, 499] {
+            let failure = refusal(StatusCode::from_u16(code).unwrap(), b"<html>", None, &token());
+            assert!(
+                failure.message.contains("a proxy or gateway may have sent it; check --url"),
+                "{failure:?}"
+            );
+        }
+    }
+}

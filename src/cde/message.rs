@@ -58,6 +58,23 @@ mod tests {
     }
 
     #[test]
+    fn the_token_is_redacted_in_fields_that_have_a_value() {
+        let mut fields =
+            [Field::Value("a canary-token, a canary-token".to_owned()), Field::Null, Field::Missing];
+        redact(&mut fields, &Token::fixed("canary-token"));
+        assert_eq!(fields, [Field::Value("a [redacted], a [redacted]".into()), Field::Null, Field::Missing]);
+    }
+
+    #[test]
+    fn the_root_cause_is_the_innermost_error() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the call failed")]
+        struct Outer(#[source] std::fmt::Error);
+        assert_eq!(root_cause(&Outer(std::fmt::Error)), std::fmt::Error.to_string());
+        assert_eq!(root_cause(&std::fmt::Error), std::fmt::Error.to_string());
+    }
+
+    #[test]
     fn the_token_is_redacted_before_the_message_is_cut() {
         assert_eq!(shown("Bearer canary-token!"), "Bearer [redacted]!");
         let shown = shown(&("x".repeat(507) + "canary-token"));

@@ -216,3 +216,47 @@ impl Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_is_known_and_a_missing_field_is_not() {
+        for (field, known, value, doubled) in [
+            (Field::Missing, None, None, Field::Missing),
+            (Field::Null, Some(None), None, Field::Null),
+            (Field::Value(7), Some(Some(&7)), Some(&7), Field::Value(14)),
+        ] {
+            assert_eq!((field.known(), field.value()), (known, value));
+            assert_eq!(field.clone().map(|value| value * 2), doubled);
+        }
+    }
+
+    #[test]
+    fn every_text_of_a_connector_and_its_versions_is_found() {
+        let mut versions = vec![Version::default(); 2];
+        assert_eq!(versions[0].texts_mut().len(), 3);
+        let mut connector = Connector::default();
+        assert_eq!(connector.texts_mut().count(), 6);
+        connector.versions = Field::Value(versions);
+        for (number, text) in connector.texts_mut().enumerate() {
+            *text = Field::Value(number.to_string());
+        }
+        let texts = format!("{connector:?}");
+        assert!((0..12).all(|number| texts.contains(&format!("Value(\"{number}\")"))), "{texts}");
+    }
+
+    #[test]
+    fn a_failure_has_a_code_and_a_word() {
+        for (kind, code, word) in [
+            (FailureKind::NotSent, None, "not_sent"),
+            (FailureKind::NoAnswer, None, "no_answer"),
+            (FailureKind::Status { code: 503, from_api: false }, Some(503), "503"),
+            (FailureKind::Unreadable { code: 200 }, Some(200), "unreadable"),
+        ] {
+            let failure = Failure { kind, message: String::new(), retry_at: None };
+            assert_eq!((failure.code(), failure.word().as_str()), (code, word));
+        }
+    }
+}

@@ -228,6 +228,15 @@ mod tests {
     }
 
     #[test]
+    fn a_token_file_has_at_most_64_kib() {
+        let of_size = |bytes: usize| file(format!("token{}", "\n".repeat(bytes - 5)));
+        let accepted = TokenFile::open(of_size(64 * 1024).path()).unwrap();
+        assert_eq!(header(&accepted.current()), "Bearer token");
+        let refused = TokenFile::open(of_size(64 * 1024 + 1).path()).unwrap_err().to_string();
+        assert!(refused.contains("larger than 64 KiB"), "{refused}");
+    }
+
+    #[test]
     fn another_token_gets_the_next_generation_and_wakes_who_waits() {
         let file = file("first");
         let tokens = TokenFile::open(file.path()).unwrap();
@@ -241,6 +250,29 @@ mod tests {
         assert!(tokens.reload());
         assert_eq!((header(&tokens.current()), tokens.current().generation()), ("Bearer second".into(), 2));
         assert_eq!(*generations.borrow_and_update(), 2);
+    }
+
+    #[test]
+    fn the_time_of_a_token_changes_only_when_it_is_replaced() {
+        let file = file("first");
+        let before = Timestamp::now();
+        let tokens = TokenFile::open(file.path()).unwrap();
+        let (first, usable) = tokens.condition();
+        assert!(usable && (before..=Timestamp::now()).contains(&first), "{first}");
+        assert!(!tokens.reload());
+        assert_eq!(tokens.condition(), (first, true));
+
+        let before = Timestamp::now();
+        std::fs::write(file.path(), "second").unwrap();
+        assert!(tokens.reload());
+        let (second, usable) = tokens.condition();
+        assert!(usable && (before..=Timestamp::now()).contains(&second), "{second}");
+        std::fs::write(file.path(), "").unwrap();
+        tokens.reload();
+        assert_eq!(tokens.condition(), (second, false));
+        std::fs::write(file.path(), "second").unwrap();
+        tokens.reload();
+        assert_eq!(tokens.condition(), (second, true));
     }
 
     #[test]

@@ -42,10 +42,19 @@ async fn a_success_that_cannot_be_read_is_unreadable() {
 }
 
 #[tokio::test]
-async fn a_large_body_below_the_limit_is_read() {
-    let api = Api::migrated().await.with(fault().huge(7 * MIB));
+async fn a_body_is_read_up_to_its_limit() {
+    let padded = |body: &str, size: usize| format!("{body}{}", " ".repeat(size - body.len()));
+    let (success, limit) = (r#"{"data": {}}"#, 8 * 1024 * 1024);
+    let api = Api::migrated().await.with(fault().body(padded(success, limit)));
     let (version, _) = api.roll_back().await.unwrap();
     assert_eq!(version, Version::default());
+    let failure = struck_by(fault().body(padded(success, limit + 1))).await;
+    assert_eq!(failure.kind, FailureKind::Unreadable { code: 200 });
+
+    let (error, limit) = (r#"{"message": "No."}"#, 64 * 1024);
+    let at_404 = |size| Fault::on(Operation::Rollback).answer(404).body(padded(error, size));
+    assert_eq!(struck_by(at_404(limit)).await.kind, from_api(404));
+    assert_eq!(struck_by(at_404(limit + 1)).await.kind, not_from_api(404));
 }
 
 #[tokio::test]
