@@ -1,4 +1,4 @@
-//! Where the CDE API is. A token goes out over TLS, or to this very machine, unless the user insists.
+//! The base URL of the CDE API. The token is sent over TLS, or to a loopback host, unless the user allows plain HTTP.
 
 use std::net::IpAddr;
 
@@ -6,18 +6,18 @@ use reqwest::Url;
 
 use super::ConfigError;
 
-/// The base address of the CDE API, in canonical form: scheme, host, port if not the scheme's own, and a
-/// path prefix, without a slash at the end.
+/// The base URL of the CDE API in canonical form: scheme, host, port unless it is the default, and path prefix, without
+/// a trailing slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl(Url);
 
 impl BaseUrl {
-    /// Takes an `https` address, or an `http` one of a loopback host (`localhost`, 127.0.0.0/8, `::1`), or any
-    /// `http` one if `allow_http`.
+    /// Parses an `https` URL, an `http` URL of a loopback host (`localhost`, 127.0.0.0/8, `::1`), or with `allow_http`
+    /// any `http` URL.
     ///
     /// # Errors
-    /// Not a URL, another scheme, `http` where it is not allowed, or with user info, query or fragment. The
-    /// sentence never repeats the text, which may hold a password.
+    /// Fails if `text` is not a URL, has another scheme, user info, a query or a fragment, or uses `http` where it is
+    /// not allowed. The error does not quote `text`, which may contain a password.
     pub fn parse(text: &str, allow_http: bool) -> Result<Self, ConfigError> {
         let refuse = |why: String| Err(ConfigError(format!("--url {why}")));
         let mut url = match Url::parse(text.trim()) {
@@ -27,7 +27,7 @@ impl BaseUrl {
             }
         };
         if !url.username().is_empty() || url.password().is_some() {
-            return refuse("must not hold a user or password; the token is read from --token-file".into());
+            return refuse("must not contain a user or password; the token is read from --token-file".into());
         }
         if url.query().is_some() || url.fragment().is_some() {
             return refuse("must end with the host or a path; remove what begins with ? or #".into());
@@ -37,8 +37,8 @@ impl BaseUrl {
             "http" if allow_http || is_loopback(&url) => {}
             "http" => {
                 return refuse(
-                    "would send the token unencrypted to another host; use https, or --allow-http where \
-                     the network is trusted"
+                    "would send the token unencrypted to another host; use https, or set --allow-http \
+                     if the network is trusted"
                         .into(),
                 );
             }
@@ -49,7 +49,7 @@ impl BaseUrl {
         Ok(Self(url))
     }
 
-    /// The canonical text, without a slash at the end.
+    /// Returns the URL as text, without a trailing slash.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str().trim_end_matches('/')
@@ -63,12 +63,12 @@ impl BaseUrl {
         is_loopback(&self.0)
     }
 
-    /// The address of a resource below the base; `None` where a segment is none (empty, `.` or `..`, or with
-    /// control characters, some of which a URL drops: it would silently name another resource).
-    pub(super) fn below(&self, segments: &[&str]) -> Option<Url> {
-        let is_none =
+    /// Returns the URL of a resource, with each segment percent-encoded. `None` means that a segment would silently
+    /// name another resource: it is empty, `.` or `..`, or has control characters, some of which a URL drops.
+    pub(super) fn join(&self, segments: &[&str]) -> Option<Url> {
+        let is_invalid =
             |segment: &str| matches!(segment, "" | "." | "..") || segment.contains(char::is_control);
-        if segments.iter().any(|segment| is_none(segment)) {
+        if segments.iter().any(|segment| is_invalid(segment)) {
             return None;
         }
         let mut url = self.0.clone();
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_has_one_canonical_text() {
+    fn equivalent_urls_have_one_canonical_text() {
         for (text, canonical) in [
             ("https://cde.example.com", "https://cde.example.com"),
             (" HTTPS://CDE.Example.com:443// \n", "https://cde.example.com"),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_unsafe_or_unclear_is_refused_in_a_sentence_without_its_password() {
+    fn an_unsafe_or_ambiguous_url_is_refused_without_quoting_its_password() {
         for (text, says) in [
             ("cde.example.com", "is not a URL"),
             ("", "is not a URL"),
@@ -124,12 +124,27 @@ mod tests {
             assert!(!error.contains("hunter2"), "{error}");
         }
         assert!(BaseUrl::parse("http://cde.example.com", true).is_ok());
+        assert!(BaseUrl::parse("ftp://cde.example.com", true).is_err());
     }
 
     #[test]
-    fn whatever_stands_in_a_segment_stays_one_segment_of_the_path() {
+    fn a_url_knows_its_scheme_and_whether_its_host_is_this_machine() {
+        for (text, https, loopback) in [
+            ("https://cde.example.com", true, false),
+            ("https://localhost", true, true),
+            ("http://127.9.8.7", false, true),
+            ("http://[::1]", false, true),
+            ("http://[2001:db8::1]", false, false),
+        ] {
+            let base = BaseUrl::parse(text, true).unwrap();
+            assert_eq!((base.is_https(), base.is_loopback()), (https, loopback), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_segment_of_any_content_stays_one_segment_of_the_path() {
         let base = BaseUrl::parse("https://cde.example.com/prefix/", false).unwrap();
-        let url = |segment| base.below(&["connectors", segment]).map(|url| url.to_string());
+        let url = |segment| base.join(&["connectors", segment]).map(|url| url.to_string());
         assert_eq!(url("a-1").as_deref(), Some("https://cde.example.com/prefix/connectors/a-1"));
         assert_eq!(
             url("../x?y#z %2e").as_deref(),

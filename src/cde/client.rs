@@ -1,8 +1,8 @@
-//! One call, one request.
+//! The HTTP client of the CDE API.
 //!
-//! What is promised: each call of a method of [`Client`] sends at most one HTTP request and ends within the
-//! time-out, body included. Nothing is repeated, no redirect is followed, and an answer's body is read up to
-//! a bound. What came of it says whether the API may have acted: see [`FailureKind`].
+//! Each call of a method of [`Client`] sends at most one HTTP request and ends within the timeout, including the
+//! body of the response. The client never retries, follows no redirect, and limits how much of a body it reads.
+//! [`FailureKind`] tells whether a failed call may have had an effect.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,33 +19,36 @@ use super::model::{Answer, Call, CallId, Connector, Data, Failure, FailureKind};
 use super::retry_after::retry_at;
 use super::{BaseUrl, ConfigError, Token, trace, wire};
 
-/// A longer body of a 2xx answer (in bytes) is unreadable.
+/// A larger body of a 2xx response (in bytes) is unreadable.
 const MAX_BODY: usize = 8 * 1024 * 1024;
-/// A longer body of another answer (in bytes) holds no message of the CDE API's.
+/// A larger body of another response (in bytes) is not one of the CDE API.
 const MAX_ERROR_BODY: usize = 64 * 1024;
-/// A connection that takes longer than this, or than half the time-out, will not come to stand. Shorter than
-/// the time-out, so that it is known that nothing was sent.
+/// Connecting takes at most this long, and at most half the timeout: if the whole call timed out first, it would not
+/// be known that nothing was sent.
 const MAX_CONNECT: Duration = Duration::from_secs(10);
+/// A connection that has been idle longer than this is not reused. Common servers close theirs after 5 s, and a call
+/// that meets the close would leave open whether it had an effect; the second between is for the network.
+const MAX_IDLE: Duration = Duration::from_secs(4);
 
-/// The paths of the calls, as traces name them.
+/// The URL templates of the calls, for traces.
 const RESTORE: &str = "/connectors/{id}/restore-from-bin";
 const ROLLBACK: &str = "/connectors/{id}/versions/{version}/migration/rollback";
 const READ: &str = "/connectors/{id}";
 
-/// How to reach the CDE API.
+/// The configuration of a [`Client`].
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// Where it is.
+    /// The base URL of the API.
     pub base: BaseUrl,
-    /// For one whole call: connection, request, answer and its body.
+    /// The limit for one whole call: connecting, request, response and its body.
     pub timeout: Duration,
-    /// A PEM file with roots to trust besides the system's.
+    /// A PEM file with CA certificates to trust in addition to the system's.
     pub ca_file: Option<PathBuf>,
-    /// `User-Agent` of every call, for example `cde-operator/1.2.3`.
+    /// The `User-Agent` of every call, for example `cde-operator/1.2.3`.
     pub user_agent: String,
 }
 
-/// The CDE API as its callers see it. Cheap to clone; all clones share their connections.
+/// A client of the CDE API. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
@@ -54,23 +57,25 @@ pub struct Client {
 }
 
 impl Client {
-    /// Prepares a client; nothing is contacted yet. The process must have installed a default
+    /// Creates a client without contacting anything. The process must have installed a default
     /// `rustls::crypto::CryptoProvider`.
     ///
-    /// Proxies come from the usual environment variables, except that a loopback host is always reached
-    /// directly: the right to speak to it unencrypted does not extend to a proxy.
+    /// Proxies are taken from the usual environment variables, except for a loopback host: unencrypted calls are
+    /// allowed to that host, not to a proxy.
     ///
     /// # Errors
-    /// The CA file cannot be used, the system has no CA certificates, or the user agent is no header value.
+    /// Fails if the CA file is unusable, the system has no CA certificates, or the user agent is not a valid header
+    /// value.
     pub fn new(config: &ClientConfig) -> Result<Self, ConfigError> {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
-            return Err(ConfigError("this process has installed no TLS provider".into()));
+            return Err(ConfigError("this process has not installed a TLS provider".into()));
         }
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
             .tcp_nodelay(true)
+            .pool_idle_timeout(MAX_IDLE)
             .timeout(config.timeout)
             .connect_timeout(MAX_CONNECT.min(config.timeout / 2))
             .https_only(config.base.is_https())
@@ -83,19 +88,19 @@ impl Client {
         }
         let http = builder.build().map_err(|error| {
             let (with, advice) = match &config.ca_file {
-                Some(path) => (format!(" with --ca-file {}", path.display()), "correct that file"),
-                None => (String::new(), "install the system's CA certificates, or name some by --ca-file"),
+                Some(path) => (format!(" with --ca-file {}", path.display()), "fix that file"),
+                None => (String::new(), "install the system's CA certificates or set --ca-file"),
             };
-            ConfigError(format!("cannot prepare HTTPS calls{with} ({}); {advice}", root_cause(&error)))
+            ConfigError(format!("cannot set up HTTPS{with} ({}); {advice}", root_cause(&error)))
         })?;
         Ok(Self { http, base: config.base.clone(), timeout: config.timeout })
     }
 
-    /// Performs `call` once, as a part of `span`.
+    /// Sends `call` once, as part of `span`, and returns the state after it.
     ///
     /// # Errors
-    /// See [`FailureKind`] for how far it got. After a 401 compare `token.generation()` with that of the
-    /// token which is current then.
+    /// Fails unless a readable 2xx response arrives within the timeout; [`FailureKind`] says how far the call got.
+    /// After a 401, a current token with another [`Token::generation`] is worth another attempt.
     pub async fn send(
         &self,
         call: &Call,
@@ -114,24 +119,25 @@ impl Client {
         };
         let request = self.request(method, &path, id, token)?;
         let success = self.exchange(request, template, token, span).await?;
-        let (data, odd) = match call {
-            Call::RestoreFromBin { .. } => wire::connector(&success.body).map(|(mut connector, odd)| {
+        let (data, missing_fields) = match call {
+            Call::RestoreFromBin { .. } => wire::connector(&success.body).map(|(mut connector, missing)| {
                 redact(connector.texts_mut(), token);
-                (Data::Connector(Box::new(connector)), odd)
+                (Data::Connector(Box::new(connector)), missing)
             }),
-            Call::RollBackMigration { .. } => wire::version(&success.body).map(|(mut version, odd)| {
+            Call::RollBackMigration { .. } => wire::version(&success.body).map(|(mut version, missing)| {
                 redact(version.texts_mut(), token);
-                (Data::Version(Box::new(version)), odd)
+                (Data::Version(Box::new(version)), missing)
             }),
         }
         .map_err(|why| success.unreadable(&why.to_string(), token))?;
-        Ok(Answer { data, odd })
+        Ok(Answer { data, missing_fields })
     }
 
-    /// Reads a connector: `GET /connectors/{publicId}`. What is odd in it is [`Field::Missing`].
+    /// Reads a connector with `GET /connectors/{publicId}`, as part of `span`. Malformed fields are
+    /// [`Field::Missing`].
     ///
     /// # Errors
-    /// As for [`Client::send`].
+    /// Fails like [`Client::send`].
     ///
     /// [`Field::Missing`]: super::model::Field::Missing
     pub async fn connector(
@@ -153,15 +159,16 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &[&str], id: &CallId, token: &Token) -> Result<Request, Failure> {
-        let url = self.base.below(path).ok_or_else(|| not_sent("the connector id is no path segment"))?;
+        let url =
+            self.base.join(path).ok_or_else(|| not_sent("the connector ID is not a valid path segment"))?;
         let mut request = Request::new(method, url);
         let changing = request.method() != Method::GET;
-        *request.headers_mut() =
-            headers(id, token, changing).map_err(|_| not_sent("the operation id is no header value"))?;
+        *request.headers_mut() = headers(id, token, changing)
+            .map_err(|_| not_sent("the operation ID is not a valid header value"))?;
         Ok(request)
     }
 
-    /// Sends one request, as a part of `span`.
+    /// Sends one request and traces it as part of `span`.
     async fn exchange(
         &self,
         mut request: Request,
@@ -170,15 +177,16 @@ impl Client {
         span: &Span,
     ) -> Result<Success, Failure> {
         let span = trace::begin(span, &mut request, template);
-        let result = self.exchanged(request, token).await;
+        let result = self.execute(request, token).await;
         let code = result.as_ref().map_or_else(Failure::code, |success| Some(success.code));
         trace::end(span, code, result.as_ref().err());
         result
     }
 
-    /// Sends one request and reads a 2xx answer's body; all else is a failure.
-    async fn exchanged(&self, request: Request, token: &Token) -> Result<Success, Failure> {
-        let mut response = self.http.execute(request).await.map_err(|error| self.unanswered(error, token))?;
+    /// Sends one request and reads the body of a 2xx response; anything else is a failure.
+    async fn execute(&self, request: Request, token: &Token) -> Result<Success, Failure> {
+        let mut response =
+            self.http.execute(request).await.map_err(|error| self.no_response(error, token))?;
         let (status, retry_at) = (response.status(), retry_at(response.headers(), Timestamp::now()));
         if !status.is_success() {
             let body = read_body(&mut response, MAX_ERROR_BODY).await.unwrap_or_default();
@@ -192,11 +200,11 @@ impl Client {
         Ok(success)
     }
 
-    fn unanswered(&self, error: reqwest::Error, token: &Token) -> Failure {
+    fn no_response(&self, error: reqwest::Error, token: &Token) -> Failure {
         let error = error.without_url();
         let why = root_cause(&error);
         let (kind, message) = if error.is_builder() || error.is_connect() {
-            (FailureKind::NotSent, format!("cannot connect to the CDE API, nothing was sent: {why}"))
+            (FailureKind::NotSent, format!("cannot connect to the CDE API; nothing was sent: {why}"))
         } else if error.is_timeout() {
             let timeout = humantime::format_duration(self.timeout);
             (FailureKind::NoAnswer, format!("no answer within {timeout}"))
@@ -207,7 +215,7 @@ impl Client {
     }
 }
 
-/// A 2xx answer, whatever its body is worth.
+/// A 2xx response whose body is not decoded yet.
 struct Success {
     code: u16,
     retry_at: Option<Timestamp>,
@@ -218,7 +226,7 @@ impl Success {
     fn unreadable(&self, why: &str, token: &Token) -> Failure {
         Failure {
             kind: FailureKind::Unreadable { code: self.code },
-            message: presentable(&format!("a success that cannot be read: {why}"), token),
+            message: presentable(&format!("the response to a successful call cannot be read: {why}"), token),
             retry_at: self.retry_at,
         }
     }
@@ -240,24 +248,24 @@ fn not_sent(why: &str) -> Failure {
     Failure { kind: FailureKind::NotSent, message: format!("nothing was sent: {why}"), retry_at: None }
 }
 
-/// An answer other than 2xx; who gave it shows in the body.
+/// Returns the failure for a response other than 2xx; its body shows whether the CDE API sent it.
 fn refusal(status: StatusCode, body: &[u8], retry_at: Option<Timestamp>, token: &Token) -> Failure {
     let code = status.as_u16();
-    let said = wire::message(body);
-    let kind = FailureKind::Status { code, spoken: said.is_some() };
-    let message = said.map(|text| presentable(&text, token)).filter(|text| !text.is_empty());
+    let message = wire::message(body);
+    let kind = FailureKind::Status { code, from_api: message.is_some() };
+    let message = message.map(|text| presentable(&text, token)).filter(|text| !text.is_empty());
     let message = message.unwrap_or_else(|| match code {
-        300..400 => "a redirect, which is never followed; check --url".to_owned(),
+        300..400 => "redirects are not followed; check --url".to_owned(),
         400..500 => format!(
-            "no JSON message of the CDE's came with this {code}: something in between may have answered; check \
-             --url and what stands between"
+            "this {code} carries no message of the CDE API, so a proxy or gateway may have sent it; check --url and \
+             what stands between"
         ),
-        _ => format!("no JSON message came with this {code}"),
+        _ => format!("this {code} carries no message of the CDE API"),
     });
     Failure { kind, message, retry_at }
 }
 
-/// The whole body, or why there is none.
+/// Reads the whole body; fails with a phrase about it if it is cut or larger than `limit` bytes.
 async fn read_body(response: &mut Response, limit: usize) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| {
@@ -272,14 +280,84 @@ async fn read_body(response: &mut Response, limit: usize) -> Result<Vec<u8>, Str
     Ok(body)
 }
 
-/// The certificates of a PEM file.
+/// Reads the certificates of a PEM file.
 fn roots(path: &Path) -> Result<Vec<Certificate>, ConfigError> {
     let refuse = |why: String| ConfigError(format!("--ca-file {} {why}", path.display()));
     let pem = std::fs::read(path).map_err(|why| refuse(format!("cannot be read ({why})")))?;
     let roots = Certificate::from_pem_bundle(&pem)
-        .map_err(|error| refuse(format!("holds a broken certificate ({})", root_cause(&error))))?;
+        .map_err(|error| refuse(format!("contains an invalid certificate ({})", root_cause(&error))))?;
     if roots.is_empty() {
-        return Err(refuse("holds no certificate; put the CA's certificate there in PEM form".into()));
+        return Err(refuse("contains no certificate; write the CA certificate to it in PEM format".into()));
     }
     Ok(roots)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+mod tests {
+    use super::*;
+
+    fn token() -> Token {
+        Token::fixed("canary-token")
+    }
+
+    fn id(operation: &str) -> CallId {
+        CallId { operation: operation.into(), attempt: 3 }
+    }
+
+    async fn read(body: &'static str, limit: usize) -> Result<Vec<u8>, String> {
+        read_body(&mut http::Response::new(body).into(), limit).await
+    }
+
+    #[tokio::test]
+    async fn a_body_of_the_limit_is_read_and_a_larger_one_is_refused() {
+        assert_eq!(read("", 0).await, Ok(vec![]));
+        assert_eq!(read("1234", 4).await, Ok(b"1234".to_vec()));
+        assert_eq!(read("12345", 4).await, Err("its body is larger than 4 bytes".into()));
+    }
+
+    #[test]
+    fn only_changing_calls_have_an_idempotency_key_and_a_length() {
+        for (changing, key, length) in [(true, Some("op"), Some("0")), (false, None, None)] {
+            let headers = headers(&id("op"), &token(), changing).unwrap();
+            let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap());
+            assert_eq!((text("idempotency-key"), text("content-length")), (key, length));
+            assert_eq!((text("x-request-id"), text("accept")), (Some("op-3"), Some("application/json")));
+            assert_eq!(text("authorization"), Some("Bearer canary-token"));
+        }
+        assert!(headers(&id("a\nb"), &token(), false).is_err());
+    }
+
+    #[test]
+    fn a_refusal_shows_the_message_of_the_api_or_says_that_there_is_none() {
+        let api = r#"{"message": "No, canary-token."}"#;
+        for (code, body, from_api, message) in [
+            (404, api, true, "No, [redacted]."),
+            (503, api, true, "No, [redacted]."),
+            (302, "", false, "redirects are not followed; check --url"),
+            (399, "", false, "redirects are not followed; check --url"),
+            (299, "", false, "this 299 carries no message of the CDE API"),
+            (500, "<html>", false, "this 500 carries no message of the CDE API"),
+            (999, r#"{"message": "\n"}"#, true, "this 999 carries no message of the CDE API"),
+        ] {
+            let failure = refusal(
+                StatusCode::from_u16(code).unwrap(),
+                body.as_bytes(),
+                Some(Timestamp::UNIX_EPOCH),
+                &token(),
+            );
+            let kind = FailureKind::Status { code, from_api };
+            assert_eq!(
+                failure,
+                Failure { kind, message: message.into(), retry_at: Some(Timestamp::UNIX_EPOCH) }
+            );
+        }
+        for code in [400, 404, 499] {
+            let failure = refusal(StatusCode::from_u16(code).unwrap(), b"<html>", None, &token());
+            assert!(
+                failure.message.contains("a proxy or gateway may have sent it; check --url"),
+                "{failure:?}"
+            );
+        }
+    }
 }

@@ -1,5 +1,5 @@
-//! What of an answer or an error may be shown: one line, bounded, without anything that fools a terminal,
-//! without the token.
+//! Makes text from responses and errors safe to show: one line of bounded length, without the token and without
+//! characters that could mislead a terminal.
 
 use std::error::Error;
 
@@ -8,15 +8,15 @@ use crate::text::clean;
 use super::Token;
 use super::model::Field;
 
-/// Characters that a message has at most.
+/// The maximum length of a message in characters.
 const MAX_CHARS: usize = 512;
 
-/// `text` as one harmless line of at most 512 characters, the token blotted out.
+/// Returns `text` as one harmless line of at most 512 characters, with the token redacted.
 pub(super) fn presentable(text: &str, token: &Token) -> String {
     clean(&token.redact(text), MAX_CHARS)
 }
 
-/// `texts` of an answer, the token blotted out: they come to stand in a status.
+/// Redacts the token in text fields of a response, which may be shown in a status.
 pub(super) fn redact<'a>(texts: impl IntoIterator<Item = &'a mut Field<String>>, token: &Token) {
     for field in texts {
         if let Field::Value(text) = field {
@@ -25,7 +25,7 @@ pub(super) fn redact<'a>(texts: impl IntoIterator<Item = &'a mut Field<String>>,
     }
 }
 
-/// What went wrong at the bottom of it; the layers above only repeat that a call failed.
+/// Returns the message of the innermost cause; the outer layers only say that a call failed.
 pub(super) fn root_cause(mut error: &dyn Error) -> String {
     while let Some(cause) = error.source() {
         error = cause;
@@ -58,7 +58,24 @@ mod tests {
     }
 
     #[test]
-    fn the_token_is_blotted_out_before_anything_is_cut() {
+    fn the_token_is_redacted_in_fields_that_have_a_value() {
+        let mut fields =
+            [Field::Value("a canary-token, a canary-token".to_owned()), Field::Null, Field::Missing];
+        redact(&mut fields, &Token::fixed("canary-token"));
+        assert_eq!(fields, [Field::Value("a [redacted], a [redacted]".into()), Field::Null, Field::Missing]);
+    }
+
+    #[test]
+    fn the_root_cause_is_the_innermost_error() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the call failed")]
+        struct Outer(#[source] std::fmt::Error);
+        assert_eq!(root_cause(&Outer(std::fmt::Error)), std::fmt::Error.to_string());
+        assert_eq!(root_cause(&std::fmt::Error), std::fmt::Error.to_string());
+    }
+
+    #[test]
+    fn the_token_is_redacted_before_the_message_is_cut() {
         assert_eq!(shown("Bearer canary-token!"), "Bearer [redacted]!");
         let shown = shown(&("x".repeat(507) + "canary-token"));
         assert!(!shown.contains("cana"), "{shown}");

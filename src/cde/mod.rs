@@ -1,24 +1,25 @@
-//! The CDE API over HTTP: one request a call, nothing repeated, no redirect followed, nothing of Kubernetes.
+//! The client of Productsup's Connector Development Environment (CDE) API.
 //!
 //! ```text
-//! Call + CallId + Token ── client ──▶ Answer | Failure
+//! Call + CallId + Token ── Client ──▶ Answer | Failure
 //! ```
 //!
-//! - [`model`]: what is said and answered, as plain values; all that the operation core may see.
-//! - [`BaseUrl`]: where the API is, and the refusal to send a token in the clear.
-//! - [`TokenFile`]: the bearer token, read again when its file changes, never printable.
-//! - [`Client`]: one call, one request, within one time-out.
-//! - `wire`, by means of `place`: from bytes to the model; tolerant of what is odd, strict about what is
-//!   unreadable.
-//! - `retry_after`: when an answer asks to come back.
-//! - `message`: what of an answer may be shown to people.
-//! - `trace`: a call as a span, and the header that tells the API of it.
+//! Each call is one HTTP request within one timeout: the client never retries, follows no redirect, and knows nothing
+//! of Kubernetes.
+//!
+//! - [`model`]: requests and responses as plain values; the only part that the operation core may use.
+//! - [`BaseUrl`]: the base URL, which refuses to send a token unencrypted to another host.
+//! - [`TokenFile`]: the bearer token, read again when its file changes and never printed.
+//! - [`Client`]: sends the calls.
+//! - `wire`: decodes response bodies leniently.
+//! - `retry_after`: reads when the next call may be made.
+//! - `message`: makes text from responses safe to show.
+//! - `trace`: traces a call and sends the trace context with it.
 
 mod base_url;
 mod client;
 mod message;
 pub mod model;
-mod place;
 mod retry_after;
 mod token;
 mod trace;
@@ -28,7 +29,7 @@ pub use base_url::BaseUrl;
 pub use client::{Client, ClientConfig};
 pub use token::{Token, TokenFile};
 
-/// What is wrong with the configuration of this room: one sentence that says what to do.
+/// An error in the configuration of the client: one sentence that says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(String);

@@ -1,25 +1,26 @@
-//! What is said to the CDE API and what it says, as plain values.
+//! Requests and responses of the CDE API as plain values.
 //!
-//! No I/O and nothing of Kubernetes in here: the operation core decides on these values.
-//! Source: the two reference pages "Restore Connector from bin" and "Rollback migration", and the
-//! reference of `GET /connectors/{publicId}`.
+//! The operation core decides on these values, so this module does no I/O and knows nothing of Kubernetes.
+//!
+//! Source: the pages "Restore Connector from bin", "Rollback migration" and `GET /connectors/{publicId}` of the CDE
+//! API reference.
 
 use jiff::Timestamp;
 
-/// A call that changes something; exactly one HTTP request without a body.
+/// A call that changes something. It is exactly one HTTP request, without a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// `PATCH /connectors/{movedToBinPublicId}/restore-from-bin`; answers with a [`Connector`].
+    /// `PATCH /connectors/{movedToBinPublicId}/restore-from-bin`, which returns a [`Connector`].
     RestoreFromBin {
         /// UUID of a connector that is in the bin.
         connector: String,
     },
-    /// `POST /connectors/{publicId}/versions/{connectorVersion}/migration/rollback`; answers with a
+    /// `POST /connectors/{publicId}/versions/{connectorVersion}/migration/rollback`, which returns a
     /// [`Version`].
     RollBackMigration {
         /// UUID of the connector.
         connector: String,
-        /// `main`, `latest` or a major number.
+        /// `main`, `latest` or a major number (version 1.0.5 is `1`).
         version: String,
     },
 }
@@ -38,30 +39,30 @@ impl Call {
     }
 }
 
-/// What identifies one call to the API and to whoever reads its logs.
+/// The identity of one call, for the API and for readers of its logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallId {
-    /// Sent as `Idempotency-Key` with a changing call: the same for all attempts of one request.
+    /// The UUID of the operation. Sent as `Idempotency-Key` with changing calls; all attempts share it.
     pub operation: String,
-    /// Sent as `X-Request-Id`: `<operation>-<attempt>`.
+    /// The number of the attempt, from 1. `X-Request-Id` is `<operation>-<attempt>`.
     pub attempt: u32,
 }
 
-/// A field as it stood in an answer. `null` and missing differ: `null` is a statement, missing is none.
+/// A field of a response. `null` is a statement of the API, a missing field is not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Field<T> {
-    /// Not in the answer, or of a type that it should not have.
+    /// Not in the response, or not of the documented type.
     #[default]
     Missing,
     /// `null`.
     Null,
-    /// There, and of the right type.
+    /// Present, and of the documented type.
     Value(T),
 }
 
 impl<T> Field<T> {
-    /// `None` where the field is missing, else what the API said: `None` for `null`.
-    pub fn said(&self) -> Option<Option<&T>> {
+    /// Returns what the API stated: `None` if the field is missing, `Some(None)` if it is `null`.
+    pub fn known(&self) -> Option<Option<&T>> {
         match self {
             Self::Missing => None,
             Self::Null => Some(None),
@@ -69,13 +70,22 @@ impl<T> Field<T> {
         }
     }
 
-    /// The value, where there is one.
+    /// Returns the value; `None` if the field is missing or `null`.
     pub fn value(&self) -> Option<&T> {
-        self.said().flatten()
+        self.known().flatten()
+    }
+
+    /// Applies `function` to the value; a missing field stays missing, and `null` stays `null`.
+    pub fn map<U>(self, function: impl FnOnce(T) -> U) -> Field<U> {
+        match self {
+            Self::Missing => Field::Missing,
+            Self::Null => Field::Null,
+            Self::Value(value) => Field::Value(function(value)),
+        }
     }
 }
 
-/// A connector (`data` of a restore or of a read): the summary that a status may show, and its versions.
+/// A connector: `data` of a restore or of a read. Holds the fields that a status may show, and the versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Connector {
     /// `id`, a UUID.
@@ -86,18 +96,18 @@ pub struct Connector {
     pub name: Field<String>,
     /// `flow`, for example `default`.
     pub flow: Field<String>,
-    /// `main-version-number`: the major that `main` stands for.
+    /// `main-version-number`: the major number that `main` resolves to; `null` if there is no main version.
     pub main_version_number: Field<i64>,
     /// `owner`, a UUID.
     pub owner: Field<String>,
     /// `integrator`, a UUID.
     pub integrator: Field<String>,
-    /// `versions`; missing where it is no list.
+    /// `versions`, in the order of the response. An item that is not an object has no fields.
     pub versions: Field<Vec<Version>>,
 }
 
 impl Connector {
-    /// All texts in it.
+    /// Returns every text field, including those of the versions.
     pub(super) fn texts_mut(&mut self) -> impl Iterator<Item = &mut Field<String>> {
         let versions = match &mut self.versions {
             Field::Value(versions) => versions.as_mut_slice(),
@@ -115,85 +125,84 @@ impl Connector {
     }
 }
 
-/// One version of a connector (`data` of a rollback, an item of `versions`).
+/// One version of a connector: `data` of a rollback, or an item of `versions`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Version {
     /// `version`: semver text, for example `1.0.0`.
     pub version: Field<String>,
-    /// `state`: an open set; `created`, `updated`, `built`, `synchronized-to-dev`, `synchronized-to-prod`,
-    /// `resynchronizing-to-prod`, …
+    /// `state`: the lifecycle state, an open set: `created`, `updated`, `built`, `synchronized-to-dev`,
+    /// `synchronized-to-prod`, `resynchronizing-to-prod`, …
     pub state: Field<String>,
-    /// `deleted-at`: RFC 3339, not null while in the bin.
+    /// `deleted-at`: an RFC 3339 time while the version is in the bin, otherwise `null`.
     pub deleted_at: Field<String>,
-    /// `config.migration.legacy-executable`; null where `config` or `config.migration` is.
+    /// `config.migration.legacy-executable`: the ID of the old executable; `null` if a parent is.
     pub legacy_executable: Field<i64>,
-    /// `platform_prod_reference.executable`; null where the reference is.
+    /// `platform_prod_reference.executable`: the ID of the production executable; `null` if the parent is.
     pub production_executable: Field<i64>,
-    /// `platform_prod_reference.platform-connector`; null where the reference is.
+    /// `platform_prod_reference.platform-connector`: an ID; `null` if the parent is.
     pub production_platform_connector: Field<i64>,
-    /// `platform_dev_reference.executable`; null where the reference is.
+    /// `platform_dev_reference.executable`: the ID of the development executable; `null` if the parent is.
     pub development_executable: Field<i64>,
-    /// `platform_dev_reference.platform-connector`; null where the reference is.
+    /// `platform_dev_reference.platform-connector`: an ID; `null` if the parent is.
     pub development_platform_connector: Field<i64>,
 }
 
 impl Version {
-    /// All texts in it.
+    /// Returns every text field.
     pub(super) fn texts_mut(&mut self) -> [&mut Field<String>; 3] {
         [&mut self.version, &mut self.state, &mut self.deleted_at]
     }
 }
 
-/// `data` of a 2xx answer to a changing call.
+/// `data` of a 2xx response to a changing call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Data {
-    /// Of [`Call::RestoreFromBin`].
+    /// The response to [`Call::RestoreFromBin`].
     Connector(Box<Connector>),
-    /// Of [`Call::RollBackMigration`].
+    /// The response to [`Call::RollBackMigration`].
     Version(Box<Version>),
 }
 
-/// A usable 2xx answer to a changing call: the effect is done.
+/// A readable 2xx response to a changing call: the call had its effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// What the API says came of it.
+    /// The state after the call.
     pub data: Data,
-    /// The paths of the fields that are missing or of another type than documented, for a warning: for
-    /// example `platform_prod_reference.executable`. Bounded; a last `…` stands for more.
-    pub odd: Vec<String>,
+    /// The paths of the fields that are missing or not of the documented type, for a warning; for example
+    /// `versions[0].platform_prod_reference.executable`. At most 16, then `…` for the others.
+    pub missing_fields: Vec<String>,
 }
 
-/// Why a call brought no usable 2xx answer.
+/// Why a call brought no readable 2xx response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// How far the call got.
     pub kind: FailureKind,
-    /// One sentence for people: the API's `message`, or what went wrong. At most 512 characters, no
-    /// control characters, never a token, a body or a header.
+    /// One line for people: the API's `message`, or a description of the error. At most 512 characters, without
+    /// control characters, tokens, bodies or headers.
     pub message: String,
-    /// Not before this time, where the answer asks for it (`Retry-After` in seconds or as an HTTP date,
-    /// `X-RateLimit-Retry-After` and `RateLimit-Reset` as unix time; the latest of them). An absurd one
-    /// (more than a day ahead) is an hour from the answer.
+    /// The time before which the response asks not to be called again: the latest of `Retry-After` (seconds or HTTP
+    /// date), `X-RateLimit-Retry-After` and `RateLimit-Reset` (Unix time in seconds). A time more than a day ahead
+    /// is replaced by an hour from the response.
     pub retry_at: Option<Timestamp>,
 }
 
-/// How far a failed call got, which is what decides whether it may have had an effect.
+/// How far a failed call got. This decides whether it may have had an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// Cannot connect, name not resolved, TLS refused, the time-out struck before a connection stood:
-    /// nothing was sent.
+    /// Nothing was sent: the name did not resolve, or the connection or TLS handshake failed or timed out.
     NotSent,
-    /// Time-out, or the connection was cut before the status line.
+    /// The timeout expired, or the connection was cut, before the status line arrived.
     NoAnswer,
     /// A status other than 2xx.
     Status {
         /// The HTTP status code.
         code: u16,
-        /// The body was a JSON object with a text `message`: the CDE API itself spoke, not something in
-        /// between.
-        spoken: bool,
+        /// The body is a JSON object with a text `message`, as the CDE API sends it. Otherwise a proxy or gateway
+        /// may have answered.
+        from_api: bool,
     },
-    /// 2xx, but the body is cut, too large, not JSON, or has no object `data`.
+    /// A 2xx response whose body is cut, larger than 8 MiB, not JSON, or has no object `data`.
     Unreadable {
         /// The HTTP status code.
         code: u16,
@@ -201,7 +210,7 @@ pub enum FailureKind {
 }
 
 impl Failure {
-    /// The HTTP status code, where there was a status line.
+    /// Returns the HTTP status code, if a status line arrived.
     #[must_use]
     pub fn code(&self) -> Option<u16> {
         match self.kind {
@@ -210,7 +219,7 @@ impl Failure {
         }
     }
 
-    /// Which failure it is, as one of few words: a code, or how far the call got without one.
+    /// Returns a short identifier: the status code, `not_sent`, `no_answer` or `unreadable`.
     #[must_use]
     pub fn word(&self) -> String {
         match self.kind {
@@ -218,6 +227,50 @@ impl Failure {
             FailureKind::NoAnswer => "no_answer".to_owned(),
             FailureKind::Status { code, .. } => code.to_string(),
             FailureKind::Unreadable { .. } => "unreadable".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_is_known_and_a_missing_field_is_not() {
+        for (field, known, value, doubled) in [
+            (Field::Missing, None, None, Field::Missing),
+            (Field::Null, Some(None), None, Field::Null),
+            (Field::Value(7), Some(Some(&7)), Some(&7), Field::Value(14)),
+        ] {
+            assert_eq!((field.known(), field.value()), (known, value));
+            assert_eq!(field.clone().map(|value| value * 2), doubled);
+        }
+    }
+
+    #[test]
+    fn every_text_of_a_connector_and_its_versions_is_found() {
+        let mut versions = vec![Version::default(); 2];
+        assert_eq!(versions[0].texts_mut().len(), 3);
+        let mut connector = Connector::default();
+        assert_eq!(connector.texts_mut().count(), 6);
+        connector.versions = Field::Value(versions);
+        for (number, text) in connector.texts_mut().enumerate() {
+            *text = Field::Value(number.to_string());
+        }
+        let texts = format!("{connector:?}");
+        assert!((0..12).all(|number| texts.contains(&format!("Value(\"{number}\")"))), "{texts}");
+    }
+
+    #[test]
+    fn a_failure_has_a_code_and_a_word() {
+        for (kind, code, word) in [
+            (FailureKind::NotSent, None, "not_sent"),
+            (FailureKind::NoAnswer, None, "no_answer"),
+            (FailureKind::Status { code: 503, from_api: false }, Some(503), "503"),
+            (FailureKind::Unreadable { code: 200 }, Some(200), "unreadable"),
+        ] {
+            let failure = Failure { kind, message: String::new(), retry_at: None };
+            assert_eq!((failure.code(), failure.word().as_str()), (code, word));
         }
     }
 }

@@ -1,19 +1,21 @@
-//! When an answer asks to come back: of all that it says the latest time counts, unreadable and past ones
-//! count as absent, absurd ones as an hour.
+//! Reads from the headers of a response when the next call may be made.
+//!
+//! The latest time counts. Unreadable and past values are ignored, and a time more than a day ahead is replaced by an
+//! hour from the response.
 
 use http::header::{HeaderMap, HeaderName, RETRY_AFTER};
 use jiff::{SignedDuration, Timestamp};
 
-/// Unix time; sent by the same vendor's Platform API.
+/// Unix time in seconds; sent by the Platform API of the same vendor.
 const RATE_LIMIT_RETRY_AFTER: HeaderName = HeaderName::from_static("x-ratelimit-retry-after");
-/// Unix time; sent by the same vendor's Stream API.
+/// Unix time in seconds; sent by the Stream API of the same vendor.
 const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
-/// Whoever asks for more than this does not mean it.
-const ABSURD: SignedDuration = SignedDuration::from_hours(24);
-const INSTEAD_OF_ABSURD: SignedDuration = SignedDuration::from_hours(1);
+/// A longer wait is considered a mistake of the sender and replaced by [`FALLBACK_WAIT`].
+const MAX_WAIT: SignedDuration = SignedDuration::from_hours(24);
+const FALLBACK_WAIT: SignedDuration = SignedDuration::from_hours(1);
 
-/// The time before which an answer, `received` then, asks not to be called again.
+/// Returns the time before which a response, received at `received`, asks not to be called again.
 pub(super) fn retry_at(headers: &HeaderMap, received: Timestamp) -> Option<Timestamp> {
     let values = |name| headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     let retry_after =
@@ -22,7 +24,7 @@ pub(super) fn retry_at(headers: &HeaderMap, received: Timestamp) -> Option<Times
     retry_after
         .chain(unix)
         .filter(|at| *at > received)
-        .map(|at| if at.duration_since(received) > ABSURD { received + INSTEAD_OF_ABSURD } else { at })
+        .map(|at| if at.duration_since(received) > MAX_WAIT { received + FALLBACK_WAIT } else { at })
         .max()
 }
 
@@ -36,12 +38,12 @@ fn http_date(text: &str) -> Option<Timestamp> {
     Some(Timestamp::try_from(date).unwrap_or(Timestamp::MAX))
 }
 
-/// A number of seconds to wait, sent by mistake, is a time in 1970 and so counts as past.
+/// Parses a Unix time. A number of seconds to wait, sent by mistake, is a time in 1970 and therefore ignored as past.
 fn unix_time(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_second(whole_number(text)?).unwrap_or(Timestamp::MAX))
 }
 
-/// Digits only; as large as `i64` holds where it is larger.
+/// Parses a number that consists of digits only; a larger one than `i64` holds becomes `i64::MAX`.
 fn whole_number(text: &str) -> Option<i64> {
     let text = text.trim();
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -67,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn each_form_of_each_header_is_read() {
+    fn every_format_of_every_header_is_read() {
         let unix = |seconds: i64| (received().as_second() + seconds).to_string();
         for (name, value, expected) in [
             ("retry-after", "30".to_owned(), Some(30.0)),
@@ -84,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unreadable_or_past_counts_as_absent() {
+    fn unreadable_and_past_times_are_ignored() {
         let garbage = ["", "0", "-1", "+30", "1.5", "30s", "0x1e", "soon", "30, 60", "Sun, 08 Nov"];
         for value in garbage.into_iter().chain(["Sat, 07 Nov 2026 08:49:37 GMT"]) {
             assert_eq!(ahead(&[("retry-after", value)]), None, "{value:?}");
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absurd_counts_as_an_hour() {
+    fn a_time_more_than_a_day_ahead_becomes_an_hour() {
         let beyond_u64 = "9".repeat(30);
         for value in ["86401", "18446744073709551615", &beyond_u64, "Fri, 31 Dec 9999 23:59:59 GMT"] {
             assert_eq!(ahead(&[("retry-after", value)]), Some(3600.0), "{value}");
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_the_latest_counts() {
+    fn the_latest_of_several_times_counts() {
         let unix = (received().as_second() + 60).to_string();
         assert_eq!(ahead(&[("retry-after", "10"), ("retry-after", "20")]), Some(20.0));
         assert_eq!(ahead(&[("retry-after", "10"), ("ratelimit-reset", &unix)]), Some(59.5));

@@ -1,9 +1,11 @@
-//! The bearer token, from a file whose content may be replaced at any time.
+//! Reads the bearer token from a file that may be replaced at any time.
 //!
-//! The file is looked at by content: Kubernetes replaces a mounted secret by renaming a symbolic link, which
-//! a watch of the file itself does not see. Each other token gets the next generation number, so that
-//! whoever was refused with one can tell whether there is a new one. Once a token was read there always is
-//! one: a file that goes missing later changes nothing.
+//! - The content is polled, because Kubernetes replaces a mounted Secret by renaming a symbolic link, which a watch of
+//!   the file itself does not see.
+//! - Every new token gets the next generation number, so that a caller whose token was rejected can tell whether there
+//!   is another one.
+//! - The last usable token stays in use if the file becomes unusable.
+//! - The token appears in no error and no `Debug` output.
 
 use std::fs::File;
 use std::io::Read;
@@ -19,10 +21,10 @@ use tokio::sync::watch;
 
 use super::ConfigError;
 
-/// A file larger than this (in bytes) holds no token.
+/// A larger file (in bytes) is rejected.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// A bearer token; cheap to clone, and its `Debug` output does not show it.
+/// A bearer token. Cheap to clone; its `Debug` output does not show it.
 #[derive(Clone, Debug)]
 pub struct Token {
     text: Arc<SecretString>,
@@ -30,20 +32,20 @@ pub struct Token {
 }
 
 impl Token {
-    /// Which token this is: 1 is the first that was read, each other one gets the next number.
+    /// Returns the number of this token: 1 for the first that was read, then one more for each replacement.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// The value of an `Authorization` header, marked as sensitive.
+    /// Returns the value of an `Authorization` header, marked as sensitive.
     pub(super) fn authorization(&self) -> Result<HeaderValue, InvalidHeaderValue> {
         let mut value = HeaderValue::try_from(format!("Bearer {}", self.text.expose_secret()))?;
         value.set_sensitive(true);
         Ok(value)
     }
 
-    /// `text` with `[redacted]` in each place where the token stands in it.
+    /// Returns `text` with `[redacted]` in place of every occurrence of the token.
     pub(super) fn redact(&self, text: &str) -> String {
         text.replace(self.text.expose_secret(), "[redacted]")
     }
@@ -58,7 +60,7 @@ impl Token {
     }
 }
 
-/// The file that holds the token, and the last good token that was read from it.
+/// A token file and the last usable token that was read from it.
 #[derive(Debug)]
 pub struct TokenFile {
     path: PathBuf,
@@ -69,18 +71,18 @@ pub struct TokenFile {
 #[derive(Debug)]
 struct State {
     token: Token,
-    /// When it was first read.
+    /// When `token` was first read.
     since: Timestamp,
-    /// What was wrong when the file was last read, so that it is said once and not at every look.
+    /// Why the file was unusable when it was last read; kept so that each problem is logged once.
     problem: Option<ConfigError>,
 }
 
 impl TokenFile {
-    /// Reads the token from the file at `path`; white space around it is trimmed.
+    /// Reads the token from the file at `path` and trims white space around it.
     ///
     /// # Errors
-    /// The file is missing, unreadable, empty, larger than 64 KiB, not a regular file, or holds what cannot
-    /// be a bearer token.
+    /// Fails if the file is missing, unreadable, empty, larger than 64 KiB or not a regular file, or if its content
+    /// cannot be a bearer token. The error does not quote the content.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, ConfigError> {
         let path = path.into();
         let token = Token { text: Arc::new(read(&path)?), generation: 1 };
@@ -92,15 +94,15 @@ impl TokenFile {
         })
     }
 
-    /// The token as it was last read.
+    /// Returns the last usable token.
     #[must_use]
     pub fn current(&self) -> Token {
         self.state().token.clone()
     }
 
-    /// Reads the file again; true if it holds another token, which is the current one from now on.
+    /// Reads the file again; returns whether it holds another token, which is then the current one.
     ///
-    /// A file that is missing or unusable by now leaves the last token in use; the log says so once.
+    /// If the file is unusable, the last token stays in use and the problem is logged once.
     pub fn reload(&self) -> bool {
         let content = read(&self.path);
         let mut state = self.state();
@@ -129,14 +131,14 @@ impl TokenFile {
         }
     }
 
-    /// When the current token was first read, and whether the file still holds a usable one.
+    /// Returns when the current token was first read, and whether the file was usable when it was last read.
     #[must_use]
     pub fn condition(&self) -> (Timestamp, bool) {
         let state = self.state();
         (state.since, state.problem.is_none())
     }
 
-    /// Reads the file again every `interval`, for ever.
+    /// Reads the file again every `interval`. Never returns.
     pub async fn watch(&self, interval: Duration) {
         loop {
             tokio::time::sleep(interval).await;
@@ -144,7 +146,7 @@ impl TokenFile {
         }
     }
 
-    /// The generation of the current token; wakes whoever waits for another one.
+    /// Returns a receiver of the current token's generation, which is notified of each replacement.
     #[must_use]
     pub fn generations(&self) -> watch::Receiver<u64> {
         self.generation.subscribe()
@@ -157,25 +159,25 @@ impl TokenFile {
 
 fn read(path: &Path) -> Result<SecretString, ConfigError> {
     let refuse = |why: String| ConfigError(format!("--token-file {} {why}", path.display()));
-    let unreadable = |why| refuse(format!("cannot be read ({why}); put the bearer token there"));
+    let unreadable = |why| refuse(format!("cannot be read ({why}); write the bearer token to it"));
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if !metadata.is_file() {
-        return Err(refuse("is not a regular file; it is read again and again, so name one".into()));
+        return Err(refuse("is not a regular file; it is read repeatedly, so it must be one".into()));
     }
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(refuse("is larger than 64 KiB; it must hold the bearer token and nothing else".into()));
+        return Err(refuse("is larger than 64 KiB; it must contain only the bearer token".into()));
     }
     let token = bytes.trim_ascii();
     if token.is_empty() {
-        return Err(refuse("is empty; put the bearer token there".into()));
+        return Err(refuse("is empty; write the bearer token to it".into()));
     }
     let printable = std::str::from_utf8(token).ok().filter(|text| text.bytes().all(|b| b.is_ascii_graphic()));
     printable.map(SecretString::from).ok_or_else(|| {
         refuse(
-            "holds what no bearer token can (white space within, control or non-ASCII characters); \
-                put the bare token there, without `Bearer`"
+            "does not contain a valid bearer token (it has inner white space, control or non-ASCII characters); \
+                write the bare token to it, without `Bearer`"
                 .into(),
         )
     })
@@ -203,15 +205,15 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_usable_token_is_refused_in_a_sentence_that_does_not_show_it() {
+    fn a_file_without_a_usable_token_is_refused_without_quoting_it() {
         for (content, says) in [
             (Vec::new(), "is empty"),
             (b" \n".to_vec(), "is empty"),
             (b"Bearer hunter2".to_vec(), "without `Bearer`"),
-            (b"hunter2\nhunter3".to_vec(), "no bearer token"),
-            (b"hunter2\0".to_vec(), "no bearer token"),
-            ("hunter2ü".into(), "no bearer token"),
-            (b"hunter2\xff".to_vec(), "no bearer token"),
+            (b"hunter2\nhunter3".to_vec(), "valid bearer token"),
+            (b"hunter2\0".to_vec(), "valid bearer token"),
+            ("hunter2ü".into(), "valid bearer token"),
+            (b"hunter2\xff".to_vec(), "valid bearer token"),
             ("hunter2".repeat(10_000).into(), "larger than 64 KiB"),
         ] {
             let file = file(content);
@@ -223,6 +225,15 @@ mod tests {
         assert!(error.contains("/no/such/file cannot be read"), "{error}");
         let error = TokenFile::open("/").unwrap_err().to_string();
         assert!(error.contains("not a regular file"), "{error}");
+    }
+
+    #[test]
+    fn a_token_file_has_at_most_64_kib() {
+        let of_size = |bytes: usize| file(format!("token{}", "\n".repeat(bytes - 5)));
+        let accepted = TokenFile::open(of_size(64 * 1024).path()).unwrap();
+        assert_eq!(header(&accepted.current()), "Bearer token");
+        let refused = TokenFile::open(of_size(64 * 1024 + 1).path()).unwrap_err().to_string();
+        assert!(refused.contains("larger than 64 KiB"), "{refused}");
     }
 
     #[test]
@@ -242,6 +253,29 @@ mod tests {
     }
 
     #[test]
+    fn the_time_of_a_token_changes_only_when_it_is_replaced() {
+        let file = file("first");
+        let before = Timestamp::now();
+        let tokens = TokenFile::open(file.path()).unwrap();
+        let (first, usable) = tokens.condition();
+        assert!(usable && (before..=Timestamp::now()).contains(&first), "{first}");
+        assert!(!tokens.reload());
+        assert_eq!(tokens.condition(), (first, true));
+
+        let before = Timestamp::now();
+        std::fs::write(file.path(), "second").unwrap();
+        assert!(tokens.reload());
+        let (second, usable) = tokens.condition();
+        assert!(usable && (before..=Timestamp::now()).contains(&second), "{second}");
+        std::fs::write(file.path(), "").unwrap();
+        tokens.reload();
+        assert_eq!(tokens.condition(), (second, false));
+        std::fs::write(file.path(), "second").unwrap();
+        tokens.reload();
+        assert_eq!(tokens.condition(), (second, true));
+    }
+
+    #[test]
     fn a_file_that_goes_missing_or_bad_leaves_the_last_token_in_use() {
         let file = file("first");
         let path = file.path().to_owned();
@@ -250,7 +284,7 @@ mod tests {
         assert!(!tokens.reload());
         drop(file);
         assert!(!tokens.reload());
-        assert!(!tokens.condition().1, "the figures say so");
+        assert!(!tokens.condition().1, "the metrics report it");
         assert_eq!((header(&tokens.current()), tokens.current().generation()), ("Bearer first".into(), 1));
     }
 

@@ -1,22 +1,30 @@
-//! From the bytes of an answer to the model.
+//! Decodes response bodies into the model.
 //!
-//! Only what the operator reads is kept; the rest is skipped without being stored, so memory is bounded by
-//! the size of the body. What is odd (missing, of another type, a number beyond 64 bits) never spoils the
-//! rest: it becomes [`Field::Missing`] and its path is noted. Of a key that stands twice the last counts.
-//! Unreadable is only what is no JSON object in UTF-8 with an object `data`, or has a list of more than 10,000
-//! items.
+//! Decoding is lenient: the API may change, and one unexpected field must not hide the others.
+//!
+//! - Only the fields that the operator reads are stored, so memory is bounded by the size of the body.
+//! - A field that is missing or malformed (of another type, an integer beyond 64 bits) becomes [`Field::Missing`]
+//!   and its path is reported. A field that is null, or whose parent is, becomes [`Field::Null`].
+//! - If a key occurs twice, the last one counts.
+//! - A body is unreadable only if it is not a JSON object in UTF-8 with an object `data`, or lists more than 10,000
+//!   versions. Errors never quote it.
 
-use serde::de::MapAccess;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde_json::value::RawValue;
 
 use super::model::{Connector, Field, Version};
-use super::place::{Expected, Place};
 
-/// So many odd fields are named, then only that there are more.
-const MAX_ODD: usize = 16;
-/// So many texts of `errors` are shown.
+/// A connector with more versions is unreadable.
+const MAX_VERSIONS: usize = 10_000;
+/// At most this many missing fields are named; a final `…` stands for the others.
+const MAX_MISSING_FIELDS: usize = 16;
+/// At most this many texts of `errors` are shown.
 const MAX_ERRORS: usize = 8;
 
-/// Why a body says nothing.
+/// Why a body cannot be decoded.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unreadable {
     #[error("its body is not UTF-8")]
@@ -27,228 +35,165 @@ pub(super) enum Unreadable {
     Unparsable(String),
     #[error("its body has no object `data`")]
     NoData,
+    #[error("its body lists more than {MAX_VERSIONS} versions")]
+    TooManyVersions,
 }
 
-/// `data` of a restore or a read, and what in it is odd.
+/// Returns the connector in `data` of a restore or a read, and the paths of its missing fields.
 pub(super) fn connector(body: &[u8]) -> Result<(Connector, Vec<String>), Unreadable> {
-    let data: sent::Connector = data(body)?;
-    let mut odd = Odd::default();
-    Ok((data.into_model(&mut odd), odd.0))
+    let mut missing = Vec::new();
+    let connector = Fields { object: data(body)?, prefix: "", missing: &mut missing }.connector()?;
+    Ok((connector, missing))
 }
 
-/// `data` of a rollback, and what in it is odd.
+/// Returns the version in `data` of a rollback, and the paths of its missing fields.
 pub(super) fn version(body: &[u8]) -> Result<(Version, Vec<String>), Unreadable> {
-    let data: sent::Version = data(body)?;
-    let mut odd = Odd::default();
-    Ok((data.into_model("", &mut odd), odd.0))
+    let mut missing = Vec::new();
+    let version = Fields { object: data(body)?, prefix: "", missing: &mut missing }.version();
+    Ok((version, missing))
 }
 
-/// What the API says in the body of a refusal: `message`, and the texts of `errors` where it is an object.
-/// `None` where the body is no JSON object with a text `message`.
+/// Returns the `message` of an error body, followed by the texts of `errors` (`field: text`, by field) where that is
+/// an object. `None` means that the body is not a JSON object with a text `message`.
 pub(super) fn message(body: &[u8]) -> Option<String> {
-    let Place::Is(refusal) = parse::<sent::Refusal>(body).ok()? else { return None };
-    let Place::Is(message) = refusal.message else { return None };
-    match refusal.errors {
-        Place::Is(FieldErrors(errors)) if !errors.is_empty() => {
-            Some(format!("{message} ({})", errors.join("; ")))
-        }
-        _ => Some(message),
-    }
+    let body = object(body).ok()?;
+    let Field::Value(message) = body.get::<String>("message") else { return None };
+    let Field::Value(texts) = body.get::<BTreeMap<String, &RawValue>>("errors") else { return Some(message) };
+    let text = |(field, json)| decode::<String>(json).value().map(|text| format!("{field}: {text}"));
+    let texts: Vec<String> = texts.into_iter().filter_map(text).take(MAX_ERRORS).collect();
+    Some(if texts.is_empty() { message } else { format!("{message} ({})", texts.join("; ")) })
 }
 
-fn data<T: Expected>(body: &[u8]) -> Result<T, Unreadable> {
-    match parse::<sent::Envelope<T>>(body)? {
-        Place::Is(sent::Envelope { data: Place::Is(data) }) => Ok(data),
-        _ => Err(Unreadable::NoData),
-    }
+fn data(body: &[u8]) -> Result<Object<'_>, Unreadable> {
+    let Field::Value(data) = object(body)?.get("data") else { return Err(Unreadable::NoData) };
+    Ok(data)
 }
 
-fn parse<T: Expected>(body: &[u8]) -> Result<Place<T>, Unreadable> {
+/// Parses a body as JSON; what is not an object has no fields.
+fn object(body: &[u8]) -> Result<Object<'_>, Unreadable> {
     let text = std::str::from_utf8(body).map_err(|_| Unreadable::NotUtf8)?;
     if text.trim().is_empty() {
         return Err(Unreadable::Empty);
     }
-    serde_json::from_str(text).map_err(|why| Unreadable::Unparsable(why.to_string()))
+    let json: &RawValue =
+        serde_json::from_str(text).map_err(|why| Unreadable::Unparsable(why.to_string()))?;
+    Ok(serde_json::from_str(json.get()).unwrap_or_default())
 }
 
-/// `errors` of a refusal: `field: text` each; those that are no text are left out.
-struct FieldErrors(Vec<String>);
-
-impl Expected for FieldErrors {
-    fn object<'de, A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
-        let mut errors = Vec::new();
-        while let Some((field, text)) = map.next_entry::<String, Place<String>>()? {
-            if let (Place::Is(text), true) = (text, errors.len() < MAX_ERRORS) {
-                errors.push(format!("{field}: {text}"));
-            }
-        }
-        Ok(Some(Self(errors)))
+/// Decodes a value; a malformed one is missing.
+fn decode<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Field<T> {
+    match serde_json::from_str(json.get()) {
+        Ok(Some(value)) => Field::Value(value),
+        Ok(None) => Field::Null,
+        Err(_) => Field::Missing,
     }
 }
 
-/// The objects as they are sent: the keys that are read, each with the type that it should have.
-mod sent {
-    use serde::de::{IgnoredAny, MapAccess};
+/// A JSON object whose values are decoded when they are asked for.
+#[derive(Default, Deserialize)]
+struct Object<'a>(#[serde(borrow)] BTreeMap<Key, &'a RawValue>);
 
-    use super::{Expected, FieldErrors, Place};
+/// One of [`KEYS`], or the empty text for any other key: an object stores one value of those at most.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Key(&'static str);
 
-    macro_rules! object {
-        ($name:ident $(<$of:ident>)? { $($key:literal => $field:ident: $type:ty,)* }) => {
-            pub(super) struct $name $(<$of>)? { $(pub(super) $field: Place<$type>,)* }
+/// The keys that are read, at any depth.
+#[rustfmt::skip]
+const KEYS: [&str; 21] = [
+    "data", "message", "errors",
+    "id", "type", "name", "flow", "main-version-number", "owner", "integrator", "versions",
+    "version", "state", "deleted-at", "config", "migration", "legacy-executable",
+    "platform_prod_reference", "platform_dev_reference", "executable", "platform-connector",
+];
 
-            impl $(<$of: Expected>)? Expected for $name $(<$of>)? {
-                fn object<'de, A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
-                    let mut object = Self { $($field: Place::Missing,)* };
-                    while let Some(key) = map.next_key::<String>()? {
-                        match key.as_str() {
-                            $($key => object.$field = map.next_value()?,)*
-                            _ => { map.next_value::<IgnoredAny>()?; }
-                        }
-                    }
-                    Ok(Some(object))
-                }
-            }
-        };
-    }
-
-    object! { Envelope<T> { "data" => data: T, } }
-
-    object! { Refusal {
-        "message" => message: String,
-        "errors" => errors: FieldErrors,
-    } }
-
-    object! { Connector {
-        "id" => id: String,
-        "type" => r#type: String,
-        "name" => name: String,
-        "flow" => flow: String,
-        "main-version-number" => main_version_number: i64,
-        "owner" => owner: String,
-        "integrator" => integrator: String,
-        "versions" => versions: Vec<Place<Version>>,
-    } }
-
-    object! { Version {
-        "version" => semver: String,
-        "state" => state: String,
-        "deleted-at" => deleted_at: String,
-        "config" => config: Config,
-        "platform_prod_reference" => production: Reference,
-        "platform_dev_reference" => development: Reference,
-    } }
-
-    object! { Config { "migration" => migration: Migration, } }
-
-    object! { Migration { "legacy-executable" => legacy_executable: i64, } }
-
-    object! { Reference {
-        "executable" => executable: i64,
-        "platform-connector" => platform_connector: i64,
-    } }
-}
-
-/// The paths of the fields that are missing or of another type; bounded.
-#[derive(Default)]
-struct Odd(Vec<String>);
-
-impl Odd {
-    fn note(&mut self, within: &str, key: &str) {
-        match self.0.len() {
-            0..MAX_ODD => self.0.push(format!("{within}{key}")),
-            MAX_ODD => self.0.push("…".into()),
-            _ => {}
-        }
-    }
-
-    fn field<T>(&mut self, within: &str, key: &str, place: Place<T>) -> Field<T> {
-        match place {
-            Place::Is(value) => Field::Value(value),
-            Place::Null => Field::Null,
-            Place::Missing | Place::Odd => {
-                self.note(within, key);
-                Field::Missing
-            }
-        }
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        Ok(Self(KEYS.into_iter().find(|key| *key == text).unwrap_or_default()))
     }
 }
 
-impl sent::Connector {
-    fn into_model(self, odd: &mut Odd) -> Connector {
-        Connector {
-            id: odd.field("", "id", self.id),
-            r#type: odd.field("", "type", self.r#type),
-            name: odd.field("", "name", self.name),
-            flow: odd.field("", "flow", self.flow),
-            main_version_number: odd.field("", "main-version-number", self.main_version_number),
-            owner: odd.field("", "owner", self.owner),
-            integrator: odd.field("", "integrator", self.integrator),
-            versions: match odd.field("", "versions", self.versions) {
-                Field::Value(items) => Field::Value(versions(items, odd)),
-                Field::Null => Field::Null,
-                Field::Missing => Field::Missing,
+impl<'a> Object<'a> {
+    fn get<T: Deserialize<'a>>(&self, key: &'static str) -> Field<T> {
+        self.0.get(&Key(key)).map_or(Field::Missing, |json| decode(json))
+    }
+}
+
+/// Decodes the fields of one object and reports those that are missing, with `prefix` before their paths.
+struct Fields<'a, 'm> {
+    object: Object<'a>,
+    prefix: &'m str,
+    missing: &'m mut Vec<String>,
+}
+
+impl<'a> Fields<'a, '_> {
+    /// Decodes the value at `path`; if a parent is null, so is the value.
+    fn get<T: Deserialize<'a>>(&mut self, path: &'static str) -> Field<T> {
+        let field = match path.rsplit_once('.') {
+            None => self.object.get(path),
+            Some((parent, key)) => match self.get::<Object>(parent) {
+                Field::Value(parent) => parent.get(key),
+                Field::Null => return Field::Null,
+                Field::Missing => return Field::Missing,
             },
-        }
-    }
-}
-
-/// An item that is no object stays in the list as a version of which nothing is known.
-fn versions(items: Vec<Place<sent::Version>>, odd: &mut Odd) -> Vec<Version> {
-    let read = |(index, item)| {
-        if let Place::Is(version) = item {
-            let version: sent::Version = version;
-            version.into_model(&format!("versions[{index}]."), odd)
-        } else {
-            odd.note("", &format!("versions[{index}]"));
-            Version::default()
-        }
-    };
-    items.into_iter().enumerate().map(read).collect()
-}
-
-impl sent::Version {
-    fn into_model(self, within: &str, odd: &mut Odd) -> Version {
-        let legacy_executable = match self.config {
-            Place::Is(sent::Config { migration: Place::Is(migration) }) => {
-                odd.field(within, "config.migration.legacy-executable", migration.legacy_executable)
-            }
-            Place::Is(sent::Config { migration }) => {
-                odd.field(within, "config.migration", migration.nothing())
-            }
-            config => odd.field(within, "config", config.nothing()),
         };
-        let (production_executable, production_platform_connector) =
-            reference(within, "platform_prod_reference", self.production, odd);
-        let (development_executable, development_platform_connector) =
-            reference(within, "platform_dev_reference", self.development, odd);
-        Version {
-            version: odd.field(within, "version", self.semver),
-            state: odd.field(within, "state", self.state),
-            deleted_at: odd.field(within, "deleted-at", self.deleted_at),
-            legacy_executable,
-            production_executable,
-            production_platform_connector,
-            development_executable,
-            development_platform_connector,
+        if let Field::Missing = field {
+            self.report(path);
+        }
+        field
+    }
+
+    fn report(&mut self, path: &str) {
+        let path = format!("{}{path}", self.prefix);
+        if self.missing.len() <= MAX_MISSING_FIELDS && !self.missing.contains(&path) {
+            let full = self.missing.len() == MAX_MISSING_FIELDS;
+            self.missing.push(if full { "…".into() } else { path });
         }
     }
-}
 
-fn reference(
-    within: &str,
-    key: &str,
-    place: Place<sent::Reference>,
-    odd: &mut Odd,
-) -> (Field<i64>, Field<i64>) {
-    if let Place::Is(reference) = place {
-        let within = format!("{within}{key}.");
-        (
-            odd.field(&within, "executable", reference.executable),
-            odd.field(&within, "platform-connector", reference.platform_connector),
-        )
-    } else {
-        let both = odd.field(within, key, place.nothing());
-        (both.clone(), both)
+    fn connector(&mut self) -> Result<Connector, Unreadable> {
+        Ok(Connector {
+            id: self.get("id"),
+            r#type: self.get("type"),
+            name: self.get("name"),
+            flow: self.get("flow"),
+            main_version_number: self.get("main-version-number"),
+            owner: self.get("owner"),
+            integrator: self.get("integrator"),
+            versions: self.versions()?,
+        })
+    }
+
+    /// Decodes `versions`; an item that is not an object becomes a version without fields.
+    fn versions(&mut self) -> Result<Field<Vec<Version>>, Unreadable> {
+        // Counted before anything is stored: `IgnoredAny` takes no memory.
+        let count = self.object.get::<Vec<IgnoredAny>>("versions").value().map_or(0, Vec::len);
+        if count > MAX_VERSIONS {
+            return Err(Unreadable::TooManyVersions);
+        }
+        let items: Field<Vec<&RawValue>> = self.get("versions");
+        let version = |(index, json)| {
+            let path = format!("versions[{index}]");
+            let Field::Value(object) = decode(json) else {
+                self.report(&path);
+                return Version::default();
+            };
+            Fields { object, prefix: &format!("{path}."), missing: self.missing }.version()
+        };
+        Ok(items.map(|items| items.into_iter().enumerate().map(version).collect()))
+    }
+
+    fn version(&mut self) -> Version {
+        Version {
+            version: self.get("version"),
+            state: self.get("state"),
+            deleted_at: self.get("deleted-at"),
+            legacy_executable: self.get("config.migration.legacy-executable"),
+            production_executable: self.get("platform_prod_reference.executable"),
+            production_platform_connector: self.get("platform_prod_reference.platform-connector"),
+            development_executable: self.get("platform_dev_reference.executable"),
+            development_platform_connector: self.get("platform_dev_reference.platform-connector"),
+        }
     }
 }
 
@@ -258,8 +203,6 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-
-    const MAX_VERSIONS: usize = 10_000;
 
     /// A version with every field that is read, and some that are not.
     fn full() -> Value {
@@ -286,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_read_with_its_mixed_keys() {
+    fn a_version_is_decoded_from_kebab_and_snake_case_keys() {
         let expected = Version {
             version: text("1.0.0"),
             state: text("synchronized-to-dev"),
@@ -301,12 +244,12 @@ mod tests {
     }
 
     #[test]
-    fn a_connector_is_read_with_its_versions() {
-        let (connector, odd) = read_connector(&json!({
+    fn a_connector_is_decoded_with_its_versions() {
+        let (connector, missing) = read_connector(&json!({
             "id": "019e16f4", "type": "datasource", "name": "Name", "flow": "default", "main": null,
             "main-version-number": null, "owner": "o", "integrator": "i", "versions": [full(), full()],
         }));
-        assert_eq!(odd, Vec::<String>::new());
+        assert_eq!(missing, Vec::<String>::new());
         assert_eq!(connector.id, text("019e16f4"));
         assert_eq!(connector.r#type, text("datasource"));
         assert_eq!(connector.name, text("Name"));
@@ -322,8 +265,8 @@ mod tests {
         for parent in ["config", "platform_prod_reference", "platform_dev_reference"] {
             let mut data = full();
             data[parent] = Value::Null;
-            let (version, odd) = read(&data);
-            assert!(odd.is_empty(), "{odd:?}");
+            let (version, missing) = read(&data);
+            assert!(missing.is_empty(), "{missing:?}");
             match parent {
                 "config" => assert_eq!(version.legacy_executable, Field::Null),
                 "platform_prod_reference" => {
@@ -342,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_is_missing_or_of_another_type_is_missing_and_named() {
+    fn a_missing_or_malformed_field_is_missing_and_its_path_is_reported() {
         for path in [
             "version",
             "state",
@@ -362,8 +305,8 @@ mod tests {
                 if parents.is_empty() { String::new() } else { format!("/{}", parents.replace('.', "/")) };
             let mut without = full();
             without.pointer_mut(&pointer).unwrap().as_object_mut().unwrap().remove(key);
-            let (expected, odd) = read(&without);
-            assert_eq!(odd, [path], "removed");
+            let (expected, missing) = read(&without);
+            assert_eq!(missing, [path], "removed");
             assert_ne!(expected, read(&full()).0);
             for wrong in [json!(true), json!(1.5), json!([1, [2, {"a": 3}]]), json!(u64::MAX), json!(1e300)] {
                 let mut with = full();
@@ -374,27 +317,30 @@ mod tests {
         let mut data = full();
         data["state"] = json!(7);
         data["platform_prod_reference"]["executable"] = json!("25");
-        let (version, odd) = read(&data);
+        let (version, missing) = read(&data);
         assert_eq!((version.state, version.production_executable), (Field::Missing, Field::Missing));
-        assert_eq!(odd, ["platform_prod_reference.executable", "state"]);
+        assert_eq!(missing, ["state", "platform_prod_reference.executable"]);
         data["platform_prod_reference"] = json!({"executable": {"id": 25}});
         assert_eq!(read(&data).0.production_executable, Field::Missing);
     }
 
     #[test]
-    fn an_empty_object_is_all_missing() {
+    fn an_empty_object_has_no_fields() {
         assert_eq!(read(&json!({})).0, Version::default());
         assert_eq!(read_connector(&json!({})).0, Connector::default());
     }
 
     #[test]
-    fn an_item_of_versions_that_is_no_object_stays_as_a_version_of_which_nothing_is_known() {
-        let (connector, odd) = read_connector(&json!({"versions": [null, full(), 3]}));
+    fn a_version_that_is_not_an_object_stays_in_the_list_without_fields() {
+        let (connector, missing) = read_connector(&json!({"versions": [null, full(), 3]}));
         let versions = connector.versions.value().unwrap();
         assert_eq!(versions[0], Version::default());
         assert_eq!(versions[1], read(&full()).0);
         assert_eq!(versions[2], Version::default());
-        assert!(odd.contains(&"versions[0]".into()) && odd.contains(&"versions[2]".into()), "{odd:?}");
+        assert!(
+            missing.contains(&"versions[0]".into()) && missing.contains(&"versions[2]".into()),
+            "{missing:?}"
+        );
         for (value, expected) in [(json!(null), Field::Null), (json!({}), Field::Missing)] {
             assert_eq!(read_connector(&json!({"versions": value})).0.versions, expected);
         }
@@ -402,14 +348,50 @@ mod tests {
 
     #[test]
     fn the_list_of_odd_fields_is_bounded() {
-        let (_, odd) = read_connector(&json!({"versions": vec![json!({}); 1000]}));
-        assert_eq!((odd.len(), odd.last().unwrap().as_str()), (MAX_ODD + 1, "…"));
+        let missing = |items: usize| read_connector(&json!({"versions": vec![json!(0); items]})).1;
+        let named = MAX_MISSING_FIELDS - 7;
+        assert_eq!(missing(named).len(), MAX_MISSING_FIELDS, "seven of the connector, one of each version");
+        assert_eq!(missing(named).last().unwrap(), &format!("versions[{}]", named - 1));
+        for more in [1, 2, 1000] {
+            let missing = missing(named + more);
+            assert_eq!((missing.len(), missing.last().unwrap().as_str()), (MAX_MISSING_FIELDS + 1, "…"));
+        }
     }
 
     #[test]
-    fn of_a_key_that_stands_twice_the_last_counts() {
+    fn what_serde_json_cannot_represent_is_malformed_and_spoils_nothing_else() {
+        for wrong in ["1e999", "-1e999", "99999999999999999999999", r#""\ud800""#, r#"{"\ud800": 1}"#, "[[]]"]
+        {
+            let body = format!(
+                r#"{{"data": {{"version": "1.0.0", "state": {wrong}, "config": {wrong}, "readme": {wrong},
+                    "platform_prod_reference": {{"executable": {wrong}, "platform-connector": 5}}}}}}"#
+            );
+            let (version, missing) = version(body.as_bytes()).unwrap();
+            assert_eq!((version.version, version.state), (text("1.0.0"), Field::Missing), "{wrong}");
+            assert_eq!(version.production_executable, Field::Missing, "{wrong}");
+            assert_eq!(version.production_platform_connector, Field::Value(5), "{wrong}");
+            for path in ["state", "platform_prod_reference.executable"] {
+                assert!(missing.iter().any(|missing| missing == path), "{wrong}: {missing:?}");
+            }
+            assert!(missing.iter().any(|missing| missing.starts_with("config")), "{wrong}: {missing:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_read_only_where_it_belongs_and_however_it_is_escaped() {
+        let body =
+            br#"{"data": {"state": 1, "config": {"state": "a"}, "st\u0061te": "b", "other": {"state": "c"}},
+            "state": "d"}"#;
+        assert_eq!(version(body).unwrap().0.state, text("b"));
+    }
+
+    #[test]
+    fn the_last_of_duplicate_keys_counts() {
         let body = br#"{"data": 1, "data": {"state": "a", "state": "b"}, "message": [], "message": 2}"#;
         assert_eq!(version(body).unwrap().0.state, text("b"));
+        assert_eq!(message(br#"{"message": 7, "message": "No."}"#).as_deref(), Some("No."));
+        let body = br#"{"data": {"state": "a"}, "data": null}"#;
+        assert_eq!(version(body), Err(Unreadable::NoData));
     }
 
     #[test]
@@ -423,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_not_json_is_unreadable_and_never_quoted() {
+    fn a_body_that_is_not_json_is_unreadable_and_is_not_quoted() {
         for body in
             ["", " \n", "<html>hunter2</html>", r#"{"data": {"state": "hunter2"#, "{\"data\": {}} hunter2"]
         {
@@ -438,16 +420,16 @@ mod tests {
     }
 
     #[test]
-    fn ten_thousand_versions_are_read_and_one_more_is_unreadable() {
+    fn ten_thousand_versions_are_decoded_and_one_more_is_unreadable() {
         let body = |n| format!(r#"{{"data": {{"versions": [{}]}}}}"#, vec!["{}"; n].join(","));
         let (read, _) = connector(body(MAX_VERSIONS).as_bytes()).unwrap();
         assert_eq!(read.versions.value().unwrap().len(), MAX_VERSIONS);
         let error = connector(body(MAX_VERSIONS + 1).as_bytes()).unwrap_err();
-        assert!(error.to_string().contains("more than 10000 items"), "{error}");
+        assert_eq!(error.to_string(), "its body lists more than 10000 versions");
     }
 
     #[test]
-    fn a_refusal_says_its_message_and_the_texts_of_its_errors() {
+    fn an_error_shows_its_message_and_the_texts_of_its_errors() {
         for (body, expected) in [
             (r#"{"message": "No.", "errors": []}"#, Some("No.")),
             (r#"{"message": "No."}"#, Some("No.")),
@@ -465,5 +447,11 @@ mod tests {
         ] {
             assert_eq!(message(body.as_bytes()).as_deref(), expected, "{body}");
         }
+        let errors: serde_json::Map<_, _> = (0..9).map(|n| (n.to_string(), json!("x"))).collect();
+        let body = json!({"message": "No.", "errors": errors}).to_string();
+        assert_eq!(
+            message(body.as_bytes()).as_deref(),
+            Some("No. (0: x; 1: x; 2: x; 3: x; 4: x; 5: x; 6: x; 7: x)")
+        );
     }
 }

@@ -58,5 +58,5 @@ pub(super) async fn act<K: Kind>(
         let response = Response { now: Timestamp::now(), ..response };
         status = confirm_by_read(&response, &status, &reading.result, confirmed).unwrap_or(status);
     }
-    Acted { status, missing_fields: answer.map(|answer| answer.odd).unwrap_or_default() }
+    Acted { status, missing_fields: answer.map(|answer| answer.missing_fields).unwrap_or_default() }
 }

@@ -56,7 +56,7 @@ pub fn classify(failure: &Failure, confirmed: bool) -> Class {
         FailureKind::NoAnswer => Transient(Effect::Unknown { server_may_still_run: true }),
         // The server said yes, and its words were lost.
         FailureKind::Unreadable { .. } => Transient(Effect::Unknown { server_may_still_run: false }),
-        FailureKind::Status { code, spoken } => match code {
+        FailureKind::Status { code, from_api } => match code {
             // The token, whoever says so: an intermediary may check it.
             401 => Unauthorized,
             // Locked, too early, too many: refused before anything was done.
@@ -65,8 +65,8 @@ pub fn classify(failure: &Failure, confirmed: bool) -> Class {
             // A conflict with what is in progress, perhaps with an earlier attempt of this request.
             409 => Transient(Effect::Unknown { server_may_still_run: false }),
             // The version is being synchronized.
-            400 if spoken && failure.message.contains(NOT_NOW) => Transient(Effect::None),
-            400..=499 if spoken => match documented(code, &failure.message) {
+            400 if from_api && failure.message.contains(NOT_NOW) => Transient(Effect::None),
+            400..=499 if from_api => match documented(code, &failure.message) {
                 Some(reason) => Terminal(reason),
                 None if confirmed => Terminal(undocumented(code)),
                 None => Transient(Effect::None),
@@ -152,11 +152,11 @@ mod tests {
     }
 
     fn spoken(code: u16) -> Class {
-        classify(&failure(FailureKind::Status { code, spoken: true }, "message"), false)
+        classify(&failure(FailureKind::Status { code, from_api: true }, "message"), false)
     }
 
     fn unspoken(code: u16) -> Class {
-        classify(&failure(FailureKind::Status { code, spoken: false }, "message"), false)
+        classify(&failure(FailureKind::Status { code, from_api: false }, "message"), false)
     }
 
     #[test]
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_transition_that_is_not_allowed_now_passes_by_itself() {
         let message = "Transition is not allowed, entity is resynchronizing-to-prod.";
-        assert_eq!(classify(&failure(FailureKind::Status { code: 400, spoken: true }, message), false), NONE);
+        assert_eq!(classify(&failure(FailureKind::Status { code: 400, from_api: true }, message), false), NONE);
     }
 
     #[test]
@@ -219,7 +219,7 @@ mod tests {
             (404, "connector not found", Reason::NotFound),
             (404, "Connector does not have specified version.", Reason::NotFound),
         ] {
-            let failure = failure(FailureKind::Status { code, spoken: true }, message);
+            let failure = failure(FailureKind::Status { code, from_api: true }, message);
             assert_eq!(classify(&failure, false), Class::Terminal(reason), "{code} {message}");
             assert_eq!(undocumented_refusal(&failure), None, "{code} {message}");
         }
@@ -238,13 +238,13 @@ mod tests {
             (422, "message", Reason::Rejected),
             (499, "message", Reason::Rejected),
         ] {
-            let failure = failure(FailureKind::Status { code, spoken: true }, message);
+            let failure = failure(FailureKind::Status { code, from_api: true }, message);
             assert_eq!(classify(&failure, false), NONE, "{code}");
             assert_eq!(classify(&failure, true), Class::Terminal(reason), "{code}");
             assert_eq!(undocumented_refusal(&failure), Some(code), "{code}");
         }
         for code in [401, 408, 409, 423, 425, 429, 500, 503] {
-            let failure = failure(FailureKind::Status { code, spoken: true }, "message");
+            let failure = failure(FailureKind::Status { code, from_api: true }, "message");
             assert_eq!(undocumented_refusal(&failure), None, "{code}");
         }
     }
@@ -261,20 +261,20 @@ mod tests {
         for kind in [
             FailureKind::NoAnswer,
             FailureKind::Unreadable { code: 200 },
-            FailureKind::Status { code: 500, spoken: false },
-            FailureKind::Status { code: 302, spoken: false },
+            FailureKind::Status { code: 500, from_api: false },
+            FailureKind::Status { code: 302, from_api: false },
         ] {
             assert_eq!(classify_read(&failure(kind, ""), false), NONE, "{kind:?}");
         }
-        let denied = failure(FailureKind::Status { code: 403, spoken: true }, "Access denied for user.");
+        let denied = failure(FailureKind::Status { code: 403, from_api: true }, "Access denied for user.");
         assert_eq!(classify_read(&denied, false), Class::Terminal(Reason::AccessDenied));
     }
 
     #[test]
     fn a_limit_and_an_announced_outage_pause_all_and_a_bare_503_does_not() {
-        let mut limited = failure(FailureKind::Status { code: 429, spoken: true }, "");
+        let mut limited = failure(FailureKind::Status { code: 429, from_api: true }, "");
         assert!(pauses_all(&limited));
-        limited.kind = FailureKind::Status { code: 503, spoken: false };
+        limited.kind = FailureKind::Status { code: 503, from_api: false };
         assert!(!pauses_all(&limited));
         limited.retry_at = Some(jiff::Timestamp::UNIX_EPOCH);
         assert!(pauses_all(&limited));
@@ -287,7 +287,11 @@ mod tests {
         }
         for (code, down) in [(502, true), (503, true), (504, true), (500, false), (429, false), (404, false)]
         {
-            assert_eq!(looks_down(&failure(FailureKind::Status { code, spoken: false }, "")), down, "{code}");
+            assert_eq!(
+                looks_down(&failure(FailureKind::Status { code, from_api: false }, "")),
+                down,
+                "{code}"
+            );
         }
     }
 }

@@ -105,7 +105,7 @@ impl Operation for MigrationRollback {
             (before.platform_connectors.production, &now.production_platform_connector),
             (before.executables.legacy, &now.legacy_executable),
         ];
-        if compared.iter().any(|(before, now)| now.said().is_some_and(|now| now.copied() != *before)) {
+        if compared.iter().any(|(before, now)| now.known().is_some_and(|now| now.copied() != *before)) {
             return Comparison::Effect(Evidence::ObservedChange);
         }
         if let Some(what) = missing(now) {
@@ -260,12 +260,12 @@ pub(super) fn is_about(connector: &Connector, id: Uuid) -> bool {
 fn missing(version: &Version) -> Option<String> {
     let lacks = [
         (version.state.value().is_none(), "state"),
-        (version.production_executable.said().is_none(), "platform_prod_reference.executable"),
+        (version.production_executable.known().is_none(), "platform_prod_reference.executable"),
         (
-            version.production_platform_connector.said().is_none(),
+            version.production_platform_connector.known().is_none(),
             "platform_prod_reference.platform-connector",
         ),
-        (version.legacy_executable.said().is_none(), "config.migration.legacy-executable"),
+        (version.legacy_executable.known().is_none(), "config.migration.legacy-executable"),
     ];
     lacks.into_iter().find(|(lacks, _)| *lacks).map(|(_, field)| format!("the answer lacks {field}"))
 }

@@ -6,7 +6,7 @@ use cde_operator::cde::model::{Failure, FailureKind, Field, Version};
 use cde_sandbox::cde::{CutPoint, Fault, Operation, Sandbox};
 use jiff::Timestamp;
 
-use crate::fixture::{Api, answering, client, roll_back_at, spoken, unspoken};
+use crate::fixture::{Api, answering, client, from_api, not_from_api, roll_back_at};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -42,23 +42,35 @@ async fn a_success_that_cannot_be_read_is_unreadable() {
 }
 
 #[tokio::test]
-async fn a_large_body_below_the_limit_is_read() {
-    let api = Api::migrated().await.with(fault().huge(7 * MIB));
+async fn a_body_is_read_up_to_its_limit() {
+    let padded = |body: &str, size: usize| format!("{body}{}", " ".repeat(size - body.len()));
+    let (success, limit) = (r#"{"data": {}}"#, 8 * 1024 * 1024);
+    let api = Api::migrated().await.with(fault().body(padded(success, limit)));
     let (version, _) = api.roll_back().await.unwrap();
     assert_eq!(version, Version::default());
+    let failure = struck_by(fault().body(padded(success, limit + 1))).await;
+    assert_eq!(failure.kind, FailureKind::Unreadable { code: 200 });
+
+    let (error, limit) = (r#"{"message": "No."}"#, 64 * 1024);
+    let at_404 = |size| Fault::on(Operation::Rollback).answer(404).body(padded(error, size));
+    assert_eq!(struck_by(at_404(limit)).await.kind, from_api(404));
+    assert_eq!(struck_by(at_404(limit + 1)).await.kind, not_from_api(404));
 }
 
 #[tokio::test]
-async fn an_odd_success_is_a_success_that_names_what_is_odd() {
+async fn a_success_with_malformed_fields_is_a_success_that_names_them() {
     let api = Api::migrated().await.with(fault().wrong_types());
-    let (version, odd) = api.roll_back().await.unwrap();
+    let (version, missing_fields) = api.roll_back().await.unwrap();
     assert_eq!(version, Version { deleted_at: Field::Null, ..Version::default() });
-    assert_eq!(odd, ["config", "platform_prod_reference", "platform_dev_reference", "version", "state"]);
+    assert_eq!(
+        missing_fields,
+        ["version", "state", "config", "platform_prod_reference", "platform_dev_reference"]
+    );
 
     let api = Api::in_bin().await.with(Fault::on(Operation::Restore).after_effect().wrong_types());
-    let (connector, odd) = api.restore().await.unwrap();
+    let (connector, missing_fields) = api.restore().await.unwrap();
     assert_eq!(connector.id, Field::Value(api.id.to_string()));
-    assert_eq!(odd, ["name", "main-version-number", "versions"]);
+    assert_eq!(missing_fields, ["name", "main-version-number", "versions"]);
 
     let api = Api::migrated().await.with(Fault::on(Operation::Read).wrong_types());
     assert_eq!(api.read().await.unwrap().versions, Field::Missing);
@@ -84,7 +96,7 @@ async fn the_time_out_ends_every_call() {
 
     let fault = fault().answer(503).header("retry-after", "30").drip(Duration::from_millis(50));
     let failure = slow().await.with(fault).failed_rollback().await;
-    assert_eq!(failure.kind, unspoken(503));
+    assert_eq!(failure.kind, not_from_api(503));
     assert!(failure.retry_at.is_some(), "the headers had arrived: {failure:?}");
 }
 
@@ -93,22 +105,22 @@ async fn what_the_api_itself_says_is_its_message() {
     let forbidden = Sandbox::start().await.unwrap();
     let api = Api::of(forbidden, |id| cde_sandbox::cde::Connector::migrated(id).forbidden());
     for failure in [api.failed_rollback().await, api.read().await.unwrap_err()] {
-        assert_eq!((failure.kind, failure.message.as_str()), (spoken(403), "Access denied for user."));
+        assert_eq!((failure.kind, failure.message.as_str()), (from_api(403), "Access denied for user."));
     }
 
     let api = Api::migrated().await;
     let failure = api.send(&api.rollback_to("7")).await.unwrap_err();
-    assert_eq!(failure.kind, spoken(404));
+    assert_eq!(failure.kind, from_api(404));
     assert_eq!(failure.message, "Connector does not have specified version.");
     let failure = api.restore().await.unwrap_err();
-    assert_eq!((failure.kind, failure.message.as_str()), (spoken(404), "Connector not found."));
+    assert_eq!((failure.kind, failure.message.as_str()), (from_api(404), "Connector not found."));
     api.sandbox.set_token("another");
     let failure = api.failed_rollback().await;
-    assert_eq!(failure.kind, spoken(401));
+    assert_eq!(failure.kind, from_api(401));
     assert_eq!(failure.message, "You have to be authorized to access this resource.");
 
     let failure = Api::in_bin().await.failed_rollback().await;
-    assert!(matches!(failure.kind, FailureKind::Status { spoken: true, .. }), "{failure:?}");
+    assert!(matches!(failure.kind, FailureKind::Status { from_api: true, .. }), "{failure:?}");
 }
 
 #[tokio::test]
@@ -121,27 +133,27 @@ async fn errors_of_a_refusal_are_shown_where_they_name_fields() {
     ] {
         let body = format!(r#"{{"message": "No."{errors}}}"#);
         let failure = struck_by(Fault::on(Operation::Rollback).answer(400).body(body)).await;
-        assert_eq!((failure.kind, failure.message.as_str()), (spoken(400), shown));
+        assert_eq!((failure.kind, failure.message.as_str()), (from_api(400), shown));
     }
 }
 
 #[tokio::test]
-async fn every_status_is_told_with_whether_the_api_spoke() {
+async fn every_status_is_reported_with_whether_the_api_sent_it() {
     let at = |code| Fault::on(Operation::Rollback).answer(code);
     for code in [400, 401, 403, 404, 405, 408, 409, 410, 422, 423, 425, 429, 500, 502, 503, 504, 520, 599] {
-        assert_eq!(struck_by(at(code)).await.kind, spoken(code));
+        assert_eq!(struck_by(at(code)).await.kind, from_api(code));
         for mute in
             [at(code).html(), at(code).empty(), at(code).body("{\"message\": 7}"), at(code).body("[]")]
         {
             let failure = struck_by(mute).await;
-            assert_eq!(failure.kind, unspoken(code));
+            assert_eq!(failure.kind, not_from_api(code));
             assert!(failure.message.contains(&code.to_string()), "{failure:?}");
             assert_eq!(failure.message.contains("check --url"), code < 500, "{failure:?}");
         }
     }
     let cut = at(404).cut(CutPoint::WithinBody);
-    assert_eq!(struck_by(cut).await.kind, unspoken(404), "half a message is none");
-    assert_eq!(struck_by(at(404).huge(MIB)).await.kind, unspoken(404));
+    assert_eq!(struck_by(cut).await.kind, not_from_api(404), "half a message is none");
+    assert_eq!(struck_by(at(404).huge(MIB)).await.kind, not_from_api(404));
 }
 
 #[tokio::test]
@@ -151,10 +163,10 @@ async fn a_redirect_is_not_followed_and_its_target_sees_nothing() {
         let fault = Fault::on(Operation::Any).redirect(elsewhere.url() + "/hunter2").answer(code).html();
         let api = Api::migrated().await.with(fault.clone());
         let failure = api.failed_rollback().await;
-        assert_eq!(failure.kind, unspoken(code));
+        assert_eq!(failure.kind, not_from_api(code));
         assert!(failure.message.contains("redirect") && !failure.message.contains("hunter2"), "{failure:?}");
         api.sandbox.inject(fault);
-        assert_eq!(api.read().await.unwrap_err().kind, unspoken(code));
+        assert_eq!(api.read().await.unwrap_err().kind, not_from_api(code));
         assert_eq!(elsewhere.ledger().total(), 0, "the token must not follow");
     }
 }
@@ -191,8 +203,11 @@ async fn a_server_that_speaks_no_http_is_no_answer_and_an_unasked_protocol_is_a_
         ("SSH-2.0-OpenSSH_9.9\r\n", FailureKind::NoAnswer),
         ("", FailureKind::NoAnswer),
         ("HTTP/1.1 200", FailureKind::NoAnswer),
-        ("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n", unspoken(101)),
-        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n", unspoken(502)),
+        ("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n", not_from_api(101)),
+        (
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n",
+            not_from_api(502),
+        ),
     ] {
         let (base, server) = answering(answer).await;
         let failure = roll_back_at(&client(&base, Duration::from_secs(30))).await.unwrap_err();

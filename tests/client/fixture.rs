@@ -67,13 +67,13 @@ impl Api {
     pub(crate) async fn roll_back(&self) -> Result<(Version, Vec<String>), Failure> {
         let answer = self.send(&self.rollback_to("main")).await?;
         let Data::Version(version) = answer.data else { panic!("not a version: {answer:?}") };
-        Ok((*version, answer.odd))
+        Ok((*version, answer.missing_fields))
     }
 
     pub(crate) async fn restore(&self) -> Result<(Connector, Vec<String>), Failure> {
         let answer = self.send(&Call::RestoreFromBin { connector: self.id.to_string() }).await?;
         let Data::Connector(connector) = answer.data else { panic!("not a connector: {answer:?}") };
-        Ok((*connector, answer.odd))
+        Ok((*connector, answer.missing_fields))
     }
 
     pub(crate) async fn read(&self) -> Result<Connector, Failure> {
@@ -120,12 +120,12 @@ pub(crate) fn file(content: impl AsRef<[u8]>) -> NamedTempFile {
     file
 }
 
-pub(crate) fn spoken(code: u16) -> FailureKind {
-    FailureKind::Status { code, spoken: true }
+pub(crate) fn from_api(code: u16) -> FailureKind {
+    FailureKind::Status { code, from_api: true }
 }
 
-pub(crate) fn unspoken(code: u16) -> FailureKind {
-    FailureKind::Status { code, spoken: false }
+pub(crate) fn not_from_api(code: u16) -> FailureKind {
+    FailureKind::Status { code, from_api: false }
 }
 
 /// A rollback sent to any address with any token.

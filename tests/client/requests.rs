@@ -12,8 +12,8 @@ fn text(text: &str) -> Field<String> {
 #[tokio::test]
 async fn a_rollback_answers_the_version_as_it_is_afterwards() {
     let api = Api::migrated().await;
-    let (version, odd) = api.roll_back().await.unwrap();
-    assert_eq!(odd, Vec::<String>::new());
+    let (version, missing_fields) = api.roll_back().await.unwrap();
+    assert_eq!(missing_fields, Vec::<String>::new());
     assert_eq!(version.version, text("1.0.0"));
     assert_eq!(version.state, text("synchronized-to-prod"));
     assert_eq!(version.deleted_at, Field::Null);
@@ -38,8 +38,8 @@ async fn each_form_of_a_version_names_it_in_the_path() {
 #[tokio::test]
 async fn a_restore_answers_the_connector_with_its_versions_alive() {
     let api = Api::in_bin().await;
-    let (connector, odd) = api.restore().await.unwrap();
-    assert_eq!(odd, Vec::<String>::new());
+    let (connector, missing_fields) = api.restore().await.unwrap();
+    assert_eq!(missing_fields, Vec::<String>::new());
     assert_eq!(connector.id, text(&api.id.to_string()));
     assert_eq!(connector.r#type, text("datasource"));
     assert_eq!(connector.name, text("Name"));

@@ -3,7 +3,7 @@
 use cde_operator::cde::model::FailureKind;
 use cde_sandbox::cde::{CutPoint, Fault, Operation, Sandbox};
 
-use crate::fixture::{Api, spoken};
+use crate::fixture::{Api, from_api};
 
 const CANARY: &str = "canary-7f3a";
 
@@ -12,7 +12,7 @@ async fn a_replaced_token_is_used_once_it_is_read_and_tells_that_it_is_another()
     let api = Api::migrated().await;
     let refused = api.tokens.current();
     api.sandbox.set_token("the-next-token");
-    assert_eq!(api.failed_rollback().await.kind, spoken(401));
+    assert_eq!(api.failed_rollback().await.kind, from_api(401));
     assert!(!api.tokens.reload(), "nobody has written it yet");
 
     std::fs::write(api.token_file.path(), "the-next-token\n").unwrap();
@@ -53,7 +53,7 @@ async fn the_token_stands_in_no_message_and_no_debug_output() {
 async fn a_message_draws_nothing_on_a_terminal() {
     let api = Api::migrated().await.with(Fault::on(Operation::Any).answer(400).control_characters());
     let failure = api.failed_rollback().await;
-    assert_eq!(failure.kind, FailureKind::Status { code: 400, spoken: true });
+    assert_eq!(failure.kind, FailureKind::Status { code: 400, from_api: true });
     assert!(!failure.message.chars().any(char::is_control), "{failure:?}");
     assert!(failure.message.starts_with("first") && failure.message.ends_with("end"), "{failure:?}");
 

@@ -46,6 +46,28 @@ async fn an_api_that_is_down_was_sent_nothing_and_is_called_again_when_it_is_bac
 }
 
 #[tokio::test]
+async fn an_idle_connection_is_reused_only_while_a_common_server_keeps_it() {
+    for (idle, reused) in [(3, true), (5, false)] {
+        let api = Api::migrated().await;
+        api.read().await.unwrap();
+        pass_time(Duration::from_secs(idle)).await;
+        api.roll_back().await.unwrap();
+        let ledger = api.sandbox.ledger();
+        let [read, rollback] = ledger.calls() else { panic!("two calls: {ledger}") };
+        assert_eq!(read.connection == rollback.connection, reused, "idle for {idle} s");
+    }
+}
+
+/// Lets this time pass for the tasks of this runtime, in steps in which they all run.
+async fn pass_time(duration: Duration) {
+    tokio::time::pause();
+    for _ in 0..100 {
+        tokio::time::advance(duration / 100).await;
+    }
+    tokio::time::resume();
+}
+
+#[tokio::test]
 async fn an_unknown_authority_is_refused_and_one_from_the_ca_file_is_accepted() {
     let tls = Sandbox::builder().tls().start().await.unwrap();
     let mut api = Api::of(tls, sandbox::Connector::migrated);

@@ -5,8 +5,6 @@
 pub mod model {
     pub use cde_operator::cde::model::*;
 }
-#[path = "../../src/cde/place.rs"]
-mod place;
 #[path = "../../src/cde/wire.rs"]
 mod wire;
 
@@ -34,7 +32,7 @@ fn success(code: u16, body: &[u8]) -> Result<(), Failure> {
         return Ok(());
     }
     let said = wire::message(body);
-    let kind = FailureKind::Status { code, spoken: said.is_some() };
+    let kind = FailureKind::Status { code, from_api: said.is_some() };
     let message = cde_operator::text::clean(&said.unwrap_or_default(), 512);
     Err(Failure { kind, message, retry_at: None })
 }

@@ -29,7 +29,7 @@ fn pass(how: u8, what: u8, later: u32) -> Pass {
     let is = |bit: u8| how & (1 << bit) > 0;
     let code = [200, 400, 401, 403, 404, 409, 423, 429, 500, 503, 504, 302][usize::from(what) % 12];
     let failure = Failure {
-        kind: FailureKind::Status { code, spoken: is(0) },
+        kind: FailureKind::Status { code, from_api: is(0) },
         message: "message".to_owned(),
         retry_at: is(1).then(story::dawn),
     };

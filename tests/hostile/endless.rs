@@ -108,7 +108,7 @@ async fn an_answer_without_an_end_is_left_in_time_and_within_a_bound_of_memory()
         assert!(took < if hangs_up { LONG } else { SHORT + SLACK }, "{what}");
         assert!(!hangs_up || sent < MOST, "{what}");
         assert_ne!(failure.kind, FailureKind::NotSent, "{what}");
-        let refused = FailureKind::Status { code: 404, spoken: false };
+        let refused = FailureKind::Status { code: 404, from_api: false };
         let open = matches!(failure.kind, FailureKind::NoAnswer | FailureKind::Unreadable { .. });
         assert!(open || failure.kind == refused, "{what}");
     }

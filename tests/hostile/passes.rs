@@ -65,7 +65,7 @@ fn failure() -> BoxedStrategy<Failure> {
         Just(FailureKind::NotSent),
         Just(FailureKind::NoAnswer),
         (200..300_u16).prop_map(|code| FailureKind::Unreadable { code }),
-        (code(), any::<bool>()).prop_map(|(code, spoken)| FailureKind::Status { code, spoken }),
+        (code(), any::<bool>()).prop_map(|(code, from_api)| FailureKind::Status { code, from_api }),
     ];
     let message = text().prop_map(|text| cde_operator::text::clean(&text, 512));
     let retry_at = option::of((0..90_000_i64).prop_map(|off| dawn() + SignedDuration::from_secs(off)));

@@ -252,7 +252,7 @@ fn told_answer<S: Subject>(answer: Answer) -> Told {
 }
 
 fn spoken(code: u16) -> Failure {
-    failure(FailureKind::Status { code, spoken: true })
+    failure(FailureKind::Status { code, from_api: true })
 }
 
 pub(crate) fn failure(kind: FailureKind) -> Failure {

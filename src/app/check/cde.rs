@@ -27,10 +27,10 @@ fn judge(connector: Option<Uuid>, answer: Result<Connector, Failure>) -> Result<
         (FailureKind::Status { code: 401, .. }, _) => {
             Err(format!("refuses the token (401: {message}); put a valid one into --token-file"))
         }
-        (FailureKind::Status { code: 403 | 404, spoken: true }, None) => {
+        (FailureKind::Status { code: 403 | 404, from_api: true }, None) => {
             Ok("answers, and takes the token; name a connector by --connector to have it read".to_owned())
         }
-        (FailureKind::Status { code: code @ (403 | 404), spoken: true }, Some(connector)) => Err(format!(
+        (FailureKind::Status { code: code @ (403 | 404), from_api: true }, Some(connector)) => Err(format!(
             "does not let the token read {connector} ({code}: {message}); have the rights granted, or correct the id"
         )),
         (FailureKind::Status { code, .. } | FailureKind::Unreadable { code }, _) => {
@@ -44,8 +44,8 @@ fn judge(connector: Option<Uuid>, answer: Result<Connector, Failure>) -> Result<
 mod tests {
     use super::*;
 
-    fn status(code: u16, spoken: bool) -> Result<Connector, Failure> {
-        let kind = FailureKind::Status { code, spoken };
+    fn status(code: u16, from_api: bool) -> Result<Connector, Failure> {
+        let kind = FailureKind::Status { code, from_api };
         Err(Failure { kind, message: "said".to_owned(), retry_at: None })
     }
 
