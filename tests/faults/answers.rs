@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::request::{all_succeed_once, apply, both, end_as_without_fault, many, until};
 use crate::scene::hold_calls;
-use crate::world::{Flags, Object, Operator, World};
+use cde_harness::{Flags, Object, Operator, TestEnv};
 
 /// What the manifests grant, in MiB.
 const GRANTED: u64 = 256;
@@ -22,21 +22,21 @@ fn peak_memory(operator: &Operator) -> u64 {
 /// Fault 25: successes and failures, calls and reads, as many at once as there are workers.
 #[tokio::test]
 async fn answers_without_an_end_are_given_up_and_cost_bounded_memory() {
-    let world = World::new().await;
-    let operator = world.start(Flags::default().with("--timeout", "20s")).await;
-    let requests = many(&world.sandbox, 16);
+    let env = TestEnv::new().await;
+    let operator = env.start(Flags::default().with("--timeout", "20s")).await;
+    let requests = many(&env.sandbox, 16);
     let endless = |operation| Fault::on(operation).huge(u64::MAX);
     for (number, request) in requests.iter().enumerate() {
         let fault = endless(Operation::Changing).connector(request.id).after_effect();
-        world.sandbox.inject(if number < 12 { fault } else { fault.answer(500) });
+        env.sandbox.inject(if number < 12 { fault } else { fault.answer(500) });
     }
-    let calls = hold_calls(&world, &requests, HoldPoint::BeforeEffect).await;
+    let calls = hold_calls(&env, &requests, HoldPoint::BeforeEffect).await;
     for request in &requests {
-        world.sandbox.inject(endless(Operation::Read).connector(request.id));
+        env.sandbox.inject(endless(Operation::Read).connector(request.id));
     }
     calls.into_iter().for_each(cde_sandbox::cde::Held::release);
 
-    end_as_without_fault(&world, &requests, 1, true).await;
+    end_as_without_fault(&env, &requests, 1, true).await;
 
     let peak = peak_memory(&operator);
     assert!(peak < GRANTED, "{peak} MiB");
@@ -87,28 +87,28 @@ fn forms() -> Vec<(&'static str, Headers, Asked)> {
 /// Fault 28: all are on their way when the first limit pauses the rest.
 #[tokio::test]
 async fn each_form_of_an_asked_for_time_is_kept_and_what_is_none_is_not() {
-    let world = World::new().await;
+    let env = TestEnv::new().await;
     let flags = Flags::default().with("--timeout", "20s").with("--concurrency", "36");
-    let _operator = world.start(flags).await;
+    let _operator = env.start(flags).await;
     let (mut requests, mut cases) = (Vec::new(), Vec::new());
     for code in [429, 503] {
         for (name, headers, asked) in forms() {
-            for request in both(&world.sandbox, &format!("{name}-{code}")) {
+            for request in both(&env.sandbox, &format!("{name}-{code}")) {
                 let fault = Fault::on(Operation::Changing).connector(request.id).answer(code);
                 let with = |fault: Fault, (name, value): &(&str, String)| fault.header(*name, value);
-                world.sandbox.inject(headers.iter().fold(fault, with));
+                env.sandbox.inject(headers.iter().fold(fault, with));
                 requests.push(request);
             }
             cases.push(asked);
         }
     }
-    let calls = hold_calls(&world, &requests, HoldPoint::BeforeEffect).await;
+    let calls = hold_calls(&env, &requests, HoldPoint::BeforeEffect).await;
     calls.into_iter().for_each(cde_sandbox::cde::Held::release);
 
     for (pair, asked) in requests.chunks(2).zip(&cases) {
         for request in pair {
             let waits = |object: &Object| object.last_error()["code"].is_u64();
-            let waiting = world.sees(request.kind, &request.name, "waiting", waits).await;
+            let waiting = env.wait_until(request.kind, &request.name, "waiting", waits).await;
             waiting.assert_contract();
             let time = |value: &serde_json::Value| value.as_str().unwrap().parse::<Timestamp>().unwrap();
             let next = time(&waiting.operation()["nextAttemptAt"]);
@@ -128,13 +128,13 @@ async fn each_form_of_an_asked_for_time_is_kept_and_what_is_none_is_not() {
 #[tokio::test]
 async fn an_answer_of_a_byte_a_second_ends_with_the_time_out_and_the_others_go_on() {
     let timeout = 4;
-    let world = World::new().await;
-    let _operator = world.start(Flags::default().with("--timeout", &format!("{timeout}s"))).await;
+    let env = TestEnv::new().await;
+    let _operator = env.start(Flags::default().with("--timeout", &format!("{timeout}s"))).await;
     let on = || Fault::on(Operation::Changing);
     let second = Duration::from_secs(1);
     let slow = |name: &str, fault: Fault| {
-        both(&world.sandbox, name).map(|request| {
-            world.sandbox.inject(fault.clone().connector(request.id));
+        both(&env.sandbox, name).map(|request| {
+            env.sandbox.inject(fault.clone().connector(request.id));
             request
         })
     };
@@ -150,23 +150,23 @@ async fn an_answer_of_a_byte_a_second_ends_with_the_time_out_and_the_others_go_o
     .concat();
     let read = slow("read", Fault::on(Operation::Read).crawl(second));
     let all = [&done[..], &undone].concat();
-    apply(&world, &[&all[..], &read].concat()).await;
-    until("all calls", || all.iter().all(|request| !request.calls(&world.sandbox).is_empty())).await;
-    let others = both(&world.sandbox, "others");
-    apply(&world, &others).await;
-    all_succeed_once(&world, &others).await;
+    apply(&env, &[&all[..], &read].concat()).await;
+    until("all calls", || all.iter().all(|request| !request.calls(&env.sandbox).is_empty())).await;
+    let others = both(&env.sandbox, "others");
+    apply(&env, &others).await;
+    all_succeed_once(&env, &others).await;
     for request in &all {
-        assert_eq!(request.look(&world).await.reason(), "InProgress", "{} did not hold up", request.name);
+        assert_eq!(request.get(&env).await.reason(), "InProgress", "{} did not hold up", request.name);
     }
 
     for request in &all {
         let ended = |object: &Object| object.last_error().is_object();
-        let waiting = world.sees(request.kind, &request.name, "given up", ended).await;
+        let waiting = env.wait_until(request.kind, &request.name, "given up", ended).await;
         let time = |value: &serde_json::Value| value.as_str().unwrap().parse::<Timestamp>().unwrap();
         let took = time(&waiting.last_error()["at"]) - time(&waiting.operation()["lastAttemptAt"]);
         assert!((timeout..=timeout + 2).contains(&took.get_seconds()), "{} took {took}", request.name);
     }
-    end_as_without_fault(&world, &done, 1, true).await;
-    end_as_without_fault(&world, &undone, 2, false).await;
-    end_as_without_fault(&world, &read, 1, false).await;
+    end_as_without_fault(&env, &done, 1, true).await;
+    end_as_without_fault(&env, &undone, 2, false).await;
+    end_as_without_fault(&env, &read, 1, false).await;
 }

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::request::{a_restore, a_rollback, apply, both, end_as_without_fault, lists, until, watch_expired};
 use crate::scene::{CLAIM, OUTCOME, behind_proxy, failure, written};
-use crate::world::{Operator, POLL};
+use cde_harness::{Operator, POLL};
 
 const REFUSALS: [(u16, &str); 3] = [(429, "TooManyRequests"), (503, "ServiceUnavailable"), (504, "Timeout")];
 
@@ -20,13 +20,13 @@ fn retry_after() -> [String; 4] {
 /// Fault 19.
 #[tokio::test]
 async fn a_write_that_is_put_off_is_made_again_soon_whatever_time_the_answer_names() {
-    let (world, proxy, _operator) = behind_proxy().await;
+    let (env, proxy, _operator) = behind_proxy().await;
     let mut requests = Vec::new();
     for (code, reason) in REFUSALS {
         for (form, retry_after) in retry_after().iter().enumerate() {
             let (name, headers) = (format!("r{code}-{form}"), [("Retry-After", retry_after.as_str())]);
             for (write, request) in
-                [(CLAIM, a_rollback(&world.sandbox, &name)), (OUTCOME, a_restore(&world.sandbox, &name))]
+                [(CLAIM, a_rollback(&env.sandbox, &name)), (OUTCOME, a_restore(&env.sandbox, &name))]
             {
                 let rule = request.status_writes().skip(write);
                 proxy.answer(rule, Point::BeforeForward, code, &headers, failure(code, reason));
@@ -34,14 +34,14 @@ async fn a_write_that_is_put_off_is_made_again_soon_whatever_time_the_answer_nam
             }
         }
     }
-    apply(&world, &requests).await;
+    apply(&env, &requests).await;
 
-    end_as_without_fault(&world, &requests, 1, false).await;
+    end_as_without_fault(&env, &requests, 1, false).await;
 
     for request in &requests {
         assert_eq!(written(&proxy, request), 3, "status writes of {}", request.name);
         let time = |value: &serde_json::Value| value.as_str().unwrap().parse::<Timestamp>().unwrap();
-        let end = request.look(&world).await;
+        let end = request.get(&env).await;
         let took = time(&end.operation()["completedAt"]) - time(&end.0["metadata"]["creationTimestamp"]);
         assert!(took.get_seconds() < 25, "{} took {took}", request.name);
     }
@@ -56,7 +56,7 @@ fn times(proxy: &Proxy, rule: &Rule) -> Vec<Timestamp> {
 /// Fault 19.
 #[tokio::test]
 async fn lists_and_watches_that_are_put_off_are_asked_for_again_soon_and_not_at_once() {
-    let (world, proxy, _operator) = behind_proxy().await;
+    let (env, proxy, _operator) = behind_proxy().await;
     let rules = [Rule::watch("connectorrestores"), lists("migrationrollbacks")];
     let so_far = rules.each_ref().map(|rule| proxy.count(rule));
     proxy.answer(Rule::watch("migrationrollbacks"), Point::BeforeForward, 200, &[], watch_expired());
@@ -67,10 +67,10 @@ async fn lists_and_watches_that_are_put_off_are_asked_for_again_soon_and_not_at_
         }
     }
     proxy.cut_watches();
-    let requests = both(&world.sandbox, "struck");
-    apply(&world, &requests).await;
+    let requests = both(&env.sandbox, "struck");
+    apply(&env, &requests).await;
 
-    end_as_without_fault(&world, &requests, 1, false).await;
+    end_as_without_fault(&env, &requests, 1, false).await;
 
     for (rule, so_far) in rules.iter().zip(so_far) {
         let times = times(&proxy, rule).split_off(so_far);
@@ -95,7 +95,7 @@ async fn is_well(operator: &mut Operator) {
 /// Fault 20: the watch of one kind runs and falls silent, that of the other is never answered.
 #[tokio::test]
 async fn a_watch_that_dies_in_silence_is_noticed_and_what_came_meanwhile_is_done() {
-    let (world, proxy, mut operator) = behind_proxy().await;
+    let (env, proxy, mut operator) = behind_proxy().await;
     let unanswered = proxy.hold(Rule::watch("migrationrollbacks"), Point::BeforeForward);
     let running = Rule::watch("connectorrestores");
     let so_far = proxy.count(&running);
@@ -107,18 +107,18 @@ async fn a_watch_that_dies_in_silence_is_noticed_and_what_came_meanwhile_is_done
     };
     until("another watch", || streams() > so_far).await;
     proxy.stall_watches();
-    let requests = both(&world.sandbox, "struck");
-    apply(&world, &requests).await;
+    let requests = both(&env.sandbox, "struck");
+    apply(&env, &requests).await;
 
     let begun = Instant::now();
     for request in &requests {
-        while request.look(&world).await.reason() != request.success() {
+        while request.get(&env).await.reason() != request.success() {
             assert!(begun.elapsed() < NOTICED, "{} was not seen\n{}", request.plural(), operator.log());
             is_well(&mut operator).await;
             tokio::time::sleep(POLL * 10).await;
         }
     }
 
-    end_as_without_fault(&world, &requests, 1, false).await;
+    end_as_without_fault(&env, &requests, 1, false).await;
     drop(unanswered);
 }

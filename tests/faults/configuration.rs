@@ -7,7 +7,7 @@ use cde_sandbox::process::{ScratchDir, scratch_dir};
 use serde_json::json;
 
 use crate::request::ended;
-use crate::world::command;
+use cde_harness::command;
 
 /// Servers that nobody must contact, and files to name.
 struct Nowhere {

@@ -6,7 +6,7 @@ use http::Method;
 
 use crate::request::{apply, both};
 use crate::scene::{CLAIM, OUTCOME, Scene};
-use crate::world::Flags;
+use cde_harness::Flags;
 
 /// Fault 1: the restore's operator dies when it has listed the object, the rollback's when it reads the connector.
 #[tokio::test]
@@ -15,16 +15,16 @@ async fn a_crash_before_the_claim_loses_nothing() {
     scene.apply().await;
     let list =
         scene.proxy.hold(Rule::verb(Method::GET).path_ends_with("/connectorrestores"), Point::BeforeReply);
-    let flags = Flags::default().unready().env("POD_NAME", "first");
-    let mut first = scene.world.start_behind(&scene.proxy, flags).await;
+    let flags = Flags::default().without_readiness_wait().env("POD_NAME", "first");
+    let mut first = scene.env.start_behind(&scene.proxy, flags).await;
     list.seen().await.unwrap();
     first.kill();
     list.cut();
 
-    let mut read = scene.world.sandbox.hold(Operation::Read, scene.requests[0].id, HoldPoint::BeforeEffect);
+    let mut read = scene.env.sandbox.hold(Operation::Read, scene.requests[0].id, HoldPoint::BeforeEffect);
     let mut second = scene.operator("second").await;
     read.arrived().await.unwrap();
-    scene.requests[1].succeeds(&scene.world).await;
+    scene.requests[1].succeeds(&scene.env).await;
     second.kill();
     read.release();
 
@@ -61,7 +61,7 @@ async fn a_claim_that_arrives_after_its_claimer_died_is_waited_out_and_one_call_
         one.release();
     }
     for request in &scene.requests {
-        request.reaches(&scene.world, "InProgress").await;
+        request.wait_for_reason(&scene.env, "InProgress").await;
     }
     for one in claims {
         one.release();
@@ -79,7 +79,7 @@ async fn a_crash_between_the_stored_claim_and_its_call_makes_one_call_and_no_sec
         one.cut();
     }
     for request in &scene.requests {
-        assert!(request.calls(&scene.world.sandbox).is_empty());
+        assert!(request.calls(&scene.env.sandbox).is_empty());
     }
     let _second = scene.operator("second").await;
     scene.ends_after(1).await;
@@ -96,7 +96,7 @@ async fn a_crash_during_a_call_without_effect_repeats_it_when_it_is_seen_to_have
     let _second = scene.operator("second").await;
     scene.ends_after(2).await;
     for request in &scene.requests {
-        assert!(request.reads(&scene.world.sandbox) > 0, "nobody looked before the second call");
+        assert!(request.reads(&scene.env.sandbox) > 0, "nobody looked before the second call");
     }
 }
 
@@ -117,18 +117,18 @@ async fn a_crash_during_a_call_with_effect_finds_the_effect_and_calls_no_more() 
 async fn a_restarted_pod_waits_out_the_claim_of_its_former_self_and_races_no_slow_server() {
     let scene = Scene::new().await;
     let held = scene.dies_in_call(HoldPoint::BeforeEffect, "5s").await;
-    let claims = [scene.requests[0].look(&scene.world).await, scene.requests[1].look(&scene.world).await];
+    let claims = [scene.requests[0].get(&scene.env).await, scene.requests[1].get(&scene.env).await];
     let _second = scene.operator_with("first", "5s").await;
     // Whatever the second process does at once it has done when these are done.
-    let others = both(&scene.world.sandbox, "other");
-    apply(&scene.world, &others).await;
+    let others = both(&scene.env.sandbox, "other");
+    apply(&scene.env, &others).await;
     for (other, claim) in others.iter().zip(&claims) {
-        let other = other.succeeds(&scene.world).await;
+        let other = other.succeeds(&scene.env).await;
         assert!(other.status()["operation"]["inFlight"].is_null());
         assert!(claim.operation()["inFlight"]["holder"].as_str().unwrap().starts_with("first-"));
     }
     for request in &scene.requests {
-        assert_eq!(request.calls(&scene.world.sandbox).len(), 1, "the claim was not waited out");
+        assert_eq!(request.calls(&scene.env.sandbox).len(), 1, "the claim was not waited out");
     }
     for one in held {
         one.release();
@@ -171,12 +171,12 @@ async fn a_crash_before_the_event_leaves_a_full_record_and_nothing_is_called_aga
     let mut first = scene.operator("first").await;
     scene.apply().await;
     for request in &scene.requests {
-        request.succeeds(&scene.world).await;
+        request.succeeds(&scene.env).await;
     }
     events.seen().await.unwrap();
     first.kill();
     events.cut();
     let _second = scene.operator("second").await;
     scene.ends_after(1).await;
-    assert!(scene.world.events("struck").await.iter().all(|(_, reason, _)| reason != "Retrying"));
+    assert!(scene.env.events("struck").await.iter().all(|(_, reason, _)| reason != "Retrying"));
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::phase::{Phase, Stage, Staged, came_to};
 use crate::request::{Request, a_restore, a_rollback};
-use crate::world::{Flags, Kind, Object, World};
+use cde_harness::{Flags, Kind, Object, TestEnv};
 
 /// What is refused in the spec of either kind, and in which words.
 fn invalid(kind: Kind) -> Vec<(Value, &'static str)> {
@@ -76,31 +76,31 @@ fn is_limit(change: &Value) -> bool {
 }
 
 /// Sets the fields of `change`, and puts them back as they were.
-async fn there_and_back(world: &World, request: &Request, change: &Value) {
-    let before = request.look(world).await.0["spec"].clone();
-    let changed = request.merge(world, &json!({"spec": change})).await.unwrap();
+async fn there_and_back(env: &TestEnv, request: &Request, change: &Value) {
+    let before = request.get(env).await.0["spec"].clone();
+    let changed = request.merge(env, &json!({"spec": change})).await.unwrap();
     let mut back = json!({});
     for field in change.as_object().unwrap().keys() {
         assert_eq!(changed.0["spec"][field], change[field], "it is stored as it was given");
         back[field] = before[field].clone();
     }
-    request.merge(world, &json!({"spec": back})).await.unwrap();
+    request.merge(env, &json!({"spec": back})).await.unwrap();
 }
 
 /// Fault 38.
 #[tokio::test]
 async fn edits_to_every_extreme_and_back_change_nothing_in_any_phase_and_invalid_ones_are_refused() {
     let stage = Stage::new().await;
-    let world = &stage.world;
+    let env = &stage.env;
     let edit = async |staged: &Staged| {
         let Staged { phase, request, .. } = staged;
         for (change, words) in invalid(request.kind) {
-            let refusal = request.merge(world, &json!({"spec": change})).await.expect_err("it is refused");
+            let refusal = request.merge(env, &json!({"spec": change})).await.expect_err("it is refused");
             assert!(refusal.contains(words), "{words:?} is not in the refusal of {change}: {refusal}");
         }
         for change in extremes(request.kind) {
             if *phase != Phase::Waiting || !is_limit(&change) {
-                there_and_back(world, request, &change).await;
+                there_and_back(env, request, &change).await;
             }
         }
     };
@@ -109,21 +109,21 @@ async fn edits_to_every_extreme_and_back_change_nothing_in_any_phase_and_invalid
     let [rollback, restore] = stage.twins().await;
     for Staged { phase, request, .. } in &all {
         if *phase == Phase::Waiting {
-            request.ask_again(world, 0).await;
+            request.ask_again(env, 0).await;
         }
         let again = usize::from(matches!(phase, Phase::Waiting | Phase::Verifying));
         if *phase == Phase::Failed {
-            let newest = request.look(world).await.metadata()["generation"].clone();
+            let newest = request.get(env).await.metadata()["generation"].clone();
             let observed = |object: &Object| object.status()["observedGeneration"] == newest;
-            let end = world.sees(request.kind, &request.name, "observed", observed).await;
+            let end = env.wait_until(request.kind, &request.name, "observed", observed).await;
             assert_eq!(end.reason(), "Rejected", "{end:#?}");
         } else {
-            let end = request.succeeds(world).await;
+            let end = request.succeeds(env).await;
             let twin = if request.kind == Kind::Rollback { &rollback } else { &restore };
             assert_eq!(came_to(&end), came_to(twin), "{phase:?}");
-            assert_eq!(world.sandbox.effects(request.id), 1, "{phase:?} of {}", request.plural());
+            assert_eq!(env.sandbox.effects(request.id), 1, "{phase:?} of {}", request.plural());
         }
-        let calls = request.calls(&world.sandbox).len();
+        let calls = request.calls(&env.sandbox).len();
         assert_eq!(calls, 1 + again, "{phase:?} of {}", request.plural());
     }
 }
@@ -131,9 +131,9 @@ async fn edits_to_every_extreme_and_back_change_nothing_in_any_phase_and_invalid
 /// Fault 38: each limit ends a request that waits, and put back and asked for it ends as if there had been none.
 #[tokio::test]
 async fn a_request_that_an_edit_ended_is_opened_again_by_who_puts_it_back_and_asks() {
-    let world = World::new().await;
-    let _operator = world.start(Flags::brisk()).await;
-    let sandbox = &world.sandbox;
+    let env = TestEnv::new().await;
+    let _operator = env.start(Flags::fast_retries()).await;
+    let sandbox = &env.sandbox;
     let cases = [
         ("after", json!({"notAfter": "1970-01-01T00:00:00Z"}), "Expired"),
         ("deadline", json!({"activeDeadlineSeconds": 1}), "DeadlineExceeded"),
@@ -150,29 +150,29 @@ async fn a_request_that_an_edit_ended_is_opened_again_by_who_puts_it_back_and_as
     for (request, ..) in &all {
         let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", "3600");
         sandbox.inject(locked.connector(request.id));
-        request.create(&world).await;
+        request.create(&env).await;
     }
     for (request, change, reason) in &all {
-        request.reaches(&world, "Retrying").await;
-        let before = request.look(&world).await.0["spec"].clone();
-        request.merge(&world, &json!({"spec": change})).await.unwrap();
+        request.wait_for_reason(&env, "Retrying").await;
+        let before = request.get(&env).await.0["spec"].clone();
+        request.merge(&env, &json!({"spec": change})).await.unwrap();
         if *reason == "PreconditionFailed" {
-            request.ask_again(&world, 0).await;
+            request.ask_again(&env, 0).await;
         }
-        let end = request.reaches(&world, reason).await;
+        let end = request.wait_for_reason(&env, reason).await;
         assert_eq!(end.attempts(), 1, "{end:#?}");
         let mut back = json!({"preconditions": null, "activeDeadlineSeconds": null});
         back["notAfter"] = before["notAfter"].clone();
-        request.merge(&world, &json!({"spec": back})).await.unwrap();
+        request.merge(&env, &json!({"spec": back})).await.unwrap();
     }
-    world.later().await;
+    env.settle().await;
     for (request, _, reason) in &all {
-        assert_eq!(request.look(&world).await.reason(), *reason, "nobody has asked");
-        request.ask_again(&world, 60).await;
+        assert_eq!(request.get(&env).await.reason(), *reason, "nobody has asked");
+        request.ask_again(&env, 60).await;
     }
 
     for (request, ..) in &all {
-        let end = request.succeeds(&world).await;
+        let end = request.succeeds(&env).await;
         assert_eq!((end.attempts(), sandbox.effects(request.id)), (1, 1), "{end:#?}");
         assert_eq!(request.calls(sandbox).len(), 2);
     }

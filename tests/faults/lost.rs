@@ -3,7 +3,7 @@
 use cde_sandbox::cde::{CutPoint, Fault, Operation};
 
 use crate::request::{Request, apply, both, end_as_without_fault};
-use crate::world::World;
+use cde_harness::TestEnv;
 
 /// The ways to lose an answer.
 fn losses() -> [(&'static str, Fault); 8] {
@@ -20,37 +20,37 @@ fn losses() -> [(&'static str, Fault); 8] {
     ]
 }
 
-async fn all(world: &World, after_effect: bool) -> Vec<Request> {
+async fn all(env: &TestEnv, after_effect: bool) -> Vec<Request> {
     let mut all = Vec::new();
     // A status line that says 200 is never said without the effect.
     for (name, fault) in losses().into_iter().filter(|(name, _)| after_effect || !name.starts_with("cut-")) {
-        for request in both(&world.sandbox, name) {
+        for request in both(&env.sandbox, name) {
             let fault = if after_effect { fault.clone().after_effect() } else { fault.clone() };
-            world.sandbox.inject(fault.connector(request.id));
+            env.sandbox.inject(fault.connector(request.id));
             all.push(request);
         }
     }
-    apply(world, &all).await;
+    apply(env, &all).await;
     all
 }
 
 /// Faults 23 and 24.
 #[tokio::test]
 async fn an_answer_that_is_lost_after_the_effect_is_found_out_and_nothing_is_called_again() {
-    let (world, _operator) = World::with_operator().await;
-    let requests = all(&world, true).await;
-    end_as_without_fault(&world, &requests, 1, true).await;
+    let (env, _operator) = TestEnv::with_operator().await;
+    let requests = all(&env, true).await;
+    end_as_without_fault(&env, &requests, 1, true).await;
 }
 
 /// Faults 23 and 24.
 #[tokio::test]
 async fn an_answer_that_is_lost_without_effect_is_found_out_before_the_second_call() {
-    let (world, _operator) = World::with_operator().await;
-    let requests = all(&world, false).await;
-    end_as_without_fault(&world, &requests, 2, false).await;
+    let (env, _operator) = TestEnv::with_operator().await;
+    let requests = all(&env, false).await;
+    end_as_without_fault(&env, &requests, 2, false).await;
     for request in &requests {
-        let calls = request.calls(&world.sandbox);
-        let looked = world
+        let calls = request.calls(&env.sandbox);
+        let looked = env
             .sandbox
             .calls(Operation::Read, request.id)
             .iter()

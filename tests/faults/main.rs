@@ -31,5 +31,3 @@ mod secrets;
 mod siblings;
 mod stop;
 mod token;
-#[path = "../operator/world/mod.rs"]
-mod world;

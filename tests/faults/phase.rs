@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::request::{Request, a_restore, a_rollback, plain};
 use crate::scene::{CLAIM, OUTCOME};
-use crate::world::{Flags, Kind, LIMIT, Object, Operator, World, from_now};
+use cde_harness::{Flags, Kind, LIMIT, Object, Operator, TestEnv, from_now};
 
 /// Where a request is when somebody acts on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,23 +98,26 @@ impl Staged {
     }
 }
 
-/// A world whose operator works behind a proxy.
+/// A environment whose operator works behind a proxy.
 pub(crate) struct Stage {
-    pub(crate) world: World,
+    pub(crate) env: TestEnv,
     proxy: Proxy,
 }
 
 impl Stage {
     pub(crate) async fn new() -> Self {
-        let world = World::new().await;
-        let proxy = Proxy::start(&world.plane).await.unwrap();
-        Self { world, proxy }
+        let env = TestEnv::new().await;
+        let proxy = Proxy::start(&env.control_plane).await.unwrap();
+        Self { env, proxy }
     }
 
     /// An operator that has a worker for each request that is held.
     async fn operator(&self) -> Operator {
-        self.world
-            .start_behind(&self.proxy, Flags::brisk().with("--timeout", "5m").with("--concurrency", "100"))
+        self.env
+            .start_behind(
+                &self.proxy,
+                Flags::fast_retries().with("--timeout", "5m").with("--concurrency", "100"),
+            )
             .await
     }
 
@@ -122,9 +125,9 @@ impl Stage {
     async fn set(&self, phases: &[Phase]) -> Vec<Staged> {
         let staged = phases.iter().flat_map(|phase| {
             let name = format!("{phase:?}").to_lowercase();
-            let rollback = a_rollback(&self.world.sandbox, &name);
+            let rollback = a_rollback(&self.env.sandbox, &name);
             // A restore is claimed without a read.
-            let restore = (*phase != Phase::Reading).then(|| a_restore(&self.world.sandbox, &name));
+            let restore = (*phase != Phase::Reading).then(|| a_restore(&self.env.sandbox, &name));
             [Some(rollback), restore].into_iter().flatten().map(|request| self.bring(*phase, request))
         });
         join_all(staged).await
@@ -151,18 +154,18 @@ impl Stage {
 
     /// The ends of requests that nobody acted on: of a rollback, of a restore.
     pub(crate) async fn twins(&self) -> [Object; 2] {
-        let (world, sandbox) = (&self.world, &self.world.sandbox);
+        let (env, sandbox) = (&self.env, &self.env.sandbox);
         let twins = [a_rollback(sandbox, "twin"), a_restore(sandbox, "twin")];
         for twin in &twins {
-            twin.create(world).await;
+            twin.create(env).await;
         }
-        [twins[0].succeeds(world).await, twins[1].succeeds(world).await]
+        [twins[0].succeeds(env).await, twins[1].succeeds(env).await]
     }
 
     async fn bring(&self, phase: Phase, request: Request) -> Staged {
         let held = match phase {
             Phase::Unseen => {
-                request.create(&self.world).await;
+                request.create(&self.env).await;
                 None
             }
             Phase::Reading => Some(self.hold_call(&request, Operation::Read, HoldPoint::BeforeEffect).await),
@@ -189,27 +192,27 @@ impl Stage {
     }
 
     async fn hold_call(&self, request: &Request, operation: Operation, point: HoldPoint) -> Held {
-        let mut held = self.world.sandbox.hold(operation, request.id, point);
-        request.create(&self.world).await;
+        let mut held = self.env.sandbox.hold(operation, request.id, point);
+        request.create(&self.env).await;
         held.arrived_within(LIMIT).await.unwrap();
         Held::Call(held)
     }
 
     async fn hold_write(&self, request: &Request, number: usize, point: Point) -> Held {
         let held = self.proxy.hold(request.status_writes().skip(number), point);
-        request.create(&self.world).await;
+        request.create(&self.env).await;
         held.seen().await.unwrap();
         Held::Write(held)
     }
 
     /// Holds the read that is to find out what came of a call which met this fault.
     async fn hold_look(&self, request: &Request, fault: Fault) -> Held {
-        self.world.sandbox.inject(fault.connector(request.id));
+        self.env.sandbox.inject(fault.connector(request.id));
         let Held::Call(call) = self.hold_call(request, Operation::Changing, HoldPoint::BeforeEffect).await
         else {
             unreachable!("it is a call that is held")
         };
-        let mut look = self.world.sandbox.hold(Operation::Read, request.id, HoldPoint::BeforeEffect);
+        let mut look = self.env.sandbox.hold(Operation::Read, request.id, HoldPoint::BeforeEffect);
         call.release();
         look.arrived_within(LIMIT).await.unwrap();
         Held::Call(look)
@@ -217,10 +220,10 @@ impl Stage {
 
     async fn reach(&self, request: &Request, fault: Option<Fault>, reason: &str) -> Option<Held> {
         if let Some(fault) = fault {
-            self.world.sandbox.inject(fault.connector(request.id));
+            self.env.sandbox.inject(fault.connector(request.id));
         }
-        request.create(&self.world).await;
-        request.reaches(&self.world, reason).await;
+        request.create(&self.env).await;
+        request.wait_for_reason(&self.env, reason).await;
         None
     }
 }
@@ -238,27 +241,27 @@ fn on_call(code: u16) -> Fault {
 
 impl Request {
     /// Creates the object; without kubectl, for there are many.
-    pub(crate) async fn create(&self, world: &World) {
+    pub(crate) async fn create(&self, env: &TestEnv) {
         let object: DynamicObject = serde_json::from_str(&self.manifest().yaml()).unwrap();
-        world.objects(self.kind).create(&PostParams::default(), &object).await.unwrap();
+        env.objects(self.kind).create(&PostParams::default(), &object).await.unwrap();
     }
 
     /// Merges `change` into the object, if the API server lets it.
-    pub(crate) async fn merge(&self, world: &World, change: &Value) -> Result<Object, String> {
+    pub(crate) async fn merge(&self, env: &TestEnv, change: &Value) -> Result<Object, String> {
         let merged =
-            world.objects(self.kind).patch(&self.name, &PatchParams::default(), &Patch::Merge(change)).await;
+            env.objects(self.kind).patch(&self.name, &PatchParams::default(), &Patch::Merge(change)).await;
         merged.map(Object::from).map_err(|error| error.to_string())
     }
 
     /// Deletes the object.
-    pub(crate) async fn delete(&self, world: &World) {
-        world.objects(self.kind).delete(&self.name, &DeleteParams::default()).await.unwrap();
+    pub(crate) async fn delete(&self, env: &TestEnv) {
+        env.objects(self.kind).delete(&self.name, &DeleteParams::default()).await.unwrap();
     }
 
     /// Asks for another attempt, or for the end of a wait; `seconds` from now, to be later than what was asked before.
-    pub(crate) async fn ask_again(&self, world: &World, seconds: i64) {
+    pub(crate) async fn ask_again(&self, env: &TestEnv, seconds: i64) {
         let asked = json!({"metadata": {"annotations": {"cde.productsup.com/retry": from_now(seconds)}}});
-        self.merge(world, &asked).await.unwrap();
+        self.merge(env, &asked).await.unwrap();
     }
 
     /// A connector with which it succeeds, as if nothing had been.

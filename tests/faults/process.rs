@@ -9,7 +9,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSche
 use serde_json::{Value, json};
 
 use crate::request::{Request, a_restore, a_rollback, apply, both, ended};
-use crate::world::{Flags, LIMIT, Operator, POLL, Plane, World, command, property};
+use cde_harness::{ControlPlane, Flags, LIMIT, Operator, POLL, TestEnv, command, property};
 
 /// Waits until `/metrics` is as `condition` wants it.
 async fn metrics(operator: &mut Operator, what: &str, condition: impl Fn(&str) -> bool) -> String {
@@ -45,15 +45,15 @@ fn objects(text: &str, kind: &str, reason: &str) -> u64 {
 
 #[tokio::test]
 async fn the_figures_follow_the_objects() {
-    let (world, mut operator) = World::with_operator().await;
-    let [done, failed] = [a_rollback(&world.sandbox, "done"), a_rollback(&world.sandbox, "failed")];
-    let suspended = a_restore(&world.sandbox, "suspended");
-    world.sandbox.remove(failed.id);
-    apply(&world, &[done.clone(), failed.clone()]).await;
-    world.apply(&suspended.manifest().spec("suspend", true)).await;
-    done.succeeds(&world).await;
-    failed.reaches(&world, "NotFound").await;
-    suspended.reaches(&world, "Suspended").await;
+    let (env, mut operator) = TestEnv::with_operator().await;
+    let [done, failed] = [a_rollback(&env.sandbox, "done"), a_rollback(&env.sandbox, "failed")];
+    let suspended = a_restore(&env.sandbox, "suspended");
+    env.sandbox.remove(failed.id);
+    apply(&env, &[done.clone(), failed.clone()]).await;
+    env.apply(&suspended.manifest().spec("suspend", true)).await;
+    done.succeeds(&env).await;
+    failed.wait_for_reason(&env, "NotFound").await;
+    suspended.wait_for_reason(&env, "Suspended").await;
 
     let text = metrics(&mut operator, "three objects", |text| {
         objects(text, "MigrationRollback", "NotFound") == 1
@@ -68,9 +68,9 @@ async fn the_figures_follow_the_objects() {
         finished.get(&labels).copied()
     };
     assert_eq!((of("Succeeded", "RolledBack"), of("Failed", "NotFound")), (Some(1), Some(1)), "{text}");
-    suspended.patch_spec(&world, &json!({"suspend": false})).await;
-    suspended.succeeds(&world).await;
-    world.delete(failed.kind, &failed.name).await;
+    suspended.patch_spec(&env, &json!({"suspend": false})).await;
+    suspended.succeeds(&env).await;
+    env.delete(failed.kind, &failed.name).await;
     metrics(&mut operator, "no object", |text| {
         samples(text, "cde_operator_objects").values().sum::<u64>() == 0
     })
@@ -79,12 +79,12 @@ async fn the_figures_follow_the_objects() {
 
 #[tokio::test]
 async fn the_figures_are_named_as_prometheus_wants_them_and_name_no_object() {
-    let (world, mut operator) = World::with_operator().await;
-    let requests = both(&world.sandbox, "canary-name");
-    world.sandbox.inject(Fault::on(Operation::Changing).connector(requests[0].id).answer(423));
-    apply(&world, &requests).await;
+    let (env, mut operator) = TestEnv::with_operator().await;
+    let requests = both(&env.sandbox, "canary-name");
+    env.sandbox.inject(Fault::on(Operation::Changing).connector(requests[0].id).answer(423));
+    apply(&env, &requests).await;
     for request in &requests {
-        request.succeeds(&world).await;
+        request.succeeds(&env).await;
     }
     let is_told =
         |text: &str| samples(text, "cde_operator_requests_finished_total").values().sum::<u64>() == 2;
@@ -128,7 +128,7 @@ async fn the_figures_are_named_as_prometheus_wants_them_and_name_no_object() {
     let waits = samples(&text, "cde_operator_waits_total");
     assert_eq!(waits.get(r#"kind="MigrationRollback",reason="Retrying""#), Some(&1), "{text}");
     assert_eq!(samples(&text, "cde_api_request_duration_seconds_count").values().sum::<u64>(), 5, "{text}");
-    for word in ["canary", &world.namespace, &requests[0].id.to_string(), "http"] {
+    for word in ["canary", &env.namespace, &requests[0].id.to_string(), "http"] {
         assert!(!text.contains(word), "{word} in\n{text}");
     }
     assert_eq!(operator.probe("/livez").await.unwrap().0, 200);
@@ -137,17 +137,17 @@ async fn the_figures_are_named_as_prometheus_wants_them_and_name_no_object() {
 
 #[tokio::test]
 async fn every_line_of_a_json_log_is_an_object_and_lines_about_a_request_say_which_and_which_attempt() {
-    let (world, operator) = World::with_operator().await;
-    let requests = both(&world.sandbox, "struck");
+    let (env, operator) = TestEnv::with_operator().await;
+    let requests = both(&env.sandbox, "struck");
     for request in &requests {
-        world.sandbox.inject(Fault::on(Operation::Changing).connector(request.id).answer(423));
+        env.sandbox.inject(Fault::on(Operation::Changing).connector(request.id).answer(423));
     }
-    apply(&world, &requests).await;
+    apply(&env, &requests).await;
     let mut ids = Vec::new();
     for request in &requests {
-        ids.push(request.succeeds(&world).await.operation()["id"].clone());
+        ids.push(request.succeeds(&env).await.operation()["id"].clone());
     }
-    operator.says("uses its old executable again").await;
+    operator.wait_for_log("uses its old executable again").await;
 
     let lines: Vec<Value> = operator
         .log()
@@ -167,7 +167,7 @@ async fn every_line_of_a_json_log_is_an_object_and_lines_about_a_request_say_whi
                 .cloned()
                 .unwrap_or_default()
         };
-        assert_eq!(field("object"), json!(format!("{}/struck", world.namespace)), "{line}");
+        assert_eq!(field("object"), json!(format!("{}/struck", env.namespace)), "{line}");
         assert!(ids.contains(&field("operation")), "no operation of ours: {line}");
         attempts.push(field("attempt").as_u64().unwrap_or_else(|| panic!("no attempt: {line}")));
     }
@@ -193,7 +193,7 @@ async fn crds_are_printed_as_they_stand_in_the_repository() {
 
 #[tokio::test]
 async fn a_kubernetes_that_is_too_old_ends_it_with_code_2_and_one_sentence() {
-    let world = World::new().await;
+    let env = TestEnv::new().await;
     let version = json!({
         "major": "1", "minor": "31", "gitVersion": "v1.31.9", "gitCommit": "", "gitTreeState": "clean",
         "buildDate": "", "goVersion": "", "compiler": "gc", "platform": "",
@@ -202,12 +202,12 @@ async fn a_kubernetes_that_is_too_old_ends_it_with_code_2_and_one_sentence() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = format!("http://{}", listener.local_addr().unwrap());
     let serving = tokio::spawn(async move { axum::serve(listener, router).await });
-    let kubeconfig = world.kubeconfig(Some(&server)).await;
+    let kubeconfig = env.kubeconfig(Some(&server)).await;
     let mut command = command(&kubeconfig);
     command
         .args(["run", "--listen", "127.0.0.1:0", "--log-format", "json"])
-        .env("CDE_URL", world.sandbox.url())
-        .env("CDE_TOKEN_FILE", world.token_file());
+        .env("CDE_URL", env.sandbox.url())
+        .env("CDE_TOKEN_FILE", env.token_file());
 
     let ended = ended(command).await;
 
@@ -216,15 +216,15 @@ async fn a_kubernetes_that_is_too_old_ends_it_with_code_2_and_one_sentence() {
     let sentences: Vec<&str> = said.lines().filter(|line| !line.starts_with('{')).collect();
     assert_eq!((ended.status.code(), sentences.len()), (Some(2), 1), "{said}");
     assert!(sentences[0].contains("1.31") && sentences[0].contains("1.32"), "{said}");
-    assert_eq!(world.sandbox.ledger().total(), 0);
+    assert_eq!(env.sandbox.ledger().total(), 0);
 }
 
 /// Definitions that are missing, then too old, then right.
 #[tokio::test]
 async fn nothing_is_claimed_before_the_definitions_are_there_and_new_enough() {
-    let world = World::on(Plane::own().await).await;
-    let mut operator = world.start(Flags::default().unready()).await;
-    operator.says("apply crds/").await;
+    let env = TestEnv::on(ControlPlane::own().await).await;
+    let mut operator = env.start(Flags::default().without_readiness_wait()).await;
+    operator.wait_for_log("apply crds/").await;
     assert_eq!(operator.probe("/livez").await.unwrap().0, 200);
     let (code, why) = operator.probe("/readyz").await.unwrap();
     assert_eq!((code, why.contains("apply crds/")), (503, true), "{why}");
@@ -233,28 +233,28 @@ async fn nothing_is_claimed_before_the_definitions_are_there_and_new_enough() {
         let operation = property(status, "operation").properties.as_mut().unwrap();
         operation.remove("inFlight").unwrap();
     };
-    world.plane.define_kinds_otherwise(without_claims).await;
-    operator.says("lack").await;
-    let requests = both(&world.sandbox, "early");
-    until_accepted(&world, &requests).await;
+    env.control_plane.apply_crds_with_status(without_claims).await;
+    operator.wait_for_log("lack").await;
+    let requests = both(&env.sandbox, "early");
+    until_accepted(&env, &requests).await;
     assert_eq!(operator.probe("/readyz").await.unwrap().0, 503);
     for request in &requests {
-        assert_eq!(request.look(&world).await.status()["observedGeneration"], -1);
+        assert_eq!(request.get(&env).await.status()["observedGeneration"], -1);
     }
-    assert_eq!(world.sandbox.ledger().total(), 0);
+    assert_eq!(env.sandbox.ledger().total(), 0);
 
-    world.plane.define_kinds().await;
+    env.control_plane.apply_crds().await;
     operator.ready().await;
     for request in &requests {
-        request.succeeds(&world).await;
-        assert_eq!(world.sandbox.effects(request.id), 1);
+        request.succeeds(&env).await;
+        assert_eq!(env.sandbox.effects(request.id), 1);
     }
 }
 
-async fn until_accepted(world: &World, requests: &[Request]) {
+async fn until_accepted(env: &TestEnv, requests: &[Request]) {
     for request in requests {
         let begun = std::time::Instant::now();
-        while let Err(refusal) = world.try_kubectl(&["apply", "-f", "-"], &request.manifest().yaml()).await {
+        while let Err(refusal) = env.try_kubectl(&["apply", "-f", "-"], &request.manifest().yaml()).await {
             assert!(begun.elapsed() < LIMIT, "{refusal}");
         }
     }

@@ -9,7 +9,7 @@ use cde_sandbox::proxy::{self, Rule};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::world::{Kind, LIMIT, Manifest, Object, POLL, World, from_now, restore, rollback};
+use cde_harness::{Kind, LIMIT, Manifest, Object, POLL, TestEnv, from_now, restore, rollback};
 
 /// A manifest, and the connector that it is for.
 #[derive(Clone, Debug)]
@@ -96,22 +96,22 @@ impl Request {
     }
 
     /// Merges `change` into the spec.
-    pub(crate) async fn patch_spec(&self, world: &World, change: &Value) {
+    pub(crate) async fn patch_spec(&self, env: &TestEnv, change: &Value) {
         let patch = json!({ "spec": change }).to_string();
-        world.kubectl(&["patch", self.plural(), &self.name, "--type=merge", "-p", &patch], "").await;
+        env.kubectl(&["patch", self.plural(), &self.name, "--type=merge", "-p", &patch], "").await;
     }
 
-    pub(crate) async fn look(&self, world: &World) -> Object {
-        world.look(self.kind, &self.name).await
+    pub(crate) async fn get(&self, env: &TestEnv) -> Object {
+        env.get(self.kind, &self.name).await
     }
 
     /// Waits for the reason of its condition Ready.
-    pub(crate) async fn reaches(&self, world: &World, reason: &str) -> Object {
-        world.reaches(self.kind, &self.name, reason).await
+    pub(crate) async fn wait_for_reason(&self, env: &TestEnv, reason: &str) -> Object {
+        env.wait_for_reason(self.kind, &self.name, reason).await
     }
 
-    pub(crate) async fn succeeds(&self, world: &World) -> Object {
-        self.reaches(world, self.success()).await
+    pub(crate) async fn succeeds(&self, env: &TestEnv) -> Object {
+        self.wait_for_reason(env, self.success()).await
     }
 }
 
@@ -143,8 +143,8 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// Applies the manifests of `requests`.
-pub(crate) async fn apply(world: &World, requests: &[Request]) {
-    world.apply_all(requests.iter().map(Request::manifest)).await;
+pub(crate) async fn apply(env: &TestEnv, requests: &[Request]) {
+    env.apply_all(requests.iter().map(Request::manifest)).await;
 }
 
 /// The status without times, counts and what identifies the request: two runs that came to the same are equal.
@@ -162,60 +162,60 @@ pub(crate) fn plain(object: &Object) -> Value {
 
 /// Checks that `requests` ended as twins of theirs do without any fault, with one effect each and so many calls
 /// that change something; and that nothing more is called afterwards.
-pub(crate) async fn end_as_without_fault(world: &World, requests: &[Request], calls: usize, observed: bool) {
+pub(crate) async fn end_as_without_fault(env: &TestEnv, requests: &[Request], calls: usize, observed: bool) {
     let mut ends = Vec::new();
     for request in requests {
-        let end = request.succeeds(world).await;
+        let end = request.succeeds(env).await;
         let evidence = if observed { request.observation() } else { "Response" };
         assert_eq!(end.operation()["evidence"], evidence, "{end:#?}");
         ends.push(end);
     }
-    let twins = twins(world, requests).await;
+    let twins = twins(env, requests).await;
     for ((request, end), twin) in requests.iter().zip(ends).zip(twins) {
-        let ledger = world.sandbox.ledger();
-        assert_eq!(request.calls(&world.sandbox).len(), calls, "calls for {}:\n{ledger}", request.plural());
-        assert_eq!(world.sandbox.effects(request.id), 1, "effects for {}:\n{ledger}", request.plural());
+        let ledger = env.sandbox.ledger();
+        assert_eq!(request.calls(&env.sandbox).len(), calls, "calls for {}:\n{ledger}", request.plural());
+        assert_eq!(env.sandbox.effects(request.id), 1, "effects for {}:\n{ledger}", request.plural());
         assert_eq!(plain(&end), plain(&twin));
-        assert_eq!(request.look(world).await.status(), end.status(), "it changed after its end");
-        costs_no_more_than_it_must(world, request, calls);
+        assert_eq!(request.get(env).await.status(), end.status(), "it changed after its end");
+        costs_no_more_than_it_must(env, request, calls);
     }
 }
 
 /// Whatever the fault: two status writes an attempt and four more, and as many reads of the connector.
-fn costs_no_more_than_it_must(world: &World, request: &Request, calls: usize) {
+fn costs_no_more_than_it_must(env: &TestEnv, request: &Request, calls: usize) {
     let bound = 2 * calls + 4;
-    let mut writes = world.operator_writes(&request.name);
+    let mut writes = env.operator_writes(&request.name);
     writes.retain(|write| write.resource == request.plural() && write.name == request.name);
     assert!(writes.len() <= bound, "{} writes for {calls} calls: {writes:#?}", writes.len());
-    let reads = request.reads(&world.sandbox);
-    assert!(reads <= bound, "{reads} reads for {calls} calls:\n{}", world.sandbox.ledger());
+    let reads = request.reads(&env.sandbox);
+    assert!(reads <= bound, "{reads} reads for {calls} calls:\n{}", env.sandbox.ledger());
 }
 
 /// The ends of the same requests for connectors of their own.
-async fn twins(world: &World, requests: &[Request]) -> Vec<Object> {
+async fn twins(env: &TestEnv, requests: &[Request]) -> Vec<Object> {
     let twins: Vec<Request> = requests
         .iter()
         .map(|request| {
             let name = format!("{}-twin", request.name);
             match request.kind {
-                Kind::Rollback => a_rollback(&world.sandbox, &name),
-                Kind::Restore => a_restore(&world.sandbox, &name),
+                Kind::Rollback => a_rollback(&env.sandbox, &name),
+                Kind::Restore => a_restore(&env.sandbox, &name),
             }
         })
         .collect();
-    apply(world, &twins).await;
+    apply(env, &twins).await;
     let mut ends = Vec::new();
     for twin in &twins {
-        ends.push(twin.succeeds(world).await);
+        ends.push(twin.succeeds(env).await);
     }
     ends
 }
 
 /// Waits until all have succeeded, with one effect each.
-pub(crate) async fn all_succeed_once(world: &World, requests: &[Request]) {
+pub(crate) async fn all_succeed_once(env: &TestEnv, requests: &[Request]) {
     for request in requests {
-        request.succeeds(world).await;
-        assert_eq!(world.sandbox.effects(request.id), 1, "{}", world.sandbox.ledger());
+        request.succeeds(env).await;
+        assert_eq!(env.sandbox.effects(request.id), 1, "{}", env.sandbox.ledger());
     }
 }
 

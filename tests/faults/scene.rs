@@ -5,7 +5,7 @@ use cde_sandbox::proxy::{Held, Point, Proxy, Rule};
 use serde_json::json;
 
 use crate::request::{Request, apply, both, end_as_without_fault, until};
-use crate::world::{Flags, Operator, World};
+use cde_harness::{Flags, Operator, TestEnv};
 
 /// Which of the status writes of a request without trouble.
 pub(crate) const CLAIM: usize = 0;
@@ -13,19 +13,19 @@ pub(crate) const OUTCOME: usize = 1;
 /// The two kinds in paths.
 pub(crate) const PLURALS: [&str; 2] = ["migrationrollbacks", "connectorrestores"];
 
-/// A world with a proxy before its API server, and a request of each kind that is not applied yet.
+/// A environment with a proxy before its API server, and a request of each kind that is not applied yet.
 pub(crate) struct Scene {
-    pub(crate) world: World,
+    pub(crate) env: TestEnv,
     pub(crate) proxy: Proxy,
     pub(crate) requests: [Request; 2],
 }
 
 impl Scene {
     pub(crate) async fn new() -> Self {
-        let world = World::new().await;
-        let proxy = Proxy::start(&world.plane).await.unwrap();
-        let requests = both(&world.sandbox, "struck");
-        Self { world, proxy, requests }
+        let env = TestEnv::new().await;
+        let proxy = Proxy::start(&env.control_plane).await.unwrap();
+        let requests = both(&env.sandbox, "struck");
+        Self { env, proxy, requests }
     }
 
     /// An operator in a pod of this name; a claim of its lasts six seconds.
@@ -36,11 +36,11 @@ impl Scene {
     pub(crate) async fn operator_with(&self, pod: &str, timeout: &str) -> Operator {
         let flags =
             Flags::default().with("--timeout", timeout).with("--retry-max", "1s").env("POD_NAME", pod);
-        self.world.start_behind(&self.proxy, flags).await
+        self.env.start_behind(&self.proxy, flags).await
     }
 
     pub(crate) async fn apply(&self) {
-        apply(&self.world, &self.requests).await;
+        apply(&self.env, &self.requests).await;
     }
 
     /// Kills a first operator when it has sent that status write of both requests, and it is at `point`.
@@ -71,19 +71,17 @@ impl Scene {
     }
 
     pub(crate) fn hold_calls(&self, point: HoldPoint) -> [HeldCall; 2] {
-        self.requests
-            .each_ref()
-            .map(|request| self.world.sandbox.hold(Operation::Changing, request.id, point))
+        self.requests.each_ref().map(|request| self.env.sandbox.hold(Operation::Changing, request.id, point))
     }
 
     /// The requests ended as without fault, with so many calls each; the success was answered.
     pub(crate) async fn ends_after(&self, calls: usize) {
-        end_as_without_fault(&self.world, &self.requests, calls, false).await;
+        end_as_without_fault(&self.env, &self.requests, calls, false).await;
     }
 
     /// The same, but the answer was lost, and the effect was seen.
     pub(crate) async fn is_observed_after(&self, calls: usize) {
-        end_as_without_fault(&self.world, &self.requests, calls, true).await;
+        end_as_without_fault(&self.env, &self.requests, calls, true).await;
     }
 
     pub(crate) fn conflicts(&self) -> usize {
@@ -91,22 +89,22 @@ impl Scene {
     }
 }
 
-/// A world whose operator reaches the API server through a proxy.
-pub(crate) async fn behind_proxy() -> (World, Proxy, Operator) {
+/// A environment whose operator reaches the API server through a proxy.
+pub(crate) async fn behind_proxy() -> (TestEnv, Proxy, Operator) {
     behind_proxy_with(Flags::default()).await
 }
 
 /// The same, where a call that is held for a while does not time out.
-pub(crate) async fn behind_proxy_with_time() -> (World, Proxy, Operator) {
+pub(crate) async fn behind_proxy_with_time() -> (TestEnv, Proxy, Operator) {
     behind_proxy_with(Flags::default().with("--timeout", "20s")).await
 }
 
-async fn behind_proxy_with(flags: Flags) -> (World, Proxy, Operator) {
-    let world = World::new().await;
-    let proxy = Proxy::start(&world.plane).await.unwrap();
-    let operator = world.start_behind(&proxy, flags).await;
+async fn behind_proxy_with(flags: Flags) -> (TestEnv, Proxy, Operator) {
+    let env = TestEnv::new().await;
+    let proxy = Proxy::start(&env.control_plane).await.unwrap();
+    let operator = env.start_behind(&proxy, flags).await;
     watches_run(&proxy).await;
-    (world, proxy, operator)
+    (env, proxy, operator)
 }
 
 /// An answer of the API server's that is no success.
@@ -138,12 +136,12 @@ pub(crate) async fn freeze_watches(proxy: &Proxy) -> [Held; 2] {
 }
 
 /// Applies `requests`, and goes on when the changing call of each is at `point`.
-pub(crate) async fn hold_calls(world: &World, requests: &[Request], point: HoldPoint) -> Vec<HeldCall> {
+pub(crate) async fn hold_calls(env: &TestEnv, requests: &[Request], point: HoldPoint) -> Vec<HeldCall> {
     let mut all = Vec::new();
     for request in requests {
-        all.push(world.sandbox.hold(Operation::Changing, request.id, point));
+        all.push(env.sandbox.hold(Operation::Changing, request.id, point));
     }
-    apply(world, requests).await;
+    apply(env, requests).await;
     for held in &mut all {
         held.arrived().await.unwrap();
     }

@@ -4,7 +4,7 @@ use cde_sandbox::cde::{CutPoint, Fault, Operation, Sandbox};
 use serde_json::{Value, json};
 
 use crate::request::{Request, a_restore, a_rollback, apply};
-use crate::world::{Flags, World};
+use cde_harness::{Flags, TestEnv};
 
 const TOKEN: &str = "canary-token-5e1f";
 /// Stands in bodies only.
@@ -40,54 +40,51 @@ fn config_with_canary(fault: Fault) -> Fault {
 }
 
 /// Whatever an operator has shown, and whatever can be read of it in the cluster.
-async fn shown(world: &World) -> String {
+async fn shown(env: &TestEnv) -> String {
     let mut all = String::new();
     for what in ["connectorrestores,migrationrollbacks", "events.events.k8s.io", "leases"] {
-        all += &world.kubectl(&["get", what, "-o", "yaml", "--show-managed-fields"], "").await;
+        all += &env.kubectl(&["get", what, "-o", "yaml", "--show-managed-fields"], "").await;
     }
     all
 }
 
 #[tokio::test]
 async fn neither_token_nor_answers_show_in_logs_events_objects_or_figures_whatever_happens() {
-    let mut world = World::new().await;
-    world.sandbox.set_token(TOKEN);
-    std::fs::write(world.token_file(), TOKEN).unwrap();
+    let mut env = TestEnv::new().await;
+    env.sandbox.set_token(TOKEN);
+    std::fs::write(env.token_file(), TOKEN).unwrap();
     let flags = || Flags::default().with("--timeout", "1s").env("RUST_LOG", "trace");
-    let mut operator = world.start(flags()).await;
+    let mut operator = env.start(flags()).await;
     let mut ends: Vec<(Request, &str)> = Vec::new();
     for (name, fault, end) in fates() {
-        for request in [a_rollback(&world.sandbox, name), a_restore(&world.sandbox, name)] {
-            world.sandbox.inject(fault.clone().connector(request.id));
-            world
-                .sandbox
-                .inject(config_with_canary(Fault::on(Operation::Any)).connector(request.id).always());
+        for request in [a_rollback(&env.sandbox, name), a_restore(&env.sandbox, name)] {
+            env.sandbox.inject(fault.clone().connector(request.id));
+            env.sandbox.inject(config_with_canary(Fault::on(Operation::Any)).connector(request.id).always());
             ends.push((request, end));
         }
     }
     let requests: Vec<Request> = ends.iter().map(|(request, _)| request.clone()).collect();
-    apply(&world, &requests).await;
+    apply(&env, &requests).await;
     for (request, end) in &ends {
-        request.reaches(&world, if *end == "success" { request.success() } else { end }).await;
+        request.wait_for_reason(&env, if *end == "success" { request.success() } else { end }).await;
     }
     let (_, figures) = operator.probe("/metrics").await.unwrap();
     let (_, readiness) = operator.probe("/readyz").await.unwrap();
     operator.terminate().await;
 
-    let home = std::mem::replace(&mut world.sandbox, Sandbox::builder().tls().start().await.unwrap());
-    let stranger = a_restore(&world.sandbox, "tls");
-    world.apply(&stranger.manifest()).await;
-    let mut other = world.start(flags()).await;
-    stranger.reaches(&world, "Retrying").await;
+    let home = std::mem::replace(&mut env.sandbox, Sandbox::builder().tls().start().await.unwrap());
+    let stranger = a_restore(&env.sandbox, "tls");
+    env.apply(&stranger.manifest()).await;
+    let mut other = env.start(flags()).await;
+    stranger.wait_for_reason(&env, "Retrying").await;
     other.terminate().await;
 
     let logs = operator.log() + &other.log();
     assert!(logs.contains("\"TRACE\"") && logs.contains("hyper"), "the log is no trace");
     let calls = home.ledger();
     assert!(calls.calls().iter().any(|call| call.authorized), "the token was used");
-    let all =
-        [("the logs", logs), ("the figures", figures + &readiness), ("the cluster", shown(&world).await)];
-    for canary in [TOKEN, BODY, &kubernetes_token(&world).await] {
+    let all = [("the logs", logs), ("the figures", figures + &readiness), ("the cluster", shown(&env).await)];
+    for canary in [TOKEN, BODY, &kubernetes_token(&env).await] {
         for (where_, text) in &all {
             if let Some(line) = text.lines().find(|line| line.contains(canary)) {
                 panic!("{canary} shows in {where_}: {line}");
@@ -99,9 +96,9 @@ async fn neither_token_nor_answers_show_in_logs_events_objects_or_figures_whatev
 }
 
 /// Of the operator's account, the part that is the same for all its tokens.
-async fn kubernetes_token(world: &World) -> String {
+async fn kubernetes_token(env: &TestEnv) -> String {
     let kubeconfig: Value =
-        serde_json::from_slice(&std::fs::read(world.kubeconfig(None).await).unwrap()).unwrap();
+        serde_json::from_slice(&std::fs::read(env.kubeconfig(None).await).unwrap()).unwrap();
     let token = kubeconfig["users"][0]["user"]["token"].as_str().unwrap().to_owned();
     let head = token.split('.').next().unwrap();
     assert!(head.len() > 20);

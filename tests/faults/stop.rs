@@ -20,9 +20,9 @@ async fn told_to_stop_during_a_call_it_finishes_and_records_it_and_begins_nothin
     }
     let told = Instant::now();
     operator.process.signal(Signal::TERM).unwrap();
-    operator.says("stopping").await;
-    let others = both(&scene.world.sandbox, "other");
-    apply(&scene.world, &others).await;
+    operator.wait_for_log("stopping").await;
+    let others = both(&scene.env.sandbox, "other");
+    apply(&scene.env, &others).await;
     for one in held {
         one.release();
     }
@@ -33,17 +33,13 @@ async fn told_to_stop_during_a_call_it_finishes_and_records_it_and_begins_nothin
     assert_eq!(ended, Some(0), "{}", operator.log());
     assert!(took < Duration::from_secs(5 + 10), "it took {took:?}");
     for request in &scene.requests {
-        let end = request.look(&scene.world).await;
-        assert_eq!(
-            (end.reason(), scene.world.sandbox.effects(request.id)),
-            (request.success(), 1),
-            "{end:#?}"
-        );
+        let end = request.get(&scene.env).await;
+        assert_eq!((end.reason(), scene.env.sandbox.effects(request.id)), (request.success(), 1), "{end:#?}");
     }
-    assert_eq!(scene.world.events("struck").await.len(), 2, "one Event each");
+    assert_eq!(scene.env.events("struck").await.len(), 2, "one Event each");
     for other in &others {
-        assert!(other.calls(&scene.world.sandbox).is_empty(), "something new was begun");
-        assert!(other.look(&scene.world).await.operation().is_null());
+        assert!(other.calls(&scene.env.sandbox).is_empty(), "something new was begun");
+        assert!(other.get(&scene.env).await.operation().is_null());
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::kept::{RETRIED, text, yaml};
 use crate::lua::run;
 use crate::scene::{BOTH, cases};
-use crate::world::{Kind, Object, Request, World};
+use cde_harness::{Kind, Object, Request, TestEnv};
 
 const ASKED: &str = "/metadata/annotations/cde.productsup.com~1retry";
 
@@ -87,34 +87,34 @@ async fn no_action_changes_more_than_it_says() {
 }
 
 /// Does to the stored object what Argo CD does with the answer of an action: a merge patch of what differs.
-async fn click(world: &World, request: &Request, action: &str) {
-    let object = world.look(request.kind, &request.name).await.0;
+async fn click(env: &TestEnv, request: &Request, action: &str) {
+    let object = env.get(request.kind, &request.name).await.0;
     assert!(offered(request.kind, action, &object), "{action} of {object:#}");
     let made = act(request.kind, action, &object);
     let annotations = made["metadata"]["annotations"].clone();
-    world.patch(request, json!({"metadata": {"annotations": annotations}, "spec": made["spec"]})).await;
+    env.patch(request, json!({"metadata": {"annotations": annotations}, "spec": made["spec"]})).await;
 }
 
 #[tokio::test]
 async fn the_operator_does_what_the_actions_ask_for() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     for kind in BOTH {
         let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", "3600");
-        let waiting = world.request(kind, "waiting", locked);
-        let failed = world.request(kind, "failed", Fault::on(Operation::Changing).answer(422));
-        world.apply_all([&waiting, &failed].map(Request::manifest)).await;
-        world.comes_to(&failed, "Rejected").await;
-        world.comes_to(&waiting, "Retrying").await;
+        let waiting = env.request(kind, "waiting", locked);
+        let failed = env.request(kind, "failed", Fault::on(Operation::Changing).answer(422));
+        env.apply_all([&waiting, &failed].map(Request::manifest)).await;
+        env.wait_for(&failed, "Rejected").await;
+        env.wait_for(&waiting, "Retrying").await;
 
-        click(&world, &failed, "retry").await;
-        let done: Object = world.comes_to(&failed, failed.success()).await;
+        click(&env, &failed, "retry").await;
+        let done: Object = env.wait_for(&failed, failed.success()).await;
         assert_eq!(done.attempts(), 1, "it is another request");
 
-        click(&world, &waiting, "suspend").await;
-        world.comes_to(&waiting, "Suspended").await;
-        click(&world, &waiting, "resume").await;
-        world.comes_to(&waiting, "Retrying").await;
-        click(&world, &waiting, "retry").await;
-        assert_eq!(world.comes_to(&waiting, waiting.success()).await.attempts(), 2);
+        click(&env, &waiting, "suspend").await;
+        env.wait_for(&waiting, "Suspended").await;
+        click(&env, &waiting, "resume").await;
+        env.wait_for(&waiting, "Retrying").await;
+        click(&env, &waiting, "retry").await;
+        assert_eq!(env.wait_for(&waiting, waiting.success()).await.attempts(), 2);
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::kept::text;
 use crate::scene::BOTH;
-use crate::world::{Kind, World};
+use cde_harness::{Kind, TestEnv};
 
 const HEAD: &str = "\
 # Health and actions of both kinds, for a running Argo CD. Written from the scripts beside it; do not edit.
@@ -97,13 +97,13 @@ fn of_others() -> Value {
 
 #[tokio::test]
 async fn a_patch_adds_the_scripts_to_a_running_argo_cd_and_leaves_its_other_settings() {
-    let world = World::new().await;
-    world.kubectl(&["create", "-f", "-"], &of_others().to_string()).await;
+    let env = TestEnv::new().await;
+    env.kubectl(&["create", "-f", "-"], &of_others().to_string()).await;
     let file = path().join("argocd-cm.yaml").display().to_string();
 
-    world.kubectl(&["patch", "configmap", "argocd-cm", "--patch-file", &file], "").await;
+    env.kubectl(&["patch", "configmap", "argocd-cm", "--patch-file", &file], "").await;
 
-    let stored = world.kubectl(&["get", "configmap", "argocd-cm", "-o", "json"], "").await;
+    let stored = env.kubectl(&["get", "configmap", "argocd-cm", "-o", "json"], "").await;
     let stored: Value = serde_json::from_str(&stored).unwrap();
     assert_complete(&stored);
     assert_eq!(stored["data"]["url"], "https://argocd.example.com");
@@ -111,8 +111,8 @@ async fn a_patch_adds_the_scripts_to_a_running_argo_cd_and_leaves_its_other_sett
 
 #[tokio::test]
 async fn as_a_component_it_adds_the_scripts_to_an_argo_cd_that_kustomize_installs() {
-    let world = World::new().await;
-    let overlay = world.scratch.path().join("overlay");
+    let env = TestEnv::new().await;
+    let overlay = env.scratch.path().join("overlay");
     std::fs::create_dir(&overlay).unwrap();
     // Kustomize takes relative paths only; both are below the root.
     let up = "../".repeat(overlay.components().count() - 1);
@@ -123,7 +123,7 @@ async fn as_a_component_it_adds_the_scripts_to_an_argo_cd_that_kustomize_install
     let kustomization = json!({"resources": ["argocd.yaml"], "components": [component]});
     std::fs::write(overlay.join("kustomization.yaml"), kustomization.to_string()).unwrap();
 
-    let built = world.kubectl(&["kustomize", &overlay.display().to_string()], "").await;
+    let built = env.kubectl(&["kustomize", &overlay.display().to_string()], "").await;
 
     let built: Value = serde_saphyr::from_str(&built).unwrap();
     assert_complete(&built);

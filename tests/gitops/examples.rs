@@ -4,7 +4,7 @@ use cde_sandbox::cde::{Connector, Operation, Version};
 use serde_json::{Value, json};
 use uuid::{Uuid, uuid};
 
-use crate::world::{Kind, World};
+use cde_harness::{Kind, TestEnv};
 
 const OMDB: Uuid = uuid!("c20ad4d7-6fe9-4775-9aa2-7a0c99bff605");
 const SPRING: Uuid = uuid!("8f14e45f-ceea-467f-a8d5-91b2c0a7d301");
@@ -24,78 +24,78 @@ fn path(relative: &str) -> String {
 }
 
 /// The objects of a kustomization of the repository.
-async fn rendered(world: &World, relative: &str) -> Vec<Value> {
-    let yaml = world.kubectl(&["kustomize", &path(relative)], "").await;
+async fn rendered(env: &TestEnv, relative: &str) -> Vec<Value> {
+    let yaml = env.kubectl(&["kustomize", &path(relative)], "").await;
     serde_saphyr::from_multiple(&yaml).unwrap()
 }
 
-/// Applies the directory to this world's namespace.
-async fn apply(world: &World) {
-    for mut object in rendered(world, "deploy/examples/connectors").await {
+/// Applies the directory to this environment's namespace.
+async fn apply(env: &TestEnv) {
+    for mut object in rendered(env, "deploy/examples/connectors").await {
         if object["kind"] == "Namespace" {
             continue;
         }
         assert_eq!(object["metadata"]["namespace"], "connectors");
-        object["metadata"]["namespace"] = json!(world.namespace);
-        world.kubectl(&["apply", "--validate=strict", "-f", "-"], &object.to_string()).await;
+        object["metadata"]["namespace"] = json!(env.namespace);
+        env.kubectl(&["apply", "--validate=strict", "-f", "-"], &object.to_string()).await;
     }
 }
 
-fn seed(world: &World) {
+fn seed(env: &TestEnv) {
     let released = |version: &str, production, legacy| {
         Version::new(version).state("synchronized-to-prod").production(production, 5).legacy(legacy)
     };
-    world.sandbox.put(Connector::live(OMDB).version(released("1.0.0", 25, 24)).main(1));
-    world.sandbox.put(Connector::in_bin(SPRING).version(Version::default()).main(1));
-    world.sandbox.put(Connector::live(STOCK).version(released("3.0.1", 63, 62)).main(3));
-    world.sandbox.put(Connector::live(NEWSLETTER).version(released("1.0.0", 12, 11)).main(1));
+    env.sandbox.put(Connector::live(OMDB).version(released("1.0.0", 25, 24)).main(1));
+    env.sandbox.put(Connector::in_bin(SPRING).version(Version::default()).main(1));
+    env.sandbox.put(Connector::live(STOCK).version(released("3.0.1", 63, 62)).main(3));
+    env.sandbox.put(Connector::live(NEWSLETTER).version(released("1.0.0", 12, 11)).main(1));
 }
 
 #[tokio::test]
 async fn the_directory_of_a_team_comes_to_what_it_says_and_applying_it_again_does_nothing() {
-    let (world, _operator) = World::brisk().await;
-    seed(&world);
-    apply(&world).await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
+    seed(&env);
+    apply(&env).await;
     for (name, kind, _, reason, _) in REQUESTS {
-        world.reaches(kind, name, reason).await;
+        env.wait_for_reason(kind, name, reason).await;
     }
-    let effects = || REQUESTS.map(|(_, _, connector, ..)| world.sandbox.effects(connector));
+    let effects = || REQUESTS.map(|(_, _, connector, ..)| env.sandbox.effects(connector));
     assert_eq!(effects(), [1, 1, 0, 0]);
 
-    apply(&world).await;
+    apply(&env).await;
 
-    world.later().await;
+    env.settle().await;
     assert_eq!(effects(), [1, 1, 0, 0]);
 }
 
 #[tokio::test]
 async fn in_a_cluster_that_is_built_anew_preconditions_and_not_after_keep_the_directory_from_being_replayed()
 {
-    let (world, _operator) = World::brisk().await;
-    seed(&world);
-    apply(&world).await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
+    seed(&env);
+    apply(&env).await;
     for (name, kind, _, reason, _) in REQUESTS {
-        world.reaches(kind, name, reason).await;
+        env.wait_for_reason(kind, name, reason).await;
     }
-    let calls = |connector| world.sandbox.calls(Operation::Rollback, connector).len();
+    let calls = |connector| env.sandbox.calls(Operation::Rollback, connector).len();
 
     // Another cluster knows nothing of the records of the first.
     for (name, kind, ..) in REQUESTS {
-        world.kubectl(&["delete", kind.short(), name], "").await;
+        env.kubectl(&["delete", kind.short(), name], "").await;
     }
-    apply(&world).await;
+    apply(&env).await;
 
     for (name, kind, _, _, anew) in REQUESTS {
-        world.reaches(kind, name, anew).await;
+        env.wait_for_reason(kind, name, anew).await;
     }
     assert_eq!((calls(OMDB), calls(STOCK), calls(NEWSLETTER)), (1, 0, 0));
-    assert_eq!(world.sandbox.effects(SPRING), 1);
+    assert_eq!(env.sandbox.effects(SPRING), 1);
 }
 
 #[tokio::test]
 async fn the_manifests_for_flux_wait_for_every_request_and_never_replace_one() {
-    let world = World::new().await;
-    let objects = rendered(&world, "deploy/flux").await;
+    let env = TestEnv::new().await;
+    let objects = rendered(&env, "deploy/flux").await;
     let connectors = objects
         .iter()
         .find(|object| object["metadata"]["name"] == "connectors" && object["kind"] == "Kustomization");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::kept::{example, file, keep, text, yaml};
 use crate::lua::run;
 use crate::scene::{BOTH, Case, cases};
-use crate::world::Object;
+use cde_harness::Object;
 
 const UNSEEN: &str = "Waiting for cde-operator to see the request";
 const DELETED: &str = "The request is being deleted";

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::scene::{BOTH, Case, case, cases};
-use crate::world::Kind;
+use cde_harness::Kind;
 
 /// The example's times, by the field that holds them.
 const TIMES: [(&str, &str); 9] = [

@@ -19,5 +19,3 @@ mod lua;
 mod scene;
 mod tenant;
 mod trials;
-#[path = "../operator/world/mod.rs"]
-mod world;

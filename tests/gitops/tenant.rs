@@ -4,14 +4,14 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::world::{LIMIT, POLL, World};
+use cde_harness::{LIMIT, POLL, TestEnv};
 
 fn path(relative: &str) -> String {
     format!("{}/deploy/examples/tenant{relative}", env!("CARGO_MANIFEST_DIR"))
 }
 
-async fn rendered(world: &World, relative: &str) -> Vec<Value> {
-    let yaml = world.kubectl(&["kustomize", &path(relative)], "").await;
+async fn rendered(env: &TestEnv, relative: &str) -> Vec<Value> {
+    let yaml = env.kubectl(&["kustomize", &path(relative)], "").await;
     serde_saphyr::from_multiple(&yaml).unwrap()
 }
 
@@ -32,8 +32,8 @@ fn names(objects: &[Value]) -> Vec<String> {
 
 #[tokio::test]
 async fn a_tenants_operator_is_all_in_its_own_namespace_but_for_one_binding_in_the_tenants() {
-    let world = World::new().await;
-    let objects = rendered(&world, "").await;
+    let env = TestEnv::new().await;
+    let objects = rendered(&env, "").await;
     let (config, others): (Vec<_>, Vec<_>) =
         objects.into_iter().partition(|object| object["kind"] == "ConfigMap");
     let expected = [
@@ -52,7 +52,7 @@ async fn a_tenants_operator_is_all_in_its_own_namespace_but_for_one_binding_in_t
     for binding in others.iter().filter(|object| object["kind"] == "RoleBinding") {
         assert_eq!(binding["subjects"][0]["namespace"], "cde-team-a", "{binding}");
     }
-    let shared = names(&rendered(&world, "/shared").await);
+    let shared = names(&rendered(&env, "/shared").await);
     let kinds: Vec<&str> = shared.iter().filter_map(|name| name.split(' ').next()).collect();
     let (role, definition) = ("ClusterRole", "CustomResourceDefinition");
     assert_eq!(kinds, [role, role, role, definition, definition]);
@@ -60,15 +60,15 @@ async fn a_tenants_operator_is_all_in_its_own_namespace_but_for_one_binding_in_t
 
 #[tokio::test]
 async fn a_tenants_operator_sees_the_tenants_requests_and_no_others() {
-    let world = World::new().await;
-    world.plane.kubectl_ok(&["apply", "--validate=strict", "-k", &path("")], "").await.unwrap();
+    let env = TestEnv::new().await;
+    env.control_plane.kubectl_ok(&["apply", "--validate=strict", "-k", &path("")], "").await.unwrap();
     let may = async |verb: &str, resource: &str, namespace: &str| {
         // A subresource is named by a flag.
         let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
         let subresource = format!("--subresource={subresource}");
         let user = "--as=system:serviceaccount:cde-team-a:cde-operator";
         let args = ["auth", "can-i", verb, resource, "-n", namespace, user, &subresource];
-        world.plane.kubectl_ok(&args, "").await.is_ok()
+        env.control_plane.kubectl_ok(&args, "").await.is_ok()
     };
     let begun = Instant::now();
     while !may("watch", "migrationrollbacks", "team-a").await || !may("create", "leases", "cde-team-a").await
@@ -79,9 +79,9 @@ async fn a_tenants_operator_sees_the_tenants_requests_and_no_others() {
     for (verb, resource, namespace, expected) in [
         ("update", "migrationrollbacks/status", "team-a", true),
         ("list", "connectorrestores", "team-a", true),
-        ("list", "connectorrestores", &world.namespace, false),
+        ("list", "connectorrestores", &env.namespace, false),
         ("list", "migrationrollbacks", "cde-team-a", false),
-        ("update", "migrationrollbacks/status", &world.namespace, false),
+        ("update", "migrationrollbacks/status", &env.namespace, false),
         ("create", "leases", "team-a", false),
         ("get", "secrets", "cde-team-a", false),
     ] {

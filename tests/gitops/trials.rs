@@ -5,7 +5,7 @@ use cde_sandbox::cde::{Fault, Operation};
 use serde_json::{Value, json};
 
 use crate::scene::BOTH;
-use crate::world::{Flags, Kind, Object, Request, World, from_now};
+use cde_harness::{Flags, Kind, Object, Request, TestEnv, from_now};
 
 fn rollback(what: &str) -> Request {
     Request::new(Kind::Rollback, what)
@@ -17,109 +17,109 @@ fn uid(object: &Object) -> String {
 
 #[tokio::test]
 async fn a_forced_replacement_is_another_request_which_preconditions_stop_and_not_after_does_in_time() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let [bare, guarded] = ["bare", "guarded"].map(rollback);
     let restore = Request::new(Kind::Restore, "out");
     for request in [&bare, &guarded, &restore] {
-        world.sandbox.put(request.willing());
+        env.sandbox.put(request.ready_connector());
     }
     let release = json!({"executables": {"production": 25}});
     let manifests = [bare.manifest(), guarded.manifest().spec("preconditions", release), restore.manifest()];
-    world.apply_all(manifests.clone()).await;
+    env.apply_all(manifests.clone()).await;
     let mut before = Vec::new();
     for request in [&bare, &guarded, &restore] {
-        before.push(uid(&world.comes_to(request, request.success()).await));
+        before.push(uid(&env.wait_for(request, request.success()).await));
     }
 
     for manifest in &manifests {
-        world.kubectl(&["replace", "--force", "-f", "-"], &manifest.yaml()).await;
+        env.kubectl(&["replace", "--force", "-f", "-"], &manifest.yaml()).await;
     }
 
     let cases =
         [(&bare, "RolledBack", 2), (&guarded, "PreconditionFailed", 1), (&restore, "AlreadyRestored", 2)];
     for ((request, reason, calls), before) in cases.into_iter().zip(before) {
-        let object = world.comes_to(request, reason).await;
+        let object = env.wait_for(request, reason).await;
         assert_ne!(uid(&object), before, "it is another object");
-        assert_eq!(world.attempts(request).len(), calls, "{}", request.name);
+        assert_eq!(env.attempts(request).len(), calls, "{}", request.name);
     }
-    assert_eq!(world.sandbox.effects(restore.id), 1, "a restore is idempotent");
+    assert_eq!(env.sandbox.effects(restore.id), 1, "a restore is idempotent");
 }
 
 #[tokio::test]
 async fn a_replacement_without_force_keeps_the_object_and_its_record() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     for kind in BOTH {
         let request = Request::new(kind, "kept");
-        world.sandbox.put(request.willing());
-        world.apply(&request.manifest()).await;
-        let done = world.comes_to(&request, request.success()).await;
+        env.sandbox.put(request.ready_connector());
+        env.apply(&request.manifest()).await;
+        let done = env.wait_for(&request, request.success()).await;
 
-        world.kubectl(&["replace", "-f", "-"], &request.manifest().spec("suspend", false).yaml()).await;
+        env.kubectl(&["replace", "-f", "-"], &request.manifest().spec("suspend", false).yaml()).await;
 
-        world.later().await;
-        let object = world.look(kind, &request.name).await;
+        env.settle().await;
+        let object = env.get(kind, &request.name).await;
         assert_eq!((uid(&object), object.status()), (uid(&done), done.status()));
-        assert_eq!(world.attempts(&request).len(), 1);
+        assert_eq!(env.attempts(&request).len(), 1);
     }
 }
 
 #[tokio::test]
 async fn deletion_in_the_foreground_begins_nothing_and_waits_for_nobody_of_ours() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     for kind in BOTH {
         let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", "2");
-        let request = world.request(kind, "waiting", locked);
-        world.apply(&request.manifest()).await;
-        world.comes_to(&request, "Retrying").await;
+        let request = env.request(kind, "waiting", locked);
+        env.apply(&request.manifest()).await;
+        env.wait_for(&request, "Retrying").await;
 
         let delete = ["delete", kind.short(), &request.name, "--cascade=foreground", "--wait=false"];
-        world.kubectl(&delete, "").await;
+        env.kubectl(&delete, "").await;
 
         // The collector of garbage, which takes this finalizer away, does not run here.
-        let kept = world.look(kind, &request.name).await;
+        let kept = env.get(kind, &request.name).await;
         assert_eq!(kept.metadata()["finalizers"], json!(["foregroundDeletion"]), "no finalizer of ours");
-        world.later_by(3).await;
-        assert_eq!(world.attempts(&request).len(), 1, "no attempt follows");
-        world.patch(&request, json!({"metadata": {"finalizers": null}})).await;
-        assert!(world.try_kubectl(&["get", kind.short(), &request.name], "").await.is_err(), "it is gone");
+        env.settle_after(3).await;
+        assert_eq!(env.attempts(&request).len(), 1, "no attempt follows");
+        env.patch(&request, json!({"metadata": {"finalizers": null}})).await;
+        assert!(env.try_kubectl(&["get", kind.short(), &request.name], "").await.is_err(), "it is gone");
     }
 }
 
 #[tokio::test]
 async fn what_is_pruned_is_not_undone_and_what_comes_back_is_another_request() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = rollback("pruned");
-    world.sandbox.put(request.willing());
-    world.apply(&request.manifest()).await;
-    world.comes_to(&request, "RolledBack").await;
+    env.sandbox.put(request.ready_connector());
+    env.apply(&request.manifest()).await;
+    env.wait_for(&request, "RolledBack").await;
 
-    world.delete(request.kind, &request.name).await;
-    world.later().await;
-    assert_eq!((world.attempts(&request).len(), world.sandbox.effects(request.id)), (1, 1));
+    env.delete(request.kind, &request.name).await;
+    env.settle().await;
+    assert_eq!((env.attempts(&request).len(), env.sandbox.effects(request.id)), (1, 1));
 
-    world.apply(&request.manifest()).await;
-    world.comes_to(&request, "RolledBack").await;
-    assert_eq!(world.attempts(&request).len(), 2, "nothing tells that it was done");
+    env.apply(&request.manifest()).await;
+    env.wait_for(&request, "RolledBack").await;
+    assert_eq!(env.attempts(&request).len(), 2, "nothing tells that it was done");
 
-    world.delete(request.kind, &request.name).await;
-    world.apply(&request.manifest().spec("notAfter", from_now(-2 * 24 * 3600))).await;
-    world.comes_to(&request, "Skipped").await;
-    assert_eq!(world.attempts(&request).len(), 2, "its time is over");
+    env.delete(request.kind, &request.name).await;
+    env.apply(&request.manifest().spec("notAfter", from_now(-2 * 24 * 3600))).await;
+    env.wait_for(&request, "Skipped").await;
+    assert_eq!(env.attempts(&request).len(), 2, "its time is over");
 }
 
 /// A finished request of each kind, exported as a backup holds it, and deleted since.
-async fn backed_up(world: &World) -> Vec<(Request, Value)> {
+async fn backed_up(env: &TestEnv) -> Vec<(Request, Value)> {
     let mut saved = Vec::new();
     for kind in BOTH {
         let request = Request::new(kind, "saved");
-        world.sandbox.put(request.willing());
-        world.apply(&request.manifest()).await;
-        world.comes_to(&request, request.success()).await;
-        let text = world.kubectl(&["get", kind.short(), &request.name, "-o", "json"], "").await;
+        env.sandbox.put(request.ready_connector());
+        env.apply(&request.manifest()).await;
+        env.wait_for(&request, request.success()).await;
+        let text = env.kubectl(&["get", kind.short(), &request.name, "-o", "json"], "").await;
         let mut object: Value = serde_json::from_str(&text).unwrap();
         let metadata = object["metadata"].as_object_mut().unwrap();
         metadata.retain(|field, _| matches!(field.as_str(), "name" | "namespace" | "annotations" | "labels"));
-        world.delete(kind, &request.name).await;
+        env.delete(kind, &request.name).await;
         saved.push((request, object));
     }
     saved
@@ -127,43 +127,43 @@ async fn backed_up(world: &World) -> Vec<(Request, Value)> {
 
 #[tokio::test]
 async fn a_backup_that_is_restored_without_status_is_a_new_request() {
-    let world = World::new().await;
-    let mut first = world.start(Flags::brisk()).await;
-    let saved = backed_up(&world).await;
+    let env = TestEnv::new().await;
+    let mut first = env.start(Flags::fast_retries()).await;
+    let saved = backed_up(&env).await;
     first.kill();
     for (request, object) in &saved {
-        world.kubectl(&["create", "-f", "-"], &object.to_string()).await;
-        let stored = world.look(request.kind, &request.name).await;
+        env.kubectl(&["create", "-f", "-"], &object.to_string()).await;
+        let stored = env.get(request.kind, &request.name).await;
         assert_eq!(*stored.status(), json!({"observedGeneration": -1}), "a status is not created");
     }
 
-    let _second = world.start(Flags::brisk()).await;
+    let _second = env.start(Flags::fast_retries()).await;
 
     for (request, reason) in saved.iter().map(|(it, _)| it).zip(["AlreadyRestored", "RolledBack"]) {
-        world.comes_to(request, reason).await;
-        assert_eq!(world.attempts(request).len(), 2, "{}", request.name);
+        env.wait_for(request, reason).await;
+        assert_eq!(env.attempts(request).len(), 2, "{}", request.name);
     }
 }
 
 #[tokio::test]
 async fn a_backup_whose_status_is_restored_before_the_operator_runs_is_a_record_and_nothing_is_called() {
-    let world = World::new().await;
-    let mut first = world.start(Flags::brisk()).await;
-    let saved = backed_up(&world).await;
+    let env = TestEnv::new().await;
+    let mut first = env.start(Flags::fast_retries()).await;
+    let saved = backed_up(&env).await;
     first.kill();
     for (request, object) in &saved {
-        world.kubectl(&["create", "-f", "-"], &object.to_string()).await;
-        let mut stored = world.look(request.kind, &request.name).await.0;
+        env.kubectl(&["create", "-f", "-"], &object.to_string()).await;
+        let mut stored = env.get(request.kind, &request.name).await.0;
         stored["status"] = object["status"].clone();
-        world.kubectl(&["replace", "--subresource=status", "-f", "-"], &stored.to_string()).await;
+        env.kubectl(&["replace", "--subresource=status", "-f", "-"], &stored.to_string()).await;
     }
 
-    let _second = world.start(Flags::brisk()).await;
+    let _second = env.start(Flags::fast_retries()).await;
 
-    world.later().await;
+    env.settle().await;
     for (request, object) in &saved {
-        let stored = world.look(request.kind, &request.name).await;
+        let stored = env.get(request.kind, &request.name).await;
         assert_eq!(*stored.status(), object["status"], "{}", request.name);
-        assert_eq!(world.attempts(request).len(), 1, "{}", request.name);
+        assert_eq!(env.attempts(request).len(), 1, "{}", request.name);
     }
 }

@@ -22,8 +22,6 @@ mod rules;
 mod server;
 mod stored;
 mod story;
-#[path = "../operator/world/mod.rs"]
-mod world;
 
 use proptest::test_runner::{Config, FileFailurePersistence};
 

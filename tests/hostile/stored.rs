@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::draw::CONNECTOR;
 use crate::rules::objects;
-use crate::world::{Flags, Kind, Plane, Request, World};
+use cde_harness::{ControlPlane, Flags, Kind, Request, TestEnv};
 
 /// A schema with the same fields and without a rule, a bound, or a type where none is needed.
 fn let_all_through(schema: &mut JSONSchemaProps) {
@@ -169,7 +169,7 @@ fn text_of<'a>(spec: &'a Value, field: &str) -> Option<&'a str> {
 
 /// Stores an object as it is, if the API server lets it.
 async fn store(
-    world: &World,
+    env: &TestEnv,
     kind: Kind,
     name: &str,
     spec: &Value,
@@ -179,7 +179,7 @@ async fn store(
     let mut object: DynamicObject = serde_json::from_str(&manifest).unwrap();
     object.metadata.name = Some(name.to_owned());
     object.data["spec"] = spec.clone();
-    let api = world.objects(kind);
+    let api = env.objects(kind);
     api.create(&PostParams::default(), &object).await?;
     let patch = Patch::Merge(json!({"status": status}));
     api.patch_status(name, &PatchParams::default(), &patch).await.map(drop)
@@ -188,39 +188,40 @@ async fn store(
 /// Fault 38, for an API server that refuses nothing.
 #[tokio::test]
 async fn objects_of_any_shape_disturb_no_sound_one_and_choose_no_path_but_their_own() {
-    let world = World::on(Plane::own().await).await;
-    world.plane.define_kinds_with(let_all_through).await;
+    let env = TestEnv::on(ControlPlane::own().await).await;
+    env.control_plane.apply_crds_with(let_all_through).await;
     let evil = TcpListener::bind("127.0.0.1:0").unwrap();
     evil.set_nonblocking(true).unwrap();
     let mut all = thought_of(&format!("http://{}", evil.local_addr().unwrap()));
     all.extend(drawn(120));
     let stored = stream::iter(all.iter().enumerate()).map(async |(number, (kind, spec, status))| {
         if let Some(id) = text_of(spec, "connectorId").and_then(|id| id.parse().ok()) {
-            world.sandbox.put(Connector { in_bin: *kind == Kind::Restore, ..Connector::migrated(id) });
+            env.sandbox.put(Connector { in_bin: *kind == Kind::Restore, ..Connector::migrated(id) });
         }
-        store(&world, *kind, &format!("o{number}"), spec, status).await.is_ok()
+        store(&env, *kind, &format!("o{number}"), spec, status).await.is_ok()
     });
     let stored = stored.buffer_unordered(16).filter(|stored| std::future::ready(*stored)).count().await;
     assert!(stored * 4 > all.len() * 3, "the API server let only {stored} of {} through", all.len());
 
-    let flags = Flags::brisk().with("--timeout", "1s").with("--concurrency", "1").env("RUST_LOG", "debug");
-    let mut operator = world.start(flags).await;
+    let flags =
+        Flags::fast_retries().with("--timeout", "1s").with("--concurrency", "1").env("RUST_LOG", "debug");
+    let mut operator = env.start(flags).await;
 
     for kind in [Kind::Restore, Kind::Rollback] {
         let sound = Request::new(kind, "sound");
-        world.sandbox.put(sound.willing());
-        world.apply(&sound.manifest()).await;
-        world.comes_to(&sound, sound.success()).await;
+        env.sandbox.put(sound.ready_connector());
+        env.apply(&sound.manifest()).await;
+        env.wait_for(&sound, sound.success()).await;
     }
-    world.later().await;
+    env.settle().await;
     let (_, figures) = operator.probe("/metrics").await.expect("it lives");
     assert!(figures.contains("cde_operator_undecodable_objects_total"), "{figures}");
     let log = operator.log();
     assert!(!log.contains("panicked"), "{log}");
     assert!(evil.accept().is_err(), "somebody was called at the address that an object named");
-    let shown = log + &world.kubectl(&["get", "cde", "-o", "json"], "").await;
-    assert!(!shown.contains(&world.sandbox.token()), "the token shows");
-    assert_own_paths(&world.sandbox.ledger(), &all);
+    let shown = log + &env.kubectl(&["get", "cde", "-o", "json"], "").await;
+    assert!(!shown.contains(&env.sandbox.token()), "the token shows");
+    assert_own_paths(&env.sandbox.ledger(), &all);
 }
 
 /// Each call was about the connector of an object, and nothing else.

@@ -6,7 +6,7 @@ use std::path::Path;
 use cde_sandbox::cde::new_id;
 
 use crate::repository::{alerts, field, text};
-use crate::world::{World, rollback};
+use cde_harness::{TestEnv, rollback};
 
 /// Where people are told of commands and lines of the log, with the labels of an alert filled in.
 fn told() -> Vec<String> {
@@ -43,12 +43,15 @@ fn reads(text: &str) -> BTreeSet<Vec<String>> {
 
 #[tokio::test]
 async fn each_look_that_an_alert_or_the_documentation_tells_of_can_be_had() {
-    let world = World::new().await;
+    let env = TestEnv::new().await;
     let commands: BTreeSet<Vec<String>> = told().iter().flat_map(|text| reads(text)).collect();
     assert!(commands.len() > 10 && commands.iter().any(|words| words[0] == "auth"), "{commands:#?}");
     for command in commands {
         let args: Vec<&str> = command.iter().map(String::as_str).collect();
-        world.plane.kubectl_ok(&args, "").await.unwrap_or_else(|error| panic!("{command:?}: {error:#}"));
+        env.control_plane
+            .kubectl_ok(&args, "")
+            .await
+            .unwrap_or_else(|error| panic!("{command:?}: {error:#}"));
     }
 }
 
@@ -84,18 +87,16 @@ fn source(directory: &Path) -> String {
 
 #[tokio::test]
 async fn the_selectors_find_what_is_open_and_what_has_failed() {
-    let world = World::new().await;
-    world.apply_all(["open", "failed"].map(|name| rollback(name, new_id(), "main"))).await;
+    let env = TestEnv::new().await;
+    env.apply_all(["open", "failed"].map(|name| rollback(name, new_id(), "main"))).await;
     let status = r#"{"status": {"outcome": "Failed", "reason": "NotFound"}}"#;
-    world
-        .kubectl(&["patch", "mrb", "failed", "--subresource=status", "--type=merge", "-p", status], "")
-        .await;
+    env.kubectl(&["patch", "mrb", "failed", "--subresource=status", "--type=merge", "-p", status], "").await;
     for (selector, name) in [
         ("status.outcome=", "open"),
         ("status.outcome=Failed", "failed"),
         ("status.reason=NotFound", "failed"),
     ] {
-        let found = world.kubectl(&["get", "cde", "--field-selector", selector, "-o", "name"], "").await;
+        let found = env.kubectl(&["get", "cde", "--field-selector", selector, "-o", "name"], "").await;
         assert_eq!(found.trim(), format!("migrationrollback.cde.productsup.com/{name}"), "{selector}");
     }
 }

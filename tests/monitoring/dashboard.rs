@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::prometheus::{Prometheus, holds};
 use crate::repository::{alert_names, field, items, yaml};
 use crate::scene::{live, lively, pause};
-use crate::world::World;
+use cde_harness::TestEnv;
 
 const DASHBOARD: &str = "deploy/monitoring/dashboard.json";
 
@@ -27,12 +27,12 @@ fn filled(query: &str) -> String {
 #[tokio::test]
 async fn each_query_of_the_dashboard_finds_data_and_each_rule_is_evaluated() {
     let dashboard = yaml(DASHBOARD);
-    let world = World::new().await;
-    let operator = world.start(lively().env("CDE_LEADER_ELECTION", "true")).await;
-    let prometheus = Prometheus::start(&world, &operator).await;
-    let waits = live(&world).await;
+    let env = TestEnv::new().await;
+    let operator = env.start(lively().env("CDE_LEADER_ELECTION", "true")).await;
+    let prometheus = Prometheus::start(&env, &operator).await;
+    let waits = live(&env).await;
     prometheus.until("sum(rate(cde_api_requests_total[5m]))", holds).await;
-    pause(&world, &operator, waits).await;
+    pause(&env, &operator, waits).await;
 
     for panel in panels(&dashboard) {
         for target in items(&panel["targets"]) {
@@ -97,9 +97,9 @@ fn each_panel_has_a_name_an_explanation_a_place_of_its_own_and_the_chosen_data_s
 
 #[tokio::test]
 async fn an_overlay_with_the_component_has_rules_and_dashboard_and_says_where_the_runbook_is() {
-    let world = World::new().await;
+    let env = TestEnv::new().await;
     // Kustomize takes relative paths only; both are below the root.
-    let up = "../".repeat(world.scratch.path().components().count());
+    let up = "../".repeat(env.scratch.path().components().count());
     let root = format!("{up}{}", env!("CARGO_MANIFEST_DIR").trim_start_matches('/'));
     let overlay = serde_json::json!({
         "resources": [format!("{root}/deploy")],
@@ -125,8 +125,9 @@ async fn an_overlay_with_the_component_has_rules_and_dashboard_and_says_where_th
             }],
         }],
     });
-    std::fs::write(world.scratch.path().join("kustomization.yaml"), overlay.to_string()).unwrap();
-    let rendered = world.plane.kubectl_ok(&["kustomize", world.scratch.path().to_str().unwrap()], "").await;
+    std::fs::write(env.scratch.path().join("kustomization.yaml"), overlay.to_string()).unwrap();
+    let rendered =
+        env.control_plane.kubectl_ok(&["kustomize", env.scratch.path().to_str().unwrap()], "").await;
     let objects: Vec<Value> = serde_saphyr::from_multiple(&rendered.unwrap()).unwrap();
     let named = |kind: &str, name: &str| {
         objects.iter().find(|one| one["kind"] == kind && one["metadata"]["name"] == name)

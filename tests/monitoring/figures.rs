@@ -7,7 +7,7 @@ use cde_sandbox::cde::{Fault, Operation};
 use jiff::Timestamp;
 
 use crate::scene::{a_rollback, live, lively};
-use crate::world::{Flags, Kind, LIMIT, Operator, POLL, Plane, World};
+use cde_harness::{ControlPlane, Flags, Kind, LIMIT, Operator, POLL, TestEnv};
 
 const USABLE: &str = "cde_operator_token_file_usable";
 const READ: &str = "cde_operator_token_read_timestamp_seconds";
@@ -46,9 +46,9 @@ fn number(all: &Figures, name: &str) -> Option<f64> {
 
 #[tokio::test]
 async fn what_is_missing_shows_until_the_work_begins() {
-    let world = World::on(Plane::own().await).await;
-    let mut operator = world.start(Flags::default().unready()).await;
-    operator.says("apply crds/").await;
+    let env = TestEnv::on(ControlPlane::own().await).await;
+    let mut operator = env.start(Flags::default().without_readiness_wait()).await;
+    operator.wait_for_log("apply crds/").await;
     let all = figures(&mut operator).await;
     for (name, expected) in [
         ("cde_operator_crds_ready", Some("0")),
@@ -59,7 +59,7 @@ async fn what_is_missing_shows_until_the_work_begins() {
         assert_eq!(value(&all, name), expected, "{name}");
     }
 
-    world.plane.define_kinds().await;
+    env.control_plane.apply_crds().await;
 
     let works = |all: &Figures| {
         ["cde_operator_crds_ready", "cde_operator_leader", "cde_operator_synced"]
@@ -75,9 +75,9 @@ async fn what_is_missing_shows_until_the_work_begins() {
 
 #[tokio::test]
 async fn of_two_replicas_one_leads_and_both_name_the_lease() {
-    let world = World::new().await;
+    let env = TestEnv::new().await;
     let flags = || Flags::default().env("CDE_LEADER_ELECTION", "true");
-    let (mut first, mut second) = (world.start(flags()).await, world.start(flags()).await);
+    let (mut first, mut second) = (env.start(flags()).await, env.start(flags()).await);
     let leads = |all: &Figures| {
         all.iter()
             .find(|(name, _)| name.starts_with("cde_operator_leader{lease=\"cde-operator-"))
@@ -90,7 +90,7 @@ async fn of_two_replicas_one_leads_and_both_name_the_lease() {
     let (name, _) = leads(&one).unwrap();
     let lease = name.split('"').nth(1).unwrap();
     let held = ["get", "lease", lease, "-n", "cde-operator-system", "-o", "jsonpath={.spec.holderIdentity}"];
-    assert!(world.plane.kubectl_ok(&held, "").await.unwrap().starts_with("operator-"));
+    assert!(env.control_plane.kubectl_ok(&held, "").await.unwrap().starts_with("operator-"));
 
     first.terminate().await;
 
@@ -99,35 +99,35 @@ async fn of_two_replicas_one_leads_and_both_name_the_lease() {
 
 #[tokio::test]
 async fn since_when_a_request_has_been_open_outlives_retries_and_the_process() {
-    let world = World::new().await;
+    let env = TestEnv::new().await;
     let begun = Timestamp::now().as_second();
-    let mut operator = world.start(lively()).await;
-    let (waits, id) = a_rollback(&world.sandbox, "waits");
-    world.sandbox.inject(Fault::on(Operation::Changing).connector(id).answer(423).always());
-    world.apply(&waits).await;
-    world.sees(Kind::Rollback, "waits", "tried again", |object| object.attempts() > 2).await;
+    let mut operator = env.start(lively()).await;
+    let (waits, id) = a_rollback(&env.sandbox, "waits");
+    env.sandbox.inject(Fault::on(Operation::Changing).connector(id).answer(423).always());
+    env.apply(&waits).await;
+    env.wait_until(Kind::Rollback, "waits", "tried again", |object| object.attempts() > 2).await;
 
     let all = until(&mut operator, "it waits", |all| value(all, OLDEST).is_some()).await;
     let since = value(&all, OLDEST).unwrap().to_owned();
-    let object = world.look(Kind::Rollback, "waits").await;
+    let object = env.get(Kind::Rollback, "waits").await;
     let ready: Timestamp = object.condition("Ready")["lastTransitionTime"].as_str().unwrap().parse().unwrap();
     assert_eq!(since, ready.as_second().to_string());
     assert!((begun..=Timestamp::now().as_second()).contains(&ready.as_second()));
 
     operator.kill();
-    let mut operator = world.start(lively()).await;
+    let mut operator = env.start(lively()).await;
     until(&mut operator, "it is told as before", |all| value(all, OLDEST) == Some(&since)).await;
 }
 
 #[tokio::test]
 async fn what_an_alert_counts_is_there_before_it_happens() {
-    let (world, mut operator) = World::with_operator().await;
+    let (env, mut operator) = TestEnv::with_operator().await;
     let failed = r#"cde_operator_requests_finished_total{kind="MigrationRollback",outcome="Failed",reason="NotFound"}"#;
     let odd = r#"cde_operator_undecodable_objects_total{kind="ConnectorRestore"}"#;
     let all = figures(&mut operator).await;
     assert_eq!((value(&all, failed), value(&all, odd)), (Some("0"), Some("0")));
 
-    live(&world).await;
+    live(&env).await;
 
     let all = figures(&mut operator).await;
     assert_eq!(value(&all, failed), Some("1"));
@@ -139,15 +139,15 @@ async fn what_an_alert_counts_is_there_before_it_happens() {
 
 #[tokio::test]
 async fn a_token_file_that_is_gone_shows_and_so_does_a_new_token() {
-    let (world, mut operator) = World::with_operator().await;
+    let (env, mut operator) = TestEnv::with_operator().await;
     let first = figures(&mut operator).await;
     assert_eq!(value(&first, USABLE), Some("1"));
 
-    std::fs::remove_file(world.token_file()).unwrap();
+    std::fs::remove_file(env.token_file()).unwrap();
     let gone = until(&mut operator, "the file is gone", |all| value(all, USABLE) == Some("0")).await;
     assert_eq!(value(&gone, READ), value(&first, READ), "the last one stays in use");
 
-    std::fs::write(world.token_file(), "another-token").unwrap();
+    std::fs::write(env.token_file(), "another-token").unwrap();
     let second = until(&mut operator, "it is there again", |all| value(all, USABLE) == Some("1")).await;
     assert!(number(&second, READ) > number(&first, READ), "{second:#?}");
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::repository::{field, items, text};
 use crate::scene::{a_restore, a_rollback, lively};
-use crate::world::{Kind, Operator, World};
+use cde_harness::{Kind, Operator, TestEnv};
 
 /// Each line of the log that tells of this object; a line that is no JSON object ends the test.
 fn lines(operator: &Operator, object: &str) -> Vec<Value> {
@@ -23,23 +23,23 @@ fn place(line: &Value) -> (String, u64) {
 
 #[tokio::test]
 async fn a_request_that_meets_no_trouble_is_one_line_that_says_which_what_and_which_attempt() {
-    let (world, operator) = World::with_operator().await;
+    let (env, operator) = TestEnv::with_operator().await;
     let begun = operator.log().lines().count();
     let requests: Vec<_> = (0..3)
         .flat_map(|number| {
             let (back, live) = (format!("back-{number}"), format!("live-{number}"));
             [
-                (Kind::Rollback, "RolledBack", a_rollback(&world.sandbox, &back).0, back),
-                (Kind::Restore, "Restored", a_restore(&world.sandbox, &live).0, live),
+                (Kind::Rollback, "RolledBack", a_rollback(&env.sandbox, &back).0, back),
+                (Kind::Restore, "Restored", a_restore(&env.sandbox, &live).0, live),
             ]
         })
         .collect();
-    world.apply_all(requests.iter().map(|(_, _, manifest, _)| manifest.clone())).await;
+    env.apply_all(requests.iter().map(|(_, _, manifest, _)| manifest.clone())).await;
     for (kind, reason, _, name) in &requests {
-        let object = world.reaches(*kind, name, reason).await;
+        let object = env.wait_for_reason(*kind, name, reason).await;
         let id = object.operation()["id"].as_str().unwrap().to_owned();
-        operator.says(&id).await;
-        let lines = lines(&operator, &format!("{}/{name}", world.namespace));
+        operator.wait_for_log(&id).await;
+        let lines = lines(&operator, &format!("{}/{name}", env.namespace));
         assert_eq!(lines.len(), 1, "{lines:#?}");
         let line = &lines[0];
         assert_eq!((field(line, "level"), field(line, "reason")), ("INFO", *reason), "{line}");
@@ -52,15 +52,15 @@ async fn a_request_that_meets_no_trouble_is_one_line_that_says_which_what_and_wh
 
 #[tokio::test]
 async fn trouble_is_a_line_for_each_call_that_failed_one_for_the_first_wait_and_one_for_the_end() {
-    let world = World::new().await;
-    let operator = world.start(lively()).await;
-    let (back, id) = a_rollback(&world.sandbox, "struck");
-    world.sandbox.inject(Fault::on(Operation::Changing).connector(id).answer(423).times(3));
-    world.apply(&back).await;
-    world.reaches(Kind::Rollback, "struck", "RolledBack").await;
-    operator.says("uses its old executable again").await;
+    let env = TestEnv::new().await;
+    let operator = env.start(lively()).await;
+    let (back, id) = a_rollback(&env.sandbox, "struck");
+    env.sandbox.inject(Fault::on(Operation::Changing).connector(id).answer(423).times(3));
+    env.apply(&back).await;
+    env.wait_for_reason(Kind::Rollback, "struck", "RolledBack").await;
+    operator.wait_for_log("uses its old executable again").await;
 
-    let lines = lines(&operator, &format!("{}/struck", world.namespace));
+    let lines = lines(&operator, &format!("{}/struck", env.namespace));
 
     let told: Vec<(&str, Option<u64>, u64)> =
         lines.iter().map(|line| (field(line, "reason"), line["code"].as_u64(), place(line).1)).collect();
@@ -74,9 +74,9 @@ async fn trouble_is_a_line_for_each_call_that_failed_one_for_the_first_wait_and_
 
 #[tokio::test]
 async fn the_line_in_the_documentation_has_the_fields_of_a_real_one() {
-    let (world, operator) = World::with_operator().await;
-    world.apply(&a_rollback(&world.sandbox, "back").0).await;
-    let line = operator.says("uses its old executable again").await;
+    let (env, operator) = TestEnv::with_operator().await;
+    env.apply(&a_rollback(&env.sandbox, "back").0).await;
+    let line = operator.wait_for_log("uses its old executable again").await;
     let documented = text("docs/observability.md");
     let documented = documented.split("```json\n").nth(1).unwrap().split("\n```").next().unwrap();
     assert_eq!(

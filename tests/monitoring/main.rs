@@ -19,5 +19,3 @@ mod prometheus;
 mod repository;
 mod runbook;
 mod scene;
-#[path = "../operator/world/mod.rs"]
-mod world;

@@ -5,22 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::prometheus::{promtool, said};
 use crate::repository::text;
 use crate::scene::{live, lively, pause};
-use crate::world::World;
+use cde_harness::TestEnv;
 
 /// Told only where a container has a limit.
 const DEPENDS: &str = "cde_operator_process_memory_limit_bytes";
 
 #[tokio::test]
 async fn promtool_has_no_complaint_and_the_documentation_has_each_figure_with_its_labels() {
-    let world = World::new().await;
-    let mut operator = world.start(lively().env("CDE_LEADER_ELECTION", "true")).await;
-    let waits = live(&world).await;
-    pause(&world, &operator, waits).await;
+    let env = TestEnv::new().await;
+    let mut operator = env.start(lively().env("CDE_LEADER_ELECTION", "true")).await;
+    let waits = live(&env).await;
+    pause(&env, &operator, waits).await;
 
     let (code, figures) = operator.probe("/metrics").await.unwrap();
 
     assert_eq!(code, 200, "{figures}");
-    let checked = promtool(&["check", "metrics"], world.scratch.path(), &figures).await;
+    let checked = promtool(&["check", "metrics"], env.scratch.path(), &figures).await;
     assert!(checked.status.success() && said(&checked).is_empty(), "{}\n{figures}", said(&checked));
     let (mut told, served) = (documented(), served(&figures));
     if !served.contains_key(DEPENDS) {

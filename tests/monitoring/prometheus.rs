@@ -9,7 +9,7 @@ use cde_sandbox::tools;
 use serde_json::{Value, json};
 
 use crate::repository::{field, items, yaml};
-use crate::world::{LIMIT, Operator, POLL, World};
+use cde_harness::{LIMIT, Operator, POLL, TestEnv};
 
 /// Runs promtool; what it says, on both outputs.
 pub(crate) async fn promtool(args: &[&str], directory: &Path, stdin: &str) -> Output {
@@ -47,12 +47,12 @@ pub(crate) struct Prometheus {
 
 impl Prometheus {
     /// Starts it with the rules of the repository, and waits until it has scraped the operator.
-    pub(crate) async fn start(world: &World, operator: &Operator) -> Self {
+    pub(crate) async fn start(env: &TestEnv, operator: &Operator) -> Self {
         let program = tokio::task::spawn_blocking(tools::prometheus).await.unwrap().unwrap();
-        let directory = world.scratch.path().join("prometheus");
+        let directory = env.scratch.path().join("prometheus");
         std::fs::create_dir(&directory).unwrap();
         plain_rules(&directory);
-        let listens = operator.says("\"listen\"").await;
+        let listens = operator.wait_for_log("\"listen\"").await;
         let listens: Value = serde_json::from_str(&listens).unwrap();
         let config = json!({
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},

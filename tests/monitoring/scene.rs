@@ -1,9 +1,9 @@
-//! A world in which each part of the machine has something to tell.
+//! A environment in which each part of the machine has something to tell.
 
 use cde_sandbox::cde::{Connector, Fault, Operation, Sandbox, Version, new_id};
 use uuid::Uuid;
 
-use crate::world::{Flags, Kind, Manifest, Operator, World, restore, rollback};
+use cde_harness::{Flags, Kind, Manifest, Operator, TestEnv, restore, rollback};
 
 /// A rollback that succeeds.
 pub(crate) fn a_rollback(sandbox: &Sandbox, name: &str) -> (Manifest, Uuid) {
@@ -24,10 +24,10 @@ pub(crate) fn lively() -> Flags {
     Flags::default().with("--retry-min", "200ms").with("--retry-max", "1s")
 }
 
-/// Lets requests of each fate live in a world with a running operator: done, failed, suspended, of unknown outcome,
+/// Lets requests of each fate live in a environment with a running operator: done, failed, suspended, of unknown outcome,
 /// and one, `waits`, that is refused for passing reasons for ever. Gives the connector of that.
-pub(crate) async fn live(world: &World) -> Uuid {
-    let sandbox = &world.sandbox;
+pub(crate) async fn live(env: &TestEnv) -> Uuid {
+    let sandbox = &env.sandbox;
     let (done, _) = a_rollback(sandbox, "done");
     let (back, _) = a_restore(sandbox, "back");
     let (suspended, _) = a_restore(sandbox, "suspended");
@@ -38,7 +38,7 @@ pub(crate) async fn live(world: &World) -> Uuid {
     sandbox.inject(Fault::on(Operation::Read).connector(lost).skip(1).answer(403).always());
     sandbox.inject(Fault::on(Operation::Changing).connector(id).answer(423).always());
     let missing = rollback("missing", new_id(), "1");
-    world.apply_all([done, back, suspended.spec("suspend", true), unknown, waits, missing]).await;
+    env.apply_all([done, back, suspended.spec("suspend", true), unknown, waits, missing]).await;
     for (kind, name, reason) in [
         (Kind::Rollback, "done", "RolledBack"),
         (Kind::Restore, "back", "Restored"),
@@ -47,14 +47,14 @@ pub(crate) async fn live(world: &World) -> Uuid {
         (Kind::Rollback, "missing", "NotFound"),
         (Kind::Rollback, "waits", "Retrying"),
     ] {
-        world.reaches(kind, name, reason).await;
+        env.wait_for_reason(kind, name, reason).await;
     }
     id
 }
 
 /// From now on the CDE API asks all calls to wait for ten minutes.
-pub(crate) async fn pause(world: &World, operator: &Operator, id: Uuid) {
+pub(crate) async fn pause(env: &TestEnv, operator: &Operator, id: Uuid) {
     let limits = Fault::on(Operation::Read).connector(id).answer(429).header("retry-after", "600");
-    world.sandbox.inject(limits.always());
-    operator.says("the CDE API limits calls").await;
+    env.sandbox.inject(limits.always());
+    operator.wait_for_log("the CDE API limits calls").await;
 }

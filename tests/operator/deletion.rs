@@ -5,7 +5,7 @@ use std::time::Instant;
 use cde_sandbox::cde::{Fault, HoldPoint, Operation};
 use serde_json::{Value, json};
 
-use crate::world::{Kind, LIMIT, Object, Operator, POLL, Request, World, from_now};
+use cde_harness::{Kind, LIMIT, Object, Operator, POLL, Request, TestEnv, from_now};
 
 const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
 
@@ -29,58 +29,58 @@ async fn epitaph(operator: &Operator, uid: &str) -> Value {
 
 #[tokio::test]
 async fn a_request_that_is_deleted_before_it_began_or_while_it_waits_is_not_called_any_more() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let asleep = BOTH.map(|kind| Request::new(kind, "asleep"));
-    let waiting = BOTH.map(|kind| world.request(kind, "waiting", locked(3)));
+    let waiting = BOTH.map(|kind| env.request(kind, "waiting", locked(3)));
     for request in &asleep {
-        world.sandbox.put(request.willing());
+        env.sandbox.put(request.ready_connector());
     }
     let suspended = asleep.iter().map(|request| request.manifest().spec("suspend", true));
-    world.apply_all(waiting.iter().map(Request::manifest).chain(suspended)).await;
+    env.apply_all(waiting.iter().map(Request::manifest).chain(suspended)).await;
     let phases = waiting.iter().map(|it| (it, "Retrying")).chain(asleep.iter().map(|it| (it, "Suspended")));
     for (request, reason) in phases {
-        world.comes_to(request, reason).await;
-        world.delete(request.kind, &request.name).await;
+        env.wait_for(request, reason).await;
+        env.delete(request.kind, &request.name).await;
     }
 
-    world.later_by(4).await;
+    env.settle_after(4).await;
     for request in &asleep {
-        assert_eq!(world.sandbox.calls(Operation::Any, request.id).len(), 0, "{}", request.name);
+        assert_eq!(env.sandbox.calls(Operation::Any, request.id).len(), 0, "{}", request.name);
     }
     for request in &waiting {
-        assert_eq!(world.attempts(request).len(), 1, "{}", request.name);
+        assert_eq!(env.attempts(request).len(), 1, "{}", request.name);
     }
 }
 
 #[tokio::test]
 async fn a_rollback_that_is_deleted_while_its_connector_is_read_is_not_called_and_keeps_nobody_waiting() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let [gone, marker, other] = ["gone", "marker", "other"].map(|what| Request::new(Kind::Rollback, what));
     for request in [&gone, &marker, &other] {
-        world.sandbox.put(request.willing());
+        env.sandbox.put(request.ready_connector());
     }
-    let mut read = world.sandbox.hold(Operation::Read, gone.id, HoldPoint::BeforeEffect);
-    world.apply(&gone.manifest()).await;
+    let mut read = env.sandbox.hold(Operation::Read, gone.id, HoldPoint::BeforeEffect);
+    env.apply(&gone.manifest()).await;
     read.arrived().await.expect("a read");
-    world.delete(gone.kind, &gone.name).await;
+    env.delete(gone.kind, &gone.name).await;
     // Who sees this one has seen the deletion before it.
-    world.apply(&marker.manifest()).await;
-    world.comes_to(&marker, "RolledBack").await;
+    env.apply(&marker.manifest()).await;
+    env.wait_for(&marker, "RolledBack").await;
 
     read.release();
 
-    world.apply(&other.manifest()).await;
-    world.comes_to(&other, "RolledBack").await;
-    assert_eq!(world.attempts(&gone).len(), 0);
+    env.apply(&other.manifest()).await;
+    env.wait_for(&other, "RolledBack").await;
+    assert_eq!(env.attempts(&gone).len(), 0);
 }
 
 /// Deletes a request of this kind while its call is under way, and gives the line of the log.
-async fn delete_meanwhile(world: &World, operator: &Operator, request: &Request) -> Value {
-    let mut held = world.sandbox.hold(Operation::Changing, request.id, HoldPoint::BeforeEffect);
-    world.apply(&request.manifest()).await;
+async fn delete_meanwhile(env: &TestEnv, operator: &Operator, request: &Request) -> Value {
+    let mut held = env.sandbox.hold(Operation::Changing, request.id, HoldPoint::BeforeEffect);
+    env.apply(&request.manifest()).await;
     held.arrived().await.expect("an attempt");
-    let object = world.comes_to(request, "InProgress").await;
-    world.delete(request.kind, &request.name).await;
+    let object = env.wait_for(request, "InProgress").await;
+    env.delete(request.kind, &request.name).await;
     held.release();
     let line = epitaph(operator, object.metadata()["uid"].as_str().expect("a uid")).await;
     assert_eq!(line["operation"], object.operation()["id"], "{line}");
@@ -90,17 +90,17 @@ async fn delete_meanwhile(world: &World, operator: &Operator, request: &Request)
 
 #[tokio::test]
 async fn what_came_of_a_call_whose_object_was_deleted_goes_to_the_log_and_an_event() {
-    let (world, operator) = World::brisk().await;
+    let (env, operator) = TestEnv::with_fast_retries().await;
     for kind in BOTH {
         let done = Request::new(kind, "done");
-        world.sandbox.put(done.willing());
-        let refused = world.request(kind, "refused", Fault::on(Operation::Changing).answer(422));
+        env.sandbox.put(done.ready_connector());
+        let refused = env.request(kind, "refused", Fault::on(Operation::Changing).answer(422));
         for (request, outcome, reason) in
             [(&done, "Succeeded", done.success()), (&refused, "Failed", "Rejected")]
         {
-            let line = delete_meanwhile(&world, &operator, request).await;
+            let line = delete_meanwhile(&env, &operator, request).await;
             assert_eq!((&line["outcome"], &line["reason"]), (&json!(outcome), &json!(reason)), "{line}");
-            let told = world.until_events(&request.name, 1).await;
+            let told = env.until_events(&request.name, 1).await;
             assert_eq!(told[0].1, reason, "{told:?}");
         }
     }
@@ -110,56 +110,56 @@ async fn what_came_of_a_call_whose_object_was_deleted_goes_to_the_log_and_an_eve
 #[tokio::test]
 async fn where_the_answer_to_a_deleted_request_leaves_its_effect_open_a_warning_says_so_and_nothing_follows()
 {
-    let (world, operator) = World::brisk().await;
+    let (env, operator) = TestEnv::with_fast_retries().await;
     for kind in BOTH {
-        let lost = world.request(kind, "lost", Fault::on(Operation::Changing).answer(500).after_effect());
-        let locked = world.request(kind, "locked", Fault::on(Operation::Changing).answer(423));
+        let lost = env.request(kind, "lost", Fault::on(Operation::Changing).answer(500).after_effect());
+        let locked = env.request(kind, "locked", Fault::on(Operation::Changing).answer(423));
         for (request, code) in [(&lost, 500), (&locked, 423)] {
-            let line = delete_meanwhile(&world, &operator, request).await;
+            let line = delete_meanwhile(&env, &operator, request).await;
             assert_eq!((&line["code"], &line["outcome"]), (&json!(code), &Value::Null), "{line}");
         }
-        let told = world.until_events(&lost.name, 1).await;
+        let told = env.until_events(&lost.name, 1).await;
         assert_eq!((told[0].0.as_str(), told[0].1.as_str()), ("Warning", "OutcomeUnknown"), "{told:?}");
         assert!(told[0].2.contains("the CDE API answered 500"), "{told:?}");
-        world.later().await;
-        assert_eq!(world.events(&locked.name).await, [], "without an effect there is nothing to tell");
-        assert_eq!((world.attempts(&lost).len(), world.attempts(&locked).len()), (1, 1));
+        env.settle().await;
+        assert_eq!(env.events(&locked.name).await, [], "without an effect there is nothing to tell");
+        assert_eq!((env.attempts(&lost).len(), env.attempts(&locked).len()), (1, 1));
     }
 }
 
 #[tokio::test]
 async fn no_attempt_begins_while_somebody_elses_finalizer_keeps_a_deleted_request() {
-    let (world, _operator) = World::brisk().await;
-    let requests = BOTH.map(|kind| world.request(kind, "kept", locked(3600)));
-    world.apply_all(requests.each_ref().map(|request| request.manifest().finalizer())).await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let requests = BOTH.map(|kind| env.request(kind, "kept", locked(3600)));
+    env.apply_all(requests.each_ref().map(|request| request.manifest().finalizer())).await;
     for request in &requests {
-        world.comes_to(request, "Retrying").await;
-        world.delete(request.kind, &request.name).await;
+        env.wait_for(request, "Retrying").await;
+        env.delete(request.kind, &request.name).await;
         // Its wait ends now.
-        world.annotate_retry(request, &from_now(0)).await;
+        env.annotate_retry(request, &from_now(0)).await;
     }
 
-    world.later().await;
+    env.settle().await;
     for request in &requests {
-        assert_eq!(world.attempts(request).len(), 1, "{}", request.name);
-        let kept = world.look(request.kind, &request.name).await;
+        assert_eq!(env.attempts(request).len(), 1, "{}", request.name);
+        let kept = env.get(request.kind, &request.name).await;
         assert!(kept.metadata()["deletionTimestamp"].is_string());
     }
 }
 
 #[tokio::test]
 async fn a_call_that_is_under_way_when_a_kept_request_is_deleted_is_recorded() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     for kind in BOTH {
         let request = Request::new(kind, "kept");
-        world.sandbox.put(request.willing());
-        let mut held = world.sandbox.hold(Operation::Changing, request.id, HoldPoint::BeforeEffect);
-        world.apply(&request.manifest().finalizer()).await;
+        env.sandbox.put(request.ready_connector());
+        let mut held = env.sandbox.hold(Operation::Changing, request.id, HoldPoint::BeforeEffect);
+        env.apply(&request.manifest().finalizer()).await;
         held.arrived().await.expect("an attempt");
-        world.delete(kind, &request.name).await;
+        env.delete(kind, &request.name).await;
         held.release();
 
-        let done = world.comes_to(&request, request.success()).await;
+        let done = env.wait_for(&request, request.success()).await;
 
         assert!(done.metadata()["deletionTimestamp"].is_string());
     }
@@ -167,22 +167,22 @@ async fn a_call_that_is_under_way_when_a_kept_request_is_deleted_is_recorded() {
 
 #[tokio::test]
 async fn an_open_effect_of_a_deleted_request_is_still_looked_for() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let lost = Fault::on(Operation::Rollback).answer(500).header("retry-after", "3600");
-    let shows = world.request(Kind::Rollback, "shows", lost.clone().after_effect());
-    let hides = world.request(Kind::Rollback, "hides", lost);
-    world.apply_all([&shows, &hides].map(|request| request.manifest().finalizer())).await;
+    let shows = env.request(Kind::Rollback, "shows", lost.clone().after_effect());
+    let hides = env.request(Kind::Rollback, "hides", lost);
+    env.apply_all([&shows, &hides].map(|request| request.manifest().finalizer())).await;
     for request in [&shows, &hides] {
-        world.comes_to(request, "Verifying").await;
-        world.delete(request.kind, &request.name).await;
-        world.annotate_retry(request, &from_now(0)).await;
+        env.wait_for(request, "Verifying").await;
+        env.delete(request.kind, &request.name).await;
+        env.annotate_retry(request, &from_now(0)).await;
     }
 
-    let done = world.comes_to(&shows, "RolledBack").await;
+    let done = env.wait_for(&shows, "RolledBack").await;
 
     assert_eq!(done.operation()["evidence"], json!("ObservedChange"));
-    world.later().await;
-    assert_eq!(world.attempts(&hides).len(), 1, "no attempt follows");
+    env.settle().await;
+    assert_eq!(env.attempts(&hides).len(), 1, "no attempt follows");
     let open = |object: &Object| object.status()["outcome"].is_null();
-    assert!(open(&world.look(hides.kind, &hides.name).await));
+    assert!(open(&env.get(hides.kind, &hides.name).await));
 }

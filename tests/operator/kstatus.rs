@@ -3,7 +3,7 @@
 use cde_sandbox::cde::{Fault, HoldPoint, Operation, RollbackEffect};
 use serde_json::{Value, json};
 
-use crate::world::{Kind, Object, Request, World, from_now};
+use cde_harness::{Kind, Object, Request, TestEnv, from_now};
 
 /// The rules of kstatus for a kind that it does not know: deletion, generation, the first of Reconciling and
 /// Stalled that is True, Ready; an object that says nothing counts as current.
@@ -31,31 +31,31 @@ fn kstatus(object: &Object) -> &'static str {
 
 #[tokio::test]
 async fn an_object_that_no_operator_has_seen_is_in_progress_and_never_current() {
-    let world = World::new().await;
+    let env = TestEnv::new().await;
     for kind in [Kind::Restore, Kind::Rollback] {
         let request = Request::new(kind, "new");
-        world.apply(&request.manifest()).await;
-        let object = world.look(kind, &request.name).await;
+        env.apply(&request.manifest()).await;
+        let object = env.get(kind, &request.name).await;
         assert_eq!(kstatus(&object), "InProgress", "{object:#?}");
     }
 }
 
 #[tokio::test]
 async fn a_request_with_work_ahead_is_in_progress_whatever_it_waits_for() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let rollback = |what: &str| Request::new(Kind::Rollback, what);
     let [busy, behind, asleep] = ["busy", "behind", "asleep"].map(rollback);
     let locked = Fault::on(Operation::Rollback).answer(423).header("retry-after", "3600");
-    let waiting = world.request(Kind::Rollback, "waiting", locked);
+    let waiting = env.request(Kind::Rollback, "waiting", locked);
     let lost = Fault::on(Operation::Rollback).answer(500).after_effect();
-    let moving = world.request(Kind::Rollback, "moving", lost);
-    world.sandbox.put(moving.willing().on_rollback(RollbackEffect::Moving));
-    world.sandbox.put(busy.willing());
+    let moving = env.request(Kind::Rollback, "moving", lost);
+    env.sandbox.put(moving.ready_connector().on_rollback(RollbackEffect::Moving));
+    env.sandbox.put(busy.ready_connector());
     let behind = Request { id: busy.id, ..behind };
-    let mut held = world.sandbox.hold(Operation::Rollback, busy.id, HoldPoint::BeforeEffect);
-    world.apply_all([&busy, &waiting, &moving].map(Request::manifest)).await;
+    let mut held = env.sandbox.hold(Operation::Rollback, busy.id, HoldPoint::BeforeEffect);
+    env.apply_all([&busy, &waiting, &moving].map(Request::manifest)).await;
     held.arrived().await.expect("an attempt");
-    world.apply_all([behind.manifest(), asleep.manifest().spec("suspend", true)]).await;
+    env.apply_all([behind.manifest(), asleep.manifest().spec("suspend", true)]).await;
 
     for (request, reason) in [
         (&busy, "InProgress"),
@@ -64,7 +64,7 @@ async fn a_request_with_work_ahead_is_in_progress_whatever_it_waits_for() {
         (&moving, "Verifying"),
         (&asleep, "Suspended"),
     ] {
-        let object = world.comes_to(request, reason).await;
+        let object = env.wait_for(request, reason).await;
         assert_eq!(kstatus(&object), "InProgress", "{reason}: {object:#?}");
     }
     held.release();
@@ -72,81 +72,80 @@ async fn a_request_with_work_ahead_is_in_progress_whatever_it_waits_for() {
 
 #[tokio::test]
 async fn a_request_whose_token_is_refused_is_in_progress_and_goes_on_with_another_token() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     for kind in [Kind::Restore, Kind::Rollback] {
         let request = Request::new(kind, "unauthorized");
-        world.sandbox.put(request.willing());
-        world.sandbox.set_token(format!("another-{}", request.name));
-        world.apply(&request.manifest()).await;
-        let object = world.comes_to(&request, "Unauthorized").await;
+        env.sandbox.put(request.ready_connector());
+        env.sandbox.set_token(format!("another-{}", request.name));
+        env.apply(&request.manifest()).await;
+        let object = env.wait_for(&request, "Unauthorized").await;
         assert_eq!(kstatus(&object), "InProgress", "{object:#?}");
         assert_eq!(object.operation()["nextAttemptAt"], Value::Null);
 
-        std::fs::write(world.token_file(), world.sandbox.token()).expect("a token file");
+        std::fs::write(env.token_file(), env.sandbox.token()).expect("a token file");
 
-        let done = world.comes_to(&request, request.success()).await;
-        assert_eq!(world.sandbox.effects(request.id), 1);
+        let done = env.wait_for(&request, request.success()).await;
+        assert_eq!(env.sandbox.effects(request.id), 1);
         assert_eq!(done.last_error()["code"], 401);
     }
 }
 
 #[tokio::test]
 async fn a_request_that_failed_is_failed_and_stays_so_when_its_edit_was_observed() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let answer = |code: u16| Fault::on(Operation::Rollback).answer(code).always();
     let rejections = [("NotAllowed", 400), ("AccessDenied", 403), ("NotFound", 404), ("Rejected", 422)];
     let mut cases: Vec<(Request, &str)> = Vec::new();
     for (reason, code) in rejections {
-        cases.push((world.request(Kind::Rollback, &code.to_string(), answer(code)), reason));
+        cases.push((env.request(Kind::Rollback, &code.to_string(), answer(code)), reason));
     }
-    let unknown = world.request(Kind::Rollback, "unknown", answer(500).after_effect());
-    world.sandbox.put(unknown.willing().on_rollback(RollbackEffect::StateOnly));
+    let unknown = env.request(Kind::Rollback, "unknown", answer(500).after_effect());
+    env.sandbox.put(unknown.ready_connector().on_rollback(RollbackEffect::StateOnly));
     cases.push((unknown, "OutcomeUnknown"));
-    world.apply_all(cases.iter().map(|(request, _)| request.manifest())).await;
+    env.apply_all(cases.iter().map(|(request, _)| request.manifest())).await;
     let [late, slow, unmet] = ["late", "slow", "unmet"].map(|what| Request::new(Kind::Rollback, what));
-    world.sandbox.put(unmet.willing());
-    world
-        .apply_all([
-            late.manifest().spec("notAfter", from_now(-60)),
-            slow.manifest().spec("suspend", true).spec("activeDeadlineSeconds", 1),
-            unmet.manifest().spec("preconditions", json!({"state": "built"})),
-        ])
-        .await;
+    env.sandbox.put(unmet.ready_connector());
+    env.apply_all([
+        late.manifest().spec("notAfter", from_now(-60)),
+        slow.manifest().spec("suspend", true).spec("activeDeadlineSeconds", 1),
+        unmet.manifest().spec("preconditions", json!({"state": "built"})),
+    ])
+    .await;
     cases.extend([(late, "Expired"), (slow, "DeadlineExceeded"), (unmet, "PreconditionFailed")]);
 
     for (request, reason) in &cases {
-        let object = world.comes_to(request, reason).await;
+        let object = env.wait_for(request, reason).await;
         assert_eq!(kstatus(&object), "Failed", "{reason}: {object:#?}");
-        world.patch(request, json!({"spec": {"activeDeadlineSeconds": 600}})).await;
+        env.patch(request, json!({"spec": {"activeDeadlineSeconds": 600}})).await;
     }
     for (request, reason) in &cases {
-        let object = world.observes(request, 2).await;
+        let object = env.wait_for_generation(request, 2).await;
         assert_eq!((object.reason(), kstatus(&object)), (*reason, "Failed"), "{object:#?}");
     }
 }
 
 #[tokio::test]
 async fn a_request_that_succeeded_or_was_skipped_is_current_also_after_an_edit() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let mut cases: Vec<(Request, &str)> = Vec::new();
     for kind in [Kind::Restore, Kind::Rollback] {
         let [done, skipped] = ["done", "skipped"].map(|what| Request::new(kind, what));
-        world.sandbox.put(done.willing());
+        env.sandbox.put(done.ready_connector());
         let old = skipped.manifest().spec("notAfter", from_now(-2 * 24 * 3600));
-        world.apply_all([done.manifest(), old]).await;
+        env.apply_all([done.manifest(), old]).await;
         let success = done.success();
         cases.extend([(done, success), (skipped, "Skipped")]);
     }
     let live = Request::new(Kind::Restore, "live");
-    world.sandbox.put(cde_sandbox::cde::Connector::migrated(live.id));
-    world.apply(&live.manifest()).await;
+    env.sandbox.put(cde_sandbox::cde::Connector::migrated(live.id));
+    env.apply(&live.manifest()).await;
     cases.push((live, "AlreadyRestored"));
 
     for (request, reason) in &cases {
-        let object = world.comes_to(request, reason).await;
+        let object = env.wait_for(request, reason).await;
         assert_eq!(kstatus(&object), "Current", "{reason}: {object:#?}");
-        world.patch(request, json!({"spec": {"activeDeadlineSeconds": 600}})).await;
-        let edited = world.look(request.kind, &request.name).await;
+        env.patch(request, json!({"spec": {"activeDeadlineSeconds": 600}})).await;
+        let edited = env.get(request.kind, &request.name).await;
         assert_eq!(edited.metadata()["generation"], 2);
         assert_eq!(kstatus(&edited), "Current", "{reason}: {edited:#?}");
     }

@@ -3,7 +3,7 @@
 use cde_sandbox::cde::{Fault, Operation, RollbackEffect};
 use serde_json::Value;
 
-use crate::world::{Kind, Request, World};
+use cde_harness::{Kind, Request, TestEnv};
 
 /// One line of `kubectl get`, by the names of its columns.
 fn cells(table: &str, name: &str) -> Vec<(String, String)> {
@@ -30,19 +30,19 @@ fn headers(cells: &[(String, String)]) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_list_shows_what_stands_and_a_wide_one_shows_the_rest() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let done = Request::new(Kind::Rollback, "done");
-    world.sandbox.put(done.willing());
+    env.sandbox.put(done.ready_connector());
     let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", "3600");
-    let waiting = world.request(Kind::Rollback, "waiting", locked);
+    let waiting = env.request(Kind::Rollback, "waiting", locked);
     let out = Request::new(Kind::Restore, "out");
-    world.sandbox.put(out.willing().name("Shop"));
-    world.apply_all([&done, &waiting, &out].map(Request::manifest)).await;
-    world.comes_to(&done, "RolledBack").await;
-    let waits = world.comes_to(&waiting, "Retrying").await;
-    world.comes_to(&out, "Restored").await;
+    env.sandbox.put(out.ready_connector().name("Shop"));
+    env.apply_all([&done, &waiting, &out].map(Request::manifest)).await;
+    env.wait_for(&done, "RolledBack").await;
+    let waits = env.wait_for(&waiting, "Retrying").await;
+    env.wait_for(&out, "Restored").await;
 
-    let narrow = world.kubectl(&["get", "mrb"], "").await;
+    let narrow = env.kubectl(&["get", "mrb"], "").await;
     let row = cells(&narrow, &done.name);
     let columns = ["NAME", "CONNECTOR", "VERSION", "STATE", "LEGACY", "PRODUCTION", "READY", "REASON", "AGE"];
     assert_eq!(headers(&row), columns);
@@ -52,19 +52,19 @@ async fn a_list_shows_what_stands_and_a_wide_one_shows_the_rest() {
     let row = cells(&narrow, &waiting.name);
     assert_eq!((cell(&row, "READY"), cell(&row, "REASON")), ("Unknown", "Retrying"));
 
-    let wide = world.kubectl(&["get", "mrb", "-o", "wide"], "").await;
+    let wide = env.kubectl(&["get", "mrb", "-o", "wide"], "").await;
     let row = cells(&wide, &done.name);
     let more = ["RESOLVED", "ATTEMPTS", "NEXT", "COMPLETED", "SERVER", "MESSAGE"];
     assert_eq!(headers(&row), [&columns[..], &more[..]].concat());
     assert_eq!((cell(&row, "RESOLVED"), cell(&row, "ATTEMPTS"), cell(&row, "NEXT")), ("1.0.0", "1", ""));
     assert!(cell(&row, "COMPLETED").ends_with('s') && cell(&row, "AGE").ends_with('s'), "{wide}");
-    assert_eq!(cell(&row, "SERVER"), world.sandbox.url());
+    assert_eq!(cell(&row, "SERVER"), env.sandbox.url());
     assert_eq!(cell(&row, "MESSAGE"), "Version 1.0.0 of the connector uses its old executable again.");
     let row = cells(&wide, &waiting.name);
     assert_eq!(cell(&row, "NEXT"), waits.operation()["nextAttemptAt"].as_str().expect("a time"));
     assert_eq!(cell(&row, "COMPLETED"), "");
 
-    let wide = world.kubectl(&["get", "crst", "-o", "wide"], "").await;
+    let wide = env.kubectl(&["get", "crst", "-o", "wide"], "").await;
     let row = cells(&wide, &out.name);
     let columns = ["NAME", "CONNECTOR", "STATE", "READY", "REASON", "AGE"];
     let more = ["NAME", "ATTEMPTS", "NEXT", "COMPLETED", "SERVER", "MESSAGE"];
@@ -75,17 +75,17 @@ async fn a_list_shows_what_stands_and_a_wide_one_shows_the_rest() {
 
 #[tokio::test]
 async fn requests_are_found_by_category_and_by_reason_outcome_and_connector() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let done = Request::new(Kind::Restore, "done");
-    world.sandbox.put(done.willing());
-    let refused = world.request(Kind::Rollback, "refused", Fault::on(Operation::Rollback).answer(422));
+    env.sandbox.put(done.ready_connector());
+    let refused = env.request(Kind::Rollback, "refused", Fault::on(Operation::Rollback).answer(422));
     let lost = Fault::on(Operation::Rollback).answer(500).after_effect();
-    let unknown = world.request(Kind::Rollback, "unknown", lost);
-    world.sandbox.put(unknown.willing().on_rollback(RollbackEffect::StateOnly));
-    world.apply_all([&done, &refused, &unknown].map(Request::manifest)).await;
-    world.comes_to(&done, "Restored").await;
-    world.comes_to(&refused, "Rejected").await;
-    world.comes_to(&unknown, "OutcomeUnknown").await;
+    let unknown = env.request(Kind::Rollback, "unknown", lost);
+    env.sandbox.put(unknown.ready_connector().on_rollback(RollbackEffect::StateOnly));
+    env.apply_all([&done, &refused, &unknown].map(Request::manifest)).await;
+    env.wait_for(&done, "Restored").await;
+    env.wait_for(&refused, "Rejected").await;
+    env.wait_for(&unknown, "OutcomeUnknown").await;
 
     let by_connector = format!("spec.connectorId={}", refused.id);
     let cases: [(&str, &str, &[&Request]); 7] = [
@@ -98,7 +98,7 @@ async fn requests_are_found_by_category_and_by_reason_outcome_and_connector() {
         ("cde", "status.reason=Rejected", &[&refused]),
     ];
     for (resource, selector, expected) in cases {
-        let found = world.kubectl(&["get", resource, "--field-selector", selector, "-o", "name"], "").await;
+        let found = env.kubectl(&["get", resource, "--field-selector", selector, "-o", "name"], "").await;
         let mut found: Vec<&str> = found.lines().filter_map(|line| line.rsplit('/').next()).collect();
         found.sort_unstable();
         let mut expected: Vec<&str> = expected.iter().map(|request| request.name.as_str()).collect();
@@ -109,16 +109,16 @@ async fn requests_are_found_by_category_and_by_reason_outcome_and_connector() {
 
 #[tokio::test]
 async fn waiting_for_ready_ends_with_the_success_and_describe_tells_conditions_and_the_event() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     for kind in [Kind::Restore, Kind::Rollback] {
-        let request = world.request(kind, "awaited", Fault::on(Operation::Changing).answer(423));
-        world.apply(&request.manifest()).await;
+        let request = env.request(kind, "awaited", Fault::on(Operation::Changing).answer(423));
+        env.apply(&request.manifest()).await;
         let (short, name) = (kind.short(), request.name.as_str());
 
-        world.kubectl(&["wait", "--for=condition=Ready", short, name, "--timeout=60s"], "").await;
+        env.kubectl(&["wait", "--for=condition=Ready", short, name, "--timeout=60s"], "").await;
 
-        let told = world.until_events(name, 2).await;
-        let described = world.kubectl(&["describe", short, name], "").await;
+        let told = env.until_events(name, 2).await;
+        let described = env.kubectl(&["describe", short, name], "").await;
         let (conditions, events) = described.split_once("Events:").expect("Events");
         for words in ["Conditions:", "Ready", "Attempts:", "Outcome:", request.success()] {
             assert!(conditions.contains(words), "{words} in\n{described}");
@@ -132,10 +132,10 @@ async fn waiting_for_ready_ends_with_the_success_and_describe_tells_conditions_a
 
 #[tokio::test]
 async fn waiting_for_stalled_ends_with_a_failure() {
-    let (world, _operator) = World::brisk().await;
-    let refused = world.request(Kind::Rollback, "refused", Fault::on(Operation::Rollback).answer(403));
-    world.apply(&refused.manifest()).await;
-    world.kubectl(&["wait", "--for=condition=Stalled", "mrb", &refused.name, "--timeout=60s"], "").await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let refused = env.request(Kind::Rollback, "refused", Fault::on(Operation::Rollback).answer(403));
+    env.apply(&refused.manifest()).await;
+    env.kubectl(&["wait", "--for=condition=Stalled", "mrb", &refused.name, "--timeout=60s"], "").await;
 }
 
 /// The paths of the fields of a schema that say nothing about themselves.
@@ -152,10 +152,10 @@ fn undescribed(schema: &Value, path: &str, found: &mut Vec<String>) {
 
 #[tokio::test]
 async fn every_field_explains_itself() {
-    let world = World::new().await;
+    let env = TestEnv::new().await;
     for plural in ["connectorrestores", "migrationrollbacks"] {
         let name = format!("{plural}.cde.productsup.com");
-        let crd = world.kubectl(&["get", "crd", &name, "-o", "json"], "").await;
+        let crd = env.kubectl(&["get", "crd", &name, "-o", "json"], "").await;
         let crd: Value = serde_json::from_str(&crd).expect("JSON");
         let mut found = Vec::new();
         undescribed(&crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"], plural, &mut found);
@@ -165,12 +165,12 @@ async fn every_field_explains_itself() {
         for column in crd["spec"]["versions"][0]["additionalPrinterColumns"].as_array().expect("columns") {
             assert!(column["description"].is_string(), "{column}");
         }
-        let explained = world.kubectl(&["explain", plural, "--recursive"], "").await;
+        let explained = env.kubectl(&["explain", plural, "--recursive"], "").await;
         for field in ["connectorId", "notAfter", "suspend", "lastHandledRetry", "unknownAttempts", "outcome"]
         {
             assert!(explained.contains(field), "{field} in\n{explained}");
         }
     }
-    let explained = world.kubectl(&["explain", "mrb.spec.version"], "").await;
+    let explained = env.kubectl(&["explain", "mrb.spec.version"], "").await;
     assert!(explained.contains("Which version: main"), "{explained}");
 }

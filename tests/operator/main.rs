@@ -27,4 +27,3 @@ mod turns;
 mod unreadable;
 mod verify_restore;
 mod verify_rollback;
-mod world;

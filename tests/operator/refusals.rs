@@ -3,7 +3,7 @@
 use cde_sandbox::cde::{Connector, Fault, Operation, Version};
 use serde_json::{Value, json};
 
-use crate::world::{Kind, Request, World};
+use cde_harness::{Kind, Request, TestEnv};
 
 /// What the API's pages say.
 const NEVER_SYNCHRONIZED: &str =
@@ -23,23 +23,23 @@ impl Case {
 }
 
 /// What the sandbox refuses by itself, as the API's pages show it.
-fn documented(world: &World) -> Vec<Case> {
+fn documented(env: &TestEnv) -> Vec<Case> {
     use Kind::{Restore, Rollback};
     let unknown = Case::new(Restore, "unknown", "NotFound", 404, "Connector not found.");
     let hidden = Case::new(Restore, "denied", "AccessDenied", 403, "Access denied for user.");
     let denied = Case::new(Rollback, "denied", "AccessDenied", 403, "Access denied for user.");
     for case in [&hidden, &denied] {
-        world.sandbox.put(case.request.willing().forbidden());
+        env.sandbox.put(case.request.ready_connector().forbidden());
     }
     let nowhere =
         Case::new(Rollback, "unknown", "NotFound", 404, "Connector does not have specified version.");
     let never = Case::new(Rollback, "never-synchronized", "NotAllowed", 400, NEVER_SYNCHRONIZED);
-    world.sandbox.put(Connector::live(never.request.id).version(Version::default()).main(1));
+    env.sandbox.put(Connector::live(never.request.id).version(Version::default()).main(1));
     vec![unknown, hidden, denied, nowhere, never]
 }
 
 /// What the sandbox is told to refuse.
-fn injected(world: &World) -> Vec<Case> {
+fn injected(env: &TestEnv) -> Vec<Case> {
     let said = |errors: Value| Some(json!({"message": "No.", "errors": errors}));
     let fields = said(json!({"one": "is bad", "two": "is worse"}));
     let shown = "No. (one: is bad; two: is worse)";
@@ -60,9 +60,9 @@ fn injected(world: &World) -> Vec<Case> {
     for kind in [Kind::Restore, Kind::Rollback] {
         for (what, code, message, reason, body) in answers.clone() {
             let case = Case::new(kind, what, reason, code, message);
-            world.sandbox.put(case.request.willing());
+            env.sandbox.put(case.request.ready_connector());
             let fault = Fault::on(Operation::Changing).connector(case.request.id).answer(code);
-            world.sandbox.inject(match body {
+            env.sandbox.inject(match body {
                 Some(body) => fault.body(body.to_string()),
                 None => fault,
             });
@@ -75,14 +75,14 @@ fn injected(world: &World) -> Vec<Case> {
 /// Faults 26 and 27.
 #[tokio::test]
 async fn a_refusal_for_good_fails_the_request_with_its_reason_and_is_told_once_and_never_repeated() {
-    let (world, _operator) = World::brisk().await;
-    let mut cases = documented(&world);
-    cases.extend(injected(&world));
-    world.apply_all(cases.iter().map(|case| case.request.manifest())).await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let mut cases = documented(&env);
+    cases.extend(injected(&env));
+    env.apply_all(cases.iter().map(|case| case.request.manifest())).await;
 
     let mut failed = Vec::new();
     for Case { request, reason, code, message } in &cases {
-        let (object, name) = (world.comes_to(request, reason).await, &request.name);
+        let (object, name) = (env.wait_for(request, reason).await, &request.name);
         let error = object.last_error();
         assert_eq!(error["code"], *code, "{name}");
         assert_eq!(error["reason"], *reason, "{name}");
@@ -93,33 +93,33 @@ async fn a_refusal_for_good_fails_the_request_with_its_reason_and_is_told_once_a
         assert_eq!(object.operation()["evidence"], Value::Null, "{name}");
         failed.push(object);
     }
-    world.later().await;
+    env.settle().await;
     for (Case { request, reason, .. }, object) in cases.iter().zip(&failed) {
-        let (calls, name) = (world.attempts(request), &request.name);
+        let (calls, name) = (env.attempts(request), &request.name);
         assert_eq!(calls.len(), 1, "{name} called again: {calls:#?}");
-        assert_eq!(world.sandbox.effects(request.id), 0, "{name}");
-        let now = world.look(request.kind, name).await;
+        assert_eq!(env.sandbox.effects(request.id), 0, "{name}");
+        let now = env.get(request.kind, name).await;
         assert_eq!(now.resource_version(), object.resource_version(), "{name} was written again");
         let told = [("Warning".to_owned(), (*reason).to_owned(), object.message().to_owned())];
-        assert_eq!(world.events(name).await, told, "{name}");
+        assert_eq!(env.events(name).await, told, "{name}");
     }
 }
 
 #[tokio::test]
 async fn a_message_of_the_api_is_shown_in_one_bounded_line_without_control_characters() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let [drawing, long] = ["drawing", "long"].map(|what| Case::new(Kind::Restore, what, "Rejected", 422, ""));
     let refusal = |case: &Case| Fault::on(Operation::Restore).connector(case.request.id).answer(422);
-    world.sandbox.inject(refusal(&drawing).control_characters());
-    world.sandbox.inject(refusal(&long).set("/message", json!("long ".repeat(1000))));
-    world.apply_all([drawing.request.manifest(), long.request.manifest()]).await;
+    env.sandbox.inject(refusal(&drawing).control_characters());
+    env.sandbox.inject(refusal(&long).set("/message", json!("long ".repeat(1000))));
+    env.apply_all([drawing.request.manifest(), long.request.manifest()]).await;
 
     for case in [&drawing, &long] {
-        let object = world.comes_to(&case.request, "Rejected").await;
+        let object = env.wait_for(&case.request, "Rejected").await;
         let message = object.last_error()["message"].as_str().expect("a message").to_owned();
         assert!(message.chars().count() <= 512 && !message.chars().any(char::is_control), "{message:?}");
         assert!(!object.message().chars().any(char::is_control), "{:?}", object.message());
-        let events = world.until_events(&case.request.name, 1).await;
+        let events = env.until_events(&case.request.name, 1).await;
         assert!(!events[0].2.chars().any(char::is_control), "{events:?}");
     }
 }

@@ -3,7 +3,7 @@
 use cde_sandbox::cde::{Connector, Operation, Version, new_id};
 use serde_json::{Value, json};
 
-use crate::world::{Kind, Object, World, restore, rollback};
+use cde_harness::{Kind, Object, TestEnv, restore, rollback};
 
 /// The status without what differs from run to run, which is checked to be there.
 fn timeless(object: &Object) -> Value {
@@ -20,13 +20,13 @@ fn timeless(object: &Object) -> Value {
 
 #[tokio::test]
 async fn a_rollback_is_carried_out_once_and_its_status_says_all_that_came_of_it() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let id = new_id();
     let version = Version::new("1.0.0").state("synchronized-to-prod").production(25, 5).legacy(24);
-    world.sandbox.put(Connector::live(id).version(version.development(26, 6)).main(1));
-    world.apply(&rollback("back", id, "main")).await;
+    env.sandbox.put(Connector::live(id).version(version.development(26, 6)).main(1));
+    env.apply(&rollback("back", id, "main")).await;
 
-    let done = world.reaches(Kind::Rollback, "back", "RolledBack").await;
+    let done = env.wait_for_reason(Kind::Rollback, "back", "RolledBack").await;
 
     let before = json!({
         "state": "synchronized-to-prod",
@@ -44,38 +44,38 @@ async fn a_rollback_is_carried_out_once_and_its_status_says_all_that_came_of_it(
         "executables": {"legacy": 25, "production": 24, "development": 26},
         "platformConnectors": {"production": 5, "development": 6},
         "operation": {
-            "server": world.sandbox.url(),
+            "server": env.sandbox.url(),
             "attempts": 1,
             "retries": 0,
             "evidence": "Response",
         },
     });
     assert_eq!(timeless(&done), expected);
-    let calls = world.sandbox.calls(Operation::Any, id);
+    let calls = env.sandbox.calls(Operation::Any, id);
     let operations: Vec<_> = calls.iter().map(|call| call.operation).collect();
     assert_eq!(operations, [Some(Operation::Read), Some(Operation::Rollback)]);
     let request = done.operation()["id"].as_str().expect("an id");
     assert_eq!(calls[1].idempotency_key.as_deref(), Some(request));
     assert_eq!(calls[1].request_id, Some(format!("{request}-1")));
-    assert_eq!(world.sandbox.effects(id), 1);
-    world.all_told().await;
+    assert_eq!(env.sandbox.effects(id), 1);
+    env.flush_events().await;
     let told = [("Normal".to_owned(), "RolledBack".to_owned(), message.to_owned())];
-    assert_eq!(world.events("back").await, told);
+    assert_eq!(env.events("back").await, told);
 }
 
 #[tokio::test]
 async fn a_restore_is_carried_out_once_and_its_status_says_all_that_came_of_it() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let id = new_id();
     let old = Version::new("1.9.0").state("synchronized-to-prod").production(25, 5).legacy(24);
     let new = Version::new("1.10.0").state("built").development(26, 6);
     let connector = Connector::in_bin(id).version(old).version(new).version(Version::new("2.0.0")).main(1);
-    world.sandbox.put(connector.name("Shop"));
-    world.apply(&restore("out", id)).await;
+    env.sandbox.put(connector.name("Shop"));
+    env.apply(&restore("out", id)).await;
 
-    let done = world.reaches(Kind::Restore, "out", "Restored").await;
+    let done = env.wait_for_reason(Kind::Restore, "out", "Restored").await;
 
-    let owner = world.sandbox.get(id).expect("the connector").owner;
+    let owner = env.sandbox.get(id).expect("the connector").owner;
     let message = "The connector Shop was taken out of the bin.";
     let expected = json!({
         "ready": ["True", "Restored", message],
@@ -98,37 +98,37 @@ async fn a_restore_is_carried_out_once_and_its_status_says_all_that_came_of_it()
             },
         ],
         "operation": {
-            "server": world.sandbox.url(),
+            "server": env.sandbox.url(),
             "attempts": 1,
             "retries": 0,
             "evidence": "Response",
         },
     });
     assert_eq!(timeless(&done), expected);
-    let calls = world.sandbox.calls(Operation::Any, id);
+    let calls = env.sandbox.calls(Operation::Any, id);
     assert_eq!(calls.len(), 1, "nothing is read: {calls:?}");
     let request = done.operation()["id"].as_str().expect("an id");
     assert_eq!(calls[0].idempotency_key.as_deref(), Some(request));
-    assert_eq!(world.sandbox.effects(id), 1);
-    world.all_told().await;
+    assert_eq!(env.sandbox.effects(id), 1);
+    env.flush_events().await;
     let told = [("Normal".to_owned(), "Restored".to_owned(), message.to_owned())];
-    assert_eq!(world.events("out").await, told);
+    assert_eq!(env.events("out").await, told);
 }
 
 #[tokio::test]
 async fn a_restored_connector_shows_its_fifty_newest_versions_and_the_state_of_the_newest_without_a_main_one()
 {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let id = new_id();
     let numbers = (0..60).map(|minor| format!("1.{minor}.0"));
     let many = numbers.fold(Connector::in_bin(id), |connector, number| {
         let state = if number == "1.59.0" { "built" } else { "created" };
         connector.version(Version::new(number).state(state))
     });
-    world.sandbox.put(many);
-    world.apply(&restore("many", id)).await;
+    env.sandbox.put(many);
+    env.apply(&restore("many", id)).await;
 
-    let done = world.reaches(Kind::Restore, "many", "Restored").await;
+    let done = env.wait_for_reason(Kind::Restore, "many", "Restored").await;
 
     let versions = done.status()["versions"].as_array().expect("versions");
     let shown: Vec<&str> = versions.iter().filter_map(|version| version["version"].as_str()).collect();
@@ -140,19 +140,19 @@ async fn a_restored_connector_shows_its_fifty_newest_versions_and_the_state_of_t
 
 #[tokio::test]
 async fn a_restore_of_a_connector_that_is_live_finds_nothing_left_to_do() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let id = new_id();
-    world.sandbox.put(Connector::migrated(id).name("Shop"));
-    world.apply(&restore("live", id)).await;
+    env.sandbox.put(Connector::migrated(id).name("Shop"));
+    env.apply(&restore("live", id)).await;
 
-    let done = world.reaches(Kind::Restore, "live", "AlreadyRestored").await;
+    let done = env.wait_for_reason(Kind::Restore, "live", "AlreadyRestored").await;
 
     assert_eq!(done.operation()["evidence"], "ObservedLive");
     assert_eq!(done.attempts(), 1);
     assert_eq!(done.status()["state"], "synchronized-to-prod");
     assert_eq!(done.status()["versions"][0]["version"], "1.0.0");
     assert_eq!(done.message(), "The connector Shop is not in the bin: nothing was left to do.");
-    assert_eq!(world.sandbox.effects(id), 0);
-    assert_eq!(world.sandbox.calls(Operation::Read, id).len(), 1);
-    assert_eq!(world.until_events("live", 1).await[0].0, "Normal");
+    assert_eq!(env.sandbox.effects(id), 0);
+    assert_eq!(env.sandbox.calls(Operation::Read, id).len(), 1);
+    assert_eq!(env.until_events("live", 1).await[0].0, "Normal");
 }

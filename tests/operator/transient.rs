@@ -4,7 +4,7 @@ use cde_sandbox::cde::{CutPoint, Fault, Operation};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::world::{Flags, Kind, World};
+use cde_harness::{Flags, Kind, TestEnv};
 
 fn changing() -> Fault {
     Fault::on(Operation::Changing)
@@ -13,7 +13,7 @@ fn changing() -> Fault {
 /// Faults 26 and 28.
 #[tokio::test]
 async fn an_answer_that_had_no_effect_is_waited_out_without_a_doubt_and_the_next_attempt_succeeds() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let transition = "Transition is not allowed, entity is resynchronizing-to-prod.";
     let check = "check --url and what stands between";
     let answers = [
@@ -44,13 +44,13 @@ async fn an_answer_that_had_no_effect_is_waited_out_without_a_doubt_and_the_next
     let mut cases = Vec::new();
     for kind in [Kind::Restore, Kind::Rollback] {
         for (what, fault, code, message) in answers.clone() {
-            cases.push((world.request(kind, what, fault), code, message));
+            cases.push((env.request(kind, what, fault), code, message));
         }
     }
-    world.apply_all(cases.iter().map(|(case, ..)| case.manifest())).await;
+    env.apply_all(cases.iter().map(|(case, ..)| case.manifest())).await;
 
     for (case, code, message) in &cases {
-        let done = world.comes_to(case, case.success()).await;
+        let done = env.wait_for(case, case.success()).await;
         let error = done.last_error();
         assert_eq!(error["code"], *code, "{}", case.name);
         assert_eq!(error["reason"], Value::Null, "{}", case.name);
@@ -58,11 +58,11 @@ async fn an_answer_that_had_no_effect_is_waited_out_without_a_doubt_and_the_next
         assert_eq!((done.attempts(), &done.operation()["retries"]), (2, &json!(1)), "{}", case.name);
         assert_eq!(done.operation()["unknownAttempts"], Value::Null, "{}", case.name);
         assert_eq!(done.operation()["evidence"], "Response", "{}", case.name);
-        assert_eq!(world.sandbox.effects(case.id), 1, "{}", case.name);
-        let reads = world.sandbox.calls(Operation::Read, case.id).len();
+        assert_eq!(env.sandbox.effects(case.id), 1, "{}", case.name);
+        let reads = env.sandbox.calls(Operation::Read, case.id).len();
         assert_eq!(reads, if case.kind == Kind::Rollback { 2 } else { 0 }, "{}", case.name);
         let told: Vec<String> =
-            world.until_events(&case.name, 2).await.into_iter().map(|(_, reason, _)| reason).collect();
+            env.until_events(&case.name, 2).await.into_iter().map(|(_, reason, _)| reason).collect();
         assert_eq!(told, ["Retrying", case.success()], "{}", case.name);
     }
 }
@@ -70,7 +70,7 @@ async fn an_answer_that_had_no_effect_is_waited_out_without_a_doubt_and_the_next
 /// Faults 28 and 29.
 #[tokio::test]
 async fn an_answer_that_leaves_the_effect_open_is_verified_before_the_next_attempt() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let other = changing().redirect("http://127.0.0.1:9/elsewhere");
     let answers = [
         ("409", changing().answer(409), 409),
@@ -84,29 +84,29 @@ async fn an_answer_that_leaves_the_effect_open_is_verified_before_the_next_attem
     let mut cases = Vec::new();
     for kind in [Kind::Restore, Kind::Rollback] {
         for (what, fault, code) in answers.clone() {
-            cases.push((world.request(kind, &format!("{what}-none"), fault.clone()), code, 2));
-            cases.push((world.request(kind, &format!("{what}-done"), fault.after_effect()), code, 1));
+            cases.push((env.request(kind, &format!("{what}-none"), fault.clone()), code, 2));
+            cases.push((env.request(kind, &format!("{what}-done"), fault.after_effect()), code, 1));
         }
     }
-    world.apply_all(cases.iter().map(|(case, ..)| case.manifest())).await;
+    env.apply_all(cases.iter().map(|(case, ..)| case.manifest())).await;
 
     for (case, code, attempts) in &cases {
-        let done = world.comes_to(case, case.success()).await;
+        let done = env.wait_for(case, case.success()).await;
         assert_eq!(done.last_error()["code"], *code, "{}", case.name);
         assert_eq!(done.attempts(), *attempts, "{}", case.name);
         assert_eq!(done.operation()["unknownAttempts"], 1, "{}", case.name);
         let evidence = if *attempts == 2 { "Response" } else { case.observed() };
         assert_eq!(done.operation()["evidence"], evidence, "{}", case.name);
-        assert_eq!(world.sandbox.effects(case.id), 1, "{}", case.name);
-        assert_eq!(world.attempts(case).len() as u64, *attempts, "{}", case.name);
+        assert_eq!(env.sandbox.effects(case.id), 1, "{}", case.name);
+        assert_eq!(env.attempts(case).len() as u64, *attempts, "{}", case.name);
     }
 }
 
 /// Faults 23, 24 and 28.
 #[tokio::test]
 async fn where_nothing_answered_or_something_in_between_gave_up_the_claim_is_waited_out_before_a_look() {
-    let world = World::new().await;
-    let _operator = world.start(Flags::brisk().with("--timeout", "1s")).await;
+    let env = TestEnv::new().await;
+    let _operator = env.start(Flags::fast_retries().with("--timeout", "1s")).await;
     let answers = [
         ("408", changing().answer(408)),
         ("502", changing().answer(502).html()),
@@ -117,19 +117,19 @@ async fn where_nothing_answered_or_something_in_between_gave_up_the_claim_is_wai
     let mut cases = Vec::new();
     for kind in [Kind::Restore, Kind::Rollback] {
         for (what, fault) in answers.clone() {
-            cases.push((world.request(kind, &format!("{what}-none"), fault.clone()), 2));
-            cases.push((world.request(kind, &format!("{what}-done"), fault.after_effect()), 1));
+            cases.push((env.request(kind, &format!("{what}-none"), fault.clone()), 2));
+            cases.push((env.request(kind, &format!("{what}-done"), fault.after_effect()), 1));
         }
     }
-    world.apply_all(cases.iter().map(|(case, ..)| case.manifest())).await;
+    env.apply_all(cases.iter().map(|(case, ..)| case.manifest())).await;
 
     for (case, attempts) in &cases {
-        let done = world.comes_to(case, case.success()).await;
+        let done = env.wait_for(case, case.success()).await;
         assert_eq!(done.operation()["unknownAttempts"], 1, "{}", case.name);
-        assert_eq!(world.sandbox.effects(case.id), 1, "{}", case.name);
+        assert_eq!(env.sandbox.effects(case.id), 1, "{}", case.name);
         // A claim may have been given back meanwhile: so many failures in a row look like an outage.
-        assert_eq!(world.attempts(case).len(), *attempts, "{}", case.name);
-        let calls = world.sandbox.calls(Operation::Any, case.id);
+        assert_eq!(env.attempts(case).len(), *attempts, "{}", case.name);
+        let calls = env.sandbox.calls(Operation::Any, case.id);
         let lost = calls.iter().position(|call| call.operation != Some(Operation::Read)).expect("an attempt");
         let pause = calls[lost + 1].at.duration_since(calls[lost].at);
         // --timeout and 5 s from the claim, which came a little before the call; a backoff ends within 2 s.
@@ -140,36 +140,36 @@ async fn where_nothing_answered_or_something_in_between_gave_up_the_claim_is_wai
 /// Fault 31.
 #[tokio::test]
 async fn a_connection_that_is_refused_had_no_effect_and_is_tried_again() {
-    let (world, _operator) = World::brisk().await;
-    let case = world.request(Kind::Restore, "refused", changing().times(0));
-    world.sandbox.down().await;
-    world.apply(&case.manifest()).await;
-    let waiting = world.comes_to(&case, "Retrying").await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let case = env.request(Kind::Restore, "refused", changing().times(0));
+    env.sandbox.down().await;
+    env.apply(&case.manifest()).await;
+    let waiting = env.wait_for(&case, "Retrying").await;
     assert_eq!(waiting.last_error()["code"], Value::Null);
     assert_eq!(waiting.operation()["unknownAttempts"], Value::Null);
 
-    world.sandbox.up().await.expect("it comes back");
+    env.sandbox.up().await.expect("it comes back");
 
-    let done = world.comes_to(&case, "Restored").await;
+    let done = env.wait_for(&case, "Restored").await;
     assert!(done.attempts() > 1);
-    assert_eq!(world.sandbox.effects(case.id), 1);
-    assert_eq!(world.sandbox.calls(Operation::Any, case.id).len(), 1, "no look is needed");
+    assert_eq!(env.sandbox.effects(case.id), 1);
+    assert_eq!(env.sandbox.calls(Operation::Any, case.id).len(), 1, "no look is needed");
 }
 
 /// Fault 28.
 #[tokio::test]
 async fn no_attempt_comes_earlier_than_an_answer_asks_for() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let reset = Timestamp::now() + SignedDuration::from_secs(4);
     let unix = changing().answer(423).header("ratelimit-reset", reset.as_second().to_string());
-    let unix = world.request(Kind::Restore, "unix", unix);
+    let unix = env.request(Kind::Restore, "unix", unix);
     let seconds = changing().answer(423).header("retry-after", "2");
-    let seconds = world.request(Kind::Rollback, "seconds", seconds);
-    world.apply_all([unix.manifest(), seconds.manifest()]).await;
+    let seconds = env.request(Kind::Rollback, "seconds", seconds);
+    env.apply_all([unix.manifest(), seconds.manifest()]).await;
 
     for request in [&unix, &seconds] {
-        world.comes_to(request, request.success()).await;
-        let calls = world.attempts(request);
+        env.wait_for(request, request.success()).await;
+        let calls = env.attempts(request);
         let earliest = match request.kind {
             Kind::Restore => Timestamp::from_second(reset.as_second()).expect("a time"),
             Kind::Rollback => calls[0].at + SignedDuration::from_secs(2),
@@ -181,25 +181,25 @@ async fn no_attempt_comes_earlier_than_an_answer_asks_for() {
 /// Fault 28.
 #[tokio::test]
 async fn a_limit_without_a_time_is_waited_out_and_the_next_attempt_succeeds() {
-    let (world, _operator) = World::brisk().await;
-    let case = world.request(Kind::Rollback, "limited", changing().answer(429));
-    world.apply(&case.manifest()).await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let case = env.request(Kind::Rollback, "limited", changing().answer(429));
+    env.apply(&case.manifest()).await;
 
-    let done = world.comes_to(&case, "RolledBack").await;
+    let done = env.wait_for(&case, "RolledBack").await;
 
     assert_eq!(done.last_error()["code"], 429);
     assert_eq!(done.attempts(), 2);
-    assert_eq!(world.sandbox.effects(case.id), 1);
+    assert_eq!(env.sandbox.effects(case.id), 1);
 }
 
 #[tokio::test]
 async fn while_a_request_waits_its_status_says_for_what_and_until_when() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let locked = changing().answer(423).header("retry-after", "600");
-    let case = world.request(Kind::Rollback, "waits", locked);
-    world.apply(&case.manifest()).await;
+    let case = env.request(Kind::Rollback, "waits", locked);
+    env.apply(&case.manifest()).await;
 
-    let waiting = world.comes_to(&case, "Retrying").await;
+    let waiting = env.wait_for(&case, "Retrying").await;
 
     assert_eq!(waiting.message(), "Waiting before the next attempt: the CDE API answered 423: Locked");
     assert_eq!((waiting.attempts(), &waiting.operation()["retries"]), (1, &json!(1)));
@@ -209,6 +209,6 @@ async fn while_a_request_waits_its_status_says_for_what_and_until_when() {
     let pause = time("nextAttemptAt").duration_since(time("lastAttemptAt"));
     assert!((600..=602).contains(&pause.as_secs()), "{pause}");
     assert_eq!(waiting.status()["before"]["executables"]["production"], 25);
-    let told = world.until_events(&case.name, 1).await;
+    let told = env.until_events(&case.name, 1).await;
     assert_eq!(told, [("Warning".to_owned(), "Retrying".to_owned(), waiting.message().to_owned())]);
 }

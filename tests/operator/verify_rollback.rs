@@ -5,20 +5,20 @@ use cde_sandbox::cde::{
 };
 use serde_json::{Value, json};
 
-use crate::world::{Kind, Object, Request, World};
+use cde_harness::{Kind, Object, Request, TestEnv};
 
 fn request(what: &str) -> Request {
     Request::new(Kind::Rollback, what)
 }
 
 /// The answer to the request's next attempt is lost, after its effect.
-fn lose_answer(world: &World, request: &Request) {
-    world.sandbox.inject(Fault::on(Operation::Rollback).connector(request.id).answer(500).after_effect());
+fn lose_answer(env: &TestEnv, request: &Request) {
+    env.sandbox.inject(Fault::on(Operation::Rollback).connector(request.id).answer(500).after_effect());
 }
 
 /// The answer to the request's next attempt is lost, and there was no effect.
-fn lose_call(world: &World, request: &Request) {
-    world.sandbox.inject(Fault::on(Operation::Rollback).connector(request.id).answer(500));
+fn lose_call(env: &TestEnv, request: &Request) {
+    env.sandbox.inject(Fault::on(Operation::Rollback).connector(request.id).answer(500));
 }
 
 /// A fault of the look after the first attempt, not of the one before it.
@@ -27,59 +27,59 @@ fn look(request: &Request) -> Fault {
 }
 
 /// Does `change` to the connector between an attempt, whose answer is lost, and the look at what came of it.
-async fn change_meanwhile(world: &World, request: &Request, change: impl FnOnce(&mut Connector)) {
-    let mut held = world.sandbox.hold(Operation::Rollback, request.id, HoldPoint::AfterEffect);
-    world.apply(&request.manifest()).await;
+async fn change_meanwhile(env: &TestEnv, request: &Request, change: impl FnOnce(&mut Connector)) {
+    let mut held = env.sandbox.hold(Operation::Rollback, request.id, HoldPoint::AfterEffect);
+    env.apply(&request.manifest()).await;
     held.arrived().await.expect("an attempt");
-    let mut connector = world.sandbox.get(request.id).expect("the connector");
+    let mut connector = env.sandbox.get(request.id).expect("the connector");
     change(&mut connector);
-    world.sandbox.put(connector);
+    env.sandbox.put(connector);
     held.release();
 }
 
 #[tokio::test]
 async fn a_change_of_what_runs_in_production_or_was_the_old_executable_is_the_effect() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let [swap, null] = ["swap", "to-null"].map(request);
     let [connector, production, legacy] = ["platform-connector", "stopped", "legacy"].map(request);
-    world.sandbox.put(swap.willing());
-    world.sandbox.put(null.willing().on_rollback(RollbackEffect::ToLegacy));
+    env.sandbox.put(swap.ready_connector());
+    env.sandbox.put(null.ready_connector().on_rollback(RollbackEffect::ToLegacy));
     for request in [&connector, &production, &legacy] {
-        world.sandbox.put(request.willing());
-        lose_call(&world, request);
+        env.sandbox.put(request.ready_connector());
+        lose_call(&env, request);
     }
     for request in [&swap, &null] {
-        lose_answer(&world, request);
+        lose_answer(&env, request);
     }
-    world.apply_all([swap.manifest(), null.manifest()]).await;
+    env.apply_all([swap.manifest(), null.manifest()]).await;
     let moved = |connector: &mut Connector| connector.versions[0].production_platform_connector = Some(6);
-    change_meanwhile(&world, &connector, moved).await;
+    change_meanwhile(&env, &connector, moved).await;
     let stopped = |connector: &mut Connector| connector.versions[0].production = None;
-    change_meanwhile(&world, &production, stopped).await;
+    change_meanwhile(&env, &production, stopped).await;
     let another = |connector: &mut Connector| connector.versions[0].legacy = Some(7);
-    change_meanwhile(&world, &legacy, another).await;
+    change_meanwhile(&env, &legacy, another).await;
 
     for request in [swap, null, connector, production, legacy] {
-        let done = world.comes_to(&request, "RolledBack").await;
+        let done = env.wait_for(&request, "RolledBack").await;
         assert_eq!(done.operation()["evidence"], "ObservedChange", "{}", request.name);
         assert_eq!(done.operation()["unknownAttempts"], 1, "{}", request.name);
         assert_eq!(done.last_error()["code"], 500, "the error is kept: {}", request.name);
         let before = json!({"legacy": 24, "production": 25});
         assert_eq!(done.status()["before"]["executables"], before, "{}", request.name);
-        let now = world.sandbox.get(request.id).expect("the connector").versions[0].clone();
+        let now = env.sandbox.get(request.id).expect("the connector").versions[0].clone();
         assert_eq!(done.status()["executables"]["production"], json!(now.production), "{}", request.name);
         assert_eq!(done.status()["executables"]["legacy"], json!(now.legacy), "{}", request.name);
-        assert_eq!(world.attempts(&request).len(), 1, "{}", request.name);
+        assert_eq!(env.attempts(&request).len(), 1, "{}", request.name);
     }
 }
 
 #[tokio::test]
 async fn a_change_in_development_alone_is_none_and_the_next_attempt_follows() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = request("developed");
-    world.sandbox.put(request.willing());
-    lose_call(&world, &request);
-    change_meanwhile(&world, &request, |connector| {
+    env.sandbox.put(request.ready_connector());
+    lose_call(&env, &request);
+    change_meanwhile(&env, &request, |connector| {
         let version = &mut connector.versions[0];
         version.development = Some(99);
         version.development_platform_connector = Some(98);
@@ -87,69 +87,69 @@ async fn a_change_in_development_alone_is_none_and_the_next_attempt_follows() {
     })
     .await;
 
-    let done = world.comes_to(&request, "RolledBack").await;
+    let done = env.wait_for(&request, "RolledBack").await;
 
     assert_eq!((done.attempts(), &done.operation()["evidence"]), (2, &json!("Response")));
-    assert_eq!(world.sandbox.effects(request.id), 1);
+    assert_eq!(env.sandbox.effects(request.id), 1);
 }
 
 #[tokio::test]
 async fn what_was_seen_before_the_first_lost_attempt_is_what_every_later_look_is_compared_with() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = request("twice");
-    world.sandbox.put(request.willing());
-    lose_call(&world, &request);
-    lose_answer(&world, &request);
-    change_meanwhile(&world, &request, |connector| connector.versions[0].development = Some(99)).await;
+    env.sandbox.put(request.ready_connector());
+    lose_call(&env, &request);
+    lose_answer(&env, &request);
+    change_meanwhile(&env, &request, |connector| connector.versions[0].development = Some(99)).await;
 
-    let done = world.comes_to(&request, "RolledBack").await;
+    let done = env.wait_for(&request, "RolledBack").await;
 
     assert_eq!(done.status()["before"]["executables"], json!({"legacy": 24, "production": 25}));
     assert_eq!((done.attempts(), &done.operation()["unknownAttempts"]), (2, &json!(2)));
     assert_eq!(done.operation()["evidence"], "ObservedChange");
-    assert_eq!(world.sandbox.effects(request.id), 1);
+    assert_eq!(env.sandbox.effects(request.id), 1);
 }
 
 #[tokio::test]
 async fn while_the_connector_is_moving_nothing_is_called_and_when_it_has_settled_the_effect_shows() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = request("moves");
-    world.sandbox.put(request.willing().on_rollback(RollbackEffect::Moving));
-    lose_answer(&world, &request);
-    world.apply(&request.manifest()).await;
+    env.sandbox.put(request.ready_connector().on_rollback(RollbackEffect::Moving));
+    lose_answer(&env, &request);
+    env.apply(&request.manifest()).await;
     let moving = |object: &Object| object.message().contains("resynchronizing-to-prod");
-    let waiting = world.sees(request.kind, &request.name, "waiting for the connector", moving).await;
+    let waiting = env.wait_until(request.kind, &request.name, "waiting for the connector", moving).await;
     assert_eq!(waiting.reason(), "Verifying");
     waiting.assert_contract();
-    world.later().await;
-    assert_eq!(world.attempts(&request).len(), 1);
+    env.settle().await;
+    assert_eq!(env.attempts(&request).len(), 1);
 
-    world.sandbox.settle(request.id);
+    env.sandbox.settle(request.id);
 
-    let done = world.comes_to(&request, "RolledBack").await;
+    let done = env.wait_for(&request, "RolledBack").await;
     assert_eq!(done.operation()["evidence"], "ObservedChange");
-    assert_eq!(world.attempts(&request).len(), 1);
+    assert_eq!(env.attempts(&request).len(), 1);
 }
 
 #[tokio::test]
 async fn what_a_look_cannot_tell_is_left_to_a_person_and_never_repeated() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let names = ["state-only", "gone", "other", "denied", "not-found", "never-seen"];
     let [state_only, gone, other, denied, not_found, never_seen] = names.map(request);
-    world.sandbox.put(state_only.willing().on_rollback(RollbackEffect::StateOnly));
-    world.sandbox.put(never_seen.willing().reading_forbidden());
+    env.sandbox.put(state_only.ready_connector().on_rollback(RollbackEffect::StateOnly));
+    env.sandbox.put(never_seen.ready_connector().reading_forbidden());
     for request in [&gone, &other, &denied, &not_found] {
-        world.sandbox.put(request.willing());
+        env.sandbox.put(request.ready_connector());
     }
     for request in [&state_only, &gone, &other, &denied, &not_found, &never_seen] {
-        lose_answer(&world, request);
+        lose_answer(&env, request);
     }
-    world.sandbox.inject(look(&denied).answer(403).always());
-    world.sandbox.inject(look(&not_found).answer(404).always());
-    change_meanwhile(&world, &gone, |connector| connector.versions.clear()).await;
+    env.sandbox.inject(look(&denied).answer(403).always());
+    env.sandbox.inject(look(&not_found).answer(404).always());
+    change_meanwhile(&env, &gone, |connector| connector.versions.clear()).await;
     let newer = Version::new("1.1.0").state("synchronized-to-prod").production(25, 5).legacy(24);
-    change_meanwhile(&world, &other, |connector| connector.versions.push(newer)).await;
-    world.apply_all([&state_only, &denied, &not_found, &never_seen].map(Request::manifest)).await;
+    change_meanwhile(&env, &other, |connector| connector.versions.push(newer)).await;
+    env.apply_all([&state_only, &denied, &not_found, &never_seen].map(Request::manifest)).await;
 
     let cases = [
         (&state_only, "from synchronized-to-prod to synchronized-to-dev"),
@@ -160,15 +160,15 @@ async fn what_a_look_cannot_tell_is_left_to_a_person_and_never_repeated() {
         (&never_seen, "reading the connector is refused"),
     ];
     for (request, words) in cases {
-        let failed = world.comes_to(request, "OutcomeUnknown").await;
+        let failed = env.wait_for(request, "OutcomeUnknown").await;
         assert!(failed.message().contains(words), "{}: {}", request.name, failed.message());
         assert!(failed.message().contains("cde.productsup.com/retry"), "{}", failed.message());
         assert_eq!(failed.last_error()["code"], 500, "{}", request.name);
     }
-    world.later().await;
+    env.settle().await;
     for (request, _) in cases {
-        assert_eq!(world.attempts(request).len(), 1, "{}", request.name);
-        let told = world.events(&request.name).await;
+        assert_eq!(env.attempts(request).len(), 1, "{}", request.name);
+        let told = env.events(&request.name).await;
         let (last, first) = told.split_last().expect("an Event");
         assert_eq!((last.0.as_str(), last.1.as_str()), ("Warning", "OutcomeUnknown"), "{told:?}");
         assert!(first.iter().all(|event| event.1 == "Verifying") && first.len() <= 1, "{told:?}");
@@ -177,7 +177,7 @@ async fn what_a_look_cannot_tell_is_left_to_a_person_and_never_repeated() {
 
 #[tokio::test]
 async fn a_look_that_fails_or_lacks_what_is_compared_is_repeated_and_the_lost_attempts_error_stays() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let elsewhere = json!(new_id());
     let version = "/data/versions/0";
     let cases = [
@@ -191,10 +191,10 @@ async fn a_look_that_fails_or_lacks_what_is_compared_is_repeated_and_the_lost_at
     ];
     let cases = cases.map(|(what, words)| (request(what), words));
     for (request, _) in &cases {
-        world.sandbox.put(request.willing());
-        lose_call(&world, request);
+        env.sandbox.put(request.ready_connector());
+        lose_call(&env, request);
         let look = look(request).always();
-        world.sandbox.inject(match request.name.trim_start_matches("mrb-") {
+        env.sandbox.inject(match request.name.trim_start_matches("mrb-") {
             "500" => look.answer(500),
             "html-403" => look.answer(403).html(),
             "half" => look.truncated_json(),
@@ -204,56 +204,56 @@ async fn a_look_that_fails_or_lacks_what_is_compared_is_repeated_and_the_lost_at
             _ => look.set(format!("{version}/config/migration/legacy-executable"), json!("24")),
         });
     }
-    world.apply_all(cases.iter().map(|(request, _)| request.manifest())).await;
+    env.apply_all(cases.iter().map(|(request, _)| request.manifest())).await;
 
     for (request, words) in &cases {
         let waits = |object: &Object| object.reason() == "Verifying" && object.message().contains(words);
-        let waiting = world.sees(request.kind, &request.name, words, waits).await;
+        let waiting = env.wait_until(request.kind, &request.name, words, waits).await;
         waiting.assert_contract();
         assert_eq!(waiting.last_error()["message"], "Internal Server Error", "{}", request.name);
-        assert_eq!(world.attempts(request).len(), 1, "{}", request.name);
+        assert_eq!(env.attempts(request).len(), 1, "{}", request.name);
     }
-    world.sandbox.clear_faults();
+    env.sandbox.clear_faults();
     for (request, _) in &cases {
-        let done = world.comes_to(request, "RolledBack").await;
+        let done = env.wait_for(request, "RolledBack").await;
         assert_eq!((done.attempts(), &done.last_error()["code"]), (2, &json!(500)), "{}", request.name);
-        assert_eq!(world.sandbox.effects(request.id), 1, "{}", request.name);
+        assert_eq!(env.sandbox.effects(request.id), 1, "{}", request.name);
     }
 }
 
 #[tokio::test]
 async fn a_refusal_after_a_lost_attempt_is_a_success_where_the_effect_shows_and_unknown_where_it_does_not() {
-    let (world, _operator) = World::brisk().await;
+    let (env, _operator) = TestEnv::with_fast_retries().await;
     let [shows, hides] = ["shows", "hides"].map(request);
     // The first attempt has an effect that nobody can see; the second one is refused.
     let unseen = |request: &Request| {
-        let connector = request.willing().on_rollback(RollbackEffect::Invisible);
+        let connector = request.ready_connector().on_rollback(RollbackEffect::Invisible);
         connector.on_repeated_rollback(RepeatedRollback::Refused)
     };
     for request in [&shows, &hides] {
-        world.sandbox.put(unseen(request));
-        lose_answer(&world, request);
+        env.sandbox.put(unseen(request));
+        lose_answer(&env, request);
     }
     // Between the two of this one, the effect comes to light.
     let late = Fault::on(Operation::Rollback).connector(shows.id).skip(1).answer(400).after_effect();
-    world.sandbox.inject(late.set("/message", json!("No.")));
-    let hold = || world.sandbox.hold(Operation::Rollback, shows.id, HoldPoint::BeforeEffect);
+    env.sandbox.inject(late.set("/message", json!("No.")));
+    let hold = || env.sandbox.hold(Operation::Rollback, shows.id, HoldPoint::BeforeEffect);
     let (mut first, mut second) = (hold(), hold());
-    world.apply_all([shows.manifest(), hides.manifest()]).await;
+    env.apply_all([shows.manifest(), hides.manifest()]).await;
     first.arrived().await.expect("an attempt");
     first.release();
     second.arrived().await.expect("another attempt");
-    let mut connector = world.sandbox.get(shows.id).expect("the connector");
+    let mut connector = env.sandbox.get(shows.id).expect("the connector");
     (connector.versions[0].production, connector.versions[0].legacy) = (Some(24), Some(25));
-    world.sandbox.put(connector);
+    env.sandbox.put(connector);
     second.release();
 
-    let done = world.comes_to(&shows, "RolledBack").await;
+    let done = env.wait_for(&shows, "RolledBack").await;
     assert_eq!((done.attempts(), &done.operation()["evidence"]), (2, &json!("ObservedChange")));
-    let failed = world.comes_to(&hides, "OutcomeUnknown").await;
+    let failed = env.wait_for(&hides, "OutcomeUnknown").await;
     assert_eq!((failed.attempts(), &failed.operation()["evidence"]), (2, &Value::Null));
     assert_eq!(failed.last_error()["code"], 400);
-    world.later().await;
-    assert_eq!((world.attempts(&shows).len(), world.attempts(&hides).len()), (2, 2));
-    assert_eq!((world.sandbox.effects(shows.id), world.sandbox.effects(hides.id)), (1, 1));
+    env.settle().await;
+    assert_eq!((env.attempts(&shows).len(), env.attempts(&hides).len()), (2, 2));
+    assert_eq!((env.sandbox.effects(shows.id), env.sandbox.effects(hides.id)), (1, 1));
 }

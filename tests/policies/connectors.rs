@@ -5,17 +5,17 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::governed::{give, governed, ungiven};
-use crate::world::{Kind, Manifest, Request, World, restore, rollback};
+use cde_harness::{Kind, Manifest, Request, TestEnv, restore, rollback};
 
 const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
 
-async fn create(world: &World, manifest: &Manifest) -> Result<String, String> {
-    world.try_kubectl(&["create", "-f", "-"], &manifest.yaml()).await
+async fn create(env: &TestEnv, manifest: &Manifest) -> Result<String, String> {
+    env.try_kubectl(&["create", "-f", "-"], &manifest.yaml()).await
 }
 
 /// The sentence that tells what to do.
-fn sentence(world: &World, connector: Uuid) -> String {
-    let namespace = &world.namespace;
+fn sentence(env: &TestEnv, connector: Uuid) -> String {
+    let namespace = &env.namespace;
     format!(
         "the namespace {namespace} is not given the connector {connector}: ask whoever runs the operator to add it \
          under the key {namespace} of the ConfigMap cde-connectors in the namespace of the operator"
@@ -25,53 +25,53 @@ fn sentence(world: &World, connector: Uuid) -> String {
 #[tokio::test]
 async fn a_namespace_may_ask_for_the_connectors_that_it_is_given_and_for_no_other() {
     let [one, two, other] = [new_id(), new_id(), new_id()];
-    let world = governed(&format!("{one}\n\t{two} \n")).await;
+    let env = governed(&format!("{one}\n\t{two} \n")).await;
     for (name, id) in [("one", one), ("two", two)] {
-        create(&world, &restore(name, id)).await.expect("it is given");
-        create(&world, &rollback(name, id, "main")).await.expect("it is given");
+        create(&env, &restore(name, id)).await.expect("it is given");
+        create(&env, &rollback(name, id, "main")).await.expect("it is given");
     }
     for manifest in [restore("other", other), rollback("other", other, "main")] {
-        let refusal = create(&world, &manifest).await.expect_err("it is not given");
-        assert!(refusal.contains(&sentence(&world, other)), "{refusal}");
+        let refusal = create(&env, &manifest).await.expect_err("it is not given");
+        assert!(refusal.contains(&sentence(&env, other)), "{refusal}");
     }
 }
 
 #[tokio::test]
 async fn a_namespace_that_is_not_named_may_ask_for_none_and_a_star_stands_for_all() {
-    let world = ungiven().await;
+    let env = ungiven().await;
     let id = new_id();
-    let refusal = create(&world, &restore("it", id)).await.expect_err("nothing is given");
-    assert!(refusal.contains(&sentence(&world, id)), "{refusal}");
+    let refusal = create(&env, &restore("it", id)).await.expect_err("nothing is given");
+    assert!(refusal.contains(&sentence(&env, id)), "{refusal}");
 
-    give(&world, "*").await;
+    give(&env, "*").await;
 
-    create(&world, &restore("it", id)).await.expect("all are given");
+    create(&env, &restore("it", id)).await.expect("all are given");
 }
 
 #[tokio::test]
 async fn when_a_connector_is_taken_away_its_requests_can_be_applied_as_they_are_and_deleted_but_ask_for_nothing()
  {
-    let world = governed("*").await;
+    let env = governed("*").await;
     for kind in BOTH {
         let request = Request::new(kind, "kept");
         let manifest = request.manifest().spec("suspend", true).finalizer();
-        give(&world, "*").await;
-        world.apply(&manifest).await;
-        give(&world, &new_id().to_string()).await;
+        give(&env, "*").await;
+        env.apply(&manifest).await;
+        give(&env, &new_id().to_string()).await;
 
-        world.apply(&manifest).await;
-        world.kubectl(&["label", kind.short(), &request.name, "a=b"], "").await;
+        env.apply(&manifest).await;
+        env.kubectl(&["label", kind.short(), &request.name, "a=b"], "").await;
         let resumed = json!({"spec": {"suspend": false}}).to_string();
         let (short, name) = (kind.short(), request.name.as_str());
         for args in [
             &["patch", short, name, "--type=merge", "-p", &resumed][..],
             &["annotate", short, name, "cde.productsup.com/retry=2026-11-23T12:00:00Z"][..],
         ] {
-            let refusal = world.try_kubectl(args, "").await.expect_err("it is taken away");
-            assert!(refusal.contains(&sentence(&world, request.id)), "{refusal}");
+            let refusal = env.try_kubectl(args, "").await.expect_err("it is taken away");
+            assert!(refusal.contains(&sentence(&env, request.id)), "{refusal}");
         }
-        world.delete(kind, &request.name).await;
-        world.patch(&request, json!({"metadata": {"finalizers": null}})).await;
-        assert!(world.try_kubectl(&["get", kind.short(), &request.name], "").await.is_err(), "it is gone");
+        env.delete(kind, &request.name).await;
+        env.patch(&request, json!({"metadata": {"finalizers": null}})).await;
+        assert!(env.try_kubectl(&["get", kind.short(), &request.name], "").await.is_err(), "it is gone");
     }
 }

@@ -14,5 +14,3 @@ mod life;
 mod production;
 mod retry;
 mod roles;
-#[path = "../operator/world/mod.rs"]
-mod world;

@@ -4,20 +4,20 @@ use cde_sandbox::cde::new_id;
 use serde_json::{Value, json};
 
 use crate::governed::{governed, until};
-use crate::world::{Manifest, World, restore, rollback};
+use cde_harness::{Manifest, TestEnv, restore, rollback};
 
-fn words(world: &World) -> String {
+fn words(env: &TestEnv) -> String {
     format!(
         "the namespace {} is a production one: set spec.preconditions.executables.production to the executable that \
          runs in production now, so that the rollback cannot hit another release",
-        world.namespace
+        env.namespace
     )
 }
 
-async fn label(world: &World) {
-    let label = ["label", "namespace", &world.namespace, "cde.productsup.com/environment=production"];
-    world.plane.kubectl_ok(&label, "").await.unwrap();
-    until(world, &[], &rollback("probe", new_id(), "main"), Some(&words(world))).await;
+async fn label(env: &TestEnv) {
+    let label = ["label", "namespace", &env.namespace, "cde.productsup.com/environment=production"];
+    env.control_plane.kubectl_ok(&label, "").await.unwrap();
+    until(env, &[], &rollback("probe", new_id(), "main"), Some(&words(env))).await;
 }
 
 fn with(name: &str, preconditions: Value) -> Manifest {
@@ -26,42 +26,42 @@ fn with(name: &str, preconditions: Value) -> Manifest {
 
 #[tokio::test]
 async fn a_rollback_in_a_production_namespace_must_name_the_release_that_it_is_written_for() {
-    let world = governed("*").await;
-    world.apply(&rollback("before", new_id(), "main")).await;
-    label(&world).await;
+    let env = governed("*").await;
+    env.apply(&rollback("before", new_id(), "main")).await;
+    label(&env).await;
 
     for manifest in [
         rollback("without", new_id(), "main"),
         with("state", json!({"state": "synchronized-to-prod"})),
         with("legacy", json!({"executables": {"legacy": 24}})),
     ] {
-        let refusal = world.try_kubectl(&["create", "-f", "-"], &manifest.yaml()).await;
+        let refusal = env.try_kubectl(&["create", "-f", "-"], &manifest.yaml()).await;
         let refusal = refusal.expect_err("it is refused");
-        assert!(refusal.contains(&words(&world)), "{refusal}");
+        assert!(refusal.contains(&words(&env)), "{refusal}");
     }
-    world.apply(&with("good", json!({"executables": {"production": 25}}))).await;
-    world.apply(&restore("out", new_id())).await;
+    env.apply(&with("good", json!({"executables": {"production": 25}}))).await;
+    env.apply(&restore("out", new_id())).await;
 }
 
 #[tokio::test]
 async fn what_a_rollback_in_production_is_written_for_cannot_be_taken_away_and_what_was_there_before_stays() {
-    let world = governed("*").await;
-    world.apply(&rollback("before", new_id(), "main")).await;
-    label(&world).await;
-    world.apply(&with("good", json!({"executables": {"production": 25}}))).await;
+    let env = governed("*").await;
+    env.apply(&rollback("before", new_id(), "main")).await;
+    label(&env).await;
+    env.apply(&with("good", json!({"executables": {"production": 25}}))).await;
 
     for change in
         [json!({"preconditions": null}), json!({"preconditions": {"executables": null, "state": "built"}})]
     {
         let patch = json!({"spec": change}).to_string();
-        let refusal = world.try_kubectl(&["patch", "mrb", "good", "--type=merge", "-p", &patch], "").await;
+        let refusal = env.try_kubectl(&["patch", "mrb", "good", "--type=merge", "-p", &patch], "").await;
         let refusal = refusal.expect_err("it is refused");
-        assert!(refusal.contains(&words(&world)), "{refusal}");
+        assert!(refusal.contains(&words(&env)), "{refusal}");
     }
     let patch = json!({"spec": {"suspend": true}}).to_string();
     for name in ["good", "before"] {
-        world.kubectl(&["patch", "mrb", name, "--type=merge", "-p", &patch], "").await;
-        world.kubectl(&["delete", "mrb", name], "").await;
+        env.kubectl(&["patch", "mrb", name, "--type=merge", "-p", &patch], "").await;
+        env.kubectl(&["delete", "mrb", name], "").await;
     }
 }
 

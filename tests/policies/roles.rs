@@ -3,27 +3,27 @@
 use std::time::Instant;
 
 use crate::governed::{governed, person};
-use crate::world::{LIMIT, POLL};
+use cde_harness::{LIMIT, POLL};
 
 #[tokio::test]
 async fn who_may_bind_roles_can_bind_the_one_that_creates_requests_only_if_they_have_it_themselves() {
-    let world = governed("*").await;
+    let env = governed("*").await;
     let binder = ["create", "role", "binder", "--verb=create", "--resource=rolebindings"];
-    world.kubectl(&binder, "").await;
-    let user = format!("--as=binder-of-{}", world.namespace);
-    let to_user = format!("--user=binder-of-{}", world.namespace);
-    world.kubectl(&["create", "rolebinding", "binder", "--role=binder", &to_user], "").await;
+    env.kubectl(&binder, "").await;
+    let user = format!("--as=binder-of-{}", env.namespace);
+    let to_user = format!("--user=binder-of-{}", env.namespace);
+    env.kubectl(&["create", "rolebinding", "binder", "--role=binder", &to_user], "").await;
     let begun = Instant::now();
-    while world.try_kubectl(&[&user, "auth", "can-i", "create", "rolebindings"], "").await.is_err() {
+    while env.try_kubectl(&[&user, "auth", "can-i", "create", "rolebindings"], "").await.is_err() {
         assert!(begun.elapsed() < LIMIT, "the binding is not in force");
         tokio::time::sleep(POLL).await;
     }
     let give =
         [&user, "create", "rolebinding", "gift", "--clusterrole=cde-operator-requester", "--user=friend"];
 
-    let refusal = world.try_kubectl(&give, "").await.expect_err("it is refused");
+    let refusal = env.try_kubectl(&give, "").await.expect_err("it is refused");
     assert!(refusal.contains("attempting to grant RBAC permissions not currently held"), "{refusal}");
 
-    person(&world, "binder", "cde-operator-requester").await;
-    world.kubectl(&give, "").await;
+    person(&env, "binder", "cde-operator-requester").await;
+    env.kubectl(&give, "").await;
 }

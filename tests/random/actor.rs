@@ -17,11 +17,11 @@ use self::process::Crew;
 pub(crate) use self::process::RATE;
 pub(crate) use self::process::{Freeze, Life};
 use crate::script::{Act, CdeAct, Deed, Script, Timed};
-use crate::world::{Manifest, World, from_now, restore, rollback};
+use cde_harness::{Manifest, TestEnv, from_now, restore, rollback};
 
 /// Where a script is carried out.
 pub(crate) struct Stage {
-    pub(crate) world: World,
+    pub(crate) env: TestEnv,
     pub(crate) script: Script,
     /// One before each operator.
     pub(crate) proxies: Vec<Proxy>,
@@ -39,16 +39,16 @@ pub(crate) struct Calm {
 }
 
 /// Carries the script out.
-pub(crate) async fn play(world: World, script: Script) -> (Arc<Stage>, Calm) {
+pub(crate) async fn play(env: TestEnv, script: Script) -> (Arc<Stage>, Calm) {
     let mut proxies = Vec::new();
     for _ in 0..script.operators {
-        proxies.push(Proxy::start(&world.plane).await.unwrap());
+        proxies.push(Proxy::start(&env.control_plane).await.unwrap());
     }
     for connector in &script.connectors {
-        world.sandbox.put(connector.clone());
+        env.sandbox.put(connector.clone());
     }
-    let tokens = Mutex::new(vec![world.sandbox.token()]);
-    let stage = Arc::new(Stage { world, script, proxies, tokens, begin: Instant::now() });
+    let tokens = Mutex::new(vec![env.sandbox.token()]);
+    let stage = Arc::new(Stage { env, script, proxies, tokens, begin: Instant::now() });
     let mut lanes = JoinSet::new();
     lanes.spawn(stage.clone().people());
     lanes.spawn(stage.clone().cde());
@@ -106,7 +106,7 @@ impl Stage {
     /// What a person asks for may be refused, or come too late: that is theirs to bear.
     async fn person(&self, object: usize, deed: Deed) {
         let subject = &self.script.objects[object];
-        let api = self.world.objects(subject.kind);
+        let api = self.env.objects(subject.kind);
         let spec = match deed {
             Deed::Create { .. } => {
                 let object = serde_json::from_str(&self.manifest(object, &deed).yaml()).unwrap();
@@ -130,8 +130,8 @@ impl Stage {
     fn manifest(&self, object: usize, deed: &Deed) -> Manifest {
         let subject = &self.script.objects[object];
         let mut manifest = match subject.kind {
-            crate::world::Kind::Restore => restore(&subject.name, subject.connector),
-            crate::world::Kind::Rollback => rollback(&subject.name, subject.connector, subject.version),
+            cde_harness::Kind::Restore => restore(&subject.name, subject.connector),
+            cde_harness::Kind::Rollback => rollback(&subject.name, subject.connector, subject.version),
         };
         let Deed::Create { suspend, deadline, not_after, preconditions } = deed else { return manifest };
         if *suspend {
@@ -157,7 +157,7 @@ impl Stage {
             Act::Cde(act) => Some(act.clone()),
             _ => None,
         };
-        let sandbox = &self.world.sandbox;
+        let sandbox = &self.env.sandbox;
         for (at, act) in self.acts(mine) {
             if !self.comes(at).await {
                 break;
@@ -187,15 +187,15 @@ impl Stage {
 
     /// Puts the token that is accepted now into the token file, at one stroke as a kubelet does.
     fn tell_token(&self) {
-        let (file, new) = (self.world.token_file(), self.world.scratch.path().join("token.new"));
-        std::fs::write(&new, self.world.sandbox.token()).unwrap();
+        let (file, new) = (self.env.token_file(), self.env.scratch.path().join("token.new"));
+        std::fs::write(&new, self.env.sandbox.token()).unwrap();
         std::fs::rename(new, file).unwrap();
     }
 
     /// Faults end.
     async fn calm(&self) {
-        self.world.sandbox.clear_faults();
-        self.world.sandbox.up().await.unwrap();
+        self.env.sandbox.clear_faults();
+        self.env.sandbox.up().await.unwrap();
         self.tell_token();
     }
 }

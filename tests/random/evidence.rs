@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::actor::Freeze;
-use crate::world::{Kind, Object};
+use cde_harness::{Kind, Object};
 
 /// What a run leaves.
 #[derive(Default)]
@@ -87,26 +87,6 @@ impl History {
     }
 }
 
-impl Object {
-    pub(crate) fn outcome(&self) -> Option<&str> {
-        self.status()["outcome"].as_str()
-    }
-
-    /// The request that it is about: `operation.id`.
-    pub(crate) fn request(&self) -> &str {
-        self.operation()["id"].as_str().unwrap_or_default()
-    }
-
-    pub(crate) fn time(&self, pointer: &str) -> Option<Timestamp> {
-        self.0.pointer(pointer)?.as_str()?.parse().ok()
-    }
-
-    /// The attempt that a claim stands for here.
-    pub(crate) fn claimed_attempt(&self) -> Option<u64> {
-        self.operation()["inFlight"]["attempt"].as_u64()
-    }
-}
-
 impl Evidence {
     /// Calls that change something.
     pub(crate) fn changing(&self) -> impl Iterator<Item = &Call> {
@@ -138,7 +118,7 @@ impl Evidence {
                     from: version.time("/status/operation/lastAttemptAt").unwrap_or_default(),
                     until: version.time("/status/operation/inFlight/until").unwrap_or_default(),
                 };
-                claims.entry((version.request().to_owned(), attempt)).or_insert(claim);
+                claims.entry((version.request_id().to_owned(), attempt)).or_insert(claim);
             }
         }
         claims

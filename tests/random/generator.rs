@@ -16,7 +16,7 @@ use serde_json::json;
 use uuid::{Builder, Uuid};
 
 use crate::script::{Act, ApiAct, CUTS, CdeAct, Deed, ProcessAct, Script, Subject, Timed};
-use crate::world::Kind;
+use cde_harness::Kind;
 
 /// Operators have started by then.
 const BEGIN: u64 = 1_500;

@@ -25,8 +25,6 @@ mod recorder;
 mod report;
 mod run;
 mod script;
-#[path = "../operator/world/mod.rs"]
-mod world;
 
 use std::time::Duration;
 

@@ -38,8 +38,8 @@ mod ends;
 mod tests;
 
 use crate::evidence::{Evidence, History};
-use crate::world::Object;
 use calls::{claimed, effects, once};
+use cde_harness::Object;
 pub(crate) use costs::costs;
 use costs::{processes, rate, secrets, thrift};
 use ends::{ends, finality, limits, truth};
@@ -69,7 +69,7 @@ fn about(rule: &'static str, history: &History, what: String) -> Violation {
 
 /// The requests of an object, one after the other.
 fn requests(history: &History) -> Vec<&str> {
-    let mut requests: Vec<&str> = history.versions.iter().map(Object::request).collect();
+    let mut requests: Vec<&str> = history.versions.iter().map(Object::request_id).collect();
     requests.dedup();
     requests.retain(|request| !request.is_empty());
     requests

@@ -10,7 +10,7 @@ use kube::runtime::watcher::{self, Event};
 use tokio::task::JoinSet;
 
 use crate::evidence::History;
-use crate::world::{Kind, LIMIT, POLL, World};
+use cde_harness::{Kind, LIMIT, POLL, TestEnv};
 
 /// Histories by uid.
 type Book = Arc<Mutex<BTreeMap<String, History>>>;
@@ -23,11 +23,11 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     /// Begins before there is any object.
-    pub(crate) fn start(world: &World) -> Self {
+    pub(crate) fn start(env: &TestEnv) -> Self {
         let book = Book::default();
         let mut watches = JoinSet::new();
         for kind in [Kind::Restore, Kind::Rollback] {
-            let (api, book) = (world.objects(kind), book.clone());
+            let (api, book) = (env.objects(kind), book.clone());
             watches.spawn(async move {
                 let mut events = Box::pin(watcher::watcher(api, watcher::Config::default()));
                 while let Some(event) = events.next().await {
@@ -50,10 +50,10 @@ impl Recorder {
     }
 
     /// Waits until what is stored now has been seen.
-    pub(crate) async fn catches_up(&self, world: &World) -> Vec<History> {
+    pub(crate) async fn catches_up(&self, env: &TestEnv) -> Vec<History> {
         let mut stored = Vec::new();
         for kind in [Kind::Restore, Kind::Rollback] {
-            stored.extend(world.objects(kind).list(&ListParams::default()).await.unwrap().items);
+            stored.extend(env.objects(kind).list(&ListParams::default()).await.unwrap().items);
         }
         let begun = Instant::now();
         loop {

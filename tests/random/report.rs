@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::evidence::{Evidence, History};
 use crate::oracle::{Violation, costs};
 use crate::run::Run;
-use crate::world::Object;
+use cde_harness::Object;
 
 /// So many objects are told about in full.
 const IN_FULL: usize = 3;

@@ -12,7 +12,7 @@ use crate::actor::{Life, RATE, Stage, play};
 use crate::evidence::{Evidence, History, Process};
 use crate::recorder::Recorder;
 use crate::script::Script;
-use crate::world::{POLL, World};
+use cde_harness::{POLL, TestEnv};
 
 /// All ends come by then after the last fault: a claim that must be waited out, a pass that begins again after up to a
 /// minute (an API server that failed it seven times in a row), and what follows.
@@ -28,9 +28,9 @@ pub(crate) struct Run {
 
 /// Plays the script and gathers what is left.
 pub(crate) async fn run(script: Script) -> Run {
-    let world = World::new().await;
-    let recorder = Recorder::start(&world);
-    let (stage, calm) = play(world, script).await;
+    let env = TestEnv::new().await;
+    let recorder = Recorder::start(&env);
+    let (stage, calm) = play(env, script).await;
     let begun = Instant::now();
     all_end(&stage, &recorder).await;
     let ended_after = begun.elapsed();
@@ -44,8 +44,8 @@ pub(crate) async fn run(script: Script) -> Run {
         shown.extend(figures.map(|text| ("the figures".to_owned(), text)));
     }
     // From here on nothing changes any more.
-    let histories = recorder.catches_up(&stage.world).await;
-    shown.push(("the Events".to_owned(), events(&stage.world).await));
+    let histories = recorder.catches_up(&stage.env).await;
+    shown.push(("the Events".to_owned(), events(&stage.env).await));
     for process in &processes {
         shown.push((format!("the log of {}", process.pod), process.log.clone()));
     }
@@ -53,9 +53,9 @@ pub(crate) async fn run(script: Script) -> Run {
         shown.push((history.name().to_owned(), format!("{:?}", history.versions)));
     }
     let mut secrets = stage.tokens.lock().unwrap().clone();
-    secrets.push(kubernetes_token(&stage.world).await);
+    secrets.push(kubernetes_token(&stage.env).await);
     let evidence = Evidence {
-        ledger: stage.world.sandbox.ledger().calls().to_vec(),
+        ledger: stage.env.sandbox.ledger().calls().to_vec(),
         connectors: stage.script.connectors.iter().map(|it| (it.id, it.clone())).collect(),
         histories,
         processes,
@@ -74,9 +74,9 @@ async fn all_end(stage: &Arc<Stage>, recorder: &Recorder) {
     let begun = Instant::now();
     let moving = |one: &&Connector| one.rollback == RollbackEffect::Moving;
     while begun.elapsed() < ENDS_WITHIN {
-        stage.script.connectors.iter().filter(moving).for_each(|one| stage.world.sandbox.settle(one.id));
+        stage.script.connectors.iter().filter(moving).for_each(|one| stage.env.sandbox.settle(one.id));
         if recorder.histories().iter().all(History::has_ended) {
-            let stored = recorder.catches_up(&stage.world).await;
+            let stored = recorder.catches_up(&stage.env).await;
             if stored.iter().all(History::has_ended) {
                 return;
             }
@@ -106,14 +106,14 @@ fn writes_sent(stage: &Stage) -> HashMap<String, usize> {
     sent
 }
 
-async fn events(world: &World) -> String {
-    world.kubectl(&["get", "events.events.k8s.io", "-o", "yaml"], "").await
+async fn events(env: &TestEnv) -> String {
+    env.kubectl(&["get", "events.events.k8s.io", "-o", "yaml"], "").await
 }
 
 /// Of the operator's account, the part that is the same for all its tokens.
-async fn kubernetes_token(world: &World) -> String {
+async fn kubernetes_token(env: &TestEnv) -> String {
     let kubeconfig: Value =
-        serde_json::from_slice(&std::fs::read(world.kubeconfig(None).await).unwrap()).unwrap();
+        serde_json::from_slice(&std::fs::read(env.kubeconfig(None).await).unwrap()).unwrap();
     let token = kubeconfig["users"][0]["user"]["token"].as_str().unwrap();
     token.split('.').next().unwrap().to_owned()
 }

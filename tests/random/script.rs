@@ -7,7 +7,7 @@ use cde_sandbox::cde::{Connector, CutPoint, Fault};
 use cde_sandbox::proxy::Point;
 use uuid::Uuid;
 
-use crate::world::Kind;
+use cde_harness::Kind;
 
 /// What one seed decides.
 #[derive(Clone, Debug, PartialEq)]

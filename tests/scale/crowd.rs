@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use cde_sandbox::cde::{Fault, Operation};
 
-use crate::world::{Kind, POLL, Request, World};
+use cde_harness::{Kind, POLL, Request, TestEnv};
 
 /// Who has not come further in this time is stuck.
 const STANDSTILL: Duration = Duration::from_mins(1);
@@ -26,25 +26,25 @@ pub(crate) struct Crowd {
 
 impl Crowd {
     /// So many requests that would succeed; they are not applied yet.
-    pub(crate) fn new(world: &World, count: usize) -> Self {
+    pub(crate) fn new(env: &TestEnv, count: usize) -> Self {
         let kinds = [Kind::Rollback, Kind::Restore].into_iter().cycle();
         let none = || Fault::on(Operation::Changing).times(0);
-        let request = |(number, kind)| world.request(kind, &format!("{number:05}"), none());
+        let request = |(number, kind)| env.request(kind, &format!("{number:05}"), none());
         Self { requests: (0..count).zip(kinds).map(request).collect() }
     }
 
     /// Creates them all.
-    pub(crate) async fn create(&self, world: &World) {
-        let created = stream::iter(&self.requests).map(|request| create(world, request));
+    pub(crate) async fn create(&self, env: &TestEnv) {
+        let created = stream::iter(&self.requests).map(|request| create(env, request));
         created.buffer_unordered(AT_ONCE).try_collect::<()>().await.expect("all are created");
     }
 
     /// Waits until each has succeeded, however long it takes, as long as it goes on; how long it took.
-    pub(crate) async fn all_succeed(&self, world: &World) -> Duration {
+    pub(crate) async fn all_succeed(&self, env: &TestEnv) -> Duration {
         let begun = Instant::now();
         let (mut last, mut left) = (Instant::now(), usize::MAX);
         while left > 0 {
-            let now = open::<ConnectorRestore>(world).await + open::<MigrationRollback>(world).await;
+            let now = open::<ConnectorRestore>(env).await + open::<MigrationRollback>(env).await;
             if now < left {
                 (last, left) = (Instant::now(), now);
             }
@@ -55,41 +55,41 @@ impl Crowd {
     }
 
     /// Each had its effect, and had it once.
-    pub(crate) fn had_one_effect_each(&self, world: &World) {
-        let ledger = world.sandbox.ledger();
+    pub(crate) fn had_one_effect_each(&self, env: &TestEnv) {
+        let ledger = env.sandbox.ledger();
         let odd: Vec<_> = self.requests.iter().filter(|request| ledger.effects(request.id) != 1).collect();
         assert!(odd.is_empty(), "not one effect: {odd:#?}");
         assert_eq!(ledger.all_effects(), self.requests.len(), "effects in all");
     }
 }
 
-async fn create(world: &World, request: &Request) -> kube::Result<()> {
+async fn create(env: &TestEnv, request: &Request) -> kube::Result<()> {
     let manifest = request.manifest().yaml();
     match request.kind {
-        Kind::Restore => create_as::<ConnectorRestore>(world, &manifest).await,
-        Kind::Rollback => create_as::<MigrationRollback>(world, &manifest).await,
+        Kind::Restore => create_as::<ConnectorRestore>(env, &manifest).await,
+        Kind::Rollback => create_as::<MigrationRollback>(env, &manifest).await,
     }
 }
 
-async fn create_as<K>(world: &World, manifest: &str) -> kube::Result<()>
+async fn create_as<K>(env: &TestEnv, manifest: &str) -> kube::Result<()>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Serialize + DeserializeOwned,
     K: std::fmt::Debug,
 {
     let object: K = serde_json::from_str(manifest).expect("a manifest of the kind");
-    api::<K>(world).create(&PostParams::default(), &object).await.map(|_| ())
+    api::<K>(env).create(&PostParams::default(), &object).await.map(|_| ())
 }
 
-fn api<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(world: &World) -> Api<K> {
-    Api::namespaced(world.client.clone(), &world.namespace)
+fn api<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(env: &TestEnv) -> Api<K> {
+    Api::namespaced(env.client.clone(), &env.namespace)
 }
 
 /// How many have not succeeded.
-async fn open<K>(world: &World) -> usize
+async fn open<K>(env: &TestEnv) -> usize
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned,
     K: std::fmt::Debug,
 {
     let open = ListParams::default().fields("status.outcome!=Succeeded");
-    api::<K>(world).list_metadata(&open).await.expect("a list").items.len()
+    api::<K>(env).list_metadata(&open).await.expect("a list").items.len()
 }

@@ -1,6 +1,6 @@
 //! What an operator says of itself under `/metrics`, as numbers.
 
-use crate::world::Operator;
+use cde_harness::Operator;
 
 /// The figures of one moment.
 pub(crate) struct Figures(String);

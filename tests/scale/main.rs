@@ -13,5 +13,3 @@ mod crowd;
 mod figures;
 mod outage;
 mod restart;
-#[path = "../operator/world/mod.rs"]
-mod world;

@@ -7,7 +7,7 @@ use cde_sandbox::cde::{Fault, Operation};
 
 use crate::crowd::Crowd;
 use crate::figures::Figures;
-use crate::world::{Flags, POLL, World};
+use cde_harness::{Flags, POLL, TestEnv};
 
 const OBJECTS: u32 = 1000;
 /// Ten minutes of the defaults.
@@ -32,8 +32,8 @@ fn compressed() -> Flags {
     flags.with("--retry-min", "50ms").with("--retry-max", "15s")
 }
 
-fn status_writes(world: &World) -> f64 {
-    let writes = world.operator_writes("").into_iter().filter(|write| write.subresource == "status");
+fn status_writes(env: &TestEnv) -> f64 {
+    let writes = env.operator_writes("").into_iter().filter(|write| write.subresource == "status");
     f64::from(u32::try_from(writes.count()).unwrap())
 }
 
@@ -41,20 +41,20 @@ fn status_writes(world: &World) -> f64 {
 #[tokio::test]
 async fn an_outage_with_a_thousand_objects_waiting_costs_a_call_a_backoff_and_a_write_an_object_and_all_end()
 {
-    let world = World::new().await;
-    let mut operator = world.start(compressed()).await;
+    let env = TestEnv::new().await;
+    let mut operator = env.start(compressed()).await;
     let before = Figures::of(&mut operator).await;
-    let crowd = Crowd::new(&world, OBJECTS as usize);
-    world.sandbox.inject(Fault::on(Operation::Any).answer(503).always());
+    let crowd = Crowd::new(&env, OBJECTS as usize);
+    env.sandbox.inject(Fault::on(Operation::Any).answer(503).always());
     let begun = Instant::now();
-    crowd.create(&world).await;
-    operator.says("the CDE API is down").await;
+    crowd.create(&env).await;
+    operator.wait_for_log("the CDE API is down").await;
     lasts(begun, OUTAGE / 2).await;
-    world.sandbox.down().await;
+    env.sandbox.down().await;
     lasts(begun, OUTAGE).await;
 
     let during = Figures::of(&mut operator).await;
-    let writes = status_writes(&world);
+    let writes = status_writes(&env);
     eprintln!(
         "ten minutes of outage, {OBJECTS} objects: {} calls, {writes} status writes, {} passes, {:.1} MB more",
         during.calls(),
@@ -67,20 +67,20 @@ async fn an_outage_with_a_thousand_objects_waiting_costs_a_call_a_backoff_and_a_
     assert!(during.reconciles() <= bound, "{} passes for {} calls", during.reconciles(), during.calls());
     assert!(during.memory() - before.memory() < MEGABYTES, "{} MB", during.memory());
 
-    world.sandbox.clear_faults();
-    world.sandbox.up().await.unwrap();
+    env.sandbox.clear_faults();
+    env.sandbox.up().await.unwrap();
     let back = Instant::now();
-    operator.says("the CDE API takes calls again").await;
+    operator.wait_for_log("the CDE API takes calls again").await;
     assert!(back.elapsed() < RETRY_MAX + SLACK, "noticed after {:?}", back.elapsed());
-    crowd.all_succeed(&world).await;
-    let (after, all_writes) = (Figures::of(&mut operator).await, status_writes(&world));
+    crowd.all_succeed(&env).await;
+    let (after, all_writes) = (Figures::of(&mut operator).await, status_writes(&env));
     eprintln!(
         "all done {:?} after its return, with {} calls and {} status writes more",
         back.elapsed(),
         after.calls() - during.calls(),
         all_writes - writes,
     );
-    crowd.had_one_effect_each(&world);
+    crowd.had_one_effect_each(&env);
     // A rollback is read and called, a restore called; who had an effect open is read once more.
     let needed = 1.5 * f64::from(OBJECTS) + during.calls();
     assert!(after.calls() - during.calls() <= needed, "{} calls", after.calls());

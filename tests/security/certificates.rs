@@ -7,7 +7,7 @@ use cde_operator::cde::{BaseUrl, Client, ClientConfig, TokenFile};
 use cde_operator::runtime::traces::Span;
 use cde_sandbox::cde::{Connector, Flaw, Operation, Sandbox, new_id};
 
-use crate::world::{Flags, Kind, Request, World};
+use cde_harness::{Flags, Kind, Request, TestEnv};
 
 /// What switches verification off in other tools, or lets keys out.
 const OFF_SWITCHES: [(&str, &str); 16] = [
@@ -72,20 +72,21 @@ async fn a_certificate_with_any_flaw_is_refused_before_anything_is_sent() {
 /// Fault 31. That no flag does it either is seen in the list of all flags, in `tests/faults/configuration.rs`.
 #[tokio::test]
 async fn no_variable_of_the_environment_lets_an_unknown_authority_through() {
-    let mut world = World::new().await;
-    world.sandbox = Sandbox::builder().tls().token(world.sandbox.token()).start().await.unwrap();
-    let keys = world.scratch.path().join("keys");
-    let flags = OFF_SWITCHES.into_iter().fold(Flags::brisk(), |flags, (name, value)| flags.env(name, value));
-    let mut operator = world.start(flags.env("SSLKEYLOGFILE", keys.to_str().unwrap())).await;
+    let mut env = TestEnv::new().await;
+    env.sandbox = Sandbox::builder().tls().token(env.sandbox.token()).start().await.unwrap();
+    let keys = env.scratch.path().join("keys");
+    let flags =
+        OFF_SWITCHES.into_iter().fold(Flags::fast_retries(), |flags, (name, value)| flags.env(name, value));
+    let mut operator = env.start(flags.env("SSLKEYLOGFILE", keys.to_str().unwrap())).await;
     let requests = [Kind::Restore, Kind::Rollback].map(|kind| Request::new(kind, "refused"));
     for request in &requests {
-        world.sandbox.put(request.willing());
-        world.apply(&request.manifest()).await;
+        env.sandbox.put(request.ready_connector());
+        env.apply(&request.manifest()).await;
     }
     for request in &requests {
-        let waiting = world.comes_to(request, "Retrying").await;
+        let waiting = env.wait_for(request, "Retrying").await;
         assert!(waiting.message().to_lowercase().contains("certificate"), "{waiting:#?}");
-        assert_eq!(world.sandbox.calls(Operation::Any, request.id).len(), 0);
+        assert_eq!(env.sandbox.calls(Operation::Any, request.id).len(), 0);
     }
     assert!(operator.probe("/livez").await.is_some_and(|(code, _)| code == 200));
     assert!(!keys.exists(), "the keys of its connections are written down");

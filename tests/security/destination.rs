@@ -6,48 +6,48 @@ use cde_sandbox::cde::{Fault, Operation, Sandbox};
 use serde_json::json;
 
 use crate::tunnel::Tunnel;
-use crate::world::{Flags, Kind, Operator, Request, World};
+use cde_harness::{Flags, Kind, Operator, Request, TestEnv};
 
 const TOKEN: &str = "canary-token-5e1f";
 /// Reached by a proxy alone: no resolver knows it.
 const HOST: &str = "cde.example.test";
 
 /// A CDE API that only a proxy finds, and flags to find it by that.
-async fn behind_a_proxy(world: &mut World) -> (Tunnel, Flags) {
-    world.sandbox = Sandbox::builder().tls().named(HOST).token(TOKEN).start().await.unwrap();
-    std::fs::write(world.token_file(), TOKEN).unwrap();
-    let address = world.sandbox.url().trim_start_matches("https://").to_owned();
+async fn behind_a_proxy(env: &mut TestEnv) -> (Tunnel, Flags) {
+    env.sandbox = Sandbox::builder().tls().named(HOST).token(TOKEN).start().await.unwrap();
+    std::fs::write(env.token_file(), TOKEN).unwrap();
+    let address = env.sandbox.url().trim_start_matches("https://").to_owned();
     let port = address.rsplit(':').next().unwrap().to_owned();
     let tunnel = Tunnel::start(HOST, address).await;
-    let ca = world.scratch.path().join("ca.pem");
-    std::fs::write(&ca, world.sandbox.ca_pem().unwrap()).unwrap();
-    let flags = Flags::brisk()
+    let ca = env.scratch.path().join("ca.pem");
+    std::fs::write(&ca, env.sandbox.ca_pem().unwrap()).unwrap();
+    let flags = Flags::fast_retries()
         .env("CDE_URL", &format!("https://{HOST}:{port}"))
         .env("CDE_CA_FILE", ca.to_str().unwrap())
         .env("HTTPS_PROXY", &tunnel.url);
     (tunnel, flags)
 }
 
-async fn requests(world: &World, what: &str) -> [Request; 2] {
+async fn requests(env: &TestEnv, what: &str) -> [Request; 2] {
     let requests = [Kind::Restore, Kind::Rollback].map(|kind| Request::new(kind, what));
     for request in &requests {
-        world.sandbox.put(request.willing());
-        world.apply(&request.manifest()).await;
+        env.sandbox.put(request.ready_connector());
+        env.apply(&request.manifest()).await;
     }
     requests
 }
 
 #[tokio::test]
 async fn a_proxy_tunnels_the_calls_and_never_sees_the_token() {
-    let mut world = World::new().await;
-    let (tunnel, flags) = behind_a_proxy(&mut world).await;
-    let _operator = world.start(flags.env("NO_PROXY", "127.0.0.1,localhost")).await;
+    let mut env = TestEnv::new().await;
+    let (tunnel, flags) = behind_a_proxy(&mut env).await;
+    let _operator = env.start(flags.env("NO_PROXY", "127.0.0.1,localhost")).await;
 
-    for request in &requests(&world, "tunnelled").await {
-        world.comes_to(request, request.success()).await;
+    for request in &requests(&env, "tunnelled").await {
+        env.wait_for(request, request.success()).await;
     }
 
-    assert!(world.sandbox.ledger().calls().iter().all(|call| call.authorized));
+    assert!(env.sandbox.ledger().calls().iter().all(|call| call.authorized));
     let seen = tunnel.seen();
     assert!(seen.contains(&format!("CONNECT {HOST}:")), "nobody came by the proxy");
     assert!(!seen.contains("CONNECT 127.0.0.1"), "the API server is not to be reached by the proxy");
@@ -58,31 +58,31 @@ async fn a_proxy_tunnels_the_calls_and_never_sees_the_token() {
 
 #[tokio::test]
 async fn a_host_that_needs_no_proxy_is_reached_without_or_not_at_all() {
-    let mut world = World::new().await;
-    let (tunnel, flags) = behind_a_proxy(&mut world).await;
-    let _operator = world.start(flags.env("NO_PROXY", &format!("127.0.0.1,{HOST}"))).await;
+    let mut env = TestEnv::new().await;
+    let (tunnel, flags) = behind_a_proxy(&mut env).await;
+    let _operator = env.start(flags.env("NO_PROXY", &format!("127.0.0.1,{HOST}"))).await;
 
-    for request in &requests(&world, "direct").await {
-        let waiting = world.comes_to(request, "Retrying").await;
+    for request in &requests(&env, "direct").await {
+        let waiting = env.wait_for(request, "Retrying").await;
         assert!(waiting.message().contains("cannot connect"), "{waiting:#?}");
     }
 
     assert_eq!(tunnel.seen(), "", "the proxy was spoken to");
-    assert_eq!(world.sandbox.ledger().total(), 0);
+    assert_eq!(env.sandbox.ledger().total(), 0);
 }
 
 /// The right to speak unencrypted to this very machine does not extend to a proxy.
 #[tokio::test]
 async fn calls_to_loopback_go_by_no_proxy() {
-    let world = World::new().await;
+    let env = TestEnv::new().await;
     let tunnel = Tunnel::start("nobody", String::new()).await;
     let flags = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
         .into_iter()
-        .fold(Flags::brisk(), |flags, name| flags.env(name, &tunnel.url));
-    let _operator: Operator = world.start(flags.env("NO_PROXY", "")).await;
+        .fold(Flags::fast_retries(), |flags, name| flags.env(name, &tunnel.url));
+    let _operator: Operator = env.start(flags.env("NO_PROXY", "")).await;
 
-    for request in &requests(&world, "near").await {
-        world.comes_to(request, request.success()).await;
+    for request in &requests(&env, "near").await {
+        env.wait_for(request, request.success()).await;
     }
 
     assert!(!tunnel.seen().contains("/connectors/"), "a call went by the proxy");
@@ -91,15 +91,15 @@ async fn calls_to_loopback_go_by_no_proxy() {
 /// Fault 29: whatever an answer points to. An https server may point to http, and a redirect is not the only way.
 #[tokio::test]
 async fn nobody_is_called_whom_an_answer_names() {
-    let mut world = World::new().await;
+    let mut env = TestEnv::new().await;
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
     elsewhere.set_nonblocking(true).unwrap();
     let evil = format!("http://{}/x", elsewhere.local_addr().unwrap());
-    world.sandbox = Sandbox::builder().tls().token(TOKEN).start().await.unwrap();
-    std::fs::write(world.token_file(), TOKEN).unwrap();
-    let ca = world.scratch.path().join("ca.pem");
-    std::fs::write(&ca, world.sandbox.ca_pem().unwrap()).unwrap();
-    let _operator = world.start(Flags::brisk().with("--ca-file", ca.to_str().unwrap())).await;
+    env.sandbox = Sandbox::builder().tls().token(TOKEN).start().await.unwrap();
+    std::fs::write(env.token_file(), TOKEN).unwrap();
+    let ca = env.scratch.path().join("ca.pem");
+    std::fs::write(&ca, env.sandbox.ca_pem().unwrap()).unwrap();
+    let _operator = env.start(Flags::fast_retries().with("--ca-file", ca.to_str().unwrap())).await;
     let on = || {
         Fault::on(Operation::Changing)
             .header("link", format!("<{evil}>; rel=\"next\""))
@@ -127,15 +127,15 @@ async fn nobody_is_called_whom_an_answer_names() {
     let mut all = Vec::new();
     for (name, fault) in faults {
         for kind in [Kind::Restore, Kind::Rollback] {
-            let request = world.request(kind, name, fault.clone());
+            let request = env.request(kind, name, fault.clone());
             all.push(request);
         }
     }
-    world.apply_all(all.iter().map(Request::manifest)).await;
+    env.apply_all(all.iter().map(Request::manifest)).await;
 
     for request in &all {
-        world.comes_to(request, request.success()).await;
-        assert!(!world.attempts(request).is_empty());
+        env.wait_for(request, request.success()).await;
+        assert!(!env.attempts(request).is_empty());
     }
     assert!(elsewhere.accept().is_err(), "somebody went where an answer pointed");
 }

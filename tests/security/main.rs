@@ -16,5 +16,3 @@ mod certificates;
 mod destination;
 mod rights;
 mod tunnel;
-#[path = "../operator/world/mod.rs"]
-mod world;

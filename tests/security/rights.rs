@@ -8,7 +8,7 @@ use cde_sandbox::proxy::{Call, Point, Proxy, Rule};
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
-use crate::world::{Flags, Kind, LIMIT, Operator, POLL, Request, World};
+use cde_harness::{Flags, Kind, LIMIT, Operator, POLL, Request, TestEnv};
 
 /// Resource with its subresource, verb.
 type Right = (String, String);
@@ -37,9 +37,9 @@ fn missing(resource: &str, verb: &str) -> &'static str {
 }
 
 /// The rules of a role of the manifests, as they are in force.
-async fn rules(world: &World, role: &[&str]) -> Vec<Value> {
+async fn rules(env: &TestEnv, role: &[&str]) -> Vec<Value> {
     let get = [&["get"], role, &["-n", "cde-operator-system", "-o", "json"]].concat();
-    let role: Value = serde_json::from_str(&world.plane.kubectl_ok(&get, "").await.unwrap()).unwrap();
+    let role: Value = serde_json::from_str(&env.control_plane.kubectl_ok(&get, "").await.unwrap()).unwrap();
     role["rules"].as_array().unwrap().clone()
 }
 
@@ -70,9 +70,9 @@ fn without(rules: &[Value], right: Option<&Right>) -> Vec<Value> {
     all
 }
 
-/// An account in the world's namespace with these rights there, and its kubeconfig, once they are in force.
-async fn account(world: &World, proxy: &Proxy, rules: &[Value]) -> std::path::PathBuf {
-    let namespace = &world.namespace;
+/// An account in the environment's namespace with these rights there, and its kubeconfig, once they are in force.
+async fn account(env: &TestEnv, proxy: &Proxy, rules: &[Value]) -> std::path::PathBuf {
+    let namespace = &env.namespace;
     let meta = json!({"name": "operator", "namespace": namespace});
     let group = "rbac.authorization.k8s.io";
     let objects = [
@@ -83,51 +83,51 @@ async fn account(world: &World, proxy: &Proxy, rules: &[Value]) -> std::path::Pa
             "subjects": [{"kind": "ServiceAccount", "name": "operator", "namespace": namespace}]}),
     ];
     let manifest = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
-    world.kubectl(&["apply", "-f", "-"], &manifest).await;
+    env.kubectl(&["apply", "-f", "-"], &manifest).await;
     let first = |field: &str| texts(&rules[0][field]).remove(0);
     let (verb, resource) = (&first("verbs"), format!("{}.{}", first("resources"), first("apiGroups")));
     let who = format!("--as=system:serviceaccount:{namespace}:operator");
     let begun = Instant::now();
-    while world.try_kubectl(&["auth", "can-i", verb, &resource, &who], "").await.is_err() {
+    while env.try_kubectl(&["auth", "can-i", verb, &resource, &who], "").await.is_err() {
         assert!(begun.elapsed() < LIMIT, "the rights are not in force");
         tokio::time::sleep(POLL).await;
     }
-    world.plane.service_account(namespace, "operator", Some(proxy.url())).await.unwrap()
+    env.control_plane.service_account(namespace, "operator", Some(proxy.url())).await.unwrap()
 }
 
 /// All that an operator does in which it needs a right; `stage` says what is waited for.
-async fn story(world: &World, operator: &mut Operator, stage: &Mutex<&'static str>) {
+async fn story(env: &TestEnv, operator: &mut Operator, stage: &Mutex<&'static str>) {
     let enter = |name| *stage.lock().unwrap() = name;
     enter(missing("leases", "get"));
-    operator.says("this replica leads").await;
+    operator.wait_for_log("this replica leads").await;
     enter(missing("leases", "patch"));
-    asked(world, &("leases".to_owned(), "patch".to_owned()), 200).await;
+    asked(env, &("leases".to_owned(), "patch".to_owned()), 200).await;
     enter(missing("connectorrestores", "list"));
     operator.ready().await;
     for (kind, plural) in [(Kind::Restore, "connectorrestores"), (Kind::Rollback, "migrationrollbacks")] {
         let request = Request::new(kind, "needs");
-        world.sandbox.put(request.willing());
-        let mut held = world.sandbox.hold(Operation::Changing, request.id, HoldPoint::AfterEffect);
+        env.sandbox.put(request.ready_connector());
+        let mut held = env.sandbox.hold(Operation::Changing, request.id, HoldPoint::AfterEffect);
         enter(missing(plural, "watch"));
-        world.apply(&request.manifest()).await;
+        env.apply(&request.manifest()).await;
         held.arrived_within(LIMIT).await.unwrap();
         enter(missing(plural, "get"));
-        world.patch(&request, json!({"metadata": {"labels": {"changed": "meanwhile"}}})).await;
+        env.patch(&request, json!({"metadata": {"labels": {"changed": "meanwhile"}}})).await;
         held.release();
-        world.comes_to(&request, request.success()).await;
+        env.wait_for(&request, request.success()).await;
         if kind == Kind::Rollback {
             enter(missing("events", "create"));
-            world.until_events(&request.name, 1).await;
+            env.until_events(&request.name, 1).await;
         }
     }
 }
 
-/// Waits until the API server has answered the world's operator so, when it used that right.
-async fn asked(world: &World, (resource, verb): &Right, code: u16) {
-    let account = format!("system:serviceaccount:{}:operator", world.namespace);
+/// Waits until the API server has answered the environment's operator so, when it used that right.
+async fn asked(env: &TestEnv, (resource, verb): &Right, code: u16) {
+    let account = format!("system:serviceaccount:{}:operator", env.namespace);
     let begun = Instant::now();
     loop {
-        let answered = world.plane.audit().unwrap().into_iter().any(|event| {
+        let answered = env.control_plane.audit().unwrap().into_iter().any(|event| {
             let subresource = Some(event.subresource).filter(|it| !it.is_empty());
             let whole = subresource.map_or(event.resource.clone(), |it| format!("{}/{it}", event.resource));
             event.user == account && event.code == code && event.verb == *verb && whole == *resource
@@ -142,24 +142,26 @@ async fn asked(world: &World, (resource, verb): &Right, code: u16) {
 
 /// Tells the story without a right; what was waited for in vain, if anything was.
 async fn told_without(rules: &[Value], right: Option<&Right>) -> Option<&'static str> {
-    let world = World::new().await;
-    let proxy = Proxy::start(&world.plane).await.unwrap();
+    let env = TestEnv::new().await;
+    let proxy = Proxy::start(&env.control_plane).await.unwrap();
     // Where the API server streams lists, nobody needs to list.
     let streamed = Rule::any().and("a streamed list", Call::is_streamed_list).always();
     let refused = json!({"kind": "Status", "apiVersion": "v1", "code": 422, "reason": "Invalid"});
     proxy.answer(streamed, Point::BeforeForward, 422, &[], refused.to_string());
-    let kubeconfig = account(&world, &proxy, &without(rules, right)).await;
-    let flags =
-        Flags::brisk().env("CDE_LEADER_ELECTION", "true").env("POD_NAMESPACE", &world.namespace).unready();
-    let mut operator = world.start_as(&kubeconfig, flags).await;
+    let kubeconfig = account(&env, &proxy, &without(rules, right)).await;
+    let flags = Flags::fast_retries()
+        .env("CDE_LEADER_ELECTION", "true")
+        .env("POD_NAMESPACE", &env.namespace)
+        .without_readiness_wait();
+    let mut operator = env.start_as(&kubeconfig, flags).await;
     let stage = Mutex::new("");
-    let story = story(&world, &mut operator, &stage);
+    let story = story(&env, &mut operator, &stage);
     let Some(right) = right else {
         story.await;
         return None;
     };
     let impatient = async {
-        asked(&world, right, 403).await;
+        asked(&env, right, 403).await;
         let now = || *stage.lock().unwrap();
         let mut before = "";
         while before != now() {
@@ -175,9 +177,9 @@ async fn told_without(rules: &[Value], right: Option<&Right>) -> Option<&'static
 
 #[tokio::test]
 async fn each_right_is_needed_for_something_that_does_not_work_without_it() {
-    let world = World::new().await;
-    let mut rules_ = rules(&world, &["clusterrole", "cde-operator"]).await;
-    rules_.extend(rules(&world, &["role", "cde-operator-leases"]).await);
+    let env = TestEnv::new().await;
+    let mut rules_ = rules(&env, &["clusterrole", "cde-operator"]).await;
+    rules_.extend(rules(&env, &["role", "cde-operator-leases"]).await);
     let all = rights(&rules_);
     assert!(all.len() > 10, "{all:?}");
 

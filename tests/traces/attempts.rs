@@ -6,7 +6,7 @@ use cde_sandbox::cde::{Fault, Operation};
 
 use crate::collector::Collector;
 use crate::span::Span;
-use crate::world::{Kind, World, from_now};
+use cde_harness::{Kind, TestEnv, from_now};
 
 fn names(spans: &[Span]) -> Vec<&str> {
     spans.iter().map(|span| span.name.split(' ').next().unwrap()).collect()
@@ -18,11 +18,11 @@ fn of<'a>(spans: &'a [Span], name: &str) -> Vec<&'a Span> {
 
 #[tokio::test]
 async fn an_attempt_of_unknown_effect_its_verification_and_the_next_one_are_one_trace() {
-    let (world, collector) = (World::new().await, Collector::start().await);
-    let _operator = world.start(collector.flags()).await;
-    let request = world.request(Kind::Rollback, "again", Fault::on(Operation::Rollback).answer(500));
-    world.apply(&request.manifest()).await;
-    let done = world.comes_to(&request, "RolledBack").await;
+    let (env, collector) = (TestEnv::new().await, Collector::start().await);
+    let _operator = env.start(collector.flags()).await;
+    let request = env.request(Kind::Rollback, "again", Fault::on(Operation::Rollback).answer(500));
+    env.apply(&request.manifest()).await;
+    let done = env.wait_for(&request, "RolledBack").await;
 
     let (root, spans) = collector.trace(&done).await;
 
@@ -45,16 +45,16 @@ async fn an_attempt_of_unknown_effect_its_verification_and_the_next_one_are_one_
 
 #[tokio::test]
 async fn attempts_of_two_processes_are_one_trace_and_its_root_lasts_from_the_first_to_the_last() {
-    let (world, collector) = (World::new().await, Collector::start().await);
+    let (env, collector) = (TestEnv::new().await, Collector::start().await);
     let flags = || collector.flags().with("--retry-min", "30m").with("--retry-max", "30m");
-    let mut first = world.start(flags()).await;
-    let request = world.request(Kind::Restore, "handed-on", Fault::on(Operation::Restore).answer(423));
-    world.apply(&request.manifest()).await;
-    world.comes_to(&request, "Retrying").await;
+    let mut first = env.start(flags()).await;
+    let request = env.request(Kind::Restore, "handed-on", Fault::on(Operation::Restore).answer(423));
+    env.apply(&request.manifest()).await;
+    env.wait_for(&request, "Retrying").await;
     assert_eq!(first.terminate().await, Some(0));
-    let _second = world.start(flags()).await;
-    world.annotate_retry(&request, &from_now(0)).await;
-    let done = world.comes_to(&request, "Restored").await;
+    let _second = env.start(flags()).await;
+    env.annotate_retry(&request, &from_now(0)).await;
+    let done = env.wait_for(&request, "Restored").await;
 
     let (root, spans) = collector.trace(&done).await;
 
@@ -68,12 +68,12 @@ async fn attempts_of_two_processes_are_one_trace_and_its_root_lasts_from_the_fir
 
 #[tokio::test]
 async fn a_refused_request_is_a_trace_that_says_why() {
-    let (world, collector) = (World::new().await, Collector::start().await);
-    let _operator = world.start(collector.flags()).await;
+    let (env, collector) = (TestEnv::new().await, Collector::start().await);
+    let _operator = env.start(collector.flags()).await;
     let refusal = Fault::on(Operation::Rollback).answer(400);
-    let request = world.request(Kind::Rollback, "refused", refusal);
-    world.apply(&request.manifest()).await;
-    let end = world.comes_to(&request, "NotAllowed").await;
+    let request = env.request(Kind::Rollback, "refused", refusal);
+    env.apply(&request.manifest()).await;
+    let end = env.wait_for(&request, "NotAllowed").await;
 
     let (root, spans) = collector.trace(&end).await;
 
@@ -85,11 +85,11 @@ async fn a_refused_request_is_a_trace_that_says_why() {
 
 #[tokio::test]
 async fn a_call_without_an_answer_has_no_code_and_says_so() {
-    let (world, collector) = (World::new().await, Collector::start().await);
-    let _operator = world.start(collector.flags().with("--timeout", "1s")).await;
-    let request = world.request(Kind::Restore, "silent", Fault::on(Operation::Restore).hang());
-    world.apply(&request.manifest()).await;
-    let done = world.comes_to(&request, "Restored").await;
+    let (env, collector) = (TestEnv::new().await, Collector::start().await);
+    let _operator = env.start(collector.flags().with("--timeout", "1s")).await;
+    let request = env.request(Kind::Restore, "silent", Fault::on(Operation::Restore).hang());
+    env.apply(&request.manifest()).await;
+    let done = env.wait_for(&request, "Restored").await;
 
     let (_, spans) = collector.trace(&done).await;
 

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::span::{Span, spans};
-use crate::world::{Flags, LIMIT, Object, POLL};
+use cde_harness::{Flags, LIMIT, Object, POLL};
 
 /// How batches are answered.
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,7 +78,7 @@ impl Collector {
 
     /// Flags of an operator that soon sends what it has to this collector.
     pub(crate) fn flags(&self) -> Flags {
-        let flags = Flags::brisk().with("--otlp-endpoint", &self.url);
+        let flags = Flags::fast_retries().with("--otlp-endpoint", &self.url);
         flags.env("OTEL_BSP_SCHEDULE_DELAY", "50")
     }
 

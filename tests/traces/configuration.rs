@@ -4,22 +4,23 @@ use cde_sandbox::cde::{Fault, Operation, Sandbox};
 use cde_sandbox::process::output;
 
 use crate::collector::Collector;
-use crate::world::{Flags, Kind, World, command};
+use cde_harness::{Flags, Kind, TestEnv, command};
 
 #[tokio::test]
 async fn the_variables_of_opentelemetry_do_as_well_as_the_flag() {
-    let (world, collector) = (World::new().await, Collector::start().await);
-    let quick = || Flags::brisk().env("OTEL_BSP_SCHEDULE_DELAY", "50").env("OTEL_SERVICE_NAME", "ours");
+    let (env, collector) = (TestEnv::new().await, Collector::start().await);
+    let quick =
+        || Flags::fast_retries().env("OTEL_BSP_SCHEDULE_DELAY", "50").env("OTEL_SERVICE_NAME", "ours");
     let exactly = format!("{}/v1/traces", collector.url);
     for (name, variable, value) in [
         ("ours", "CDE_OTLP_ENDPOINT", &collector.url),
         ("base", "OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url),
         ("exact", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &exactly),
     ] {
-        let mut operator = world.start(quick().env(variable, value)).await;
-        let request = world.request(Kind::Restore, name, Fault::on(Operation::Any).times(0));
-        world.apply(&request.manifest()).await;
-        let done = world.comes_to(&request, "Restored").await;
+        let mut operator = env.start(quick().env(variable, value)).await;
+        let request = env.request(Kind::Restore, name, Fault::on(Operation::Any).times(0));
+        env.apply(&request.manifest()).await;
+        let done = env.wait_for(&request, "Restored").await;
         let (root, _) = collector.trace(&done).await;
         assert_eq!(root.resource["service.name"], "ours", "{variable}");
         assert_eq!(operator.terminate().await, Some(0));
@@ -28,20 +29,21 @@ async fn the_variables_of_opentelemetry_do_as_well_as_the_flag() {
 
 #[tokio::test]
 async fn a_collector_is_spoken_to_by_tls_only_if_its_authority_is_trusted() {
-    let world = World::new().await;
+    let env = TestEnv::new().await;
     // It speaks HTTPS, and knows nothing of traces: who is answered has believed its certificate.
     let server = Sandbox::builder().tls().start().await.unwrap();
-    let roots = world.scratch.path().join("roots.pem");
+    let roots = env.scratch.path().join("roots.pem");
     std::fs::write(&roots, server.ca_pem().unwrap()).unwrap();
-    let flags = || Flags::brisk().with("--otlp-endpoint", &server.url()).env("OTEL_BSP_SCHEDULE_DELAY", "50");
+    let flags =
+        || Flags::fast_retries().with("--otlp-endpoint", &server.url()).env("OTEL_BSP_SCHEDULE_DELAY", "50");
     let trusting = flags().env("OTEL_EXPORTER_OTLP_CERTIFICATE", roots.to_str().unwrap());
     for (name, flags, says) in [("trusted", trusting, "it answers 404"), ("unknown", flags(), "certificate")]
     {
-        let mut operator = world.start(flags).await;
-        let request = world.request(Kind::Restore, name, Fault::on(Operation::Any).times(0));
-        world.apply(&request.manifest()).await;
-        world.comes_to(&request, "Restored").await;
-        let line = operator.says("traces do not reach the collector").await;
+        let mut operator = env.start(flags).await;
+        let request = env.request(Kind::Restore, name, Fault::on(Operation::Any).times(0));
+        env.apply(&request.manifest()).await;
+        env.wait_for(&request, "Restored").await;
+        let line = operator.wait_for_log("traces do not reach the collector").await;
         assert!(line.contains(says), "{name}: {line}");
         assert_eq!(operator.terminate().await, Some(0));
     }

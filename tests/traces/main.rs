@@ -16,5 +16,3 @@ mod outage;
 mod secrets;
 mod span;
 mod whole;
-#[path = "../operator/world/mod.rs"]
-mod world;

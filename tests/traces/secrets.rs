@@ -4,7 +4,7 @@ use cde_sandbox::cde::{Fault, Operation};
 use serde_json::json;
 
 use crate::collector::Collector;
-use crate::world::{Kind, World};
+use cde_harness::{Kind, TestEnv};
 
 const TOKEN: &str = "canary-token-9b2c";
 /// Stands in bodies only.
@@ -14,11 +14,11 @@ const KEY: &str = "canary-key-f00d";
 
 #[tokio::test]
 async fn neither_the_token_nor_a_body_is_in_a_trace_nor_the_collectors_key_in_a_log() {
-    let (world, collector) = (World::new().await, Collector::start().await);
-    world.sandbox.set_token(TOKEN);
-    std::fs::write(world.token_file(), TOKEN).unwrap();
+    let (env, collector) = (TestEnv::new().await, Collector::start().await);
+    env.sandbox.set_token(TOKEN);
+    std::fs::write(env.token_file(), TOKEN).unwrap();
     let flags = collector.flags().env("RUST_LOG", "trace");
-    let mut operator = world.start(flags.env("OTEL_EXPORTER_OTLP_HEADERS", &format!("x-key={KEY}"))).await;
+    let mut operator = env.start(flags.env("OTEL_EXPORTER_OTLP_HEADERS", &format!("x-key={KEY}"))).await;
     let told = format!("Bearer {TOKEN} is bad");
     let on = || Fault::on(Operation::Changing);
     for (name, fault, reason) in [
@@ -26,9 +26,9 @@ async fn neither_the_token_nor_a_body_is_in_a_trace_nor_the_collectors_key_in_a_
         ("page", on().answer(502).body(format!("<html>{BODY} {TOKEN}</html>")), "Restored"),
         ("odd", on().set("/data/description", json!(BODY)).set("/data/name", json!(TOKEN)), "Restored"),
     ] {
-        let request = world.request(Kind::Restore, name, fault);
-        world.apply(&request.manifest()).await;
-        let end = world.comes_to(&request, reason).await;
+        let request = env.request(Kind::Restore, name, fault);
+        env.apply(&request.manifest()).await;
+        let end = env.wait_for(&request, reason).await;
         let (root, _) = collector.trace(&end).await;
         let redacted = root.error.is_some_and(|why| why.contains("[redacted]"));
         assert_eq!(redacted, name == "refused");

@@ -7,17 +7,17 @@ use serde_json::Value;
 
 use crate::collector::Collector;
 use crate::span::{Facts, Span};
-use crate::world::{Kind, Object, Request, World};
+use cde_harness::{Kind, Object, Request, TestEnv};
 
 fn facts<const N: usize>(facts: [(&str, &str); N]) -> Facts {
     facts.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// What every span of the request says but that of a call.
-fn of_request(world: &World, request: &Request, object: &Object, kind: &str) -> Facts {
+fn of_request(env: &TestEnv, request: &Request, object: &Object, kind: &str) -> Facts {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     facts([
-        ("k8s.namespace.name", &world.namespace),
+        ("k8s.namespace.name", &env.namespace),
         ("k8s.object.kind", kind),
         ("k8s.object.name", &request.name),
         ("k8s.object.uid", &text(&object.metadata()["uid"])),
@@ -31,8 +31,8 @@ fn with<const N: usize>(of_request: &Facts, more: [(&str, &str); N]) -> Facts {
 }
 
 /// What the span of a call says.
-fn of_call(world: &World, method: &str, template: &str, path: &str) -> Facts {
-    let url = world.sandbox.url();
+fn of_call(env: &TestEnv, method: &str, template: &str, path: &str) -> Facts {
+    let url = env.sandbox.url();
     let (_, port) = url.rsplit_once(':').unwrap();
     facts([
         ("http.request.method", method),
@@ -68,16 +68,16 @@ fn assert_sound(root: &Span, spans: &[Span]) {
 
 #[tokio::test]
 async fn a_rollback_is_one_trace_named_by_its_operation_and_the_api_is_told_of_each_call() {
-    let (world, collector) = (World::new().await, Collector::start().await);
-    let _operator = world.start(collector.flags()).await;
-    let request = world.request(Kind::Rollback, "traced", Fault::on(Operation::Any).times(0));
-    world.apply(&request.manifest()).await;
-    let done = world.comes_to(&request, "RolledBack").await;
+    let (env, collector) = (TestEnv::new().await, Collector::start().await);
+    let _operator = env.start(collector.flags()).await;
+    let request = env.request(Kind::Rollback, "traced", Fault::on(Operation::Any).times(0));
+    env.apply(&request.manifest()).await;
+    let done = env.wait_for(&request, "RolledBack").await;
 
     let (root, spans) = collector.trace(&done).await;
 
     assert_sound(&root, &spans);
-    let about = of_request(&world, &request, &done, "MigrationRollback");
+    let about = of_request(&env, &request, &done, "MigrationRollback");
     let (zero, one) = (with(&about, [("cde.attempt", "0")]), with(&about, [("cde.attempt", "1")]));
     let read = format!("/connectors/{}", request.id);
     let path = format!("{read}/versions/1/migration/rollback");
@@ -85,10 +85,10 @@ async fn a_rollback_is_one_trace_named_by_its_operation_and_the_api_is_told_of_e
     let name = format!("POST {template}");
     let expected = [
         ("observe", "root", &zero),
-        ("GET /connectors/{id}", "observe", &of_call(&world, "GET", "/connectors/{id}", &read)),
+        ("GET /connectors/{id}", "observe", &of_call(&env, "GET", "/connectors/{id}", &read)),
         ("claim", "root", &one),
         ("act", "root", &one),
-        (name.as_str(), "act", &of_call(&world, "POST", template, &path)),
+        (name.as_str(), "act", &of_call(&env, "POST", template, &path)),
         ("record", "root", &with(&one, [("cde.reason", "RolledBack")])),
     ];
     assert_eq!(told(&spans), expected);
@@ -96,7 +96,7 @@ async fn a_rollback_is_one_trace_named_by_its_operation_and_the_api_is_told_of_e
     let outcome = [("cde.attempts", "1"), ("cde.outcome", "Succeeded"), ("cde.reason", "RolledBack")];
     assert_eq!(root.facts, with(&about, outcome));
     assert_eq!(root.id, root.trace[16..]);
-    let calls = world.sandbox.calls(Operation::Any, request.id);
+    let calls = env.sandbox.calls(Operation::Any, request.id);
     let sent: Vec<_> = calls.into_iter().map(|call| call.traceparent.expect("a traceparent")).collect();
     let clients = spans.iter().filter(|span| span.client).map(Span::traceparent);
     assert_eq!(sent, clients.collect::<Vec<_>>());
@@ -104,17 +104,17 @@ async fn a_rollback_is_one_trace_named_by_its_operation_and_the_api_is_told_of_e
 
 #[tokio::test]
 async fn a_restore_is_one_trace_and_says_which_process_made_it() {
-    let (world, collector) = (World::new().await, Collector::start().await);
+    let (env, collector) = (TestEnv::new().await, Collector::start().await);
     let flags = collector.flags().env("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test");
-    let _operator = world.start(flags).await;
-    let request = world.request(Kind::Restore, "traced", Fault::on(Operation::Any).times(0));
-    world.apply(&request.manifest()).await;
-    let done = world.comes_to(&request, "Restored").await;
+    let _operator = env.start(flags).await;
+    let request = env.request(Kind::Restore, "traced", Fault::on(Operation::Any).times(0));
+    env.apply(&request.manifest()).await;
+    let done = env.wait_for(&request, "Restored").await;
 
     let (root, spans) = collector.trace(&done).await;
 
     assert_sound(&root, &spans);
-    let about = of_request(&world, &request, &done, "ConnectorRestore");
+    let about = of_request(&env, &request, &done, "ConnectorRestore");
     let one = with(&about, [("cde.attempt", "1")]);
     let path = format!("/connectors/{}/restore-from-bin", request.id);
     let template = "/connectors/{id}/restore-from-bin";
@@ -122,7 +122,7 @@ async fn a_restore_is_one_trace_and_says_which_process_made_it() {
     let expected = [
         ("claim", "root", &one),
         ("act", "root", &one),
-        (name.as_str(), "act", &of_call(&world, "PATCH", template, &path)),
+        (name.as_str(), "act", &of_call(&env, "PATCH", template, &path)),
         ("record", "root", &with(&one, [("cde.reason", "Restored")])),
     ];
     assert_eq!(told(&spans), expected);

@@ -3,7 +3,7 @@
 use cde_sandbox::cde::{Connector, Fault, Held, HoldPoint, Operation, Version as Migrated};
 use serde_json::json;
 
-use crate::world::{Kind, Manifest, Object, Request, World, from_now};
+use cde_harness::{Kind, Manifest, Object, Request, TestEnv, from_now};
 
 pub(crate) const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
 
@@ -18,27 +18,27 @@ pub(crate) struct Left {
 }
 
 impl Left {
-    async fn by(world: &World, request: Request, reason: &str) -> Self {
-        let object = world.comes_to(&request, reason).await;
-        let (calls, effects) = (world.attempts(&request).len(), world.sandbox.effects(request.id));
-        let events = world.events(&request.name).await.len();
+    async fn by(env: &TestEnv, request: Request, reason: &str) -> Self {
+        let object = env.wait_for(&request, reason).await;
+        let (calls, effects) = (env.attempts(&request).len(), env.sandbox.effects(request.id));
+        let events = env.events(&request.name).await.len();
         Self { request, object, calls, effects, events }
     }
 
     /// Nobody has written it or called for it since.
-    pub(crate) async fn is_as_it_was(&self, world: &World) {
+    pub(crate) async fn is_as_it_was(&self, env: &TestEnv) {
         let name = &self.request.name;
-        let now = world.look(self.request.kind, name).await;
+        let now = env.get(self.request.kind, name).await;
         assert_eq!(now.0, self.object.0, "{name} was written");
-        assert_eq!(world.events(name).await.len(), self.events, "{name} was told of");
-        self.has_cost(world, 0, 0);
+        assert_eq!(env.events(name).await.len(), self.events, "{name} was told of");
+        self.has_cost(env, 0, 0);
     }
 
     /// So many calls more, and so many effects.
-    fn has_cost(&self, world: &World, calls: usize, effects: usize) {
+    fn has_cost(&self, env: &TestEnv, calls: usize, effects: usize) {
         let request = &self.request;
-        let now = (world.attempts(request).len(), world.sandbox.effects(request.id));
-        let ledger = world.sandbox.ledger();
+        let now = (env.attempts(request).len(), env.sandbox.effects(request.id));
+        let ledger = env.sandbox.ledger();
         assert_eq!(now, (self.calls + calls, self.effects + effects), "{}:\n{ledger}", request.name);
     }
 
@@ -68,39 +68,39 @@ const LONG: &str = "3600";
 
 impl Cast {
     /// Applies the manifests, and waits until the operator that runs has brought each to where it stays.
-    pub(crate) async fn play(world: &World) -> Self {
-        let mut finished = finished(world);
+    pub(crate) async fn play(env: &TestEnv) -> Self {
+        let mut finished = finished(env);
         let rejected = Fault::on(Operation::Changing).answer(422).always();
-        finished.extend(BOTH.map(|kind| (world.request(kind, "rejected", rejected.clone()), "Rejected")));
+        finished.extend(BOTH.map(|kind| (env.request(kind, "rejected", rejected.clone()), "Rejected")));
         let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", LONG);
-        let waiting = BOTH.map(|kind| world.request(kind, "waiting", locked.clone()));
-        let paused = BOTH.map(|kind| world.request(kind, "paused", locked.clone()));
+        let waiting = BOTH.map(|kind| env.request(kind, "waiting", locked.clone()));
+        let paused = BOTH.map(|kind| env.request(kind, "paused", locked.clone()));
         let lost = Fault::on(Operation::Changing).answer(500).header("retry-after", LONG).after_effect();
-        let doubtful = BOTH.map(|kind| world.request(kind, "doubtful", lost.clone()));
+        let doubtful = BOTH.map(|kind| env.request(kind, "doubtful", lost.clone()));
         let asleep = BOTH.map(|kind| Request::new(kind, "asleep"));
         for request in &asleep {
-            world.sandbox.put(request.willing());
+            env.sandbox.put(request.ready_connector());
         }
 
         let plain =
             finished.iter().map(|(request, _)| request).chain(&waiting).chain(&paused).chain(&doubtful);
         let sleeping = asleep.iter().map(|request| request.manifest().spec("suspend", true));
-        world.apply_all(plain.map(manifest).chain(sleeping)).await;
+        env.apply_all(plain.map(manifest).chain(sleeping)).await;
         for request in &paused {
-            world.comes_to(request, "Retrying").await;
-            world.patch(request, json!({"spec": {"suspend": true}})).await;
+            env.wait_for(request, "Retrying").await;
+            env.patch(request, json!({"spec": {"suspend": true}})).await;
         }
         let with = |requests: [Request; 2], reason| requests.map(|request| (request, reason)).to_vec();
         let [waiting, doubtful] = [with(waiting, "Retrying"), with(doubtful, "Verifying")];
         let [asleep, paused] = [with(asleep, "Suspended"), with(paused, "Suspended")];
         for (request, reason) in [&finished, &waiting, &doubtful, &asleep, &paused].into_iter().flatten() {
-            world.comes_to(request, reason).await;
+            env.wait_for(request, reason).await;
         }
-        world.all_told().await;
+        env.flush_events().await;
         let left = async |requests: Vec<(Request, &'static str)>| {
             let mut all = Vec::new();
             for (request, reason) in requests {
-                all.push(Left::by(world, request, reason).await);
+                all.push(Left::by(env, request, reason).await);
             }
             all
         };
@@ -114,18 +114,18 @@ impl Cast {
     }
 
     /// Whether finished, waiting and sleeping: nothing was written, told or called.
-    pub(crate) async fn is_as_it_was(&self, world: &World) {
+    pub(crate) async fn is_as_it_was(&self, env: &TestEnv) {
         let open = [&self.waiting, &self.doubtful, &self.asleep, &self.paused];
         for left in self.finished.iter().chain(open.into_iter().flatten()) {
-            left.is_as_it_was(world).await;
+            left.is_as_it_was(env).await;
         }
     }
 
     /// Somebody has written all of them without a change: the records are the same.
-    pub(crate) async fn was_rewritten(&mut self, world: &World) {
+    pub(crate) async fn was_rewritten(&mut self, env: &TestEnv) {
         let open = [&mut self.waiting, &mut self.doubtful, &mut self.asleep, &mut self.paused];
         for left in self.finished.iter_mut().chain(open.into_iter().flatten()) {
-            let now = world.look(left.request.kind, &left.request.name).await;
+            let now = env.get(left.request.kind, &left.request.name).await;
             let record = |object: &Object| (object.metadata()["uid"].clone(), object.status().clone());
             assert_eq!(record(&now), record(&left.object), "{}", left.request.name);
             assert_ne!(now.resource_version(), left.object.resource_version(), "it was not written");
@@ -134,61 +134,61 @@ impl Cast {
     }
 
     /// Those that wait go on when they are asked to, with their counts; the finished stay as they are.
-    pub(crate) async fn goes_on(&self, world: &World) {
+    pub(crate) async fn goes_on(&self, env: &TestEnv) {
         for left in self.asleep.iter().chain(&self.paused) {
-            world.patch(&left.request, json!({"spec": {"suspend": null}})).await;
+            env.patch(&left.request, json!({"spec": {"suspend": null}})).await;
         }
         for left in self.waiting.iter().chain(&self.paused).chain(&self.doubtful) {
-            world.annotate_retry(&left.request, &from_now(0)).await;
+            env.annotate_retry(&left.request, &from_now(0)).await;
         }
         for left in self.waiting.iter().chain(&self.paused) {
-            let done = world.comes_to(&left.request, left.request.success()).await;
+            let done = env.wait_for(&left.request, left.request.success()).await;
             left.is_the_same_in(&done);
             assert_eq!((left.object.attempts(), done.attempts()), (1, 2), "{done:#?}");
-            left.has_cost(world, 1, 1);
+            left.has_cost(env, 1, 1);
         }
         for left in &self.doubtful {
-            let done = world.comes_to(&left.request, left.request.success()).await;
+            let done = env.wait_for(&left.request, left.request.success()).await;
             left.is_the_same_in(&done);
             assert_eq!(
                 (done.attempts(), &done.operation()["evidence"]),
                 (1, &left.request.observed().into())
             );
-            left.has_cost(world, 0, 0);
+            left.has_cost(env, 0, 0);
         }
         for left in &self.asleep {
-            let done = world.comes_to(&left.request, left.request.success()).await;
+            let done = env.wait_for(&left.request, left.request.success()).await;
             left.is_the_same_in(&done);
             assert_eq!(done.attempts(), 1, "{done:#?}");
-            left.has_cost(world, 1, 1);
+            left.has_cost(env, 1, 1);
         }
-        world.later().await;
+        env.settle().await;
         for left in &self.finished {
-            left.is_as_it_was(world).await;
+            left.is_as_it_was(env).await;
         }
     }
 }
 
 /// One of each end.
-fn finished(world: &World) -> Vec<(Request, &'static str)> {
+fn finished(env: &TestEnv) -> Vec<(Request, &'static str)> {
     let mut all = Vec::new();
     for kind in BOTH {
         let request = Request::new(kind, "done");
-        world.sandbox.put(request.willing());
+        env.sandbox.put(request.ready_connector());
         all.push((request.clone(), request.success()));
         let request = Request::new(kind, "skipped");
         all.push((request, "Skipped"));
         all.push((Request::new(kind, "absent"), "NotFound"));
     }
     let already = Request::new(Kind::Restore, "already");
-    world.sandbox.put(Connector::live(already.id).version(Migrated::default()));
+    env.sandbox.put(Connector::live(already.id).version(Migrated::default()));
     all.push((already, "AlreadyRestored"));
     let unfit = Request::new(Kind::Rollback, "unfit");
-    world.sandbox.put(unfit.willing());
+    env.sandbox.put(unfit.ready_connector());
     all.push((unfit, "PreconditionFailed"));
     // Its first call is lost in an error, and nobody may look.
-    let unknown = world.request(Kind::Rollback, "unknown", Fault::on(Operation::Rollback).answer(500));
-    world.sandbox.put(unknown.willing().reading_forbidden());
+    let unknown = env.request(Kind::Rollback, "unknown", Fault::on(Operation::Rollback).answer(500));
+    env.sandbox.put(unknown.ready_connector().reading_forbidden());
     all.push((unknown, "OutcomeUnknown"));
     all
 }
@@ -210,15 +210,15 @@ pub(crate) struct Flight {
 }
 
 /// Requests of both kinds, their calls held there.
-pub(crate) async fn take_off(world: &World, what: &str, point: HoldPoint) -> Vec<Flight> {
+pub(crate) async fn take_off(env: &TestEnv, what: &str, point: HoldPoint) -> Vec<Flight> {
     let mut flights = Vec::new();
     for kind in BOTH {
         let request = Request::new(kind, what);
-        world.sandbox.put(request.willing());
-        let call = world.sandbox.hold(Operation::Changing, request.id, point);
+        env.sandbox.put(request.ready_connector());
+        let call = env.sandbox.hold(Operation::Changing, request.id, point);
         flights.push(Flight { request, call });
     }
-    world.apply_all(flights.iter().map(|flight| flight.request.manifest())).await;
+    env.apply_all(flights.iter().map(|flight| flight.request.manifest())).await;
     for flight in &mut flights {
         flight.call.arrived().await.expect("the call");
     }
@@ -226,14 +226,14 @@ pub(crate) async fn take_off(world: &World, what: &str, point: HoldPoint) -> Vec
 }
 
 /// The end of a request that was under way: after so many calls, with one effect and this evidence.
-pub(crate) async fn lands(world: &World, request: &Request, calls: usize, evidence: &str) {
-    let done = world.comes_to(request, request.success()).await;
+pub(crate) async fn lands(env: &TestEnv, request: &Request, calls: usize, evidence: &str) {
+    let done = env.wait_for(request, request.success()).await;
     assert_eq!(done.operation()["evidence"], evidence, "{done:#?}");
     assert_eq!(done.operation()["attempts"], calls, "{done:#?}");
     let operation = match request.kind {
         Kind::Restore => Operation::Restore,
         Kind::Rollback => Operation::Rollback,
     };
-    let counted = (world.sandbox.calls(operation, request.id).len(), world.sandbox.effects(request.id));
-    assert_eq!(counted, (calls, 1), "{}:\n{}", request.name, world.sandbox.ledger());
+    let counted = (env.sandbox.calls(operation, request.id).len(), env.sandbox.effects(request.id));
+    assert_eq!(counted, (calls, 1), "{}:\n{}", request.name, env.sandbox.ledger());
 }

@@ -4,18 +4,18 @@ use cde_sandbox::cde::HoldPoint;
 
 use crate::cast::{Cast, lands, take_off};
 use crate::version::Version;
-use crate::world::{Plane, World};
+use cde_harness::{ControlPlane, TestEnv};
 
 #[tokio::test]
 async fn what_an_earlier_operator_left_in_flight_is_verified_by_the_present_one() {
-    let world = World::on(Plane::own().await).await;
-    Version::Earlier.define(&world).await;
-    Version::Earlier.grant(&world).await;
-    let mut old = world.start(Version::Earlier.replica("old", "15s").await).await;
-    let cast = Cast::play(&world).await;
-    let answering = take_off(&world, "answering", HoldPoint::AfterEffect).await;
-    let slow = take_off(&world, "slow", HoldPoint::BeforeEffect).await;
-    let lost = take_off(&world, "lost", HoldPoint::BeforeEffect).await;
+    let env = TestEnv::on(ControlPlane::own().await).await;
+    Version::Earlier.define(&env).await;
+    Version::Earlier.grant(&env).await;
+    let mut old = env.start(Version::Earlier.replica("old", "15s").await).await;
+    let cast = Cast::play(&env).await;
+    let answering = take_off(&env, "answering", HoldPoint::AfterEffect).await;
+    let slow = take_off(&env, "slow", HoldPoint::BeforeEffect).await;
+    let lost = take_off(&env, "lost", HoldPoint::BeforeEffect).await;
 
     old.kill();
     let mut requests = Vec::new();
@@ -27,21 +27,21 @@ async fn what_an_earlier_operator_left_in_flight_is_verified_by_the_present_one(
         flight.call.cut();
         requests.push((flight.request, 2));
     }
-    Version::Present.define(&world).await;
-    Version::Present.grant(&world).await;
-    let new = world.start(Version::Present.replica("new", "15s").await).await;
+    Version::Present.define(&env).await;
+    Version::Present.grant(&env).await;
+    let new = env.start(Version::Present.replica("new", "15s").await).await;
     // The server carries these out after their caller is gone.
     for flight in slow {
         flight.call.release();
         requests.push((flight.request, 1));
     }
-    new.says("this replica leads").await;
+    new.wait_for_log("this replica leads").await;
 
     for (request, calls) in &requests {
         let evidence = if *calls == 1 { request.observed() } else { "Response" };
-        lands(&world, request, *calls, evidence).await;
+        lands(&env, request, *calls, evidence).await;
     }
-    world.later().await;
-    cast.is_as_it_was(&world).await;
-    cast.goes_on(&world).await;
+    env.settle().await;
+    cast.is_as_it_was(&env).await;
+    cast.goes_on(&env).await;
 }

@@ -20,5 +20,3 @@ mod policy;
 mod rolling;
 mod schema;
 mod version;
-#[path = "../operator/world/mod.rs"]
-mod world;

@@ -9,7 +9,7 @@ use cde_sandbox::process::output;
 use crate::cast::{BOTH, lands};
 use crate::earlier::Earlier;
 use crate::version::Version;
-use crate::world::{Operator, Request, World, command, command_of};
+use cde_harness::{Operator, Request, TestEnv, command, command_of};
 
 /// The flags and variables that a program's help names.
 async fn flags(mut program: Command) -> BTreeSet<String> {
@@ -46,14 +46,14 @@ fn shape(sample: &str) -> String {
 async fn every_metric_of_the_earlier_operator_is_still_there_with_its_labels() {
     let mut told = Vec::new();
     for version in [Version::Earlier, Version::Present] {
-        let world = World::new().await;
-        let mut operator = world.start(version.replica("one", "20s").await).await;
+        let env = TestEnv::new().await;
+        let mut operator = env.start(version.replica("one", "20s").await).await;
         for kind in BOTH {
             let [done, absent] = ["done", "absent"].map(|what| Request::new(kind, what));
-            world.sandbox.put(done.willing());
-            world.apply_all([&done, &absent].map(Request::manifest)).await;
-            lands(&world, &done, 1, "Response").await;
-            world.comes_to(&absent, "NotFound").await;
+            env.sandbox.put(done.ready_connector());
+            env.apply_all([&done, &absent].map(Request::manifest)).await;
+            lands(&env, &done, 1, "Response").await;
+            env.wait_for(&absent, "NotFound").await;
         }
         told.push(metrics(&mut operator).await);
     }

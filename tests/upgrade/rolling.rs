@@ -6,7 +6,7 @@ use cde_sandbox::process::Signal;
 
 use crate::cast::{BOTH, Cast, lands, take_off};
 use crate::version::Version;
-use crate::world::{Kind, Plane, Request, World, restore};
+use cde_harness::{ControlPlane, Kind, Request, TestEnv, restore};
 
 #[tokio::test]
 async fn an_upgrade_changes_no_record_repeats_no_call_and_lets_what_waits_go_on() {
@@ -20,26 +20,26 @@ async fn the_operator_alone_can_go_back_to_the_earlier_version() {
 }
 
 async fn goes_over(from: Version, to: Version, with_definitions: bool) {
-    let world = World::on(Plane::own().await).await;
-    from.define(&world).await;
-    from.grant(&world).await;
-    let mut old = world.start(from.replica("old", "50s").await).await;
-    let cast = Cast::play(&world).await;
-    let mut flights = take_off(&world, "calling", HoldPoint::BeforeEffect).await;
-    flights.extend(take_off(&world, "answering", HoldPoint::AfterEffect).await);
-    let queued = behind(&world, &flights[1].request).await;
+    let env = TestEnv::on(ControlPlane::own().await).await;
+    from.define(&env).await;
+    from.grant(&env).await;
+    let mut old = env.start(from.replica("old", "50s").await).await;
+    let cast = Cast::play(&env).await;
+    let mut flights = take_off(&env, "calling", HoldPoint::BeforeEffect).await;
+    flights.extend(take_off(&env, "answering", HoldPoint::AfterEffect).await);
+    let queued = behind(&env, &flights[1].request).await;
 
     if with_definitions {
-        to.define(&world).await;
+        to.define(&env).await;
     }
-    to.grant(&world).await;
-    let new = world.start(to.replica("new", "20s").await).await;
+    to.grant(&env).await;
+    let new = env.start(to.replica("new", "20s").await).await;
     let made_meanwhile = BOTH.map(|kind| Request::new(kind, "meanwhile"));
     old.process.signal(Signal::TERM).unwrap();
-    old.says("stopping").await;
+    old.wait_for_log("stopping").await;
     for request in &made_meanwhile {
-        world.sandbox.put(request.willing());
-        world.apply(&request.manifest()).await;
+        env.sandbox.put(request.ready_connector());
+        env.apply(&request.manifest()).await;
     }
     assert!(!new.log().contains("this replica leads"), "two lead:\n{}", new.log());
     let mut requests = Vec::new();
@@ -48,23 +48,23 @@ async fn goes_over(from: Version, to: Version, with_definitions: bool) {
         requests.push(flight.request);
     }
     assert_eq!(old.exit_code().await, Some(0), "{}", old.log());
-    new.says("this replica leads").await;
+    new.wait_for_log("this replica leads").await;
 
     for request in requests.iter().chain(&made_meanwhile) {
-        lands(&world, request, 1, "Response").await;
+        lands(&env, request, 1, "Response").await;
     }
-    world.comes_to(&queued, "AlreadyRestored").await;
-    assert_eq!(world.sandbox.effects(queued.id), 1, "the rollback's: {}", world.sandbox.ledger());
-    world.later().await;
-    cast.is_as_it_was(&world).await;
-    cast.goes_on(&world).await;
+    env.wait_for(&queued, "AlreadyRestored").await;
+    assert_eq!(env.sandbox.effects(queued.id), 1, "the rollback's: {}", env.sandbox.ledger());
+    env.settle().await;
+    cast.is_as_it_was(&env).await;
+    cast.goes_on(&env).await;
 }
 
 /// A restore that waits for a rollback of the same connector.
-async fn behind(world: &World, first: &Request) -> Request {
+async fn behind(env: &TestEnv, first: &Request) -> Request {
     assert_eq!(first.kind, Kind::Rollback);
     let queued = Request { kind: Kind::Restore, name: "crst-queued".to_owned(), id: first.id };
-    world.apply(&restore(&queued.name, queued.id)).await;
-    world.comes_to(&queued, "Pending").await;
+    env.apply(&restore(&queued.name, queued.id)).await;
+    env.wait_for(&queued, "Pending").await;
     queued
 }

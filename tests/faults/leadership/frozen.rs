@@ -9,19 +9,19 @@ use futures::future::join_all;
 
 use super::{BOTH, Mode};
 use crate::request::{Request, apply, both, end_as_without_fault};
-use crate::world::{Operator, World};
+use cde_harness::{Operator, TestEnv};
 
 /// Fault 37: the reply to the claim comes when another has long taken over.
 #[tokio::test]
 async fn a_replica_frozen_between_its_claim_and_its_call_sends_nothing_when_it_wakes() {
     join_all(BOTH.map(async |mode| {
-        let world = World::new().await;
-        let proxy = Proxy::start(&world.plane).await.unwrap();
-        let requests = both(&world.sandbox, "frozen");
+        let env = TestEnv::new().await;
+        let proxy = Proxy::start(&env.control_plane).await.unwrap();
+        let requests = both(&env.sandbox, "frozen");
         let claims =
             requests.each_ref().map(|request| proxy.hold(request.status_writes(), Point::BeforeReply));
-        let mut frozen = world.start_behind(&proxy, mode.replica("frozen")).await;
-        apply(&world, &requests).await;
+        let mut frozen = env.start_behind(&proxy, mode.replica("frozen")).await;
+        apply(&env, &requests).await;
         for claim in &claims {
             claim.seen().await.unwrap();
         }
@@ -30,17 +30,17 @@ async fn a_replica_frozen_between_its_claim_and_its_call_sends_nothing_when_it_w
             claim.release();
         }
 
-        let mut other = world.start(mode.replica("other")).await;
+        let mut other = env.start(mode.replica("other")).await;
         for request in &requests {
-            request.succeeds(&world).await;
+            request.succeeds(&env).await;
         }
-        wakes(mode, &world, &mut frozen, &mut other).await;
+        wakes(mode, &env, &mut frozen, &mut other).await;
 
         for request in &requests {
-            let id = request.calls(&world.sandbox).remove(0).request_id.unwrap();
+            let id = request.calls(&env.sandbox).remove(0).request_id.unwrap();
             assert!(id.ends_with("-2"), "the first attempt sent nothing: {id}");
         }
-        end_as_without_fault(&world, &requests, 1, false).await;
+        end_as_without_fault(&env, &requests, 1, false).await;
     }))
     .await;
 }
@@ -49,32 +49,32 @@ async fn a_replica_frozen_between_its_claim_and_its_call_sends_nothing_when_it_w
 #[tokio::test]
 async fn a_replica_frozen_during_its_call_changes_nothing_when_it_wakes() {
     join_all(BOTH.map(async |mode| {
-        let world = World::new().await;
-        let (done, lost) = (both(&world.sandbox, "done"), both(&world.sandbox, "lost"));
+        let env = TestEnv::new().await;
+        let (done, lost) = (both(&env.sandbox, "done"), both(&env.sandbox, "lost"));
         let hold = |requests: &[Request; 2], point| {
-            requests.each_ref().map(|request| world.sandbox.hold(Operation::Changing, request.id, point))
+            requests.each_ref().map(|request| env.sandbox.hold(Operation::Changing, request.id, point))
         };
         let mut answers = hold(&done, HoldPoint::AfterEffect);
         let mut calls = hold(&lost, HoldPoint::BeforeEffect);
-        let mut frozen = world.start(mode.replica("frozen").with("--timeout", "5s")).await;
-        apply(&world, &[done.as_slice(), &lost].concat()).await;
+        let mut frozen = env.start(mode.replica("frozen").with("--timeout", "5s")).await;
+        apply(&env, &[done.as_slice(), &lost].concat()).await;
         for held in answers.iter_mut().chain(&mut calls) {
             held.arrived().await.unwrap();
         }
         frozen.process.freeze().unwrap();
 
-        let mut other = world.start(mode.replica("other")).await;
+        let mut other = env.start(mode.replica("other")).await;
         for request in done.iter().chain(&lost) {
-            request.succeeds(&world).await;
+            request.succeeds(&env).await;
         }
         answers.into_iter().for_each(Held::release);
         calls.into_iter().for_each(Held::cut);
-        wakes(mode, &world, &mut frozen, &mut other).await;
+        wakes(mode, &env, &mut frozen, &mut other).await;
 
-        end_as_without_fault(&world, &done, 1, true).await;
-        end_as_without_fault(&world, &lost, 2, false).await;
+        end_as_without_fault(&env, &done, 1, true).await;
+        end_as_without_fault(&env, &lost, 2, false).await;
         for request in &lost {
-            let keys = request.calls(&world.sandbox).into_iter().map(|call| call.idempotency_key);
+            let keys = request.calls(&env.sandbox).into_iter().map(|call| call.idempotency_key);
             assert_eq!(keys.collect::<HashSet<_>>().len(), 1, "both calls are of one request");
         }
     }))
@@ -83,7 +83,7 @@ async fn a_replica_frozen_during_its_call_changes_nothing_when_it_wakes() {
 
 /// It is woken, and has done whatever it was about to do: it has ended, where its Lease is lost, or works again, and
 /// on its own.
-async fn wakes(mode: Mode, world: &World, frozen: &mut Operator, other: &mut Operator) {
+async fn wakes(mode: Mode, env: &TestEnv, frozen: &mut Operator, other: &mut Operator) {
     frozen.process.signal(Signal::CONT).unwrap();
     match mode {
         Mode::Elected => {
@@ -92,7 +92,7 @@ async fn wakes(mode: Mode, world: &World, frozen: &mut Operator, other: &mut Ope
         }
         Mode::Alone => {
             other.kill();
-            world.later().await;
+            env.settle().await;
         }
     }
 }

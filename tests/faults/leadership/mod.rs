@@ -15,7 +15,7 @@ use kube::Api;
 use kube::runtime::watcher::watch_object;
 use tokio::task::JoinHandle;
 
-use crate::world::{Flags, LIMIT, Operator, POLL, World};
+use cde_harness::{Flags, LIMIT, Operator, POLL, TestEnv};
 
 /// A Lease lasts so long after the last time that it was renewed.
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
@@ -43,16 +43,16 @@ impl Mode {
 /// The name of the Lease that an operator waits for.
 pub(crate) async fn lease_of(operator: &Operator) -> String {
     let line: serde_json::Value =
-        serde_json::from_str(&operator.says("waiting for the Lease").await).unwrap();
+        serde_json::from_str(&operator.wait_for_log("waiting for the Lease").await).unwrap();
     line["lease"].as_str().unwrap().to_owned()
 }
 
-fn leases(world: &World) -> Api<Lease> {
-    Api::namespaced(world.client.clone(), "cde-operator-system")
+fn leases(env: &TestEnv) -> Api<Lease> {
+    Api::namespaced(env.client.clone(), "cde-operator-system")
 }
 
 pub(crate) async fn leads(operator: &Operator) {
-    operator.says(LEADS).await;
+    operator.wait_for_log(LEADS).await;
 }
 
 const LEADS: &str = "this replica leads";
@@ -76,8 +76,8 @@ pub(crate) struct History {
 }
 
 impl History {
-    pub(crate) async fn of(world: &World, operator: &Operator) -> Self {
-        let (api, name) = (leases(world), lease_of(operator).await);
+    pub(crate) async fn of(env: &TestEnv, operator: &Operator) -> Self {
+        let (api, name) = (leases(env), lease_of(operator).await);
         let versions: Arc<Mutex<Vec<Version>>> = Arc::default();
         let told = Arc::clone(&versions);
         let watch = tokio::spawn(async move {

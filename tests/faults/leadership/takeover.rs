@@ -8,7 +8,7 @@ use futures::future::join_all;
 
 use super::{BOTH, History, LEASE, Mode, has_led, leads};
 use crate::request::{Request, apply, both, end_as_without_fault, many};
-use crate::world::{Operator, World};
+use cde_harness::{Operator, TestEnv};
 
 /// A standby looks at the Lease twice a second; the rest is for a busy machine.
 const AFTER_A_CRASH: Duration = LEASE.saturating_add(Duration::from_secs(8));
@@ -23,15 +23,15 @@ fn measured(what: &str, time: Duration) {
 #[tokio::test]
 async fn when_a_replica_dies_during_a_call_another_takes_over_and_repeats_it_when_it_had_no_effect() {
     join_all(BOTH.map(async |mode| {
-        let world = World::new().await;
-        let requests = both(&world.sandbox, "struck");
-        let mut held = hold(&world, &requests, HoldPoint::BeforeEffect);
-        let mut one = world.start(mode.replica("one").with("--timeout", "5s")).await;
-        apply(&world, &requests).await;
+        let env = TestEnv::new().await;
+        let requests = both(&env.sandbox, "struck");
+        let mut held = hold(&env, &requests, HoldPoint::BeforeEffect);
+        let mut one = env.start(mode.replica("one").with("--timeout", "5s")).await;
+        apply(&env, &requests).await;
         for held in &mut held {
             held.arrived().await.unwrap();
         }
-        let mut two = world.start(mode.replica("two")).await;
+        let mut two = env.start(mode.replica("two")).await;
         assert_eq!(two.probe("/readyz").await.unwrap().0, 200, "it is ready to take over");
         if mode == Mode::Elected {
             assert!(!has_led(&two), "{}", two.log());
@@ -48,7 +48,7 @@ async fn when_a_replica_dies_during_a_call_another_takes_over_and_repeats_it_whe
             assert!(died.elapsed() < AFTER_A_CRASH, "it took {:?}", died.elapsed());
         }
 
-        end_as_without_fault(&world, &requests, 2, false).await;
+        end_as_without_fault(&env, &requests, 2, false).await;
     }))
     .await;
 }
@@ -57,19 +57,19 @@ async fn when_a_replica_dies_during_a_call_another_takes_over_and_repeats_it_whe
 #[tokio::test]
 async fn a_replica_told_to_stop_during_a_call_hands_over_within_two_seconds_of_its_record() {
     join_all(BOTH.map(async |mode| {
-        let world = World::new().await;
-        let requests = both(&world.sandbox, "first");
-        let mut held = hold(&world, &requests, HoldPoint::BeforeEffect);
-        let mut one = world.start(mode.replica("one").with("--timeout", "40s")).await;
-        apply(&world, &requests).await;
+        let env = TestEnv::new().await;
+        let requests = both(&env.sandbox, "first");
+        let mut held = hold(&env, &requests, HoldPoint::BeforeEffect);
+        let mut one = env.start(mode.replica("one").with("--timeout", "40s")).await;
+        apply(&env, &requests).await;
         for held in &mut held {
             held.arrived().await.unwrap();
         }
-        let two = world.start(mode.replica("two")).await;
-        let history = if mode == Mode::Elected { Some(History::of(&world, &two).await) } else { None };
+        let two = env.start(mode.replica("two")).await;
+        let history = if mode == Mode::Elected { Some(History::of(&env, &two).await) } else { None };
 
         one.process.signal(Signal::TERM).unwrap();
-        one.says("stopping").await;
+        one.wait_for_log("stopping").await;
         assert!(!has_led(&two) || mode == Mode::Alone, "{}", two.log());
         held.into_iter().for_each(Held::release);
         assert_eq!(one.exit_code().await, Some(0), "{}", one.log());
@@ -80,7 +80,7 @@ async fn a_replica_told_to_stop_during_a_call_hands_over_within_two_seconds_of_i
             assert!(history.vacancy() < AFTER_RELEASE, "{:#?}", history.versions());
             assert_eq!(history.holders(), ["one", "-", "two"]);
         }
-        end_as_without_fault(&world, &requests, 1, false).await;
+        end_as_without_fault(&env, &requests, 1, false).await;
     }))
     .await;
 }
@@ -89,18 +89,17 @@ async fn a_replica_told_to_stop_during_a_call_hands_over_within_two_seconds_of_i
 #[tokio::test]
 async fn three_replicas_make_one_call_for_each_request_while_one_after_the_other_goes() {
     join_all(BOTH.map(async |mode| {
-        let world = World::new().await;
-        let start = async |pod: &str| world.start(mode.replica(pod)).await;
+        let env = TestEnv::new().await;
+        let start = async |pod: &str| env.start(mode.replica(pod)).await;
         let mut replicas = vec![start("one").await, start("two").await, start("three").await];
-        let history =
-            if mode == Mode::Elected { Some(History::of(&world, &replicas[0]).await) } else { None };
-        wave(&world, "a").await;
+        let history = if mode == Mode::Elected { Some(History::of(&env, &replicas[0]).await) } else { None };
+        wave(&env, "a").await;
         lead_alone(mode, &replicas);
         leader(mode, &mut replicas).kill();
-        wave(&world, "b").await;
+        wave(&env, "b").await;
         lead_alone(mode, &replicas);
         assert_eq!(leader(mode, &mut replicas).terminate().await, Some(0));
-        wave(&world, "c").await;
+        wave(&env, "c").await;
         lead_alone(mode, &replicas);
         if let Some(history) = history {
             assert_eq!(
@@ -115,16 +114,16 @@ async fn three_replicas_make_one_call_for_each_request_while_one_after_the_other
 }
 
 /// Requests that all succeed at once.
-async fn wave(world: &World, name: &str) {
-    let mut requests = many(&world.sandbox, 10);
+async fn wave(env: &TestEnv, name: &str) {
+    let mut requests = many(&env.sandbox, 10);
     for request in &mut requests {
         request.name = format!("{name}-{}", request.name);
     }
-    apply(world, &requests).await;
+    apply(env, &requests).await;
     for request in &requests {
-        request.succeeds(world).await;
-        assert_eq!(world.sandbox.effects(request.id), 1, "{}", world.sandbox.ledger());
-        assert_eq!(request.calls(&world.sandbox).len(), 1, "{}", world.sandbox.ledger());
+        request.succeeds(env).await;
+        assert_eq!(env.sandbox.effects(request.id), 1, "{}", env.sandbox.ledger());
+        assert_eq!(request.calls(&env.sandbox).len(), 1, "{}", env.sandbox.ledger());
     }
 }
 
@@ -140,6 +139,6 @@ fn lead_alone(mode: Mode, replicas: &[Operator]) {
     assert!(mode == Mode::Alone || led == 1);
 }
 
-fn hold(world: &World, requests: &[Request; 2], point: HoldPoint) -> [Held; 2] {
-    requests.each_ref().map(|request| world.sandbox.hold(Operation::Changing, request.id, point))
+fn hold(env: &TestEnv, requests: &[Request; 2], point: HoldPoint) -> [Held; 2] {
+    requests.each_ref().map(|request| env.sandbox.hold(Operation::Changing, request.id, point))
 }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::Stage;
 use crate::script::{Act, ProcessAct};
-use crate::world::{Flags, Operator};
+use cde_harness::{Flags, Operator};
 
 /// For one call to the CDE API; a claim lasts five seconds longer.
 const TIMEOUT: &str = "1s";
@@ -89,8 +89,8 @@ impl Crew {
             .with("--retry-max", "1s")
             .with("--rate", &RATE.to_string())
             .env("POD_NAME", &pod)
-            .unready();
-        let operator = self.stage.world.start_behind(&self.stage.proxies[self.number], flags).await;
+            .without_readiness_wait();
+        let operator = self.stage.env.start_behind(&self.stage.proxies[self.number], flags).await;
         Life { pod, operator, freezes: Vec::new(), complaint: None }
     }
 

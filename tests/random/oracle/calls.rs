@@ -6,7 +6,7 @@ use cde_sandbox::cde::Call;
 
 use super::{Violation, about, requests};
 use crate::evidence::{Claim, Evidence, History, attempt, has_status, is_clean_reading, refused};
-use crate::world::Kind;
+use cde_harness::Kind;
 
 /// Claims by request and attempt.
 type Claims<'a> = HashMap<(String, u64), Claim<'a>>;

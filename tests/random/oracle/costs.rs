@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Violation, requests};
 use crate::evidence::{Evidence, History, Process};
-use crate::world::Object;
+use cde_harness::Object;
 
 /// What something cost, and the most that it may.
 pub(crate) struct Cost {

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::calls::{came_late, shows_no_effect};
 use super::{Violation, about};
 use crate::evidence::{Evidence, History, is_clean_reading, says_yes};
-use crate::world::{Kind, Object};
+use cde_harness::{Kind, Object};
 
 pub(super) fn limits(evidence: &Evidence) -> Vec<Violation> {
     let mut wrong = Vec::new();
@@ -71,7 +71,7 @@ pub(super) fn truth(evidence: &Evidence) -> Vec<Violation> {
     let mut wrong = Vec::new();
     for history in &evidence.histories {
         for (before, end) in history.steps().filter(|(before, end)| before.outcome() != end.outcome()) {
-            let (request, connector) = (end.request(), history.connector());
+            let (request, connector) = (end.request_id(), history.connector());
             let mut reads = evidence.reads_of(request).filter(|read| is_clean_reading(read));
             let told = |call: &Call| call.effect && says_yes(call);
             let holds = match (end.outcome(), end.operation()["evidence"].as_str()) {
@@ -126,7 +126,7 @@ pub(super) fn finality(evidence: &Evidence) -> Vec<Violation> {
             let mut complain = |what: &str| {
                 wrong.push(about("finality", history, format!("{what}: {before:#?}\nthen {after:#?}")));
             };
-            let same = before.request() == after.request();
+            let same = before.request_id() == after.request_id();
             let retried = after.time("/status/lastHandledRetry") > before.time("/status/lastHandledRetry");
             match before.outcome() {
                 Some("Succeeded" | "Skipped") if before.status() != after.status() => {
@@ -140,7 +140,7 @@ pub(super) fn finality(evidence: &Evidence) -> Vec<Violation> {
             if same && after.attempts() < before.attempts() {
                 complain("attempts went down");
             }
-            if !same && !before.request().is_empty() && (before.outcome().is_none() || !retried) {
+            if !same && !before.request_id().is_empty() && (before.outcome().is_none() || !retried) {
                 complain("another request, and nobody asked");
             }
         }

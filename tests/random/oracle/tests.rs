@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::judge;
 use crate::actor::Freeze;
 use crate::evidence::{Evidence, History, Process};
-use crate::world::{Kind, Object};
+use cde_harness::{Kind, Object};
 
 const REQUEST: &str = "497f6eca-6276-4993-bfeb-53cbbbba6f08";
 const ID: Uuid = Uuid::from_u128(7);

@@ -1,23 +1,27 @@
-//! An object as a user reads it: JSON of the API server's, looked at in the words of the contract.
+//! An object as a user reads it: JSON from the API server.
 
 use std::time::Instant;
 
+use jiff::Timestamp;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use serde_json::{Value, json};
 
-use super::{LIMIT, Manifest, POLL, World};
+use super::{LIMIT, Manifest, POLL, TestEnv};
 
 /// One of the two kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// `ConnectorRestore`.
     Restore,
+    /// `MigrationRollback`.
     Rollback,
 }
 
 impl Kind {
-    /// The short name for kubectl.
-    pub(crate) fn short(self) -> &'static str {
+    /// Returns the short name for kubectl.
+    #[must_use]
+    pub fn short(self) -> &'static str {
         match self {
             Self::Restore => "crst",
             Self::Rollback => "mrb",
@@ -36,31 +40,32 @@ impl Kind {
     }
 }
 
-impl World {
-    /// The objects of a kind in this world's namespace.
-    pub(crate) fn objects(&self, kind: Kind) -> Api<DynamicObject> {
+impl TestEnv {
+    /// Returns the API of a kind in this environment's namespace.
+    #[must_use]
+    pub fn objects(&self, kind: Kind) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &self.namespace, &kind.resource())
     }
 
-    /// The words of an API server that refuses the manifest.
-    pub(crate) async fn refusal(&self, manifest: &Manifest) -> String {
+    /// Returns how the API server refuses the manifest.
+    pub async fn refusal(&self, manifest: &Manifest) -> String {
         let object: DynamicObject = serde_json::from_str(&manifest.yaml()).expect("an object");
         let restore = object.types.as_ref().is_some_and(|types| types.kind == "ConnectorRestore");
         let kind = if restore { Kind::Restore } else { Kind::Rollback };
         let dry_run = PostParams { dry_run: true, ..PostParams::default() };
         match self.objects(kind).create(&dry_run, &object).await {
-            Ok(_) => panic!("the API server takes it:\n{}", manifest.yaml()),
+            Ok(_) => panic!("the API server accepts it:\n{}", manifest.yaml()),
             Err(refusal) => refusal.to_string(),
         }
     }
 
-    /// The object as it is stored now.
-    pub(crate) async fn look(&self, kind: Kind, name: &str) -> Object {
+    /// Returns the object as it is stored now.
+    pub async fn get(&self, kind: Kind, name: &str) -> Object {
         self.objects(kind).get(name).await.unwrap_or_else(|error| panic!("{name}: {error}")).into()
     }
 
-    /// Waits until the object looks as `condition` wants it.
-    pub(crate) async fn sees(
+    /// Waits until `condition` holds of the object, and returns it; `what` completes "NAME is not …".
+    pub async fn wait_until(
         &self,
         kind: Kind,
         name: &str,
@@ -69,7 +74,7 @@ impl World {
     ) -> Object {
         let begun = Instant::now();
         loop {
-            let object = self.look(kind, name).await;
+            let object = self.get(kind, name).await;
             if condition(&object) {
                 return object;
             }
@@ -78,22 +83,22 @@ impl World {
         }
     }
 
-    /// Waits until the object has this reason, and checks that its status is as the contract wants it then.
-    pub(crate) async fn reaches(&self, kind: Kind, name: &str, reason: &str) -> Object {
-        let object = self.sees(kind, name, reason, |object| object.reason() == reason).await;
+    /// Waits until the object has this reason, checks its status against the contract, and returns it.
+    pub async fn wait_for_reason(&self, kind: Kind, name: &str, reason: &str) -> Object {
+        let object = self.wait_until(kind, name, reason, |object| object.reason() == reason).await;
         object.assert_contract();
         object
     }
 
-    /// Deletes the object, and does not wait for its finalizers.
-    pub(crate) async fn delete(&self, kind: Kind, name: &str) {
+    /// Deletes the object without waiting for its finalizers.
+    pub async fn delete(&self, kind: Kind, name: &str) {
         self.kubectl(&["delete", kind.short(), name, "--wait=false"], "").await;
     }
 }
 
-/// An object as it is stored.
+/// An object as it is stored, as JSON.
 #[derive(Clone, Debug)]
-pub(crate) struct Object(pub(crate) Value);
+pub struct Object(pub Value);
 
 impl From<DynamicObject> for Object {
     fn from(object: DynamicObject) -> Self {
@@ -102,49 +107,87 @@ impl From<DynamicObject> for Object {
 }
 
 impl Object {
-    pub(crate) fn status(&self) -> &Value {
+    /// Returns `status`.
+    #[must_use]
+    pub fn status(&self) -> &Value {
         &self.0["status"]
     }
 
-    pub(crate) fn operation(&self) -> &Value {
+    /// Returns `status.operation`.
+    #[must_use]
+    pub fn operation(&self) -> &Value {
         &self.0["status"]["operation"]
     }
 
-    pub(crate) fn last_error(&self) -> &Value {
+    /// Returns `status.operation.lastError`.
+    #[must_use]
+    pub fn last_error(&self) -> &Value {
         &self.operation()["lastError"]
     }
 
-    /// The word in `status.reason`; empty before the operator has seen the object.
-    pub(crate) fn reason(&self) -> &str {
+    /// Returns `status.reason`; empty before the operator has seen the object.
+    #[must_use]
+    pub fn reason(&self) -> &str {
         self.status()["reason"].as_str().unwrap_or_default()
     }
 
-    pub(crate) fn attempts(&self) -> u64 {
+    /// Returns `status.operation.attempts`; 0 before the first one.
+    #[must_use]
+    pub fn attempts(&self) -> u64 {
         self.operation()["attempts"].as_u64().unwrap_or_default()
     }
 
-    /// The message of the condition Ready.
-    pub(crate) fn message(&self) -> &str {
+    /// Returns `status.outcome`.
+    #[must_use]
+    pub fn outcome(&self) -> Option<&str> {
+        self.status()["outcome"].as_str()
+    }
+
+    /// Returns `status.operation.id`, which identifies the request; empty before the operator has seen the object.
+    #[must_use]
+    pub fn request_id(&self) -> &str {
+        self.operation()["id"].as_str().unwrap_or_default()
+    }
+
+    /// Returns the number of the attempt for which there is a claim.
+    #[must_use]
+    pub fn claimed_attempt(&self) -> Option<u64> {
+        self.operation()["inFlight"]["attempt"].as_u64()
+    }
+
+    /// Returns the time at this JSON pointer.
+    #[must_use]
+    pub fn time(&self, pointer: &str) -> Option<Timestamp> {
+        self.0.pointer(pointer)?.as_str()?.parse().ok()
+    }
+
+    /// Returns the message of the condition Ready.
+    #[must_use]
+    pub fn message(&self) -> &str {
         self.condition("Ready")["message"].as_str().unwrap_or_default()
     }
 
-    /// A condition by its type; null where there is none.
-    pub(crate) fn condition(&self, type_: &str) -> &Value {
+    /// Returns the condition of this type, or null.
+    #[must_use]
+    pub fn condition(&self, type_: &str) -> &Value {
         let conditions = self.status()["conditions"].as_array();
         conditions.into_iter().flatten().find(|one| one["type"] == type_).unwrap_or(&Value::Null)
     }
 
-    pub(crate) fn metadata(&self) -> &Value {
+    /// Returns `metadata`.
+    #[must_use]
+    pub fn metadata(&self) -> &Value {
         &self.0["metadata"]
     }
 
-    /// Moves with every write.
-    pub(crate) fn resource_version(&self) -> &str {
+    /// Returns `metadata.resourceVersion`, which changes with every write.
+    #[must_use]
+    pub fn resource_version(&self) -> &str {
         self.metadata()["resourceVersion"].as_str().expect("a stored object has a version")
     }
 
     /// Checks what the contract says of every status with this reason: conditions, outcome, times, generations.
-    pub(crate) fn assert_contract(&self) {
+    pub fn assert_contract(&self) {
         let (ready, companion, outcome) = row(self.reason());
         let (status, operation) = (self.status(), self.operation());
         let told: Vec<(&str, &str, &str)> = status["conditions"]

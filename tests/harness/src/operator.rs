@@ -1,5 +1,6 @@
-//! The operator's program as a process.
+//! The operator as a process.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,21 +8,26 @@ use std::time::Instant;
 
 use cde_sandbox::process::{self, Process, Signal};
 
-use super::{LIMIT, POLL, World};
+use super::{LIMIT, POLL, TestEnv};
 
-/// The operator of this source.
-const PROGRAM: &str = env!("CARGO_BIN_EXE_cde-operator");
+/// Returns the operator's program, as Cargo built it for the test program that runs.
+#[must_use]
+pub fn operator_program() -> PathBuf {
+    let built = env::var_os("CARGO_BIN_EXE_cde-operator");
+    built.expect("Cargo sets CARGO_BIN_EXE_cde-operator: run the test with `cargo test`").into()
+}
 
-/// How the operator is started, apart from what every test needs.
+/// How to start an operator, apart from what all tests need.
 #[derive(Clone, Debug)]
-pub(crate) struct Flags {
+pub struct Flags {
     /// Arguments after `run`.
-    pub(crate) args: Vec<String>,
-    pub(crate) env: Vec<(String, String)>,
-    /// Which operator it is: that of this source, unless a test has another one.
-    pub(crate) program: PathBuf,
-    /// Wait for `/readyz` before the test goes on.
-    pub(crate) wait_ready: bool,
+    pub args: Vec<String>,
+    /// Environment variables.
+    pub env: Vec<(String, String)>,
+    /// The operator of this source, unless a test has another one.
+    pub program: PathBuf,
+    /// Whether to wait for `/readyz` before the test goes on.
+    pub wait_ready: bool,
 }
 
 impl Default for Flags {
@@ -30,21 +36,23 @@ impl Default for Flags {
         Self {
             args: args.map(str::to_owned).to_vec(),
             env: Vec::new(),
-            program: PathBuf::from(PROGRAM),
+            program: operator_program(),
             wait_ready: true,
         }
     }
 }
 
 impl Flags {
-    /// For tests of what a request comes to, and not of when: what fails is repeated soon, and a call that is held
-    /// does not time out.
-    pub(crate) fn brisk() -> Self {
+    /// Returns flags for tests of what a request ends as, not of when: a failed call is retried soon, and a call that
+    /// is held does not time out.
+    #[must_use]
+    pub fn fast_retries() -> Self {
         Self::default().with("--retry-min", "100ms").with("--retry-max", "100ms").with("--timeout", "20s")
     }
 
-    /// With a flag set to another value.
-    pub(crate) fn with(mut self, flag: &str, value: &str) -> Self {
+    /// Sets a flag to another value.
+    #[must_use]
+    pub fn with(mut self, flag: &str, value: &str) -> Self {
         if let Some(at) = self.args.iter().position(|arg| arg == flag) {
             self.args.drain(at..at + 2);
         }
@@ -52,35 +60,40 @@ impl Flags {
         self
     }
 
-    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// The test does not wait for readiness.
-    pub(crate) fn unready(mut self) -> Self {
+    /// Lets [`TestEnv::start`] return before the operator is ready.
+    #[must_use]
+    pub fn without_readiness_wait(mut self) -> Self {
         self.wait_ready = false;
         self
     }
 }
 
-/// A running operator; killed when it is dropped.
-pub(crate) struct Operator {
-    pub(crate) process: Process,
+/// A running operator, killed when it is dropped.
+#[derive(Debug)]
+pub struct Operator {
+    /// Its process.
+    pub process: Process,
     log: PathBuf,
     url: Option<String>,
 }
 
 impl Operator {
-    pub(super) async fn start(world: &World, kubeconfig: &Path, flags: Flags) -> Self {
-        let log = world.scratch.path().join(format!("operator-{}.log", uuid::Uuid::new_v4().simple()));
+    pub(crate) async fn start(env: &TestEnv, kubeconfig: &Path, flags: Flags) -> Self {
+        let log = env.scratch.path().join(format!("operator-{}.log", uuid::Uuid::new_v4().simple()));
         let mut command = command_of(&flags.program, kubeconfig);
         command
-            .args(["run", "--listen", "127.0.0.1:0", "--namespaces", &world.namespace])
+            .args(["run", "--listen", "127.0.0.1:0", "--namespaces", &env.namespace])
             .args(["--log-format", "json"])
             .args(&flags.args)
-            .env("CDE_URL", world.sandbox.url())
-            .env("CDE_TOKEN_FILE", world.token_file())
+            .env("CDE_URL", env.sandbox.url())
+            .env("CDE_TOKEN_FILE", env.token_file())
             .env("POD_NAME", "operator")
             .env("POD_NAMESPACE", "cde-operator-system")
             .envs(flags.env);
@@ -92,8 +105,8 @@ impl Operator {
         operator
     }
 
-    /// Waits until `/readyz` says so.
-    pub(crate) async fn ready(&mut self) {
+    /// Waits until `/readyz` answers 200.
+    pub async fn ready(&mut self) {
         let begun = Instant::now();
         loop {
             if self.probe("/readyz").await.is_some_and(|(code, _)| code == 200) {
@@ -106,8 +119,8 @@ impl Operator {
         }
     }
 
-    /// Code and body of an endpoint of the admin server; `None` where it does not answer.
-    pub(crate) async fn probe(&mut self, path: &str) -> Option<(u16, String)> {
+    /// Returns status and body of an endpoint of the admin server; `None` where it does not answer.
+    pub async fn probe(&mut self, path: &str) -> Option<(u16, String)> {
         if self.url.is_none() {
             self.url = self.listens();
         }
@@ -123,50 +136,53 @@ impl Operator {
         Some(format!("http://{}", line["listen"].as_str()?))
     }
 
-    /// Waits until a line of its log has these words, and gives that line.
-    pub(crate) async fn says(&self, words: &str) -> String {
+    /// Waits until a line of its log contains `words`, and returns that line.
+    pub async fn wait_for_log(&self, words: &str) -> String {
         let begun = Instant::now();
         loop {
             let log = self.log();
             if let Some(line) = log.lines().find(|line| line.contains(words)) {
                 return line.to_owned();
             }
-            assert!(begun.elapsed() < LIMIT, "it does not say {words:?}\n{log}");
+            assert!(begun.elapsed() < LIMIT, "its log does not have {words:?}\n{log}");
             tokio::time::sleep(POLL).await;
         }
     }
 
-    /// All that it has printed.
-    pub(crate) fn log(&self) -> String {
+    /// Returns what it has printed so far.
+    #[must_use]
+    pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// SIGKILL, as when the node loses power.
-    pub(crate) fn kill(&mut self) {
+    /// Sends SIGKILL, as when the node loses power.
+    pub fn kill(&mut self) {
         self.process.kill().expect("it is killed");
     }
 
-    /// SIGTERM, and the exit code.
-    pub(crate) async fn terminate(&mut self) -> Option<i32> {
+    /// Sends SIGTERM and returns the exit code.
+    pub async fn terminate(&mut self) -> Option<i32> {
         self.process.signal(Signal::TERM).expect("it is told to stop");
         self.exit_code().await
     }
 
-    /// Waits for its end.
-    pub(crate) async fn exit_code(&mut self) -> Option<i32> {
+    /// Waits for its end and returns the exit code.
+    pub async fn exit_code(&mut self) -> Option<i32> {
         self.process.wait(LIMIT).await.expect("it ends").code()
     }
 }
 
-/// The operator's program without anything of the tester's own environment.
-pub(crate) fn command(kubeconfig: &Path) -> Command {
-    command_of(Path::new(PROGRAM), kubeconfig)
+/// Returns a command that runs the operator's program without the caller's environment variables that it would read.
+#[must_use]
+pub fn command(kubeconfig: &Path) -> Command {
+    command_of(&operator_program(), kubeconfig)
 }
 
-/// The same of another program.
-pub(crate) fn command_of(program: &Path, kubeconfig: &Path) -> Command {
+/// As [`command`], for another program.
+#[must_use]
+pub fn command_of(program: &Path, kubeconfig: &Path) -> Command {
     let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os() {
+    for (name, _) in env::vars_os() {
         if ["CDE_", "OTEL_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
             command.env_remove(name);
         }

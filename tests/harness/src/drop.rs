@@ -1,13 +1,14 @@
-//! What every test shows beside its own outcome: no operator told its token to a log, and none panicked. A test
-//! that fails says how to run it again.
+//! What every test checks beside its own outcome: no operator wrote its token to a log, and none panicked. A test that
+//! fails says how to run it again.
 
+use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
-use super::World;
+use super::TestEnv;
 
-impl Drop for World {
+impl Drop for TestEnv {
     fn drop(&mut self) {
         if thread::panicking() {
             replay();
@@ -22,8 +23,8 @@ impl Drop for World {
     }
 }
 
-impl World {
-    /// What each operator of this world has printed.
+impl TestEnv {
+    /// Returns the log of each operator of this environment.
     fn logs(&self) -> Vec<PathBuf> {
         let files = fs::read_dir(self.scratch.path()).expect("the scratch directory");
         let paths = files.map(|file| file.expect("a file").path());
@@ -36,5 +37,9 @@ fn replay() {
     let thread = thread::current();
     // Where tests run one after the other they share the main thread, which does not know their names.
     let test = thread.name().filter(|name| *name != "main").unwrap_or("THE_TEST_ABOVE");
-    eprintln!("replay: cargo test --test {} -- --exact {test} --nocapture", env!("CARGO_CRATE_NAME"));
+    let program = env::args_os().next().unwrap_or_default();
+    // Cargo appends a hash: `target/debug/deps/e2e-0123456789abcdef`.
+    let stem = Path::new(&program).file_stem().unwrap_or_default().to_string_lossy();
+    let name = stem.rsplit_once('-').map_or(&*stem, |(name, _)| name);
+    eprintln!("replay: cargo test --test {name} -- --exact {test} --nocapture");
 }

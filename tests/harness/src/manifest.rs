@@ -1,4 +1,4 @@
-//! Manifests that read aloud.
+//! Builders of manifests.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -6,10 +6,11 @@ use uuid::Uuid;
 
 /// A manifest, as a user writes it.
 #[derive(Clone, Debug)]
-pub(crate) struct Manifest(Value);
+pub struct Manifest(Value);
 
-/// A restore of `connector`.
-pub(crate) fn restore(name: &str, connector: Uuid) -> Manifest {
+/// Returns a restore of `connector`.
+#[must_use]
+pub fn restore(name: &str, connector: Uuid) -> Manifest {
     Manifest(json!({
         "apiVersion": "cde.productsup.com/v1alpha1",
         "kind": "ConnectorRestore",
@@ -18,8 +19,9 @@ pub(crate) fn restore(name: &str, connector: Uuid) -> Manifest {
     }))
 }
 
-/// A rollback of `version` of `connector`, meant for the next hour.
-pub(crate) fn rollback(name: &str, connector: Uuid, version: &str) -> Manifest {
+/// Returns a rollback of `version` of `connector`, valid for an hour.
+#[must_use]
+pub fn rollback(name: &str, connector: Uuid, version: &str) -> Manifest {
     Manifest(json!({
         "apiVersion": "cde.productsup.com/v1alpha1",
         "kind": "MigrationRollback",
@@ -28,50 +30,58 @@ pub(crate) fn rollback(name: &str, connector: Uuid, version: &str) -> Manifest {
     }))
 }
 
-/// An hour from now, as a manifest says it.
-pub(crate) fn in_an_hour() -> String {
+/// Returns the time an hour from now, as in a manifest.
+#[must_use]
+pub fn in_an_hour() -> String {
     from_now(3600)
 }
 
-/// So many seconds from now, as a manifest says it.
-pub(crate) fn from_now(seconds: i64) -> String {
+/// Returns the time `seconds` from now, as in a manifest.
+#[must_use]
+pub fn from_now(seconds: i64) -> String {
     let then = Timestamp::now() + SignedDuration::from_secs(seconds);
     Timestamp::from_second(then.as_second()).expect("a time").to_string()
 }
 
 impl Manifest {
     /// Sets a field of the spec.
-    pub(crate) fn spec(mut self, field: &str, value: impl Into<Value>) -> Self {
+    #[must_use]
+    pub fn spec(mut self, field: &str, value: impl Into<Value>) -> Self {
         self.0["spec"][field] = value.into();
         self
     }
 
-    /// Leaves a field of the spec out.
-    pub(crate) fn without(mut self, field: &str) -> Self {
+    /// Removes a field of the spec.
+    #[must_use]
+    pub fn without(mut self, field: &str) -> Self {
         self.0["spec"].as_object_mut().expect("a spec").remove(field);
         self
     }
 
     /// Sets an annotation.
-    pub(crate) fn annotation(mut self, key: &str, value: &str) -> Self {
+    #[must_use]
+    pub fn annotation(mut self, key: &str, value: &str) -> Self {
         self.0["metadata"]["annotations"][key] = value.into();
         self
     }
 
     /// Sets a label.
-    pub(crate) fn label(mut self, key: &str, value: &str) -> Self {
+    #[must_use]
+    pub fn label(mut self, key: &str, value: &str) -> Self {
         self.0["metadata"]["labels"][key] = value.into();
         self
     }
 
-    /// Adds a finalizer of somebody else's.
-    pub(crate) fn finalizer(mut self) -> Self {
+    /// Adds a finalizer that is not the operator's.
+    #[must_use]
+    pub fn finalizer(mut self) -> Self {
         self.0["metadata"]["finalizers"] = json!(["example.com/kept"]);
         self
     }
 
-    /// JSON, which is YAML.
-    pub(crate) fn yaml(&self) -> String {
+    /// Returns JSON, which is YAML.
+    #[must_use]
+    pub fn yaml(&self) -> String {
         self.0.to_string()
     }
 }
