@@ -4,17 +4,14 @@
 use std::ops::Deref;
 use std::time::Instant;
 
-use cde_sandbox::control_plane::ControlPlane as Servers;
+use cde_sandbox::control_plane::{ControlPlane as Servers, OPERATOR_NAMESPACE};
 use cde_sandbox::program::workspace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
 use tokio::sync::OnceCell;
 
 use super::{LIMIT, POLL};
 
-/// The namespace in which the manifests of `deploy/` put the operator's service account.
-pub const OPERATOR_NAMESPACE: &str = "cde-operator-system";
-
-/// A control plane with the permissions of the manifests.
+/// The control plane of a test environment.
 #[derive(Debug)]
 pub enum ControlPlane {
     /// Shared with other tests, CRDs included. It must not be stopped.
@@ -23,7 +20,10 @@ pub enum ControlPlane {
     Own(Box<Servers>),
 }
 
-/// A control plane that several tests share; the first of them starts it.
+/// The control plane that all tests of a program share, unless they say otherwise.
+pub static SHARED: SharedControlPlane = SharedControlPlane::new();
+
+/// A control plane that several tests share, with all of `deploy/` but the Deployment. The first of them starts it.
 #[derive(Debug, Default)]
 pub struct SharedControlPlane(OnceCell<Servers>);
 
@@ -34,28 +34,26 @@ impl SharedControlPlane {
         Self(OnceCell::const_new())
     }
 
-    /// Returns the control plane, with the permissions and the CRDs of the manifests.
-    pub async fn get(&'static self) -> ControlPlane {
+    /// Returns the running control plane.
+    pub async fn get(&'static self) -> &'static Servers {
         let start = async || {
             let servers = start().await;
-            apply(&servers, "crds").await;
+            servers.install(|_, _| ()).await.expect("deploy/ is installed");
             wait_for_kinds(&servers).await;
             servers
         };
-        ControlPlane::Shared(self.0.get_or_init(start).await)
+        self.0.get_or_init(start).await
     }
 }
 
 impl ControlPlane {
-    /// Returns the one that all tests of the program share, unless they say otherwise.
-    pub async fn shared() -> Self {
-        static SHARED: SharedControlPlane = SharedControlPlane::new();
-        SHARED.get().await
-    }
-
-    /// Starts another one, without the CRDs.
+    /// Starts another one, with the permissions of the manifests but without the CRDs.
     pub async fn own() -> Self {
-        Self::Own(Box::new(start().await))
+        let servers = start().await;
+        let namespace = ["create", "namespace", OPERATOR_NAMESPACE];
+        servers.kubectl_ok(&namespace, "").await.expect("the operator's namespace");
+        apply(&servers, "deploy/rbac").await;
+        Self::Own(Box::new(servers))
     }
 
     /// Applies `crds/` and waits until the API server serves both kinds.
@@ -82,13 +80,8 @@ impl ControlPlane {
     }
 }
 
-/// Starts a control plane with the permissions of the manifests.
 async fn start() -> Servers {
-    let servers = Servers::start().await.unwrap_or_else(|error| panic!("{error:#}"));
-    let namespace = ["create", "namespace", OPERATOR_NAMESPACE];
-    servers.kubectl_ok(&namespace, "").await.expect("the operator's namespace");
-    apply(&servers, "deploy/rbac").await;
-    servers
+    Servers::start().await.unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 async fn apply(servers: &Servers, part: &str) {

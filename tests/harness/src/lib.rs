@@ -22,14 +22,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cde_sandbox::cde::Sandbox;
-use cde_sandbox::control_plane::AuditEvent;
+use cde_sandbox::control_plane::{AuditEvent, OPERATOR_NAMESPACE};
 use cde_sandbox::process::{ScratchDir, scratch_dir};
 use cde_sandbox::proxy::Proxy;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, Client};
 
-pub use control_plane::{ControlPlane, OPERATOR_NAMESPACE, SharedControlPlane, property};
+pub use control_plane::{ControlPlane, SHARED, SharedControlPlane, property};
 pub use manifest::{Manifest, from_now, in_an_hour, restore, rollback};
 pub use object::{Kind, Object};
 pub use operator::{Flags, Operator, command, command_of, operator_program};
@@ -57,7 +57,7 @@ pub struct TestEnv {
 impl TestEnv {
     /// Makes an environment without an operator, on the shared control plane.
     pub async fn new() -> Self {
-        Self::on(ControlPlane::shared().await).await
+        Self::on(ControlPlane::Shared(SHARED.get().await)).await
     }
 
     /// Makes an environment without an operator, on `control_plane`.
@@ -168,10 +168,9 @@ impl TestEnv {
     /// Returns what the operator asked of the API server about an object of this namespace, without reads and watches.
     #[must_use]
     pub fn operator_writes(&self, name: &str) -> Vec<AuditEvent> {
-        let mut all = self.control_plane.audit().expect("the audit log");
+        let mut all = self.control_plane.audit_in(&self.namespace).expect("the audit log");
         all.retain(|event| {
-            event.namespace == self.namespace
-                && event.user.ends_with(":cde-operator")
+            event.user.ends_with(":cde-operator")
                 && !matches!(event.verb.as_str(), "get" | "list" | "watch")
                 && event.name.starts_with(name)
         });
