@@ -5,7 +5,7 @@
 #![no_main]
 
 mod cde;
-#[path = "../hostile/story.rs"]
+#[path = "../client/hostile/story.rs"]
 mod story;
 
 use cde_operator::api::{ConnectorRestore, MigrationRollback};

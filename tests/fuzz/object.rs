@@ -4,7 +4,7 @@
 
 #![no_main]
 
-#[path = "../hostile/story.rs"]
+#[path = "../client/hostile/story.rs"]
 mod story;
 
 use cde_operator::api::{ConnectorRestore, MigrationRollback};

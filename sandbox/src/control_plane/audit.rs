@@ -88,16 +88,18 @@ pub(super) fn policy() -> Value {
     })
 }
 
-/// All events so far, in the order of their answers. A line that is still being written is left for the next read.
-pub(super) fn read(log: &Path) -> Result<Vec<AuditEvent>> {
+/// Returns the events so far whose line contains `text`, in the order of their answers. A line that is still being
+/// written is left for the next read.
+pub(super) fn read(log: &Path, text: &str) -> Result<Vec<AuditEvent>> {
     if !log.exists() {
         return Ok(Vec::new());
     }
-    let text =
+    let content =
         fs::read_to_string(log).with_context(|| format!("cannot read the audit log {}", log.display()))?;
-    let whole_lines = text.rfind('\n').map_or("", |end| &text[..end]);
+    let whole_lines = content.rfind('\n').map_or("", |end| &content[..end]);
     whole_lines
         .lines()
+        .filter(|line| line.contains(text))
         .map(|line| {
             let line: Line = serde_json::from_str(line)
                 .with_context(|| format!("a line of the audit log is not an event: {line}"))?;

@@ -1,0 +1,129 @@
+//! Answers without an end: the client hangs up in time, and has taken in no more than it must.
+
+use std::time::{Duration, Instant};
+
+use cde_operator::cde::Client;
+use cde_operator::cde::model::{Call, Failure, FailureKind};
+use cde_operator::runtime::traces::Span;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::hostile::answers::{client, id, token};
+use crate::hostile::server::read_request;
+
+/// For an answer that says nothing wrong.
+const SHORT: Duration = Duration::from_millis(300);
+/// For one that the client must not hear out.
+const LONG: Duration = Duration::from_secs(30);
+/// A busy machine may notice late that a time is over.
+const SLACK: Duration = Duration::from_secs(10);
+/// The bound of a body, and what two sockets hold.
+const MOST: usize = (8 + 24) << 20;
+
+/// How an answer begins, what comes again and again, and whether the client must hang up before its time is over.
+const SHAPES: [(&str, &str, bool); 13] = [
+    ("", "a", true),
+    ("HTTP/1.1 200 ", "a", true),
+    ("HTTP/1.1 200 OK\r\n", "x: y\r\n", true),
+    ("HTTP/1.1 200 OK\r\nx: ", "y", true),
+    ("", "HTTP/1.1 100 Continue\r\n\r\n", false),
+    ("", "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n", false),
+    ("HTTP/1.1 200 OK\r\n\r\n", "{\"data\":", true),
+    ("HTTP/1.1 200 OK\r\ncontent-length: 9999999999999\r\n\r\n", " ", true),
+    ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", "5\r\n[[[[[\r\n", false),
+    ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5;", "x", true),
+    ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n", "x: y\r\n", true),
+    ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", "0", false),
+    ("HTTP/1.1 404 Not Found\r\n\r\n", "{\"message\":\"No.\"", true),
+];
+
+/// A server that never ends its answers. The connector in the path says which shape they have.
+struct Endless {
+    url: String,
+    /// How much it could send, of each answer in the order of their ends.
+    sent: UnboundedReceiver<usize>,
+    serving: JoinHandle<()>,
+}
+
+impl Endless {
+    async fn start(drips: bool) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (sender, sent) = unbounded_channel();
+        let serving = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let sender = sender.clone();
+                connections.spawn(async move { sender.send(send_on(stream, drips).await) });
+            }
+        });
+        Self { url, sent, serving }
+    }
+}
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+async fn send_on(mut stream: TcpStream, drips: bool) -> usize {
+    let request = read_request(&mut stream).await;
+    let shape = request.split(['/', ' ']).nth(3).unwrap();
+    let (begin, again, hangs_up) = SHAPES[shape.parse::<usize>().unwrap()];
+    let block = if drips { again.to_owned() } else { again.repeat(16 * 1024 / again.len()) };
+    // Of one that is heard out a client without optimizations would still have much to read when its time is over.
+    let pause = Duration::from_millis(if drips { 50 } else { u64::from(!hangs_up) });
+    let (mut sent, mut next) = (0, begin);
+    while stream.write_all(next.as_bytes()).await.is_ok() {
+        (sent, next) = (sent + next.len(), &block);
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+    }
+    sent
+}
+
+/// A rollback of the connector that stands for this shape.
+async fn roll_back(client: &Client, shape: usize) -> Failure {
+    let call = Call::RollBackMigration { connector: shape.to_string(), version: "main".into() };
+    client.send(&call, &id(), &token(), &Span::default()).await.expect_err("there is no end")
+}
+
+/// Faults 25 and 30.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_without_an_end_is_left_in_time_and_within_a_bound_of_memory() {
+    let mut server = Endless::start(false).await;
+    let [short, long] = [SHORT, LONG].map(|timeout| client(&server.url, timeout));
+    for (shape, (begin, again, hangs_up)) in SHAPES.into_iter().enumerate() {
+        let begun = Instant::now();
+
+        let failure = roll_back(if hangs_up { &long } else { &short }, shape).await;
+
+        let (took, sent) = (begun.elapsed(), server.sent.recv().await.unwrap());
+        let what = format!("{begin:?} {again:?}: {failure:?}, {took:?}, {sent} bytes");
+        assert!(took < if hangs_up { LONG } else { SHORT + SLACK }, "{what}");
+        assert!(!hangs_up || sent < MOST, "{what}");
+        assert_ne!(failure.kind, FailureKind::NotSent, "{what}");
+        let refused = FailureKind::Status { code: 404, from_api: false };
+        let open = matches!(failure.kind, FailureKind::NoAnswer | FailureKind::Unreadable { .. });
+        assert!(open || failure.kind == refused, "{what}");
+    }
+}
+
+/// Fault 30: all shapes at once, a few bytes at a time.
+#[tokio::test]
+async fn an_answer_that_only_drips_is_left_when_its_time_is_over() {
+    let server = Endless::start(true).await;
+    let client = client(&server.url, SHORT);
+    let drips = (0..SHAPES.len()).map(async |shape| {
+        let begun = Instant::now();
+        let failure = roll_back(&client, shape).await;
+        assert!(begun.elapsed() < SHORT + SLACK, "{shape}: {failure:?}");
+        assert_ne!(failure.kind, FailureKind::NotSent, "{failure:?}");
+    });
+    futures::future::join_all(drips).await;
+}

@@ -1,0 +1,252 @@
+//! Objects that an older or absent schema let through, on a real API server that lets all through: nobody is called who
+//! must not be, nothing shows, and sound objects fare as if there were none of them.
+
+use std::collections::HashSet;
+use std::net::TcpListener;
+
+use cde_sandbox::cde::{Connector, Ledger, new_id};
+use futures::{StreamExt as _, stream};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    JSONSchemaProps, JSONSchemaPropsOrArray,
+};
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
+use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::test_runner::TestRunner;
+use serde_json::{Value, json};
+
+use crate::hostile::draw::CONNECTOR;
+use crate::hostile::rules::objects;
+use cde_harness::{ControlPlane, Flags, Kind, Request, TestEnv};
+
+/// A schema with the same fields and without a rule, a bound, or a type where none is needed.
+fn let_all_through(schema: &mut JSONSchemaProps) {
+    let fields = schema.properties.take().unwrap_or_default();
+    let selectable = |name: &str| matches!(name, "connectorId" | "outcome" | "reason");
+    let items = schema.items.take();
+    *schema = JSONSchemaProps {
+        type_: schema.type_.take().filter(|_| !fields.is_empty()),
+        x_kubernetes_preserve_unknown_fields: Some(true),
+        ..JSONSchemaProps::default()
+    };
+    let relaxed = fields.into_iter().map(|(name, mut field)| {
+        match name.as_str() {
+            "metadata" | "apiVersion" | "kind" => {}
+            name if selectable(name) => {
+                field = JSONSchemaProps { type_: Some("string".to_owned()), ..JSONSchemaProps::default() };
+            }
+            _ => let_all_through(&mut field),
+        }
+        (name, field)
+    });
+    schema.properties =
+        Some(relaxed.collect()).filter(|all: &std::collections::BTreeMap<_, _>| !all.is_empty());
+    if let Some(JSONSchemaPropsOrArray::Schema(mut items)) = items {
+        let_all_through(&mut items);
+        schema.type_ = Some("array".to_owned());
+        schema.x_kubernetes_preserve_unknown_fields = None;
+        schema.x_kubernetes_list_type = Some("atomic".to_owned());
+        schema.items = Some(JSONSchemaPropsOrArray::Schema(items));
+    }
+}
+
+/// Specs and statuses that somebody might think of; `evil` is a server that nobody must speak to.
+fn thought_of(evil: &str) -> Vec<(Kind, Value, Value)> {
+    let id = || json!(new_id());
+    let later = "9998-12-31T00:00:00Z";
+    let mut all = Vec::new();
+    for bad in [
+        "",
+        ".",
+        "..",
+        ".\t.",
+        ".\n",
+        "\t",
+        "../../admin",
+        "a/b",
+        "a?b#c",
+        "%2e%2e",
+        evil,
+        "//evil",
+        "\\\\evil",
+        "ü 例",
+        "\u{202e}",
+        "\r\nx: y",
+        "@evil",
+        "_sandbox",
+    ] {
+        let spec = json!({"connectorId": bad, "version": "main", "notAfter": later});
+        all.push((Kind::Rollback, spec.clone(), json!({})));
+        all.push((Kind::Restore, spec, json!({})));
+        let versioned = json!({"connectorId": id(), "version": bad, "notAfter": later});
+        // Pinned by nobody, and not to be looked up either.
+        all.push((Kind::Rollback, versioned, json!({"operation": {"id": bad, "attempts": 0, "retries": 0}})));
+    }
+    for huge in ["x".repeat(1 << 20), "../".repeat(1 << 18)] {
+        all.push((Kind::Restore, json!({"connectorId": huge}), json!({})));
+        all.push((
+            Kind::Rollback,
+            json!({"connectorId": id(), "version": huge, "notAfter": later}),
+            json!({}),
+        ));
+    }
+    let operation = |more: Value| {
+        let mut operation = json!({"id": id(), "attempts": 1, "retries": 1});
+        operation.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"operation": operation})
+    };
+    for status in [
+        operation(json!({"server": evil})),
+        operation(json!({"attempts": u64::MAX})),
+        operation(json!({"attempts": u32::MAX, "retries": u32::MAX, "unknownAttempts": u32::MAX})),
+        operation(json!({"attempts": -1})),
+        operation(json!({"attempts": "many"})),
+        operation(json!({"inFlight": {"holder": "x", "attempt": 1}})),
+        operation(json!({"inFlight": {"holder": "x", "attempt": 1, "until": later}})),
+        operation(json!({"inFlight": {"holder": "x", "attempt": 1, "until": "9999-12-31T23:59:59Z"}})),
+        operation(json!({"inFlight": {"holder": "x", "attempt": 1, "until": "1970-01-01T00:00:00Z"},
+            "lastAttemptAt": later})),
+        operation(json!({"nextAttemptAt": later})),
+        operation(
+            json!({"nextAttemptAt": later, "lastError": {"at": "1970-01-01T00:00:00Z", "code": 429, "message": "m"}}),
+        ),
+        operation(
+            json!({"startedAt": "-000001-01-01T00:00:00Z", "lastError": {"at": later, "code": 99, "message": "\u{0}"}}),
+        ),
+        operation(json!({"lastError": {"at": later, "code": 70000, "message": 1}})),
+        json!({"conditions": null}),
+        json!({"conditions": [null, 1, {}]}),
+        json!({"reason": "Weird"}),
+        json!({"outcome": "Weird"}),
+        json!({"operation": []}),
+        json!("status"),
+        json!({"resolvedVersion": {"major": i64::MIN, "version": "x".repeat(100_000)}}),
+        json!({"observedGeneration": 1e30, "lastHandledRetry": later}),
+    ] {
+        all.push((Kind::Restore, json!({"connectorId": id()}), status.clone()));
+        all.push((
+            Kind::Rollback,
+            json!({"connectorId": id(), "version": "main", "notAfter": later}),
+            status,
+        ));
+    }
+    for spec in [
+        json!({}),
+        json!(null),
+        json!([]),
+        json!({"connectorId": id(), "notAfter": "soon"}),
+        json!({"connectorId": id(), "suspend": "yes", "activeDeadlineSeconds": i64::MIN}),
+        json!({"connectorId": id(), "activeDeadlineSeconds": i64::MAX}),
+        json!({"connectorId": id(), "version": 1, "notAfter": later, "preconditions": {"state": "\u{1b}[31m"}}),
+        json!({"connectorId": id(), "version": "1", "notAfter": "-009998-01-01T00:00:00Z"}),
+    ] {
+        all.push((Kind::Restore, spec.clone(), json!({})));
+        all.push((Kind::Rollback, spec, json!({})));
+    }
+    all
+}
+
+/// The same, drawn: always the same ones, so that a failure can be seen again.
+fn drawn(count: usize) -> Vec<(Kind, Value, Value)> {
+    let mut runner = TestRunner::deterministic();
+    let mut draw = |kind: &'static str| objects(kind).new_tree(&mut runner).unwrap().current();
+    let kinds = [(Kind::Restore, "ConnectorRestore"), (Kind::Rollback, "MigrationRollback")];
+    let all = kinds.into_iter().cycle().take(count).map(|(kind, name)| {
+        let object = draw(name);
+        let (mut spec, status) = (object.get("spec").cloned(), object.get("status").cloned());
+        if let Some(id) =
+            spec.as_mut().and_then(|spec| spec.get_mut("connectorId")).filter(|id| *id == CONNECTOR)
+        {
+            *id = json!(new_id());
+        }
+        (kind, spec.unwrap_or_default(), status.unwrap_or_default())
+    });
+    all.collect()
+}
+
+fn text_of<'a>(spec: &'a Value, field: &str) -> Option<&'a str> {
+    spec.get(field)?.as_str()
+}
+
+/// Stores an object as it is, if the API server lets it.
+async fn store(
+    env: &TestEnv,
+    kind: Kind,
+    name: &str,
+    spec: &Value,
+    status: &Value,
+) -> Result<(), kube::Error> {
+    let manifest = Request::new(kind, name).manifest().yaml();
+    let mut object: DynamicObject = serde_json::from_str(&manifest).unwrap();
+    object.metadata.name = Some(name.to_owned());
+    object.data["spec"] = spec.clone();
+    let api = env.objects(kind);
+    api.create(&PostParams::default(), &object).await?;
+    let patch = Patch::Merge(json!({"status": status}));
+    api.patch_status(name, &PatchParams::default(), &patch).await.map(drop)
+}
+
+/// Fault 38, for an API server that refuses nothing.
+#[tokio::test]
+async fn objects_of_any_shape_disturb_no_sound_one_and_choose_no_path_but_their_own() {
+    let env = TestEnv::on(ControlPlane::own().await).await;
+    env.control_plane.apply_crds_with(let_all_through).await;
+    let evil = TcpListener::bind("127.0.0.1:0").unwrap();
+    evil.set_nonblocking(true).unwrap();
+    let mut all = thought_of(&format!("http://{}", evil.local_addr().unwrap()));
+    all.extend(drawn(120));
+    let stored = stream::iter(all.iter().enumerate()).map(async |(number, (kind, spec, status))| {
+        if let Some(id) = text_of(spec, "connectorId").and_then(|id| id.parse().ok()) {
+            env.sandbox.put(Connector { in_bin: *kind == Kind::Restore, ..Connector::migrated(id) });
+        }
+        store(&env, *kind, &format!("o{number}"), spec, status).await.is_ok()
+    });
+    let stored = stored.buffer_unordered(16).filter(|stored| std::future::ready(*stored)).count().await;
+    assert!(stored * 4 > all.len() * 3, "the API server let only {stored} of {} through", all.len());
+
+    let flags =
+        Flags::fast_retries().with("--timeout", "1s").with("--concurrency", "1").env("RUST_LOG", "debug");
+    let mut operator = env.start(flags).await;
+
+    for kind in [Kind::Restore, Kind::Rollback] {
+        let sound = Request::new(kind, "sound");
+        env.sandbox.put(sound.ready_connector());
+        env.apply(&sound.manifest()).await;
+        env.wait_for(&sound, sound.success()).await;
+    }
+    env.settle().await;
+    let (_, figures) = operator.probe("/metrics").await.expect("it lives");
+    assert!(figures.contains("cde_operator_undecodable_objects_total"), "{figures}");
+    let log = operator.log();
+    assert!(!log.contains("panicked"), "{log}");
+    assert!(evil.accept().is_err(), "somebody was called at the address that an object named");
+    let shown = log + &env.kubectl(&["get", "cde", "-o", "json"], "").await;
+    assert!(!shown.contains(&env.sandbox.token()), "the token shows");
+    assert_own_paths(&env.sandbox.ledger(), &all);
+}
+
+/// Each call was about the connector of an object, and nothing else.
+fn assert_own_paths(ledger: &Ledger, all: &[(Kind, Value, Value)]) {
+    let connectors: HashSet<&str> =
+        all.iter().filter_map(|(_, spec, _)| text_of(spec, "connectorId")).collect();
+    let versions: HashSet<&str> = all.iter().filter_map(|(_, spec, _)| text_of(spec, "version")).collect();
+    let text =
+        |segment: &str| percent_encoding::percent_decode_str(segment).decode_utf8().unwrap().into_owned();
+    let mut others = 0;
+    for call in ledger.calls() {
+        let segments: Vec<String> = call.path.split('/').skip(1).map(text).collect();
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let (connector, version) = match (call.method.as_str(), segments.as_slice()) {
+            ("GET", ["connectors", connector]) | ("PATCH", ["connectors", connector, "restore-from-bin"]) => {
+                (connector, "main")
+            }
+            ("POST", ["connectors", connector, "versions", version, "migration", "rollback"]) => {
+                (connector, *version)
+            }
+            _ => panic!("a call to a path of another shape: {call}"),
+        };
+        assert!(version.parse::<i64>().is_ok() || versions.contains(version), "{call}");
+        others += usize::from(!connectors.contains(connector));
+    }
+    // Those of the sound ones, a few each.
+    assert!(others < 40, "{others} calls for connectors that no object names\n{ledger}");
+}

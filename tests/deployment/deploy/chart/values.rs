@@ -1,0 +1,225 @@
+//! The values: all that the program can be told, no value without an effect, and nothing that it would refuse.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use cde_sandbox::process;
+use serde_json::{Value, json};
+
+use super::{Helm, choices, everything, program, rendered, values};
+use crate::deploy::fixture::path;
+
+#[tokio::test]
+async fn lint_finds_nothing_to_complain_about() {
+    let helm = Helm::new().await;
+    let lint = ["lint", "--strict", &path("deploy/chart")];
+    for (what, values) in choices().into_iter().chain([("by default", Value::Null)]) {
+        let told = helm.run(&lint, &values).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert!(told.contains("1 chart(s) linted, 0 chart(s) failed"), "{what}: {told}");
+        assert!(!told.contains("[WARNING]") && !told.contains("[ERROR]"), "{what}: {told}");
+    }
+    assert!(helm.run(&lint, &values(json!({"replicas": "two"}))).await.is_err());
+}
+
+#[tokio::test]
+async fn every_flag_of_the_program_has_a_value() {
+    let flags: BTreeSet<String> = program::flags().await.into_keys().collect();
+    let set = rendered(&everything()).await.flags();
+    let reached: BTreeSet<String> = set.into_keys().collect();
+    assert_eq!(
+        reached, flags,
+        "left, what deploy/chart sets; right, what the program takes: see cde-operator.env in _helpers.tpl"
+    );
+}
+
+#[tokio::test]
+async fn each_flag_gets_the_value_that_was_given() {
+    let set = rendered(&everything()).await.flags();
+    let expected = [
+        ("url", "https://cde.example.com:8443/base"),
+        ("token-file", "/var/run/secrets/cde/token"),
+        ("allow-http", "true"),
+        ("ca-file", "/var/run/cde-ca/ca.crt"),
+        ("timeout", "1m30s"),
+        ("rate", "2000000"),
+        ("concurrency", "8"),
+        ("retry-min", "500ms"),
+        ("retry-max", "1h30m"),
+        ("deadline", "0"),
+        ("namespaces", "connectors,default"),
+        ("selector", "team in (a,b),!paused"),
+        ("leader-election", "true"),
+        ("listen", "[::]:9090"),
+        ("log-format", "text"),
+        ("otlp-endpoint", "http://collector.example.com:4318"),
+    ];
+    for (flag, value) in expected {
+        assert_eq!(set.get(flag).map(String::as_str), Some(value), "--{flag}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_open_is_as_the_program_has_it() {
+    let defaults = program::flags().await;
+    let mut set = rendered(&values(json!({}))).await.flags();
+    for (flag, value) in [
+        ("url", "https://cde.example.com"),
+        ("token-file", "/var/run/secrets/cde/token"),
+        ("leader-election", "true"),
+        ("log-format", "json"),
+    ] {
+        assert_eq!(set.remove(flag).as_deref(), Some(value), "--{flag}");
+    }
+    for (flag, value) in set {
+        assert_eq!(defaults[&flag].as_deref(), Some(value.as_str()), "--{flag}");
+    }
+}
+
+#[tokio::test]
+async fn the_program_takes_the_variables_of_every_choice() {
+    let helm = Helm::new().await;
+    for (what, values) in choices() {
+        let objects = helm.template(&values).await;
+        assert_eq!(objects.container()["args"], json!(["run"]));
+        let mut operator = Command::new(cde_harness::operator_program());
+        operator.arg("run").env_clear().envs(program::variables(objects.container()));
+        let ended = process::output(operator, b"").await.unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        // All that is left to complain about is the Secret, which is mounted in a pod alone.
+        assert_eq!(ended.status.code(), Some(2), "{what}: {said}");
+        assert!(said.contains("/var/run/secrets/cde/token"), "{what}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_values_are_refused_with_a_sentence_that_names_them() {
+    let helm = Helm::new().await;
+    let long = json!({"cde": {"timeout": "1m"}, "terminationGracePeriodSeconds": 45});
+    for (wrong, words) in [
+        (json!({"cde": {"url": ""}}), "cde.url must be the base address of the CDE API"),
+        (json!({"cde": {"url": "cde.example.com"}}), "cde.url must begin with https://"),
+        (json!({"cde": {"url": "http://cde.example.com"}}), "use https, or cde.allowHttp"),
+        (json!({"cde": {"url": "https://me:secret@cde.example.com"}}), "must not hold a user or password"),
+        (json!({"cde": {"url": "https://cde.example.com/?a"}}), "remove what begins with ? or #"),
+        (
+            json!({"cde": {"token": {"secret": ""}}}),
+            "create secret generic cde-operator-token --from-file=token=",
+        ),
+        (json!({"cde": {"token": {"value": "secret"}}}), "'value'"),
+        (json!({"cde": {"ca": {"configMap": "a", "secret": "b"}}}), "both a configMap and a secret"),
+        (
+            json!({"proxy": {"https": "http://me:secret@proxy:3128"}}),
+            "take the address from a Secret by extraEnv",
+        ),
+        (json!({"cde": {"timeout": "30 seconds"}}), "cde.timeout is \"30 seconds\", which is no duration"),
+        (json!({"cde": {"timeout": "56m"}}), "cde.timeout must be between 100ms and 55m"),
+        (json!({"cde": {"timeout": "99ms"}}), "cde.timeout must be between 100ms and 55m"),
+        (json!({"cde": {"timeout": 30}}), "/cde/timeout"),
+        (json!({"cde": {"rate": -1}}), "/cde/rate"),
+        (json!({"retryMin": "2m", "retryMax": "1m"}), "retryMin is longer than retryMax"),
+        (json!({"retryMin": "0s", "retryMax": "0s"}), "retryMax must be longer than 0s"),
+        (json!({"deadline": "tomorrow"}), "deadline is \"tomorrow\", which is no duration"),
+        (json!({"deadline": 5}), "/deadline"),
+        (json!({"concurrency": 0}), "/concurrency"),
+        (json!({"namespaces": ["Upper"]}), "/namespaces/0"),
+        (json!({"namespaces": ["a", "a"]}), "/namespaces"),
+        (json!({"listen": "127.0.0.1:8080"}), "/listen"),
+        (json!({"log": {"format": "xml"}}), "/log/format"),
+        (json!({"replicas": 2, "leaderElection": false}), "leaderElection is false"),
+        (json!({"replicas": 2, "podDisruptionBudget": {"minAvailable": 2}}), "must be less than replicas"),
+        (long, "terminationGracePeriodSeconds must be at least cde.timeout (1m) and 10 s"),
+        (
+            json!({"metrics": {"podMonitor": {"enabled": true}, "serviceMonitor": {"enabled": true}}}),
+            "every figure would be there twice",
+        ),
+        (json!({"extraEnv": [{"name": "CDE_RATE", "value": "5"}]}), "extraEnv has CDE_RATE"),
+        (json!({"image": {"digest": "sha256:short"}}), "/image/digest"),
+        (json!({"leaderElected": true}), "'leaderElected'"),
+    ] {
+        let refused = helm.yaml("cde-operator", &values(wrong.clone())).await;
+        let error = refused.err().unwrap_or_else(|| panic!("{wrong} is not refused"));
+        assert!(error.contains(words), "{wrong} does not say {words:?}: {error}");
+        assert!(!error.contains("me:secret"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_values_of_the_documentation_are_taken() {
+    let text = std::fs::read_to_string(path("docs/install.md")).unwrap();
+    let (_, rest) = text.split_once("```yaml\n# values.yaml\n").unwrap();
+    let values = serde_saphyr::from_str(rest.split_once("```").unwrap().0).unwrap();
+    let objects = rendered(&values).await;
+    for kind in ["PodMonitor", "NetworkPolicy", "PodDisruptionBudget", "Deployment"] {
+        objects.only(kind);
+    }
+}
+
+/// The leaves below `value`, by their paths; what is empty or a list counts as one.
+fn leaves(value: &Value, at: &str, into: &mut BTreeMap<String, Value>) {
+    match value.as_object().filter(|object| !object.is_empty()) {
+        Some(object) => {
+            for (key, value) in object {
+                leaves(value, &format!("{at}/{key}"), into);
+            }
+        }
+        None => drop(into.insert(at.to_owned(), value.clone())),
+    }
+}
+
+fn by_default() -> BTreeMap<String, Value> {
+    let text = std::fs::read_to_string(path("deploy/chart/values.yaml")).unwrap();
+    let mut found = BTreeMap::new();
+    leaves(&serde_saphyr::from_str(&text).unwrap(), "", &mut found);
+    found
+}
+
+#[test]
+fn the_schema_knows_every_value_and_no_other() {
+    fn properties(schema: &Value, at: &str, into: &mut BTreeSet<String>) {
+        match schema["properties"].as_object() {
+            Some(all) => {
+                assert_eq!(schema["additionalProperties"], false, "{at} takes anything");
+                all.iter().for_each(|(key, schema)| properties(schema, &format!("{at}/{key}"), into));
+            }
+            None => drop(into.insert(at.to_owned())),
+        }
+    }
+    let schema = std::fs::read_to_string(path("deploy/chart/values.schema.json")).unwrap();
+    let mut known = BTreeSet::new();
+    properties(&serde_json::from_str(&schema).unwrap(), "", &mut known);
+    // What a chart around this one gives to all its parts.
+    known.remove("/global");
+    let mut given: BTreeSet<String> = by_default().into_keys().collect();
+    // These hold what Kubernetes has, as far as the schema is concerned.
+    given.retain(|path| !path.starts_with("/resources/"));
+    given.insert("/resources".to_owned());
+    assert_eq!(given, known);
+}
+
+#[tokio::test]
+async fn no_value_is_without_an_effect() {
+    let helm = Helm::new().await;
+    let mut base = everything();
+    // A digest hides the tag, and a name given as a whole the other.
+    base["image"].as_object_mut().unwrap().remove("digest");
+    base.as_object_mut().unwrap().remove("fullnameOverride");
+    // The check's pod follows the operator's: what makes a difference to it alone makes none.
+    let installed = async |values: &Value| {
+        let mut objects = helm.template(values).await.0;
+        objects.retain(|object| object["kind"] != "Pod");
+        objects
+    };
+    let all = installed(&base).await;
+    let mut tried = 0;
+    for (at, default) in by_default() {
+        let mut without = base.clone();
+        let Some(value) = without.pointer_mut(&at).filter(|value| **value != default) else { continue };
+        *value = default;
+        if matches!(at.as_str(), "/cde/url" | "/cde/token/secret") {
+            continue;
+        }
+        assert_ne!(installed(&without).await, all, "{at} makes no difference");
+        tried += 1;
+    }
+    assert!(tried > 45, "only {tried} of the values were tried");
+}

@@ -1,0 +1,159 @@
+//! What `kubectl apply -k deploy/` brings.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use cde_sandbox::process;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::PostParams;
+use serde_json::{Value, json};
+
+use crate::deploy::fixture::{OPERATOR_NAMESPACE, installed, object, path, rendered};
+
+/// What keeps an object where Argo CD, Helm or Flux would delete it.
+const KEPT: [(&str, &str); 3] = [
+    ("argocd.argoproj.io/sync-options", "Prune=false,Delete=false"),
+    ("helm.sh/resource-policy", "keep"),
+    ("kustomize.toolkit.fluxcd.io/prune", "disabled"),
+];
+
+#[tokio::test]
+async fn the_api_server_accepts_the_whole_base() {
+    let control_plane = installed().await;
+    let deploy = path("deploy");
+    let apply = ["apply", "-k", &deploy, "--dry-run=server", "--validate=strict"];
+    let told = control_plane.kubectl_ok(&apply, "").await.unwrap();
+    let objects = rendered("deploy").await.len();
+    assert_eq!(told.lines().filter(|line| line.ends_with("(server dry run)")).count(), objects, "{told}");
+    assert!(told.contains("deployment.apps/cde-operator created"), "{told}");
+}
+
+#[tokio::test]
+async fn an_overlay_sets_address_and_image_as_the_base_says() {
+    let control_plane = installed().await;
+    let base = path("deploy");
+    // Kustomize takes relative paths only; both are below the root.
+    let up = "../".repeat(control_plane.dir().components().count());
+    let overlay = control_plane.dir().join("overlay");
+    std::fs::create_dir(&overlay).unwrap();
+    let kustomization = json!({
+        "resources": [format!("{up}{}", base.trim_start_matches('/'))],
+        "images": [{"name": "cde-operator", "newName": "registry.example/cde-operator", "newTag": "9.9.9"}],
+        "configMapGenerator": [{
+            "name": "cde-operator",
+            "namespace": OPERATOR_NAMESPACE,
+            "behavior": "merge",
+            "literals": ["CDE_URL=https://cde.example"],
+        }],
+    });
+    std::fs::write(overlay.join("kustomization.yaml"), kustomization.to_string()).unwrap();
+    let yaml = control_plane.kubectl_ok(&["kustomize", overlay.to_str().unwrap()], "").await.unwrap();
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&yaml).unwrap();
+    let of = |kind: &str| objects.iter().find(|object| object["kind"] == kind).unwrap();
+    let container = &of("Deployment")["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["image"], "registry.example/cde-operator:9.9.9");
+    assert_eq!(of("ConfigMap")["data"]["CDE_URL"], "https://cde.example");
+    assert_eq!(container["envFrom"][0]["configMapRef"]["name"], of("ConfigMap")["metadata"]["name"]);
+}
+
+/// A Pod as the Deployment's controller would create it.
+async fn pod(name: &str) -> Value {
+    let deployment = object("Deployment", "cde-operator").await;
+    let mut pod = deployment["spec"]["template"].clone();
+    pod["metadata"]["name"] = json!(name);
+    pod
+}
+
+async fn create(pod: Value) -> kube::Result<Pod> {
+    let pods: Api<Pod> = Api::namespaced(installed().await.admin().await.unwrap(), OPERATOR_NAMESPACE);
+    pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_pod_of_the_deployment_passes_restricted_admission() {
+    let created = create(pod("as-it-is").await).await.unwrap();
+    let spec = created.spec.unwrap();
+    assert_eq!(spec.service_account_name.as_deref(), Some("cde-operator"));
+    let volumes = spec.volumes.unwrap();
+    assert!(volumes.iter().any(|volume| volume.projected.is_some()), "it has a token of its account");
+}
+
+#[tokio::test]
+async fn a_pod_with_more_rights_than_the_deployment_asks_for_is_refused_in_its_namespace() {
+    for (part, value) in [
+        ("/spec/securityContext/runAsNonRoot", json!(null)),
+        ("/spec/securityContext/seccompProfile", json!(null)),
+        ("/spec/containers/0/securityContext/allowPrivilegeEscalation", json!(true)),
+        ("/spec/containers/0/securityContext/capabilities", json!(null)),
+    ] {
+        let mut pod = pod("with-more").await;
+        *pod.pointer_mut(part).unwrap() = value;
+        let error = create(pod).await.unwrap_err().to_string();
+        assert!(error.contains("violates PodSecurity"), "{part}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn the_token_is_mounted_so_that_a_new_one_arrives_and_nothing_can_be_written() {
+    let spec = pod("mounts").await["spec"].take();
+    let container = &spec["containers"][0];
+    let mount = &container["volumeMounts"][0];
+    assert_eq!(mount["mountPath"], "/var/run/secrets/cde");
+    assert_eq!(mount.get("subPath"), None, "a file mounted by subPath is never updated");
+    assert!(
+        container["args"].as_array().unwrap().contains(&json!("--token-file=/var/run/secrets/cde/token"))
+    );
+    let secret = json!({"secretName": "cde-operator-token", "items": [{"key": "token", "path": "token"}]});
+    assert_eq!(spec["volumes"][0]["secret"], secret);
+    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+}
+
+#[tokio::test]
+async fn the_operator_takes_the_arguments_and_variables_of_the_deployment() {
+    let spec = pod("arguments").await["spec"].take();
+    let args: Vec<String> = serde_json::from_value(spec["containers"][0]["args"].clone()).unwrap();
+    let config = rendered("deploy").await.into_iter().find(|object| object["kind"] == "ConfigMap").unwrap();
+    let config: BTreeMap<String, String> = serde_json::from_value(config["data"].clone()).unwrap();
+    let mut operator = Command::new(cde_harness::operator_program());
+    operator.args(args).env_clear().envs(config);
+    let ended = process::output(operator, b"").await.unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    // All that is left to complain about is the Secret, which is mounted in a pod alone.
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    assert!(said.contains("/var/run/secrets/cde/token"), "{said}");
+}
+
+#[tokio::test]
+async fn a_stopping_pod_has_the_time_to_finish_and_record_a_call() {
+    let spec = pod("grace").await["spec"].take();
+    let (call, rest) = (30, 10);
+    assert!(spec["terminationGracePeriodSeconds"].as_u64().unwrap() >= call + rest);
+}
+
+#[tokio::test]
+async fn definitions_and_namespace_are_marked_to_be_kept() {
+    let mut kept = Vec::new();
+    for object in rendered("deploy").await {
+        let annotations = &object["metadata"]["annotations"];
+        if KEPT.iter().all(|(key, value)| annotations[key] == *value) {
+            kept.push(object["metadata"]["name"].as_str().unwrap().to_owned());
+        }
+    }
+    kept.sort();
+    let expected =
+        [OPERATOR_NAMESPACE, "connectorrestores.cde.productsup.com", "migrationrollbacks.cde.productsup.com"];
+    assert_eq!(kept, expected);
+}
+
+#[tokio::test]
+async fn the_operator_can_be_removed_without_the_definitions() {
+    for part in ["deploy/operator", "deploy/rbac"] {
+        for object in rendered(part).await {
+            assert!(object["kind"] != "CustomResourceDefinition" && object["kind"] != "Namespace", "{part}");
+        }
+    }
+    let parts = rendered("deploy/operator").await.len() + rendered("deploy/rbac").await.len();
+    let kept = 3;
+    assert_eq!(parts + kept, rendered("deploy").await.len());
+}

@@ -1,0 +1,60 @@
+//! The kinds of the Prometheus operator, as far as the manifests use them: its own definitions are larger than all
+//! else here. A field that is not in them is refused by strict validation.
+
+use cde_sandbox::control_plane::ControlPlane;
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use crate::deploy::fixture;
+
+/// The control plane of these tests, with the two kinds.
+pub(crate) async fn installed() -> &'static ControlPlane {
+    static KINDS: OnceCell<()> = OnceCell::const_new();
+    let control_plane = fixture::installed().await;
+    KINDS.get_or_init(|| install(control_plane)).await;
+    control_plane
+}
+
+async fn install(control_plane: &ControlPlane) {
+    for (kind, endpoints) in [("PodMonitor", "podMetricsEndpoints"), ("ServiceMonitor", "endpoints")] {
+        let definition = definition(kind, endpoints);
+        control_plane.kubectl_ok(&["create", "-f", "-"], &definition.to_string()).await.unwrap();
+    }
+    let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
+    control_plane.kubectl_ok(&wait, "").await.unwrap();
+    for kind in ["podmonitors", "servicemonitors"] {
+        fixture::eventually("the kind can be explained", async || {
+            control_plane.kubectl_ok(&["explain", kind], "").await.is_ok()
+        })
+        .await;
+    }
+}
+
+fn definition(kind: &str, endpoints: &str) -> Value {
+    let singular = kind.to_lowercase();
+    let text = json!({"type": "string"});
+    let endpoint = json!({"type": "object", "properties": {"port": text, "path": text, "interval": text}});
+    let labels = json!({"type": "object", "additionalProperties": text});
+    let spec = json!({
+        "type": "object",
+        "required": ["selector", endpoints],
+        "properties": {
+            "selector": {"type": "object", "properties": {"matchLabels": labels}},
+            endpoints: {"type": "array", "items": endpoint},
+        },
+    });
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{singular}s.monitoring.coreos.com")},
+        "spec": {
+            "group": "monitoring.coreos.com",
+            "names": {"kind": kind, "plural": format!("{singular}s"), "singular": singular},
+            "scope": "Namespaced",
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}},
+            }],
+        },
+    })
+}

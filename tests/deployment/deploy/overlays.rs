@@ -1,0 +1,168 @@
+//! The components of `deploy/overlays`, each on the base as a team would use it, and all of them together.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::deploy::fixture::{OPERATOR_NAMESPACE, REQUEST_NAMESPACE, path, rendered};
+use crate::deploy::monitoring;
+
+const COMPONENTS: [&str; 5] =
+    ["extra-ca", "high-availability", "namespaced", "network-policy", "pod-monitor"];
+const EXAMPLE: &str = "deploy/overlays/example";
+
+/// The base with these components, in an overlay outside of the repository; the API server accepts it.
+async fn with(components: &[&str]) -> Vec<Value> {
+    let control_plane = monitoring::installed().await;
+    // Kustomize takes relative paths only; both are below the root.
+    let up = "../".repeat(control_plane.dir().components().count());
+    let overlay = control_plane.dir().join(format!("overlay-of-{}", components.join("-")));
+    std::fs::create_dir(&overlay).unwrap();
+    let relative = |part: &str| format!("{up}{}", path(part).trim_start_matches('/'));
+    let components: Vec<String> =
+        components.iter().map(|component| relative(&format!("deploy/overlays/{component}"))).collect();
+    let kustomization = json!({"resources": [relative("deploy")], "components": components});
+    std::fs::write(overlay.join("kustomization.yaml"), kustomization.to_string()).unwrap();
+    accepted(overlay.to_str().unwrap()).await
+}
+
+/// All objects of a kustomization, after the API server has accepted each as far as a dry run goes.
+async fn accepted(overlay: &str) -> Vec<Value> {
+    let control_plane = monitoring::installed().await;
+    let yaml = control_plane.kubectl_ok(&["kustomize", overlay], "").await.unwrap();
+    let apply = ["apply", "-f", "-", "--dry-run=server", "--validate=strict"];
+    let told = control_plane.kubectl_ok(&apply, &yaml).await.unwrap();
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&yaml).unwrap();
+    assert_eq!(
+        told.lines().filter(|line| line.ends_with("(server dry run)")).count(),
+        objects.len(),
+        "{told}"
+    );
+    objects
+}
+
+fn of<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    objects.iter().filter(|object| object["kind"] == kind).collect()
+}
+
+fn only<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
+    let all = of(objects, kind);
+    assert_eq!(all.len(), 1, "{kind}");
+    all[0]
+}
+
+fn pod(objects: &[Value]) -> &Value {
+    &only(objects, "Deployment")["spec"]["template"]
+}
+
+fn variables(objects: &[Value]) -> BTreeMap<String, String> {
+    serde_json::from_value(only(objects, "ConfigMap")["data"].clone()).unwrap()
+}
+
+/// Bindings of the operator's rights on requests: kind, namespace, kind of role.
+fn bindings(objects: &[Value]) -> Vec<(&str, Option<&str>, &str)> {
+    let all = objects.iter().filter(|one| one["kind"].as_str().unwrap().ends_with("RoleBinding"));
+    let of_requests = all.filter(|one| one["roleRef"]["name"] == "cde-operator");
+    of_requests
+        .map(|one| {
+            let kind = one["kind"].as_str().unwrap();
+            (kind, one["metadata"]["namespace"].as_str(), one["roleRef"]["kind"].as_str().unwrap())
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn namespaced_gives_rights_in_the_watched_namespace_alone() {
+    assert_eq!(bindings(&rendered("deploy").await), [("ClusterRoleBinding", None, "ClusterRole")]);
+    let objects = with(&["namespaced"]).await;
+    assert_eq!(variables(&objects)["CDE_NAMESPACES"], REQUEST_NAMESPACE);
+    assert_eq!(bindings(&objects), [("RoleBinding", Some(REQUEST_NAMESPACE), "ClusterRole")]);
+    let operator =
+        json!([{"kind": "ServiceAccount", "name": "cde-operator", "namespace": OPERATOR_NAMESPACE}]);
+    for binding in of(&objects, "RoleBinding") {
+        assert_eq!(binding["subjects"], operator);
+    }
+}
+
+#[tokio::test]
+async fn high_availability_is_two_replicas_of_which_one_is_kept() {
+    let objects = with(&["high-availability"]).await;
+    assert_eq!(only(&objects, "Deployment")["spec"]["replicas"], 2);
+    let args = &pod(&objects)["spec"]["containers"][0]["args"];
+    assert!(args.as_array().unwrap().contains(&json!("--leader-election=true")));
+    let labels = &pod(&objects)["metadata"]["labels"];
+    let budget = &only(&objects, "PodDisruptionBudget")["spec"];
+    assert_eq!((&budget["minAvailable"], &budget["selector"]["matchLabels"]), (&json!(1), labels));
+    let spread = &pod(&objects)["spec"]["topologySpreadConstraints"][0];
+    assert_eq!(spread["labelSelector"]["matchLabels"], *labels);
+}
+
+#[tokio::test]
+async fn the_network_policy_is_about_the_operators_pods_and_both_ways() {
+    let objects = with(&["network-policy"]).await;
+    let spec = &only(&objects, "NetworkPolicy")["spec"];
+    assert_eq!(spec["podSelector"]["matchLabels"], pod(&objects)["metadata"]["labels"]);
+    assert_eq!(spec["policyTypes"], json!(["Ingress", "Egress"]));
+    for rule in spec["egress"].as_array().unwrap() {
+        assert!(rule["to"].is_array() && rule["ports"].is_array(), "{rule}");
+    }
+}
+
+#[tokio::test]
+async fn the_pod_monitor_finds_the_port_of_the_operators_pods() {
+    let objects = with(&["pod-monitor"]).await;
+    let spec = &only(&objects, "PodMonitor")["spec"];
+    assert_eq!(spec["selector"]["matchLabels"], pod(&objects)["metadata"]["labels"]);
+    assert_eq!(
+        spec["podMetricsEndpoints"][0]["port"],
+        pod(&objects)["spec"]["containers"][0]["ports"][0]["name"]
+    );
+}
+
+#[tokio::test]
+async fn extra_roots_are_mounted_where_the_operator_is_told_to_look() {
+    let objects = with(&["extra-ca"]).await;
+    let spec = &pod(&objects)["spec"];
+    let volumes: Vec<&Value> = spec["volumes"].as_array().unwrap().iter().collect();
+    let mounts = spec["containers"][0]["volumeMounts"].as_array().unwrap();
+    assert_eq!((volumes.len(), mounts.len()), (2, 2), "the token's stay");
+    let volume = volumes.iter().find(|volume| volume["configMap"]["name"] == "cde-operator-ca").unwrap();
+    let mount = mounts.iter().find(|mount| mount["name"] == volume["name"]).unwrap();
+    let file = &volume["configMap"]["items"][0]["path"];
+    let expected = format!("{}/{}", mount["mountPath"].as_str().unwrap(), file.as_str().unwrap());
+    assert_eq!(variables(&objects)["CDE_CA_FILE"], expected);
+}
+
+#[tokio::test]
+async fn all_go_together_in_an_overlay_of_a_team_and_in_the_example() {
+    let together = with(&COMPONENTS).await;
+    let example = accepted(&path(EXAMPLE)).await;
+    // The namespace is the only object that the example leaves to others.
+    assert_eq!(together.len(), example.len() + 1);
+    let told = variables(&example);
+    assert_eq!(told["CDE_URL"], "https://cde.example.com");
+    assert_eq!(told["HTTPS_PROXY"], "http://proxy.example.com:3128");
+    for variable in variables(&together).keys() {
+        assert!(told.contains_key(variable), "{variable}");
+    }
+    let from = &pod(&example)["spec"]["containers"][0]["envFrom"][0]["configMapRef"]["name"];
+    assert_eq!(*from, only(&example, "ConfigMap")["metadata"]["name"]);
+    let out = &only(&example, "NetworkPolicy")["spec"]["egress"][2]["ports"];
+    assert_eq!(*out, json!([{"protocol": "TCP", "port": 3128}]));
+    assert_eq!(pod(&example)["spec"]["containers"][0]["image"], "registry.example.com/cde-operator:0.1.0");
+}
+
+#[test]
+fn every_component_is_tried_here_and_used_by_the_example() {
+    let mut found: Vec<String> = std::fs::read_dir(path("deploy/overlays"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    found.retain(|name| name != "example");
+    found.sort();
+    assert_eq!(found, COMPONENTS);
+    let example = std::fs::read_to_string(path(&format!("{EXAMPLE}/kustomization.yaml"))).unwrap();
+    for component in found {
+        assert!(example.contains(&format!("- ../{component}\n")), "{component}");
+    }
+}

@@ -1,0 +1,206 @@
+//! Each kind at each reason that it can come to, as the operator itself wrote it. Played once for all tests.
+
+use cde_sandbox::cde::{Connector, Fault, HoldPoint, Operation, RollbackEffect};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use cde_harness::{Flags, Kind, Manifest, Object, Request, TestEnv, from_now};
+
+pub(crate) const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
+
+/// What the API's pages say of a rollback.
+const NEVER_SYNCHRONIZED: &str =
+    "Operation is only allowed for connectors that were previously synchronized to production";
+
+/// An object as somebody found it.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) kind: Kind,
+    /// Its reason; or `New` (no operator has seen it), `Deleted`, `DeletedRecord`, `EditedFailure` and
+    /// `EditedRecord` (no operator has seen the edit).
+    pub(crate) what: &'static str,
+    pub(crate) object: Value,
+}
+
+/// All of them.
+pub(crate) async fn cases() -> &'static [Case] {
+    static CASES: OnceCell<Vec<Case>> = OnceCell::const_new();
+    CASES.get_or_init(play).await
+}
+
+/// The one of this kind that shows this.
+pub(crate) async fn case(kind: Kind, what: &str) -> &'static Case {
+    let mut all = cases().await.iter();
+    all.find(|case| case.kind == kind && case.what == what).unwrap_or_else(|| panic!("no {kind:?} is {what}"))
+}
+
+fn keep(cases: &mut Vec<Case>, kind: Kind, what: &'static str, object: Object) {
+    cases.push(Case { kind, what, object: object.0 });
+}
+
+async fn play() -> Vec<Case> {
+    let (env, mut cases) = (TestEnv::new().await, Vec::new());
+    unseen(&env, &mut cases).await;
+    let mut operator = env.start(Flags::fast_retries()).await;
+    finished(&env, &mut cases).await;
+    waiting(&env, &mut cases).await;
+    deleted(&env, &mut cases).await;
+    unauthorized(&env, &mut cases).await;
+    operator.kill();
+    edited(&env, &mut cases).await;
+    cases
+}
+
+/// Before any operator is there.
+async fn unseen(env: &TestEnv, cases: &mut Vec<Case>) {
+    for kind in BOTH {
+        let request = Request::new(kind, "new");
+        env.apply(&request.manifest()).await;
+        keep(cases, kind, "New", env.get(kind, &request.name).await);
+        env.delete(kind, &request.name).await;
+    }
+}
+
+/// A request, what it is applied as, and what it comes to.
+type Plan = (Request, Manifest, &'static str);
+
+fn as_it_is(request: Request, reason: &'static str) -> Plan {
+    let manifest = request.manifest();
+    (request, manifest, reason)
+}
+
+async fn finished(env: &TestEnv, cases: &mut Vec<Case>) {
+    let mut plans = Vec::new();
+    for kind in BOTH {
+        plans.extend(refused(env, kind));
+        plans.extend(out_of_time(env, kind));
+        plans.push(in_doubt(env, kind));
+        let done = Request::new(kind, "done");
+        env.sandbox.put(done.ready_connector());
+        let success = done.success();
+        plans.push(as_it_is(done, success));
+    }
+    let live = Request::new(Kind::Restore, "already-live");
+    env.sandbox.put(Connector::migrated(live.id));
+    plans.push(as_it_is(live, "AlreadyRestored"));
+    let unmet = Request::new(Kind::Rollback, "precondition-failed");
+    env.sandbox.put(unmet.ready_connector());
+    let other_release = json!({"executables": {"production": 31}});
+    let manifest = unmet.manifest().spec("preconditions", other_release);
+    plans.push((unmet, manifest, "PreconditionFailed"));
+
+    env.apply_all(plans.iter().map(|(_, manifest, _)| manifest.clone())).await;
+    for (request, _, reason) in plans {
+        keep(cases, request.kind, reason, env.wait_for(&request, reason).await);
+    }
+}
+
+/// What the CDE refuses for good.
+fn refused(env: &TestEnv, kind: Kind) -> Vec<Plan> {
+    let answer = |code: u16| Fault::on(Operation::Changing).answer(code).always();
+    let never = answer(400).set("/message", json!(NEVER_SYNCHRONIZED));
+    let [denied, unknown] = ["access-denied", "not-found"].map(|what| Request::new(kind, what));
+    env.sandbox.put(denied.ready_connector().forbidden());
+    vec![
+        as_it_is(env.request(kind, "not-allowed", never), "NotAllowed"),
+        as_it_is(env.request(kind, "rejected", answer(422)), "Rejected"),
+        as_it_is(denied, "AccessDenied"),
+        as_it_is(unknown, "NotFound"),
+    ]
+}
+
+/// What begins too late.
+fn out_of_time(env: &TestEnv, kind: Kind) -> Vec<Plan> {
+    let names = ["expired", "deadline-exceeded", "skipped"];
+    let [late, slow, old] = names.map(|what| Request::new(kind, what));
+    for request in [&late, &slow, &old] {
+        env.sandbox.put(request.ready_connector());
+    }
+    let after = |request: &Request, seconds| request.manifest().spec("notAfter", from_now(seconds));
+    let (expired, skipped) = (after(&late, -60), after(&old, -2 * 24 * 3600));
+    let overslept = slow.manifest().spec("suspend", true).spec("activeDeadlineSeconds", 1);
+    vec![(late, expired, "Expired"), (slow, overslept, "DeadlineExceeded"), (old, skipped, "Skipped")]
+}
+
+/// What may have had an effect, and no look can tell.
+fn in_doubt(env: &TestEnv, kind: Kind) -> Plan {
+    let lost = Fault::on(Operation::Changing).answer(500);
+    let request = match kind {
+        Kind::Rollback => {
+            let request = env.request(kind, "outcome-unknown", lost.after_effect());
+            env.sandbox.put(request.ready_connector().on_rollback(RollbackEffect::StateOnly));
+            request
+        }
+        // The lost attempt left it in the bin; the next one is refused.
+        Kind::Restore => {
+            let request = env.request(kind, "outcome-unknown", lost);
+            let refused = Fault::on(Operation::Changing).connector(request.id).answer(400).always();
+            env.sandbox.inject(refused);
+            request
+        }
+    };
+    as_it_is(request, "OutcomeUnknown")
+}
+
+async fn waiting(env: &TestEnv, cases: &mut Vec<Case>) {
+    let in_an_hour = |code: u16| Fault::on(Operation::Changing).answer(code).header("retry-after", "3600");
+    for kind in BOTH {
+        let [busy, behind, asleep] =
+            ["in-progress", "pending", "suspended"].map(|what| Request::new(kind, what));
+        let behind = Request { id: busy.id, ..behind };
+        let retrying = env.request(kind, "retrying", in_an_hour(423));
+        let verifying = env.request(kind, "verifying", in_an_hour(500));
+        env.sandbox.put(busy.ready_connector());
+        let mut held = env.sandbox.hold(Operation::Changing, busy.id, HoldPoint::BeforeEffect);
+        env.apply_all([&busy, &retrying, &verifying].map(Request::manifest)).await;
+        held.arrived().await.expect("an attempt");
+        keep(cases, kind, "InProgress", env.wait_for(&busy, "InProgress").await);
+        env.apply_all([behind.manifest(), asleep.manifest().spec("suspend", true)]).await;
+        for (request, reason) in
+            [(&behind, "Pending"), (&retrying, "Retrying"), (&verifying, "Verifying"), (&asleep, "Suspended")]
+        {
+            keep(cases, kind, reason, env.wait_for(request, reason).await);
+        }
+        held.release();
+    }
+}
+
+/// Kept by somebody else's finalizer: a request with work ahead, and a record.
+async fn deleted(env: &TestEnv, cases: &mut Vec<Case>) {
+    for kind in BOTH {
+        let [asleep, done] = ["deleted", "deleted-record"].map(|what| Request::new(kind, what));
+        env.sandbox.put(done.ready_connector());
+        let manifests = [asleep.manifest().spec("suspend", true), done.manifest()];
+        env.apply_all(manifests.map(Manifest::finalizer)).await;
+        for (request, reason, what) in
+            [(&asleep, "Suspended", "Deleted"), (&done, done.success(), "DeletedRecord")]
+        {
+            env.wait_for(request, reason).await;
+            env.delete(kind, &request.name).await;
+            keep(cases, kind, what, env.get(kind, &request.name).await);
+        }
+    }
+}
+
+async fn unauthorized(env: &TestEnv, cases: &mut Vec<Case>) {
+    for kind in BOTH {
+        let request = Request::new(kind, "unauthorized");
+        env.sandbox.put(request.ready_connector());
+        env.sandbox.set_token(format!("another-{}", request.name));
+        env.apply(&request.manifest()).await;
+        keep(cases, kind, "Unauthorized", env.wait_for(&request, "Unauthorized").await);
+        std::fs::write(env.token_file(), env.sandbox.token()).expect("a token file");
+        env.wait_for(&request, request.success()).await;
+    }
+}
+
+/// Edits that no operator is there to see.
+async fn edited(env: &TestEnv, cases: &mut Vec<Case>) {
+    for kind in BOTH {
+        for (name, what) in [("rejected", "EditedFailure"), ("done", "EditedRecord")] {
+            let request = Request::new(kind, name);
+            env.patch(&request, json!({"spec": {"activeDeadlineSeconds": 600}})).await;
+            keep(cases, kind, what, env.get(kind, &request.name).await);
+        }
+    }
+}

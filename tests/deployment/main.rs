@@ -1,0 +1,16 @@
+//! What a platform team installs from `deploy/` and how it is operated: manifests, the Helm chart, `GitOps`, policies,
+//! monitoring and upgrades, by the real tools.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test ends where something is missing, and its name is its documentation"
+)]
+
+mod deploy;
+mod gitops;
+mod monitoring;
+mod policies;
+mod upgrade;

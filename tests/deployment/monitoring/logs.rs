@@ -1,0 +1,98 @@
+//! The log at `info`: a line for each transition, and nothing else.
+
+use cde_sandbox::cde::{Fault, Operation};
+use serde_json::Value;
+
+use crate::monitoring::repository::{field, items, text};
+use crate::monitoring::scene::{a_restore, a_rollback, lively};
+use cde_harness::{Kind, Operator, TestEnv};
+
+/// Each line of the log that tells of this object; a line that is no JSON object ends the test.
+fn lines(operator: &Operator, object: &str) -> Vec<Value> {
+    let log = operator.log();
+    let lines =
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")));
+    lines.filter(|line: &Value| field(&line["spans"][0], "object") == object).collect()
+}
+
+/// Where a line stands: which attempt of which operation.
+fn place(line: &Value) -> (String, u64) {
+    let step = items(&line["spans"]).last().unwrap();
+    (field(step, "operation").to_owned(), step["attempt"].as_u64().unwrap())
+}
+
+#[tokio::test]
+async fn a_request_that_meets_no_trouble_is_one_line_that_says_which_what_and_which_attempt() {
+    let (env, operator) = TestEnv::with_operator().await;
+    let begun = operator.log().lines().count();
+    let requests: Vec<_> = (0..3)
+        .flat_map(|number| {
+            let (back, live) = (format!("back-{number}"), format!("live-{number}"));
+            [
+                (Kind::Rollback, "RolledBack", a_rollback(&env.sandbox, &back).0, back),
+                (Kind::Restore, "Restored", a_restore(&env.sandbox, &live).0, live),
+            ]
+        })
+        .collect();
+    env.apply_all(requests.iter().map(|(_, _, manifest, _)| manifest.clone())).await;
+    for (kind, reason, _, name) in &requests {
+        let object = env.wait_for_reason(*kind, name, reason).await;
+        let id = object.operation()["id"].as_str().unwrap().to_owned();
+        operator.wait_for_log(&id).await;
+        let lines = lines(&operator, &format!("{}/{name}", env.namespace));
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        let line = &lines[0];
+        assert_eq!((field(line, "level"), field(line, "reason")), ("INFO", *reason), "{line}");
+        assert_eq!(field(line, "message"), object.message(), "{line}");
+        assert_eq!(place(line), (id, 1), "{line}");
+    }
+    let all = operator.log();
+    assert_eq!(all.lines().count(), begun + requests.len(), "{all}");
+}
+
+#[tokio::test]
+async fn trouble_is_a_line_for_each_call_that_failed_one_for_the_first_wait_and_one_for_the_end() {
+    let env = TestEnv::new().await;
+    let operator = env.start(lively()).await;
+    let (back, id) = a_rollback(&env.sandbox, "struck");
+    env.sandbox.inject(Fault::on(Operation::Changing).connector(id).answer(423).times(3));
+    env.apply(&back).await;
+    env.wait_for_reason(Kind::Rollback, "struck", "RolledBack").await;
+    operator.wait_for_log("uses its old executable again").await;
+
+    let lines = lines(&operator, &format!("{}/struck", env.namespace));
+
+    let told: Vec<(&str, Option<u64>, u64)> =
+        lines.iter().map(|line| (field(line, "reason"), line["code"].as_u64(), place(line).1)).collect();
+    let failed = |attempt| ("", Some(423), attempt);
+    assert_eq!(
+        told,
+        [failed(1), ("Retrying", None, 1), failed(2), failed(3), ("RolledBack", None, 4)],
+        "{lines:#?}"
+    );
+}
+
+#[tokio::test]
+async fn the_line_in_the_documentation_has_the_fields_of_a_real_one() {
+    let (env, operator) = TestEnv::with_operator().await;
+    env.apply(&a_rollback(&env.sandbox, "back").0).await;
+    let line = operator.wait_for_log("uses its old executable again").await;
+    let documented = text("docs/observability.md");
+    let documented = documented.split("```json\n").nth(1).unwrap().split("\n```").next().unwrap();
+    assert_eq!(
+        shape(&serde_json::from_str(documented).unwrap()),
+        shape(&serde_json::from_str(&line).unwrap())
+    );
+}
+
+/// A value with its texts and numbers left out.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            Value::Object(fields.iter().map(|(name, value)| (name.clone(), shape(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(shape).collect()),
+        Value::String(_) => "text".into(),
+        other => other.is_number().into(),
+    }
+}

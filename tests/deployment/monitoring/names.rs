@@ -1,0 +1,66 @@
+//! The figures by their names: promtool has nothing to say, and the documentation has all of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::monitoring::prometheus::{promtool, said};
+use crate::monitoring::repository::text;
+use crate::monitoring::scene::{live, lively, pause};
+use cde_harness::TestEnv;
+
+/// Told only where a container has a limit.
+const DEPENDS: &str = "cde_operator_process_memory_limit_bytes";
+
+#[tokio::test]
+async fn promtool_has_no_complaint_and_the_documentation_has_each_figure_with_its_labels() {
+    let env = TestEnv::new().await;
+    let mut operator = env.start(lively().env("CDE_LEADER_ELECTION", "true")).await;
+    let waits = live(&env).await;
+    pause(&env, &operator, waits).await;
+
+    let (code, figures) = operator.probe("/metrics").await.unwrap();
+
+    assert_eq!(code, 200, "{figures}");
+    let checked = promtool(&["check", "metrics"], env.scratch.path(), &figures).await;
+    assert!(checked.status.success() && said(&checked).is_empty(), "{}\n{figures}", said(&checked));
+    let (mut told, served) = (documented(), served(&figures));
+    if !served.contains_key(DEPENDS) {
+        assert!(told.remove(DEPENDS).is_some());
+    }
+    assert_eq!(told, served);
+}
+
+/// Labels and type of each figure, by its name.
+type Figures = BTreeMap<String, (BTreeSet<String>, String)>;
+
+/// What the table in the documentation says.
+fn documented() -> Figures {
+    let document = text("docs/observability.md");
+    let table = document.lines().skip_while(|line| *line != "| metric | type | what it tells |").skip(2);
+    table
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            let mut cells = line.split('|').map(str::trim).skip(1);
+            let (name, type_) = (cells.next().unwrap().trim_matches('`'), cells.next().unwrap());
+            let (name, labels) = name.split_once('{').unwrap_or((name, ""));
+            let labels = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty());
+            (name.to_owned(), (labels.map(str::to_owned).collect(), type_.to_owned()))
+        })
+        .collect()
+}
+
+/// What an operator says of itself.
+fn served(figures: &str) -> Figures {
+    let types = figures.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let mut all: Figures =
+        types.map(|(name, type_)| (name.to_owned(), (BTreeSet::new(), type_.to_owned()))).collect();
+    for line in figures.lines().filter(|line| !line.starts_with('#')) {
+        let (series, _) = line.rsplit_once(' ').unwrap();
+        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+        let family =
+            ["_bucket", "_count", "_sum"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        let (known, _) = all.get_mut(family).unwrap_or_else(|| panic!("no type: {line}"));
+        let labels = labels.trim_end_matches('}').split("\",").filter_map(|label| label.split_once('='));
+        known.extend(labels.map(|(label, _)| label.to_owned()).filter(|label| label != "le"));
+    }
+    all
+}

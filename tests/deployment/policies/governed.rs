@@ -1,0 +1,79 @@
+//! A environment under all policies at once, each in force before a test goes on.
+
+use std::time::Instant;
+
+use cde_sandbox::cde::new_id;
+use serde_json::json;
+use tokio::sync::OnceCell;
+
+use cde_harness::{ControlPlane, LIMIT, Manifest, POLL, SharedControlPlane, TestEnv, restore};
+
+const POLICIES: [&str; 3] = ["connectors-by-namespace", "retry-only", "production-preconditions"];
+
+/// A namespace that is given these connectors.
+pub(crate) async fn governed(given: &str) -> TestEnv {
+    let env = ungiven().await;
+    give(&env, given).await;
+    env
+}
+
+/// A namespace that is given none.
+pub(crate) async fn ungiven() -> TestEnv {
+    // The policies hold in all namespaces, so these tests share a control plane with no others.
+    static GOVERNED: SharedControlPlane = SharedControlPlane::new();
+    static INSTALLED: OnceCell<()> = OnceCell::const_new();
+    let env = TestEnv::on(ControlPlane::Shared(GOVERNED.get().await)).await;
+    INSTALLED
+        .get_or_init(async || {
+            for policy in POLICIES {
+                let path = format!("{}/deploy/policies/{policy}", env!("CARGO_MANIFEST_DIR"));
+                env.control_plane.kubectl_ok(&["apply", "--validate=strict", "-k", &path], "").await.unwrap();
+            }
+        })
+        .await;
+    until(&env, &[], &restore("probe", new_id()), Some("is not given the connector")).await;
+    env
+}
+
+/// Gives the namespace these connectors, in place of others, and waits until the API server knows.
+pub(crate) async fn give(env: &TestEnv, given: &str) {
+    let patch = json!({"data": {&env.namespace: given}}).to_string();
+    let config_map = ["-n", "cde-operator-system", "patch", "configmap", "cde-connectors"];
+    let args = [&config_map[..], &["--type=merge", "-p", &patch]].concat();
+    env.control_plane.kubectl_ok(&args, "").await.unwrap();
+    match given.split_whitespace().next() {
+        Some("*") => until(env, &[], &restore("probe", new_id()), None).await,
+        Some(id) => until(env, &[], &restore("probe", id.parse().unwrap()), None).await,
+        None => until(env, &[], &restore("probe", new_id()), Some("is not given the connector")).await,
+    }
+}
+
+/// Waits until creating this, with these arguments of kubectl's, is refused in these words, or taken.
+pub(crate) async fn until(env: &TestEnv, args: &[&str], manifest: &Manifest, refused: Option<&str>) {
+    let args = [args, &["create", "--dry-run=server", "-f", "-"]].concat();
+    let begun = Instant::now();
+    loop {
+        let told = env.try_kubectl(&args, &manifest.yaml()).await;
+        match (&told, refused) {
+            (Ok(_), None) => return,
+            (Err(error), Some(words)) if error.contains(words) => return,
+            _ => assert!(begun.elapsed() < LIMIT, "{told:?} after {LIMIT:?}, not {refused:?}"),
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// A person with a role in this environment's namespace, whose binding is in force: the argument of kubectl's for them.
+pub(crate) async fn person(env: &TestEnv, name: &str, role: &str) -> String {
+    let user = format!("{name}-of-{}", env.namespace);
+    let binding =
+        ["create", "rolebinding", &user, &format!("--clusterrole={role}"), &format!("--user={user}")];
+    env.kubectl(&binding, "").await;
+    let user = format!("--as={user}");
+    let begun = Instant::now();
+    while env.try_kubectl(&[&user, "auth", "can-i", "patch", "mrb"], "").await.is_err() {
+        assert!(begun.elapsed() < LIMIT, "{user} may still do nothing");
+        tokio::time::sleep(POLL).await;
+    }
+    user
+}

@@ -1,0 +1,8 @@
+//! `deploy/policies` on a real API server: what each refuses, in which words, and what it leaves alone.
+
+mod connectors;
+mod governed;
+mod life;
+mod production;
+mod retry;
+mod roles;

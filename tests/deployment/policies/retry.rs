@@ -1,0 +1,94 @@
+//! Who may create, and who may only ask for another attempt.
+
+use serde_json::json;
+
+use crate::policies::governed::{governed, person};
+use cde_harness::{Kind, Request};
+
+const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
+const RETRY: &str = "cde.productsup.com/retry=2026-11-23T12:00:00Z";
+
+#[tokio::test]
+async fn who_may_not_create_may_set_the_retry_annotation_and_nothing_else() {
+    let env = governed("*").await;
+    let on_call = person(&env, "on-call", "cde-operator-retrier").await;
+    for kind in BOTH {
+        let request = Request::new(kind, "it");
+        let manifest = request.manifest().annotation("example.com/note", "kept").label("team", "a");
+        env.apply(&manifest.spec("suspend", true)).await;
+        let (short, name) = (kind.short(), request.name.as_str());
+
+        env.kubectl(&[&on_call, "annotate", short, name, RETRY], "").await;
+        env.kubectl(&[&on_call, "annotate", short, name, "cde.productsup.com/retry-"], "").await;
+
+        for change in [
+            json!({"spec": {"suspend": false}}),
+            json!({"spec": {"notAfter": "2099-12-31T00:00:00Z"}}),
+            json!({"metadata": {"annotations": {"example.com/note": "changed"}}}),
+            json!({"metadata": {"annotations": {"example.com/note": null}}}),
+            json!({"metadata": {"annotations": {"example.com/other": "new"}}}),
+            json!({"metadata": {"labels": {"team": "b"}}}),
+            json!({"metadata": {"finalizers": ["example.com/kept"]}}),
+        ] {
+            let change = change.to_string();
+            let patch = [&on_call, "patch", short, name, "--type=merge", "-p", &change];
+            let refusal = env.try_kubectl(&patch, "").await.expect_err("it is refused");
+            let words = format!(
+                "{} may set only the annotation cde.productsup.com/retry of a request in {}: to change anything else, \
+                 change its manifest where it is kept, or ask for the role cde-operator-requester",
+                on_call.trim_start_matches("--as="),
+                env.namespace
+            );
+            assert!(refusal.contains(&words), "{change}: {refusal}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_may_only_retry_can_neither_create_nor_delete_nor_write_a_status() {
+    let env = governed("*").await;
+    let on_call = person(&env, "on-call", "cde-operator-retrier").await;
+    for kind in BOTH {
+        let [there, new] = ["there", "new"].map(|what| Request::new(kind, what));
+        env.apply(&there.manifest().spec("suspend", true)).await;
+        let create = env.try_kubectl(&[&on_call, "create", "-f", "-"], &new.manifest().yaml()).await;
+        let delete = env.try_kubectl(&[&on_call, "delete", kind.short(), &there.name], "").await;
+        let done = json!({"status": {"outcome": "Succeeded"}}).to_string();
+        let status =
+            ["patch", kind.short(), &there.name, "--subresource=status", "--type=merge", "-p", &done];
+        let status = env.try_kubectl(&[&[on_call.as_str()], &status[..]].concat(), "").await;
+        for told in [create, delete, status] {
+            let refusal = told.expect_err("it is refused");
+            assert!(refusal.contains("cannot") && refusal.contains("forbidden"), "{refusal}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_may_create_may_change_what_can_be_changed() {
+    let env = governed("*").await;
+    let requester = person(&env, "requester", "cde-operator-requester").await;
+    for kind in BOTH {
+        let request = Request::new(kind, "it");
+        env.kubectl(&[&requester, "create", "-f", "-"], &request.manifest().yaml()).await;
+        let (short, name) = (kind.short(), request.name.as_str());
+        let change = json!({"spec": {"suspend": true}, "metadata": {"labels": {"a": "b"}}}).to_string();
+        env.kubectl(&[&requester, "patch", short, name, "--type=merge", "-p", &change], "").await;
+        env.kubectl(&[&requester, "annotate", short, name, RETRY], "").await;
+        env.kubectl(&[&requester, "delete", short, name], "").await;
+    }
+}
+
+#[tokio::test]
+async fn the_finalizer_of_a_deletion_in_the_foreground_can_be_taken_off_by_who_may_not_create() {
+    let env = governed("*").await;
+    let collector = person(&env, "collector", "cde-operator-retrier").await;
+    let request = Request::new(Kind::Rollback, "it");
+    env.apply(&request.manifest().spec("suspend", true)).await;
+    env.kubectl(&["delete", "mrb", &request.name, "--cascade=foreground", "--wait=false"], "").await;
+
+    let change = json!({"metadata": {"finalizers": null}}).to_string();
+    env.kubectl(&[&collector, "patch", "mrb", &request.name, "--type=merge", "-p", &change], "").await;
+
+    assert!(env.try_kubectl(&["get", "mrb", &request.name], "").await.is_err(), "it is gone");
+}

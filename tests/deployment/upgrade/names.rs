@@ -1,0 +1,62 @@
+//! Names that scripts, dashboards and manifests rest on: flags, their variables, and metrics.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use cde_sandbox::process::output;
+
+use crate::upgrade::cast::{BOTH, lands};
+use crate::upgrade::earlier::Earlier;
+use crate::upgrade::version::Version;
+use cde_harness::{Operator, Request, TestEnv, command, command_of};
+
+/// The flags and variables that a program's help names.
+async fn flags(mut program: Command) -> BTreeSet<String> {
+    program.args(["run", "--help"]);
+    let help = String::from_utf8(output(program, b"").await.unwrap().stdout).unwrap();
+    let words = help.split(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '_')));
+    words.filter(|word| word.starts_with("--") || word.starts_with("CDE_")).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn every_flag_and_variable_of_the_earlier_operator_is_still_one() {
+    let nowhere = Path::new("/missing");
+    let old = flags(command_of(&Earlier::get().await.program(), nowhere)).await;
+    let new = flags(command(nowhere)).await;
+    assert!(old.contains("--token-file") && old.contains("CDE_TOKEN_FILE"), "{old:?}");
+    assert_eq!(old.difference(&new).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+/// The names and label names of all samples.
+async fn metrics(operator: &mut Operator) -> BTreeSet<String> {
+    let (_, text) = operator.probe("/metrics").await.expect("metrics");
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| shape(line.rsplit_once(' ').map_or(line, |(sample, _)| sample))).collect()
+}
+
+/// `name{a,b}` of `name{a="x",b="y"}`.
+fn shape(sample: &str) -> String {
+    let Some((name, labels)) = sample.trim_end_matches('}').split_once('{') else { return sample.to_owned() };
+    let labels: Vec<&str> = labels.split("\",").filter_map(|label| Some(label.split_once('=')?.0)).collect();
+    format!("{name}{{{}}}", labels.join(","))
+}
+
+#[tokio::test]
+async fn every_metric_of_the_earlier_operator_is_still_there_with_its_labels() {
+    let mut told = Vec::new();
+    for version in [Version::Earlier, Version::Present] {
+        let env = TestEnv::new().await;
+        let mut operator = env.start(version.replica("one", "20s").await).await;
+        for kind in BOTH {
+            let [done, absent] = ["done", "absent"].map(|what| Request::new(kind, what));
+            env.sandbox.put(done.ready_connector());
+            env.apply_all([&done, &absent].map(Request::manifest)).await;
+            lands(&env, &done, 1, "Response").await;
+            env.wait_for(&absent, "NotFound").await;
+        }
+        told.push(metrics(&mut operator).await);
+    }
+    assert!(told[0].len() > 10, "{told:#?}");
+    assert_eq!(told[0].difference(&told[1]).collect::<Vec<_>>(), Vec::<&String>::new());
+}

@@ -1,0 +1,77 @@
+//! The operator comes first, the definitions later.
+
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::upgrade::cast::{BOTH, lands};
+use crate::upgrade::version::Version;
+use cde_harness::{ControlPlane, LIMIT, POLL, Request, TestEnv};
+
+const CLAIM: &str =
+    "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/operation/properties";
+
+#[tokio::test]
+async fn an_operator_ahead_of_its_definitions_claims_nothing_and_says_what_to_apply() {
+    let env = TestEnv::on(ControlPlane::own().await).await;
+    define_without_claims(&env).await;
+    let mut operator = env.start(Version::Present.replica("new", "5s").await.without_readiness_wait()).await;
+    let said = operator.wait_for_log("nothing is claimed").await;
+    assert!(said.contains("inFlight: apply crds/"), "{said}");
+    let [early, late] = ["early", "late"].map(|what| BOTH.map(|kind| Request::new(kind, what)));
+    for request in early.iter().chain(&late) {
+        env.sandbox.put(request.ready_connector());
+    }
+    apply(&env, &early).await;
+    let (code, why) = operator.probe("/readyz").await.unwrap();
+    assert!(code == 503 && why.contains("too old: apply crds/"), "{code} {why}");
+    assert!(!operator.log().contains("the Lease"), "it would take the work from one that can do it");
+    for request in &early {
+        let object = env.get(request.kind, &request.name).await;
+        assert_eq!(object.status()["observedGeneration"], -1, "{object:#?}");
+    }
+    assert_eq!(env.sandbox.ledger().total(), 0);
+
+    // Those of the earlier commit have all fields; the present ones may come at any later time.
+    Version::Earlier.define(&env).await;
+    operator.ready().await;
+    let mut records = Vec::new();
+    for request in &early {
+        lands(&env, request, 1, "Response").await;
+        records.push(env.get(request.kind, &request.name).await);
+    }
+    Version::Present.define(&env).await;
+    apply(&env, &late).await;
+    for request in &late {
+        lands(&env, request, 1, "Response").await;
+    }
+    for (request, record) in early.iter().zip(records) {
+        assert_eq!(env.get(request.kind, &request.name).await.0, record.0);
+    }
+}
+
+/// The definitions of the earlier commit, older still: they would drop each claim without a word.
+async fn define_without_claims(env: &TestEnv) {
+    let path = Version::Earlier.path("crds").await;
+    let kustomize = ["kustomize", path.to_str().expect("a path that is text")];
+    let yaml = env.control_plane.kubectl_ok(&kustomize, "").await.unwrap();
+    let definitions: Vec<Value> = serde_saphyr::from_multiple(&yaml).unwrap();
+    for mut definition in definitions {
+        let operation = definition.pointer_mut(CLAIM).expect("the operation").as_object_mut().unwrap();
+        operation.remove("inFlight").expect("the claim");
+        env.control_plane.kubectl_ok(&["apply", "-f", "-"], &definition.to_string()).await.unwrap();
+    }
+    let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
+    env.control_plane.kubectl_ok(&established, "").await.unwrap();
+}
+
+/// A kind is served a little after its definition says so.
+async fn apply(env: &TestEnv, requests: &[Request]) {
+    for request in requests {
+        let begun = Instant::now();
+        while let Err(refusal) = env.try_kubectl(&["apply", "-f", "-"], &request.manifest().yaml()).await {
+            assert!(begun.elapsed() < LIMIT, "{refusal}");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}

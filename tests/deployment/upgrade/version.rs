@@ -1,0 +1,76 @@
+//! The two versions, and how a cluster comes to have one.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use cde_sandbox::program::workspace;
+
+use crate::upgrade::earlier::Earlier;
+use cde_harness::{Flags, LIMIT, Manifest, POLL, TestEnv, rollback};
+
+/// A version of the operator, with its definitions and rights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    Earlier,
+    Present,
+}
+
+use Version::{Earlier as Old, Present};
+
+impl Version {
+    /// A file or directory of its repository.
+    pub(crate) async fn path(self, part: &str) -> PathBuf {
+        match self {
+            Old => Earlier::get().await.path(part),
+            Present => workspace().join(part),
+        }
+    }
+
+    /// A replica in a pod of this name, with leader election as in the manifests. Calls may be held for long.
+    pub(crate) async fn replica(self, pod: &str, timeout: &str) -> Flags {
+        let flags = Flags::fast_retries().with("--timeout", timeout);
+        let flags = flags.env("CDE_LEADER_ELECTION", "true").env("POD_NAME", pod);
+        match self {
+            Old => Flags { program: Earlier::get().await.program(), ..flags },
+            Present => flags,
+        }
+    }
+
+    /// Applies its definitions, as a user does, and waits until they are in force.
+    pub(crate) async fn define(self, env: &TestEnv) {
+        self.apply(env, "crds").await;
+        let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
+        env.control_plane.kubectl_ok(&established, "").await.expect("they are established");
+        let begun = Instant::now();
+        while !self.refuses(env).await {
+            assert!(begun.elapsed() < LIMIT, "the definitions are not in force");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Applies its rights.
+    pub(crate) async fn grant(self, env: &TestEnv) {
+        self.apply(env, "deploy/rbac").await;
+    }
+
+    async fn apply(self, env: &TestEnv, part: &str) {
+        let path = self.path(part).await;
+        let apply = ["apply", "-k", path.to_str().expect("a path that is text")];
+        env.control_plane.kubectl_ok(&apply, "").await.unwrap_or_else(|error| panic!("{error:#}"));
+    }
+
+    /// Whether a bad time is refused in the words of its definitions.
+    async fn refuses(self, env: &TestEnv) -> bool {
+        let words = match self {
+            Old => "should match",
+            Present => "must be a time of RFC 3339",
+        };
+        let refusal = env.try_kubectl(&["create", "--dry-run=server", "-f", "-"], &bad_time().yaml()).await;
+        refusal.is_err_and(|refusal| refusal.contains(words))
+    }
+}
+
+/// No date: every version refuses it.
+fn bad_time() -> Manifest {
+    rollback("bad-time", cde_sandbox::cde::new_id(), "main").spec("notAfter", "soon")
+}

@@ -1,0 +1,179 @@
+//! Every field of the spec to invalid, smallest, largest and back, on live requests in each phase.
+
+use cde_sandbox::cde::{Fault, Operation};
+use serde_json::{Value, json};
+
+use crate::faults::phase::{Phase, Stage, Staged, came_to};
+use crate::faults::request::{Request, a_restore, a_rollback};
+use cde_harness::{Flags, Kind, Object, TestEnv};
+
+/// What is refused in the spec of either kind, and in which words.
+fn invalid(kind: Kind) -> Vec<(Value, &'static str)> {
+    let id = "connectorId is immutable: one object is one request";
+    let uuid = "connectorId must be the connector's UUID in lower case";
+    let time = "notAfter must be a time of RFC 3339, from 1970 to 9998";
+    let deadline = "spec.activeDeadlineSeconds";
+    let mut all = vec![
+        (json!({"connectorId": "497f6eca-6276-4993-bfeb-53cbbbba6f08"}), id),
+        (json!({"connectorId": ""}), uuid),
+        (json!({"connectorId": "../admin"}), uuid),
+        (json!({"connectorId": "x".repeat(65)}), "spec.connectorId: Too long"),
+        (json!({"connectorId": null}), "spec.connectorId: Required value"),
+        (json!({"notAfter": ""}), time),
+        (json!({"notAfter": "1969-12-31T23:59:59Z"}), time),
+        (json!({"notAfter": "9999-01-01T00:00:00Z"}), time),
+        (json!({"notAfter": 1}), "spec.notAfter"),
+        (json!({"activeDeadlineSeconds": 0}), deadline),
+        (json!({"activeDeadlineSeconds": 315_360_001}), deadline),
+        (json!({"activeDeadlineSeconds": 1.5}), deadline),
+        (json!({"suspend": "true"}), "spec.suspend"),
+    ];
+    if kind == Kind::Rollback {
+        let either = "preconditions must name at least one of state, executables";
+        all.extend([
+            (json!({"version": "latest"}), "version is immutable: one object is one request"),
+            (json!({"version": "../x"}), "version must be main, latest or a major number as a string"),
+            (json!({"version": null}), "spec.version: Required value"),
+            (json!({"notAfter": null}), "spec.notAfter: Required value"),
+            (json!({"preconditions": {}}), either),
+            (json!({"preconditions": {"state": ""}}), "spec.preconditions.state"),
+            (json!({"preconditions": {"state": "x".repeat(257)}}), "spec.preconditions.state: Too long"),
+            (json!({"preconditions": {"executables": {}}}), "executables must name at least one of legacy"),
+            (json!({"preconditions": {"executables": {"legacy": -1}}}), "spec.preconditions.executables"),
+            (
+                json!({"preconditions": {"executables": {"production": 9_223_372_036_854_775_808_u64}}}),
+                "spec.preconditions.executables",
+            ),
+        ]);
+    }
+    all
+}
+
+/// The smallest and the largest value of each field that may be changed.
+fn extremes(kind: Kind) -> Vec<Value> {
+    let mut all = vec![
+        json!({"notAfter": "1970-01-01T00:00:00Z"}),
+        json!({"notAfter": "9998-12-31T23:59:59.999999999-23:59"}),
+        json!({"activeDeadlineSeconds": 1}),
+        json!({"activeDeadlineSeconds": 315_360_000}),
+        json!({"suspend": true}),
+        json!({"suspend": false}),
+    ];
+    if kind == Kind::Rollback {
+        let executables = |id: i64| json!({"legacy": id, "production": id, "development": id});
+        all.extend([
+            json!({"preconditions": {"state": "x", "executables": executables(0)}}),
+            json!({"preconditions": {"state": "ü".repeat(256), "executables": executables(i64::MAX)}}),
+        ]);
+    }
+    all
+}
+
+/// Whether what is set ends a request that is open and looked at meanwhile.
+fn is_limit(change: &Value) -> bool {
+    change["activeDeadlineSeconds"] == 1
+        || change["notAfter"].as_str().is_some_and(|time| time.starts_with("1970"))
+}
+
+/// Sets the fields of `change`, and puts them back as they were.
+async fn there_and_back(env: &TestEnv, request: &Request, change: &Value) {
+    let before = request.get(env).await.0["spec"].clone();
+    let changed = request.merge(env, &json!({"spec": change})).await.unwrap();
+    let mut back = json!({});
+    for field in change.as_object().unwrap().keys() {
+        assert_eq!(changed.0["spec"][field], change[field], "it is stored as it was given");
+        back[field] = before[field].clone();
+    }
+    request.merge(env, &json!({"spec": back})).await.unwrap();
+}
+
+/// Fault 38.
+#[tokio::test]
+async fn edits_to_every_extreme_and_back_change_nothing_in_any_phase_and_invalid_ones_are_refused() {
+    let stage = Stage::new().await;
+    let env = &stage.env;
+    let edit = async |staged: &Staged| {
+        let Staged { phase, request, .. } = staged;
+        for (change, words) in invalid(request.kind) {
+            let refusal = request.merge(env, &json!({"spec": change})).await.expect_err("it is refused");
+            assert!(refusal.contains(words), "{words:?} is not in the refusal of {change}: {refusal}");
+        }
+        for change in extremes(request.kind) {
+            if *phase != Phase::Waiting || !is_limit(&change) {
+                there_and_back(env, request, &change).await;
+            }
+        }
+    };
+    let (all, _operator) = stage.acted(edit).await;
+
+    let [rollback, restore] = stage.twins().await;
+    for Staged { phase, request, .. } in &all {
+        if *phase == Phase::Waiting {
+            request.ask_again(env, 0).await;
+        }
+        let again = usize::from(matches!(phase, Phase::Waiting | Phase::Verifying));
+        if *phase == Phase::Failed {
+            let newest = request.get(env).await.metadata()["generation"].clone();
+            let observed = |object: &Object| object.status()["observedGeneration"] == newest;
+            let end = env.wait_until(request.kind, &request.name, "observed", observed).await;
+            assert_eq!(end.reason(), "Rejected", "{end:#?}");
+        } else {
+            let end = request.succeeds(env).await;
+            let twin = if request.kind == Kind::Rollback { &rollback } else { &restore };
+            assert_eq!(came_to(&end), came_to(twin), "{phase:?}");
+            assert_eq!(env.sandbox.effects(request.id), 1, "{phase:?} of {}", request.plural());
+        }
+        let calls = request.calls(&env.sandbox).len();
+        assert_eq!(calls, 1 + again, "{phase:?} of {}", request.plural());
+    }
+}
+
+/// Fault 38: each limit ends a request that waits, and put back and asked for it ends as if there had been none.
+#[tokio::test]
+async fn a_request_that_an_edit_ended_is_opened_again_by_who_puts_it_back_and_asks() {
+    let env = TestEnv::new().await;
+    let _operator = env.start(Flags::fast_retries()).await;
+    let sandbox = &env.sandbox;
+    let cases = [
+        ("after", json!({"notAfter": "1970-01-01T00:00:00Z"}), "Expired"),
+        ("deadline", json!({"activeDeadlineSeconds": 1}), "DeadlineExceeded"),
+        ("state", json!({"preconditions": {"state": "x"}}), "PreconditionFailed"),
+        ("executable", json!({"preconditions": {"executables": {"legacy": 0}}}), "PreconditionFailed"),
+    ];
+    let mut all = Vec::new();
+    for (name, change, reason) in cases {
+        all.push((a_rollback(sandbox, name), change.clone(), reason));
+        if reason != "PreconditionFailed" {
+            all.push((a_restore(sandbox, name), change, reason));
+        }
+    }
+    for (request, ..) in &all {
+        let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", "3600");
+        sandbox.inject(locked.connector(request.id));
+        request.create(&env).await;
+    }
+    for (request, change, reason) in &all {
+        request.wait_for_reason(&env, "Retrying").await;
+        let before = request.get(&env).await.0["spec"].clone();
+        request.merge(&env, &json!({"spec": change})).await.unwrap();
+        if *reason == "PreconditionFailed" {
+            request.ask_again(&env, 0).await;
+        }
+        let end = request.wait_for_reason(&env, reason).await;
+        assert_eq!(end.attempts(), 1, "{end:#?}");
+        let mut back = json!({"preconditions": null, "activeDeadlineSeconds": null});
+        back["notAfter"] = before["notAfter"].clone();
+        request.merge(&env, &json!({"spec": back})).await.unwrap();
+    }
+    env.settle().await;
+    for (request, _, reason) in &all {
+        assert_eq!(request.get(&env).await.reason(), *reason, "nobody has asked");
+        request.ask_again(&env, 60).await;
+    }
+
+    for (request, ..) in &all {
+        let end = request.succeeds(&env).await;
+        assert_eq!((end.attempts(), sandbox.effects(request.id)), (1, 1), "{end:#?}");
+        assert_eq!(request.calls(sandbox).len(), 2);
+    }
+}

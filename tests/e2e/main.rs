@@ -1,0 +1,16 @@
+//! The operator's program under the permissions of the manifests, a real API server, and the CDE API over real sockets;
+//! judged by what a user, an auditor and the CDE API see.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test ends where something is missing, and its name is its documentation"
+)]
+
+mod check;
+mod faults;
+mod operator;
+mod security;
+mod traces;

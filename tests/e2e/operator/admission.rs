@@ -1,0 +1,203 @@
+//! What the API server itself refuses, and in which words: bad manifests, and a record taken back.
+
+use cde_sandbox::cde::new_id;
+use serde_json::{Value, json};
+
+use cde_harness::{Kind, Manifest, TestEnv, from_now, restore, rollback};
+
+/// The one rollback that all others differ from.
+fn good() -> Manifest {
+    rollback("back", new_id(), "main")
+}
+
+async fn assert_refused(env: &TestEnv, cases: impl IntoIterator<Item = (Manifest, &str)>) {
+    for (manifest, words) in cases {
+        let refusal = env.refusal(&manifest).await;
+        assert!(
+            refusal.contains(words),
+            "{words:?} is not in the refusal of {}:\n{refusal}",
+            manifest.yaml()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_cannot_be_meant_is_refused_with_what_to_write_instead() {
+    let env = TestEnv::new().await;
+    let uuid = "connectorId must be the connector's UUID in lower case, for example";
+    let version = "version must be main, latest or a major number as a string";
+    let upper = new_id().to_string().to_uppercase();
+    let mut cases: Vec<(Manifest, &str)> = Vec::new();
+    for bad in
+        ["omdb", "", &upper, "497f6eca62764993bfeb53cbbbba6f08", "497f6eca-6276-4993-bfeb-53cbbbba6f08 "]
+    {
+        cases.push((restore("out", new_id()).spec("connectorId", bad), uuid));
+        cases.push((good().spec("connectorId", bad), uuid));
+    }
+    for bad in ["mainX", "xlatest", "x2", "01", "1.0.5", "-1", "", "Main", "1234567890", "1\n"] {
+        cases.push((good().spec("version", bad), version));
+    }
+    cases.push((good().spec("version", 1), "spec.version: Invalid value: \"integer\""));
+    cases.push((good().without("version"), "spec.version: Required value"));
+    cases.push((good().without("connectorId"), "spec.connectorId: Required value"));
+    cases.push((restore("out", new_id()).without("connectorId"), "spec.connectorId: Required value"));
+    assert_refused(&env, cases).await;
+}
+
+#[tokio::test]
+async fn a_time_that_the_operator_could_not_read_is_refused_and_one_at_each_bound_is_taken() {
+    let env = TestEnv::new().await;
+    let not_after = "spec.notAfter";
+    let mut cases = vec![(good().without("notAfter"), "spec.notAfter: Required value")];
+    for bad in [
+        "tomorrow",
+        "2026-11-30",
+        "2026-11-30 00:00:00Z",
+        "2026-11-30T00:00:00",
+        "1969-12-31T23:59:59Z",
+        "9999-12-31T23:59:59Z",
+        "2026-11-30T00:00:00+99:00",
+        "2026-11-30T00:00:00+24:00",
+        "2026-11-30T00:00:00+01:60",
+        "2026-11-30T00:00:00.1234567890Z",
+        "2026-13-30T00:00:00Z",
+        "2026-11-30T25:00:00Z",
+    ] {
+        cases.push((good().spec("notAfter", bad), not_after));
+        cases.push((restore("out", new_id()).spec("notAfter", bad), not_after));
+    }
+    assert_refused(&env, cases).await;
+    let good = ["1970-01-01T00:00:00Z", "9998-12-31T23:59:59.123456789+23:59", "2026-11-30T00:00:00-05:30"];
+    for (index, good) in good.into_iter().enumerate() {
+        env.apply(&rollback(&format!("at-{index}"), new_id(), "main").spec("notAfter", good)).await;
+    }
+}
+
+#[tokio::test]
+async fn bounds_and_shapes_of_the_other_fields_are_kept() {
+    let env = TestEnv::new().await;
+    let [deadline, conditions] = ["spec.activeDeadlineSeconds", "preconditions"];
+    let cases = [
+        (good().spec("activeDeadlineSeconds", 0), deadline),
+        (good().spec("activeDeadlineSeconds", -1), deadline),
+        (good().spec("activeDeadlineSeconds", 315_360_001), deadline),
+        (good().spec("activeDeadlineSeconds", "60"), deadline),
+        (restore("out", new_id()).spec("activeDeadlineSeconds", 0), deadline),
+        (good().spec("suspend", "yes"), "spec.suspend"),
+        (
+            good().spec("preconditions", json!({})),
+            "preconditions must name at least one of state, executables",
+        ),
+        (
+            good().spec("preconditions", json!({"executables": {}})),
+            "executables must name at least one of legacy, production, development",
+        ),
+        (good().spec("preconditions", json!({"state": ""})), conditions),
+        (good().spec("preconditions", json!({"state": "x".repeat(257)})), conditions),
+        (good().spec("preconditions", json!({"executables": {"legacy": -1}})), conditions),
+        (good().spec("preconditions", json!({"executables": {"production": "25"}})), conditions),
+    ];
+    assert_refused(&env, cases).await;
+}
+
+#[tokio::test]
+async fn a_field_that_is_not_known_is_refused_by_a_strict_apply_and_stored_by_none() {
+    let env = TestEnv::new().await;
+    for (kind, manifest) in [(Kind::Rollback, good()), (Kind::Restore, restore("out", new_id()))] {
+        let typo = manifest.spec("connectorID", "x").spec("suspended", true);
+        let refusal = env.try_kubectl(&["apply", "--validate=strict", "-f", "-"], &typo.yaml()).await;
+        let refusal = refusal.expect_err("it is refused");
+        assert!(refusal.contains(r#"unknown field "spec.connectorID""#), "{refusal}");
+        assert!(refusal.contains(r#"unknown field "spec.suspended""#), "{refusal}");
+
+        env.kubectl(&["apply", "--validate=ignore", "-f", "-"], &typo.yaml()).await;
+
+        let name = if kind == Kind::Rollback { "back" } else { "out" };
+        let stored = env.get(kind, name).await;
+        assert_eq!(
+            (&stored.0["spec"]["connectorID"], &stored.0["spec"]["suspended"]),
+            (&Value::Null, &Value::Null)
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_request_is_for_cannot_be_changed() {
+    let env = TestEnv::new().await;
+    env.apply_all([good(), restore("out", new_id())]).await;
+    let other = new_id();
+    for (short, name, change, field) in [
+        ("mrb", "back", json!({"connectorId": other}), "connectorId"),
+        ("mrb", "back", json!({"version": "latest"}), "version"),
+        ("crst", "out", json!({"connectorId": other}), "connectorId"),
+    ] {
+        let patch = json!({"spec": change}).to_string();
+        let refusal = env.try_kubectl(&["patch", short, name, "--type=merge", "-p", &patch], "").await;
+        let expected = format!("{field} is immutable: one object is one request; create another object");
+        let refusal = refusal.expect_err("it is refused");
+        assert!(refusal.contains(&expected), "{refusal}");
+    }
+    let allowed = json!({"suspend": true, "activeDeadlineSeconds": 60, "notAfter": from_now(60)});
+    for (short, name) in [("mrb", "back"), ("crst", "out")] {
+        let patch = json!({"spec": allowed}).to_string();
+        env.kubectl(&["patch", short, name, "--type=merge", "-p", &patch], "").await;
+    }
+}
+
+/// Writes the status of an object as the administrator, past the operator.
+async fn write_status(env: &TestEnv, kind: Kind, name: &str, status: Value) -> Result<String, String> {
+    let patch = json!({"status": status}).to_string();
+    let short = kind.short();
+    env.try_kubectl(&["patch", short, name, "--subresource=status", "--type=merge", "-p", &patch], "").await
+}
+
+#[tokio::test]
+async fn an_outcome_that_is_final_cannot_be_taken_back_by_anybody() {
+    let env = TestEnv::new().await;
+    for (kind, manifest) in
+        [(Kind::Rollback, rollback("it", new_id(), "main")), (Kind::Restore, restore("it", new_id()))]
+    {
+        for outcome in ["Succeeded", "Skipped"] {
+            env.apply(&manifest).await;
+            write_status(&env, kind, "it", json!({"outcome": "Failed"})).await.expect("it is open");
+            write_status(&env, kind, "it", json!({"outcome": null})).await.expect("a failure is not final");
+            write_status(&env, kind, "it", json!({"outcome": outcome})).await.expect("it is open");
+            let other = if outcome == "Skipped" { "Succeeded" } else { "Skipped" };
+            let back = [
+                json!({"outcome": "Failed"}),
+                json!({"outcome": null}),
+                json!({"outcome": other}),
+                json!(null),
+            ];
+            for status in back {
+                let refusal = write_status(&env, kind, "it", status.clone()).await;
+                let refusal = refusal.expect_err("it is refused");
+                assert!(refusal.contains("the outcome Succeeded or Skipped is final"), "{status}: {refusal}");
+            }
+            write_status(&env, kind, "it", json!({"state": "built"})).await.expect("all else may be written");
+            env.delete(kind, "it").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_number_of_attempts_of_one_request_never_goes_down() {
+    let env = TestEnv::new().await;
+    for (kind, manifest) in
+        [(Kind::Rollback, rollback("it", new_id(), "main")), (Kind::Restore, restore("it", new_id()))]
+    {
+        env.apply(&manifest).await;
+        let operation =
+            |id: &str, attempts: u32| json!({"operation": {"id": id, "attempts": attempts, "retries": 0}});
+        write_status(&env, kind, "it", operation("one", 2)).await.expect("it is the first");
+        for status in [operation("one", 1), operation("one", 0), json!({"operation": null}), json!(null)] {
+            let refusal = write_status(&env, kind, "it", status.clone()).await.expect_err("it is refused");
+            assert!(
+                refusal.contains("within one operation.id attempts never goes down"),
+                "{status}: {refusal}"
+            );
+        }
+        write_status(&env, kind, "it", operation("one", 3)).await.expect("it goes up");
+        write_status(&env, kind, "it", operation("two", 0)).await.expect("it is another request");
+    }
+}

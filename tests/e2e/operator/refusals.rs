@@ -1,0 +1,125 @@
+//! What the CDE API refuses for good: the request fails, says why, and is never done again by itself.
+
+use cde_sandbox::cde::{Connector, Fault, Operation, Version};
+use serde_json::{Value, json};
+
+use cde_harness::{Kind, Request, TestEnv};
+
+/// What the API's pages say.
+const NEVER_SYNCHRONIZED: &str =
+    "Operation is only allowed for connectors that were previously synchronized to production";
+
+struct Case {
+    request: Request,
+    reason: &'static str,
+    code: u16,
+    message: String,
+}
+
+impl Case {
+    fn new(kind: Kind, what: &str, reason: &'static str, code: u16, message: &str) -> Self {
+        Self { request: Request::new(kind, what), reason, code, message: message.to_owned() }
+    }
+}
+
+/// What the sandbox refuses by itself, as the API's pages show it.
+fn documented(env: &TestEnv) -> Vec<Case> {
+    use Kind::{Restore, Rollback};
+    let unknown = Case::new(Restore, "unknown", "NotFound", 404, "Connector not found.");
+    let hidden = Case::new(Restore, "denied", "AccessDenied", 403, "Access denied for user.");
+    let denied = Case::new(Rollback, "denied", "AccessDenied", 403, "Access denied for user.");
+    for case in [&hidden, &denied] {
+        env.sandbox.put(case.request.ready_connector().forbidden());
+    }
+    let nowhere =
+        Case::new(Rollback, "unknown", "NotFound", 404, "Connector does not have specified version.");
+    let never = Case::new(Rollback, "never-synchronized", "NotAllowed", 400, NEVER_SYNCHRONIZED);
+    env.sandbox.put(Connector::live(never.request.id).version(Version::default()).main(1));
+    vec![unknown, hidden, denied, nowhere, never]
+}
+
+/// What the sandbox is told to refuse.
+fn injected(env: &TestEnv) -> Vec<Case> {
+    let said = |errors: Value| Some(json!({"message": "No.", "errors": errors}));
+    let fields = said(json!({"one": "is bad", "two": "is worse"}));
+    let shown = "No. (one: is bad; two: is worse)";
+    let answers = [
+        ("bare", 400, "Bad Request", "NotAllowed", None),
+        ("list", 400, "No.", "NotAllowed", said(json!([]))),
+        ("full-list", 400, "No.", "NotAllowed", said(json!(["one is bad", {"two": 2}, null]))),
+        ("object", 400, shown, "NotAllowed", fields.clone()),
+        ("odd-object", 400, "No.", "NotAllowed", said(json!({"one": null, "two": ["is worse"]}))),
+        ("null", 400, "No.", "NotAllowed", said(Value::Null)),
+        ("text", 400, "No.", "NotAllowed", said(json!("bad"))),
+        ("405", 405, "Method Not Allowed", "Rejected", None),
+        ("410", 410, "Gone", "Rejected", None),
+        ("422", 422, shown, "Rejected", fields),
+        ("451", 451, "Unavailable For Legal Reasons", "Rejected", None),
+    ];
+    let mut cases = Vec::new();
+    for kind in [Kind::Restore, Kind::Rollback] {
+        for (what, code, message, reason, body) in answers.clone() {
+            let case = Case::new(kind, what, reason, code, message);
+            env.sandbox.put(case.request.ready_connector());
+            let fault = Fault::on(Operation::Changing).connector(case.request.id).answer(code);
+            env.sandbox.inject(match body {
+                Some(body) => fault.body(body.to_string()),
+                None => fault,
+            });
+            cases.push(case);
+        }
+    }
+    cases
+}
+
+/// Faults 26 and 27.
+#[tokio::test]
+async fn a_refusal_for_good_fails_the_request_with_its_reason_and_is_told_once_and_never_repeated() {
+    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let mut cases = documented(&env);
+    cases.extend(injected(&env));
+    env.apply_all(cases.iter().map(|case| case.request.manifest())).await;
+
+    let mut failed = Vec::new();
+    for Case { request, reason, code, message } in &cases {
+        let (object, name) = (env.wait_for(request, reason).await, &request.name);
+        let error = object.last_error();
+        assert_eq!(error["code"], *code, "{name}");
+        assert_eq!(error["reason"], *reason, "{name}");
+        assert_eq!(error["message"], *message, "{name}");
+        assert!(error["at"].is_string(), "{name}");
+        assert!(object.message().contains(message), "{name}: {}", object.message());
+        assert_eq!(object.attempts(), 1, "{name}");
+        assert_eq!(object.operation()["evidence"], Value::Null, "{name}");
+        failed.push(object);
+    }
+    env.settle().await;
+    for (Case { request, reason, .. }, object) in cases.iter().zip(&failed) {
+        let (calls, name) = (env.attempts(request), &request.name);
+        assert_eq!(calls.len(), 1, "{name} called again: {calls:#?}");
+        assert_eq!(env.sandbox.effects(request.id), 0, "{name}");
+        let now = env.get(request.kind, name).await;
+        assert_eq!(now.resource_version(), object.resource_version(), "{name} was written again");
+        let told = [("Warning".to_owned(), (*reason).to_owned(), object.message().to_owned())];
+        assert_eq!(env.events(name).await, told, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_of_the_api_is_shown_in_one_bounded_line_without_control_characters() {
+    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let [drawing, long] = ["drawing", "long"].map(|what| Case::new(Kind::Restore, what, "Rejected", 422, ""));
+    let refusal = |case: &Case| Fault::on(Operation::Restore).connector(case.request.id).answer(422);
+    env.sandbox.inject(refusal(&drawing).control_characters());
+    env.sandbox.inject(refusal(&long).set("/message", json!("long ".repeat(1000))));
+    env.apply_all([drawing.request.manifest(), long.request.manifest()]).await;
+
+    for case in [&drawing, &long] {
+        let object = env.wait_for(&case.request, "Rejected").await;
+        let message = object.last_error()["message"].as_str().expect("a message").to_owned();
+        assert!(message.chars().count() <= 512 && !message.chars().any(char::is_control), "{message:?}");
+        assert!(!object.message().chars().any(char::is_control), "{:?}", object.message());
+        let events = env.until_events(&case.request.name, 1).await;
+        assert!(!events[0].2.chars().any(char::is_control), "{events:?}");
+    }
+}

@@ -1,0 +1,141 @@
+//! `spec.suspend`: no new attempt begins, in whatever phase the request is.
+
+use cde_sandbox::cde::{Fault, HoldPoint, Operation};
+use serde_json::{Value, json};
+
+use cde_harness::{Kind, Object, Request, TestEnv, from_now};
+
+const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
+
+/// Sets `spec.suspend`, as a user does.
+async fn suspend(env: &TestEnv, request: &Request, suspended: bool) {
+    env.patch(request, json!({"spec": {"suspend": suspended}})).await;
+}
+
+#[tokio::test]
+async fn a_suspended_request_says_so_and_calls_nothing_until_it_is_resumed() {
+    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let requests = BOTH.map(|kind| Request::new(kind, "asleep"));
+    for request in &requests {
+        env.sandbox.put(request.ready_connector());
+    }
+    env.apply_all(requests.each_ref().map(|it| it.manifest().spec("suspend", true))).await;
+    for request in &requests {
+        let waiting = env.wait_for(request, "Suspended").await;
+        assert_eq!(waiting.attempts(), 0);
+        assert_eq!(waiting.operation()["server"], Value::Null);
+    }
+    env.settle().await;
+    for request in &requests {
+        assert_eq!(env.sandbox.calls(Operation::Any, request.id).len(), 0, "{}", request.name);
+        suspend(&env, request, false).await;
+    }
+
+    for request in &requests {
+        let done = env.wait_for(request, request.success()).await;
+        assert_eq!(done.attempts(), 1);
+        let told: Vec<_> =
+            env.until_events(&request.name, 2).await.into_iter().map(|it| (it.0, it.1)).collect();
+        let expected =
+            ["Suspended", request.success()].map(|reason| ("Normal".to_owned(), reason.to_owned()));
+        assert_eq!(told, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_suspended_while_it_waits_begins_no_attempt_when_the_wait_is_over() {
+    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", "3600");
+    let requests = BOTH.map(|kind| env.request(kind, "dozing", locked.clone()));
+    env.apply_all(requests.each_ref().map(Request::manifest)).await;
+    let mut retrying = Vec::new();
+    for request in &requests {
+        retrying.push(env.wait_for(request, "Retrying").await);
+        suspend(&env, request, true).await;
+    }
+    for (request, retrying) in requests.iter().zip(&retrying) {
+        let waiting = env.wait_for(request, "Suspended").await;
+        let since = |object: &Object| object.condition("Ready")["lastTransitionTime"].clone();
+        assert_eq!(since(&waiting), since(retrying), "it is Unknown since then, for whatever reason");
+        assert_eq!((waiting.attempts(), &waiting.last_error()["code"]), (1, &json!(423)));
+        // Its wait ends now.
+        env.annotate_retry(request, &from_now(0)).await;
+    }
+    env.settle().await;
+    for request in &requests {
+        assert_eq!(env.attempts(request).len(), 1, "{}", request.name);
+        suspend(&env, request, false).await;
+    }
+
+    for request in &requests {
+        assert_eq!(env.wait_for(request, request.success()).await.attempts(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_under_way_when_the_request_is_suspended_is_finished_and_recorded() {
+    let (env, _operator) = TestEnv::with_fast_retries().await;
+    for kind in BOTH {
+        let request = Request::new(kind, "at-work");
+        env.sandbox.put(request.ready_connector());
+        let mut held = env.sandbox.hold(Operation::Changing, request.id, HoldPoint::BeforeEffect);
+        env.apply(&request.manifest()).await;
+        held.arrived().await.expect("an attempt");
+        suspend(&env, &request, true).await;
+        held.release();
+
+        let done = env.wait_for(&request, request.success()).await;
+
+        assert_eq!(done.attempts(), 1);
+        assert_eq!(env.sandbox.effects(request.id), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_open_effect_is_looked_for_while_suspended_and_only_its_absence_keeps_the_request_asleep() {
+    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let lost = Fault::on(Operation::Rollback).answer(500).header("retry-after", "3600");
+    let shows = env.request(Kind::Rollback, "shows", lost.clone().after_effect());
+    let hides = env.request(Kind::Rollback, "hides", lost);
+    env.apply_all([&shows, &hides].map(Request::manifest)).await;
+    for request in [&shows, &hides] {
+        env.wait_for(request, "Verifying").await;
+        suspend(&env, request, true).await;
+        // The wait before the look ends now.
+        env.annotate_retry(request, &from_now(0)).await;
+    }
+
+    let done = env.wait_for(&shows, "RolledBack").await;
+    assert_eq!(done.operation()["evidence"], "ObservedChange");
+    env.wait_for(&hides, "Suspended").await;
+    env.settle().await;
+    assert_eq!(env.attempts(&hides).len(), 1);
+    suspend(&env, &hides, false).await;
+    assert_eq!(env.wait_for(&hides, "RolledBack").await.attempts(), 2);
+    assert_eq!((env.sandbox.effects(shows.id), env.sandbox.effects(hides.id)), (1, 1));
+}
+
+#[tokio::test]
+async fn the_time_that_a_request_is_suspended_counts_towards_its_deadline() {
+    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let request = Request::new(Kind::Restore, "overslept");
+    env.sandbox.put(request.ready_connector());
+    let manifest = request.manifest().spec("suspend", true).spec("activeDeadlineSeconds", 2);
+    env.apply(&manifest).await;
+
+    env.wait_for(&request, "DeadlineExceeded").await;
+
+    assert_eq!(env.sandbox.calls(Operation::Any, request.id).len(), 0);
+}
+
+#[tokio::test]
+async fn an_edit_while_it_sleeps_is_observed() {
+    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let request = Request::new(Kind::Restore, "asleep");
+    env.apply(&request.manifest().spec("suspend", true)).await;
+    env.wait_for(&request, "Suspended").await;
+
+    env.patch(&request, json!({"spec": {"activeDeadlineSeconds": 600}})).await;
+
+    assert_eq!(env.wait_for_generation(&request, 2).await.reason(), "Suspended");
+}

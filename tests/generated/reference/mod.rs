@@ -1,0 +1,76 @@
+//! `docs/reference.md` says what the schema says: its tables are made of the definitions. And what
+//! `docs/troubleshooting.md` quotes of the operator is what it says.
+//!
+//! `UPDATE_DOCS=1 cargo test --test generated reference::` writes them.
+
+mod kind;
+mod quotes;
+mod table;
+
+use std::fs;
+use std::path::Path;
+
+use cde_operator::api::crds;
+use serde_json::Value;
+
+const DOCUMENT: &str = "docs/reference.md";
+const BEGIN: &str = "<!-- schema: made by tests/generated/reference -->\n";
+const END: &str = "<!-- end of schema -->\n";
+
+fn definitions() -> Vec<Value> {
+    crds().iter().map(|crd| serde_json::to_value(crd).expect("a definition is JSON")).collect()
+}
+
+#[test]
+fn the_reference_says_what_the_definitions_say() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(DOCUMENT);
+    let document = fs::read_to_string(&path).expect("the document");
+    let (head, rest) = document.split_once(BEGIN).expect("where the tables begin");
+    let (found, tail) = rest.split_once(END).expect("where the tables end");
+    let made = kind::chapters(&definitions());
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(path, format!("{head}{BEGIN}{made}{END}{tail}")).unwrap();
+        return;
+    }
+    assert!(found == made, "{DOCUMENT} is old: run UPDATE_DOCS=1 cargo test --test generated reference::");
+}
+
+/// All paths of fields below a schema: `.spec.version`, `.status.versions[].state`.
+fn paths(schema: &Value, path: &str, all: &mut Vec<String>) {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        all.push(path.clone());
+        paths(field, &path, all);
+        paths(&field["items"], &format!("{path}[]"), all);
+    }
+}
+
+#[test]
+fn every_field_and_every_sentence_of_a_refusal_is_in_the_reference() {
+    let made = kind::chapters(&definitions());
+    for definition in definitions() {
+        let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        let mut all = Vec::new();
+        paths(schema, "", &mut all);
+        let fields =
+            all.iter().filter_map(|path| path.strip_prefix(".spec.").or(path.strip_prefix(".status.")));
+        let fields: Vec<&str> = fields.collect();
+        assert!(fields.len() > 30, "{fields:?}");
+        for field in fields {
+            assert!(made.contains(&format!("| `{field}` |")), "{field} is missing");
+        }
+        for sentence in definition.to_string().split("\"message\":\"").skip(1) {
+            let sentence = sentence.split("\",\"").next().unwrap().split("\"}").next().unwrap();
+            let sentence = sentence.replace("\\\"", "\"");
+            assert!(made.contains(&sentence), "{sentence} is missing");
+        }
+    }
+}
+
+#[test]
+fn no_cell_of_a_table_breaks_its_row() {
+    for line in kind::chapters(&definitions()).lines().filter(|line| line.starts_with('|')) {
+        let cells = line.replace("\\|", "").matches('|').count() - 1;
+        assert!([2, 3, 4].contains(&cells), "{line}");
+    }
+}

@@ -1,0 +1,259 @@
+//! `docs/reliability.md` is true: its table of faults is made of the doc comments of the tests, each fault has a test,
+//! and each has a known mistake that one of its tests catches.
+//!
+//! `UPDATE_DOCS=1 cargo test --test generated reliability::` writes the table.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const DOCUMENT: &str = "docs/reliability.md";
+const BEGIN: &str = "<!-- faults: made by tests/generated/reliability.rs -->\n";
+const END: &str = "<!-- end of faults -->\n";
+
+/// What is survived, by its number, under the heading of its theme.
+const FAULTS: [(&str, &[&str]); 6] = [
+    (
+        "The process dies or is told to stop",
+        &[
+            "before the claim",
+            "claim sent, no reply",
+            "claim stored, call not sent",
+            "call sent, no reply",
+            "reply received, outcome not written",
+            "outcome sent, no reply",
+            "outcome stored, Event not written",
+            "SIGTERM during the call",
+            "SIGKILL during the call, restarted under another name or its own",
+        ],
+    ),
+    (
+        "What it sees is old or has gaps",
+        &[
+            "the cache lacks its own last write",
+            "the watch is served old news after a reconnect",
+            "deleted and created again under the same name, unseen",
+            "410 Gone and a new list during an operation",
+            "spec or annotation changed and changed back between two reads",
+            "created and deleted unseen",
+            "token file replaced unseen",
+        ],
+    ),
+    (
+        "The API server",
+        &[
+            "409 on the claim, from another writer",
+            "504 on a write that was stored, then 409 on its repetition",
+            "429, 503, 504 with every form of `Retry-After`",
+            "half-open connection, on a write and on a watch",
+            "status write refused (rights lost)",
+            "API server down, etcd down",
+        ],
+    ),
+    (
+        "The CDE API",
+        &[
+            "cut before the headers, after them, within the body",
+            "time-out with and without the effect",
+            "200 with an empty, wrong, HTML or huge body",
+            "400 with `errors` as list, object, absent",
+            "token expires during an operation; 403; 404 after a success",
+            "429 with every form of `Retry-After`; 408, 425, 500, 502, 503, 504, 520",
+            "redirect to another host",
+            "one byte a second",
+            "TLS and DNS failure",
+            "down for long with a thousand objects waiting",
+        ],
+    ),
+    (
+        "Several at once",
+        &[
+            "two operators who both believe that they lead",
+            "two objects for one connector",
+            "rolling update with overlap",
+            "clock steps forward and back by an hour; two operators an hour apart",
+            "operator frozen past its claim and its Lease, then continued",
+        ],
+    ),
+    (
+        "Input",
+        &[
+            "every spec field to invalid, smallest, largest and back",
+            "deleted, suspended and resumed in each phase",
+            "ten thousand objects and a restart",
+        ],
+    ),
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A test, and the numbers of the faults that its doc comment names.
+#[derive(Debug)]
+struct Test {
+    program: String,
+    name: String,
+    faults: Vec<usize>,
+}
+
+/// All files with this extension below a folder, in the order of their names.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|it| it == extension) {
+            all.push(path);
+        }
+    }
+    all.sort();
+    all
+}
+
+fn tests() -> Vec<Test> {
+    let folder = root().join("tests");
+    files(&folder, "rs").iter().flat_map(|file| tests_in(&folder, file)).collect()
+}
+
+/// The tests of a file: `PROGRAM/MODULE.rs`, or `PROGRAM.rs`.
+fn tests_in(folder: &Path, file: &Path) -> Vec<Test> {
+    let path = file.strip_prefix(folder).unwrap().with_extension("");
+    let mut parts: Vec<&str> = path.iter().map(|part| part.to_str().unwrap()).collect();
+    parts.retain(|part| !matches!(*part, "main" | "mod"));
+    let program = parts.remove(0).to_owned();
+    let source = fs::read_to_string(file).unwrap();
+    let (mut all, mut faults, mut is_test) = (Vec::new(), Vec::new(), false);
+    for line in source.lines().map(str::trim) {
+        if let Some(doc) = line.strip_prefix("/// ") {
+            faults.extend(numbers(doc));
+        } else if line.starts_with("#[tokio::test") || line == "#[test]" {
+            is_test = true;
+        } else if let Some(name) = line.strip_prefix("async fn ").or(line.strip_prefix("fn ")) {
+            let name = name.split('(').next().unwrap();
+            if std::mem::take(&mut is_test) {
+                let name = [&parts[..], &[name]].concat().join("::");
+                all.push(Test { program: program.clone(), name, faults: std::mem::take(&mut faults) });
+            }
+            faults.clear();
+        } else if !line.starts_with("#[") {
+            faults.clear();
+        }
+    }
+    all
+}
+
+/// Whether there is a test of this name beside the code: `operation::tests::claims::…`.
+fn is_unit_test(name: &str) -> bool {
+    let function = format!("fn {}()", name.rsplit("::").next().unwrap_or_default());
+    files(&root().join("src"), "rs").iter().any(|file| fs::read_to_string(file).unwrap().contains(&function))
+}
+
+/// The numbers in `Fault 2.`, `Faults 2 and 3: …`, `Fault 9, and fault 4 with a slow server: …`.
+fn numbers(doc: &str) -> Vec<usize> {
+    if !doc.starts_with("Fault") {
+        return Vec::new();
+    }
+    let head = doc.split([':', '.']).next().unwrap_or_default();
+    head.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
+}
+
+/// A known mistake, and who must catch it.
+struct Patch {
+    name: String,
+    faults: Vec<usize>,
+    /// Program and name of a test.
+    caught_by: Vec<(String, String)>,
+}
+
+fn patches() -> Vec<Patch> {
+    let patch = |file: &PathBuf| {
+        let text = fs::read_to_string(file).unwrap();
+        let header: Vec<&str> = text.lines().take_while(|line| !line.starts_with("diff ")).collect();
+        let all = |key: &str| -> Vec<String> {
+            header.iter().filter_map(|line| line.strip_prefix(key)).map(|it| it.trim().to_owned()).collect()
+        };
+        let faults = all("Faults:").join(",");
+        Patch {
+            name: file.file_stem().unwrap().to_str().unwrap().to_owned(),
+            faults: faults.split(',').filter_map(|number| number.trim().parse().ok()).collect(),
+            caught_by: all("Caught-by:")
+                .iter()
+                .map(|line| line.split_once(' ').expect("program and test"))
+                .map(|(program, test)| (program.to_owned(), test.to_owned()))
+                .collect(),
+        }
+    };
+    files(&root().join("tests/broken"), "patch").iter().map(patch).collect()
+}
+
+fn table() -> String {
+    let (tests, patches) = (tests(), patches());
+    let mut table = String::new();
+    let mut number = 0;
+    for (theme, faults) in FAULTS {
+        writeln!(table, "\n### {theme}\n\n| | fault | shown by | seen to fail when |\n|---|---|---|---|")
+            .unwrap();
+        for fault in faults {
+            number += 1;
+            let shown: Vec<String> = tests
+                .iter()
+                .filter(|test| test.faults.contains(&number))
+                .map(|test| format!("`cargo test --test {} -- --exact {}`", test.program, test.name))
+                .collect();
+            let broken: Vec<String> = patches
+                .iter()
+                .filter(|patch| patch.faults.contains(&number))
+                .map(|patch| format!("[{0}](../tests/broken/{0}.patch)", patch.name))
+                .collect();
+            let (shown, broken) = (shown.join("<br>"), broken.join("<br>"));
+            writeln!(table, "| {number} | {fault} | {shown} | {broken} |").unwrap();
+        }
+    }
+    table.push('\n');
+    table
+}
+
+#[test]
+fn the_table_of_faults_names_the_tests_as_they_are() {
+    let path = root().join(DOCUMENT);
+    let document = fs::read_to_string(&path).expect("the document");
+    let (head, rest) = document.split_once(BEGIN).expect("where the table begins");
+    let (found, tail) = rest.split_once(END).expect("where the table ends");
+    let table = table();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(path, format!("{head}{BEGIN}{table}{END}{tail}")).unwrap();
+        return;
+    }
+    assert!(found == table, "{DOCUMENT} is old: run UPDATE_DOCS=1 cargo test --test generated reliability::");
+}
+
+#[test]
+fn each_fault_has_a_test_and_a_mistake_that_one_of_its_tests_catches() {
+    let tests = tests();
+    let mut caught: BTreeMap<usize, usize> = BTreeMap::new();
+    for patch in patches() {
+        assert!(!patch.caught_by.is_empty(), "{} does not say who catches it", patch.name);
+        for (program, name) in &patch.caught_by {
+            if program == "lib" {
+                assert!(is_unit_test(name), "{}: there is no unit test {name}", patch.name);
+                continue;
+            }
+            let test = tests.iter().find(|test| test.program == *program && test.name == *name);
+            let test = test.unwrap_or_else(|| panic!("{}: there is no {program} {name}", patch.name));
+            for fault in patch.faults.iter().filter(|fault| test.faults.contains(fault)) {
+                *caught.entry(*fault).or_default() += 1;
+            }
+        }
+    }
+    let last = FAULTS.iter().map(|(_, faults)| faults.len()).sum();
+    for fault in 1..=last {
+        assert!(tests.iter().any(|test| test.faults.contains(&fault)), "fault {fault} has no test");
+        assert!(
+            caught.contains_key(&fault),
+            "no mistake in tests/broken is caught by a test of fault {fault}"
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! A request of either kind, for tests in which both kinds behave alike.
+
+use cde_sandbox::cde::{Call, Connector, Fault, Operation, Version, new_id};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Kind, Manifest, Object, TestEnv, restore, rollback};
+
+impl TestEnv {
+    /// Returns a request that succeeds but for `fault`, with its connector in the sandbox.
+    #[must_use]
+    pub fn request(&self, kind: Kind, what: &str, fault: Fault) -> Request {
+        let request = Request::new(kind, what);
+        self.sandbox.put(request.ready_connector());
+        self.sandbox.inject(fault.connector(request.id));
+        request
+    }
+
+    /// Waits until the request has this reason, and checks its status as [`TestEnv::wait_for_reason`] does.
+    pub async fn wait_for(&self, request: &Request, reason: &str) -> Object {
+        self.wait_for_reason(request.kind, &request.name, reason).await
+    }
+
+    /// Waits until the operator has seen this generation of the request.
+    pub async fn wait_for_generation(&self, request: &Request, generation: i64) -> Object {
+        let observed = |object: &Object| object.status()["observedGeneration"] == generation;
+        let object = self.wait_until(request.kind, &request.name, "observed", observed).await;
+        object.assert_contract();
+        object
+    }
+
+    /// Merges `change` into the object, as a user does.
+    pub async fn patch(&self, request: &Request, change: Value) {
+        let (short, change) = (request.kind.short(), change.to_string());
+        self.kubectl(&["patch", short, &request.name, "--type=merge", "-p", &change], "").await;
+    }
+
+    /// Asks for another attempt.
+    pub async fn annotate_retry(&self, request: &Request, value: &str) {
+        let annotation = format!("cde.productsup.com/retry={value}");
+        self.kubectl(&["annotate", request.kind.short(), &request.name, &annotation, "--overwrite"], "")
+            .await;
+    }
+
+    /// Returns the calls that were to change the request's connector.
+    #[must_use]
+    pub fn attempts(&self, request: &Request) -> Vec<Call> {
+        self.sandbox.calls(Operation::Changing, request.id)
+    }
+}
+
+/// A request for a connector of its own.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Its kind.
+    pub kind: Kind,
+    /// The name of its object.
+    pub name: String,
+    /// The id of its connector.
+    pub id: Uuid,
+}
+
+impl Request {
+    /// Returns a request whose connector the sandbox does not know yet; `what` becomes part of its name.
+    #[must_use]
+    pub fn new(kind: Kind, what: &str) -> Self {
+        Self { kind, name: format!("{}-{what}", kind.short()), id: new_id() }
+    }
+
+    /// Returns a connector with which the request succeeds.
+    #[must_use]
+    pub fn ready_connector(&self) -> Connector {
+        match self.kind {
+            Kind::Restore => Connector::in_bin(self.id).version(Version::default()),
+            Kind::Rollback => Connector::migrated(self.id),
+        }
+    }
+
+    /// Returns its manifest.
+    #[must_use]
+    pub fn manifest(&self) -> Manifest {
+        match self.kind {
+            Kind::Restore => restore(&self.name, self.id),
+            Kind::Rollback => rollback(&self.name, self.id, "main"),
+        }
+    }
+
+    /// Returns the reason of its success.
+    #[must_use]
+    pub fn success(&self) -> &'static str {
+        match self.kind {
+            Kind::Restore => "Restored",
+            Kind::Rollback => "RolledBack",
+        }
+    }
+
+    /// Returns the evidence of its success where the answer was lost.
+    #[must_use]
+    pub fn observed(&self) -> &'static str {
+        match self.kind {
+            Kind::Restore => "ObservedLive",
+            Kind::Rollback => "ObservedChange",
+        }
+    }
+}

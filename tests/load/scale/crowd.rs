@@ -1,0 +1,95 @@
+//! Very many requests at once, and how far they have come.
+
+use std::time::{Duration, Instant};
+
+use cde_operator::api::{ConnectorRestore, MigrationRollback};
+use futures::{StreamExt, TryStreamExt, stream};
+use kube::api::{ListParams, PostParams};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use cde_sandbox::cde::{Fault, Operation};
+
+use cde_harness::{Kind, POLL, Request, TestEnv};
+
+/// Who has not come further in this time is stuck.
+const STANDSTILL: Duration = Duration::from_mins(1);
+/// So many are created at a time.
+const AT_ONCE: usize = 16;
+
+/// Requests of both kinds by turns, each for a connector of its own, all in one namespace.
+pub(crate) struct Crowd {
+    pub(crate) requests: Vec<Request>,
+}
+
+impl Crowd {
+    /// So many requests that would succeed; they are not applied yet.
+    pub(crate) fn new(env: &TestEnv, count: usize) -> Self {
+        let kinds = [Kind::Rollback, Kind::Restore].into_iter().cycle();
+        let none = || Fault::on(Operation::Changing).times(0);
+        let request = |(number, kind)| env.request(kind, &format!("{number:05}"), none());
+        Self { requests: (0..count).zip(kinds).map(request).collect() }
+    }
+
+    /// Creates them all.
+    pub(crate) async fn create(&self, env: &TestEnv) {
+        let created = stream::iter(&self.requests).map(|request| create(env, request));
+        created.buffer_unordered(AT_ONCE).try_collect::<()>().await.expect("all are created");
+    }
+
+    /// Waits until each has succeeded, however long it takes, as long as it goes on; how long it took.
+    pub(crate) async fn all_succeed(&self, env: &TestEnv) -> Duration {
+        let begun = Instant::now();
+        let (mut last, mut left) = (Instant::now(), usize::MAX);
+        while left > 0 {
+            let now = open::<ConnectorRestore>(env).await + open::<MigrationRollback>(env).await;
+            if now < left {
+                (last, left) = (Instant::now(), now);
+            }
+            assert!(last.elapsed() < STANDSTILL, "{left} are open, and none has ended for {STANDSTILL:?}");
+            tokio::time::sleep(POLL * 5).await;
+        }
+        begun.elapsed()
+    }
+
+    /// Each had its effect, and had it once.
+    pub(crate) fn had_one_effect_each(&self, env: &TestEnv) {
+        let ledger = env.sandbox.ledger();
+        let odd: Vec<_> = self.requests.iter().filter(|request| ledger.effects(request.id) != 1).collect();
+        assert!(odd.is_empty(), "not one effect: {odd:#?}");
+        assert_eq!(ledger.all_effects(), self.requests.len(), "effects in all");
+    }
+}
+
+async fn create(env: &TestEnv, request: &Request) -> kube::Result<()> {
+    let manifest = request.manifest().yaml();
+    match request.kind {
+        Kind::Restore => create_as::<ConnectorRestore>(env, &manifest).await,
+        Kind::Rollback => create_as::<MigrationRollback>(env, &manifest).await,
+    }
+}
+
+async fn create_as<K>(env: &TestEnv, manifest: &str) -> kube::Result<()>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Serialize + DeserializeOwned,
+    K: std::fmt::Debug,
+{
+    let object: K = serde_json::from_str(manifest).expect("a manifest of the kind");
+    api::<K>(env).create(&PostParams::default(), &object).await.map(|_| ())
+}
+
+fn api<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(env: &TestEnv) -> Api<K> {
+    Api::namespaced(env.client.clone(), &env.namespace)
+}
+
+/// How many have not succeeded.
+async fn open<K>(env: &TestEnv) -> usize
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned,
+    K: std::fmt::Debug,
+{
+    let open = ListParams::default().fields("status.outcome!=Succeeded");
+    api::<K>(env).list_metadata(&open).await.expect("a list").items.len()
+}

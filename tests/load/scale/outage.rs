@@ -1,0 +1,95 @@
+//! A thousand requests wait, and the CDE API is down for ten minutes: in a twentieth of the time, with each of the
+//! operator's own times divided by twenty, so that the counts are those of the defaults.
+
+use std::time::{Duration, Instant};
+
+use cde_sandbox::cde::{Fault, Operation};
+
+use crate::scale::crowd::Crowd;
+use crate::scale::figures::Figures;
+use cde_harness::{Flags, POLL, TestEnv};
+
+const OBJECTS: u32 = 1000;
+/// Ten minutes of the defaults.
+const OUTAGE: Duration = Duration::from_secs(30);
+/// `--retry-max 5m` of the defaults: no later is it noticed that the API is back.
+const RETRY_MAX: Duration = Duration::from_secs(15);
+/// A busy machine's time for what is no wait.
+const SLACK: Duration = Duration::from_secs(10);
+
+/// Calls that find the API down before it counts as down, and those that are under way when it does.
+const ROW: u32 = 5;
+const CONCURRENCY: u32 = 16;
+/// Probes in ten minutes, if each comes after the shortest wait that the jitter allows: nine while the wait grows
+/// from one second to five minutes, and three at half of that.
+const PROBES: u32 = 12;
+/// More than what it takes to remember an object.
+const MEGABYTES: f64 = 20.0;
+
+/// `--timeout 30s`, `--retry-min 1s`, `--retry-max 5m`, `--rate 10`, divided by twenty.
+fn compressed() -> Flags {
+    let flags = Flags::default().with("--timeout", "1500ms").with("--rate", "200");
+    flags.with("--retry-min", "50ms").with("--retry-max", "15s")
+}
+
+fn status_writes(env: &TestEnv) -> f64 {
+    let writes = env.operator_writes("").into_iter().filter(|write| write.subresource == "status");
+    f64::from(u32::try_from(writes.count()).unwrap())
+}
+
+/// Fault 32: half of the time each call gets a 503, then nobody listens.
+#[tokio::test]
+async fn an_outage_with_a_thousand_objects_waiting_costs_a_call_a_backoff_and_a_write_an_object_and_all_end()
+{
+    let env = TestEnv::new().await;
+    let mut operator = env.start(compressed()).await;
+    let before = Figures::of(&mut operator).await;
+    let crowd = Crowd::new(&env, OBJECTS as usize);
+    env.sandbox.inject(Fault::on(Operation::Any).answer(503).always());
+    let begun = Instant::now();
+    crowd.create(&env).await;
+    operator.wait_for_log("the CDE API is down").await;
+    lasts(begun, OUTAGE / 2).await;
+    env.sandbox.down().await;
+    lasts(begun, OUTAGE).await;
+
+    let during = Figures::of(&mut operator).await;
+    let writes = status_writes(&env);
+    eprintln!(
+        "ten minutes of outage, {OBJECTS} objects: {} calls, {writes} status writes, {} passes, {:.1} MB more",
+        during.calls(),
+        during.reconciles(),
+        during.memory() - before.memory(),
+    );
+    assert!(during.calls() <= f64::from(ROW + CONCURRENCY + PROBES), "{} calls", during.calls());
+    let bound = f64::from(OBJECTS) + 2.0 * during.calls();
+    assert!(writes <= bound, "{writes} status writes for {} calls", during.calls());
+    assert!(during.reconciles() <= bound, "{} passes for {} calls", during.reconciles(), during.calls());
+    assert!(during.memory() - before.memory() < MEGABYTES, "{} MB", during.memory());
+
+    env.sandbox.clear_faults();
+    env.sandbox.up().await.unwrap();
+    let back = Instant::now();
+    operator.wait_for_log("the CDE API takes calls again").await;
+    assert!(back.elapsed() < RETRY_MAX + SLACK, "noticed after {:?}", back.elapsed());
+    crowd.all_succeed(&env).await;
+    let (after, all_writes) = (Figures::of(&mut operator).await, status_writes(&env));
+    eprintln!(
+        "all done {:?} after its return, with {} calls and {} status writes more",
+        back.elapsed(),
+        after.calls() - during.calls(),
+        all_writes - writes,
+    );
+    crowd.had_one_effect_each(&env);
+    // A rollback is read and called, a restore called; who had an effect open is read once more.
+    let needed = 1.5 * f64::from(OBJECTS) + during.calls();
+    assert!(after.calls() - during.calls() <= needed, "{} calls", after.calls());
+    assert!(all_writes - writes <= 2.0 * f64::from(OBJECTS) + during.calls(), "{all_writes} status writes");
+}
+
+/// Goes on when so much time has passed: it is what the test is about.
+async fn lasts(begun: Instant, outage: Duration) {
+    while begun.elapsed() < outage {
+        tokio::time::sleep(POLL).await;
+    }
+}
