@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::future::OptionFuture;
 use kube::Config;
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
@@ -22,13 +24,13 @@ use crate::controller::{API_SERVER_TIMEOUT, DRAIN, Events, Shared, WATCH_TIMEOUT
 use crate::runtime::admin::serve;
 use crate::runtime::lease::Lease;
 use crate::runtime::progress::Progress;
-use crate::runtime::telemetry;
-use crate::runtime::traces::Collector;
+use crate::runtime::telemetry::{self, Collector};
 
 pub use check::{Finding, Verdict, check, print_json, print_text};
 
 use kubernetes::check_kubernetes;
 use signals::Terminate;
+use wiring::{holder, resource};
 
 /// Beyond a call that is under way, an ordered end takes so long at most.
 const END_MARGIN: Duration = Duration::from_secs(6);
@@ -61,10 +63,13 @@ pub fn run(args: RunArgs) -> Result<(), Error> {
         let listener = TcpListener::bind(args.listen).await.map_err(|error| {
             Error::Configuration(format!("--listen {} cannot be used: {error}", args.listen))
         })?;
-        telemetry::start(args.log_format).map_err(Error::Configuration)?;
-        Operator { args, base, tokens, cde, kube, stands_by: Arc::default(), leads: Arc::default() }
-            .run(listener, collector)
-            .await
+        let me = holder(&args);
+        let traces = collector.map(|collector| collector.provider(resource(&args, &me))).transpose();
+        let traces = traces.map_err(Error::Configuration)?;
+        telemetry::start(args.log_format, traces.as_ref()).map_err(Error::Configuration)?;
+        let (stands_by, leads) = (Arc::default(), Arc::default());
+        let operator = Operator { args, base, tokens, cde, kube, me, traces, stands_by, leads };
+        operator.run(listener).await
     });
     // What is still under way past its time is left to verification.
     runtime.shutdown_background();
@@ -128,6 +133,10 @@ struct Operator {
     tokens: Arc<TokenFile>,
     cde: CdeClient,
     kube: Config,
+    /// The name of this process, as claims and the Lease hold it.
+    me: String,
+    /// Exports spans, if they are wanted.
+    traces: Option<SdkTracerProvider>,
     /// Another replica leads; this one would take over.
     stands_by: Arc<AtomicBool>,
     /// The work is done here.
@@ -141,15 +150,13 @@ struct Work {
 }
 
 impl Operator {
-    async fn run(self, listener: TcpListener, collector: Option<Collector>) -> Result<(), Error> {
+    async fn run(mut self, listener: TcpListener) -> Result<(), Error> {
         let mut terminate = Terminate::new()?;
         let progress = Progress::default();
         let client = self.client(API_SERVER_TIMEOUT, None)?;
-        let me = self.holder();
-        let (events, publishing) = Events::new(client.clone(), &me);
+        let (events, publishing) = Events::new(client.clone(), &self.me);
         let publishing = tokio::spawn(publishing);
-        let traces = self.traces(collector, &me)?;
-        let (shared, registry) = self.shared(client, me, events, traces.clone());
+        let (shared, registry) = self.shared(client, events);
         self.announce(&shared, &listener);
 
         // Whatever runs beside the work ends with this set.
@@ -175,7 +182,8 @@ impl Operator {
         }
         self.end(&shared, work.lease.as_mut()).await;
         drop((shared, work, background));
-        let _ = tokio::join!(tokio::time::timeout(DRAIN, publishing), traces.end(FLUSH));
+        let flushed = OptionFuture::from(self.traces.take().map(|traces| telemetry::flush(traces, FLUSH)));
+        let _ = tokio::join!(tokio::time::timeout(DRAIN, publishing), flushed);
         tracing::info!("stopped");
         Ok(())
     }

@@ -4,21 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
+use opentelemetry::KeyValue;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::api::{ConnectorRestore, MigrationRollback};
+use crate::config::RunArgs;
 use crate::controller::{
     Events, Gate, Lists, Metrics, Rate, Roster, Scope, Shared, Stop, run as run_controller, watch_crds,
 };
 use crate::operation::Settings;
 use crate::runtime::process::ProcessFigures;
-use crate::runtime::traces::{Collector, Traces};
 use crate::text::clean;
 
-use super::{Error, Operator};
+use super::Operator;
 
 /// So many kinds have a controller each.
 const KINDS: usize = 2;
@@ -26,13 +27,7 @@ const KINDS: usize = 2;
 const TOKEN_INTERVAL: Duration = Duration::from_secs(2);
 
 impl Operator {
-    pub(super) fn shared(
-        &self,
-        client: Client,
-        me: String,
-        events: Events,
-        traces: Traces,
-    ) -> (Arc<Shared>, Registry) {
+    pub(super) fn shared(&self, client: Client, events: Events) -> (Arc<Shared>, Registry) {
         let settings = Settings {
             server: self.base.clone(),
             timeout: self.args.timeout,
@@ -50,13 +45,12 @@ impl Operator {
             cde: self.cde.clone(),
             tokens: self.tokens.clone(),
             settings,
-            me,
+            me: self.me.clone(),
             roster,
             gate,
             rate: Rate::new(self.args.rate),
             metrics,
             events,
-            traces,
             crds: Arc::default(),
             workers: Semaphore::new(usize::from(self.args.concurrency)),
             lists: Lists::new(KINDS * self.args.watched().len()),
@@ -97,27 +91,26 @@ impl Operator {
         }
         controllers
     }
+}
 
-    /// Traces, where they are wanted, with the names by which OpenTelemetry knows a pod.
-    pub(super) fn traces(&self, collector: Option<Collector>, me: &str) -> Result<Traces, Error> {
-        let Some(collector) = collector else { return Ok(Traces::default()) };
-        let of_pod =
-            [("k8s.pod.name", &self.args.pod_name), ("k8s.namespace.name", &self.args.pod_namespace)];
-        let of_pod = of_pod.into_iter().filter_map(|(key, value)| Some((key, value.clone()?)));
-        let of_process = [
-            ("service.name", "cde-operator"),
-            ("service.version", env!("CARGO_PKG_VERSION")),
-            ("service.instance.id", me),
-        ];
-        let of_process = of_process.into_iter().map(|(key, value)| (key, value.to_owned()));
-        Traces::to(collector, of_process.chain(of_pod)).map_err(Error::Configuration)
+/// Describes this process by the names that OpenTelemetry has for it and its pod.
+pub(super) fn resource(args: &RunArgs, me: &str) -> Vec<KeyValue> {
+    let mut resource = vec![
+        KeyValue::new("service.name", "cde-operator"),
+        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+        KeyValue::new("service.instance.id", me.to_owned()),
+    ];
+    for (key, value) in [("k8s.pod.name", &args.pod_name), ("k8s.namespace.name", &args.pod_namespace)] {
+        resource.extend(value.clone().map(|value| KeyValue::new(key, value)));
     }
+    resource
+}
 
-    /// The pod's name, or the host's, and a suffix drawn at each start: a restarted process is another holder.
-    pub(super) fn holder(&self) -> String {
-        let host = || gethostname::gethostname().to_string_lossy().into_owned();
-        let name = self.args.pod_name.clone().unwrap_or_else(host);
-        let suffix = Uuid::new_v4().simple().to_string();
-        format!("{}-{}", clean(&name, 200), &suffix[..8])
-    }
+/// Names this process: the pod's name, or the host's, and a suffix drawn at each start. A restarted process is another
+/// holder.
+pub(super) fn holder(args: &RunArgs) -> String {
+    let host = || gethostname::gethostname().to_string_lossy().into_owned();
+    let name = args.pod_name.clone().unwrap_or_else(host);
+    let suffix = Uuid::new_v4().simple().to_string();
+    format!("{}-{}", clean(&name, 200), &suffix[..8])
 }

@@ -11,8 +11,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use reqwest::{Certificate, Request, Response};
-
-use crate::runtime::traces::Span;
+use tracing::Instrument as _;
 
 use super::message::{presentable, redact, root_cause};
 use super::model::{Answer, Call, CallId, Connector, Data, Failure, FailureKind};
@@ -91,18 +90,12 @@ impl Client {
         Ok(Self { http, base: config.base.clone(), timeout: config.timeout })
     }
 
-    /// Performs `call` once, as a part of `span`.
+    /// Performs `call` once, as a part of the current span.
     ///
     /// # Errors
     /// See [`FailureKind`] for how far it got. After a 401 compare `token.generation()` with that of the
     /// token which is current then.
-    pub async fn send(
-        &self,
-        call: &Call,
-        id: &CallId,
-        token: &Token,
-        span: &Span,
-    ) -> Result<Answer, Failure> {
+    pub async fn send(&self, call: &Call, id: &CallId, token: &Token) -> Result<Answer, Failure> {
         let (method, path, template) = match call {
             Call::RestoreFromBin { connector } => {
                 (Method::PATCH, vec!["connectors", connector, "restore-from-bin"], RESTORE)
@@ -113,7 +106,7 @@ impl Client {
             }
         };
         let request = self.request(method, &path, id, token)?;
-        let success = self.exchange(request, template, token, span).await?;
+        let success = self.exchange(request, template, token).await?;
         let (data, odd) = match call {
             Call::RestoreFromBin { .. } => wire::connector(&success.body).map(|(mut connector, odd)| {
                 redact(connector.texts_mut(), token);
@@ -134,15 +127,9 @@ impl Client {
     /// As for [`Client::send`].
     ///
     /// [`Field::Missing`]: super::model::Field::Missing
-    pub async fn connector(
-        &self,
-        connector: &str,
-        id: &CallId,
-        token: &Token,
-        span: &Span,
-    ) -> Result<Connector, Failure> {
+    pub async fn connector(&self, connector: &str, id: &CallId, token: &Token) -> Result<Connector, Failure> {
         let request = self.request(Method::GET, &["connectors", connector], id, token)?;
-        let success = self.exchange(request, READ, token, span).await?;
+        let success = self.exchange(request, READ, token).await?;
         match wire::connector(&success.body) {
             Ok((mut connector, _)) => {
                 redact(connector.texts_mut(), token);
@@ -161,18 +148,17 @@ impl Client {
         Ok(request)
     }
 
-    /// Sends one request, as a part of `span`.
+    /// Sends one request, with a span of its own.
     async fn exchange(
         &self,
         mut request: Request,
         template: &'static str,
         token: &Token,
-        span: &Span,
     ) -> Result<Success, Failure> {
-        let span = trace::begin(span, &mut request, template);
-        let result = self.exchanged(request, token).await;
+        let span = trace::begin(&mut request, template);
+        let result = self.exchanged(request, token).instrument(span.clone()).await;
         let code = result.as_ref().map_or_else(Failure::code, |success| Some(success.code));
-        trace::end(span, code, result.as_ref().err());
+        trace::end(&span, code, result.as_ref().err());
         result
     }
 

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use jiff::Timestamp;
+use tracing::Instrument as _;
 
 use crate::api::Status;
 use crate::cde::model::{Call, CallId};
@@ -27,9 +28,9 @@ impl<O: Managed> Pass<'_, O> {
         let call = self.object.call(&result);
         let token = shared.tokens.current();
         let begun = Instant::now();
-        let mut span = self.step("act", id);
-        let answer = shared.cde.send(&call, id, &token, &span).await;
-        note_answer(&mut span, answer.as_ref().map(|_| ()));
+        let span = self.step("act", id);
+        let answer = shared.cde.send(&call, id, &token).instrument(span.clone()).await;
+        note_answer(&span, answer.as_ref().map(|_| ()));
         let token_changed = self.called(name(&call), answer.as_ref().map(|_| ()), &token, begun.elapsed());
         let status = conclude(&Conclusion {
             object: self.object.as_ref(),

@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tracing::Instrument as _;
 
 use crate::api::{InFlight, Status};
 use crate::operation::give_back;
@@ -69,7 +70,8 @@ impl<O: Managed> Pass<'_, O> {
         }
         self.rated = false;
         let span = self.step("claim", &call_id(&status));
-        let Some(claim) = written(span, self.store_claim(&status).await)? else { return Ok(None) };
+        let stored = self.store_claim(&status).instrument(span.clone()).await;
+        let Some(claim) = written(&span, stored)? else { return Ok(None) };
         if shared.stop.is_ordered()
             || !shared.gate.still_open(&self.key)
             || !claim.in_time(shared.settings.timeout)

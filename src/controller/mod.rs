@@ -48,7 +48,6 @@ use tokio::sync::{Notify, Semaphore, watch as channel};
 
 use crate::cde::{self, TokenFile};
 use crate::operation::{Operation, Settings};
-use crate::runtime::traces::Traces;
 
 pub use crd_check::{CrdState, lacks, watch_crds};
 pub use events::{DRAIN, Event, Events};
@@ -111,8 +110,6 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Events, off the critical path.
     pub events: Events,
-    /// Where spans go, if anywhere.
-    pub traces: Traces,
     /// Whether the API server keeps what this operator writes.
     pub crds: Arc<CrdState>,
     /// Objects worked on at the same time.

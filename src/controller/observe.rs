@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use tracing::Instrument as _;
+
 use crate::cde::model::CallId;
 
 use super::Managed;
@@ -32,9 +34,10 @@ impl<O: Managed> Pass<'_, O> {
         self.rated = false;
         let token = shared.tokens.current();
         let begun = Instant::now();
-        let mut span = self.step("observe", id);
-        let reading = shared.cde.connector(self.object.wish().connector, id, &token, &span).await;
-        note_answer(&mut span, reading.as_ref().map(|_| ()));
+        let span = self.step("observe", id);
+        let reading =
+            shared.cde.connector(self.object.wish().connector, id, &token).instrument(span.clone()).await;
+        note_answer(&span, reading.as_ref().map(|_| ()));
         self.observed.token_changed =
             self.called("read", reading.as_ref().map(|_| ()), &token, begun.elapsed());
         self.observed.reading = Some(reading);

@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use kube::Resource as _;
 use kube::runtime::controller::Action;
+use opentelemetry::global::BoxedSpan;
 use tokio::sync::SemaphorePermit;
 
 use crate::api::Status;
 use crate::cde::Token;
 use crate::cde::model::{CallId, Failure};
 use crate::operation::{Observed, Situation, Step, announce_gone, decide, identify};
-use crate::runtime::traces::Span;
 
 use super::Managed;
 use super::act::Acted;
@@ -60,7 +60,7 @@ pub(super) struct Pass<'a, O: Managed> {
     /// When it began.
     pub(super) begun: SystemTime,
     /// The span of the request that this pass has finished; it ends with the pass.
-    pub(super) finished: Span,
+    pub(super) finished: Option<BoxedSpan>,
     _worker: SemaphorePermit<'a>,
 }
 
@@ -85,7 +85,7 @@ impl<'a, O: Managed> Pass<'a, O> {
             rated: false,
             over: false,
             begun: SystemTime::now(),
-            finished: Span::default(),
+            finished: None,
             _worker: worker,
         })
     }

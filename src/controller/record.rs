@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use tracing::Instrument as _;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
 use crate::api::{Outcome, Reason, Status};
 use crate::operation::{announce, onto, without_data};
 
@@ -22,10 +25,10 @@ impl<O: Managed> Pass<'_, O> {
     /// # Errors
     /// [`Interrupted`] when a status that is no outcome could not be stored.
     pub(super) async fn record(&mut self, status: Status<O::Result>) -> Result<(), Interrupted> {
-        let mut span = self.step("record", &call_id(&status));
-        span.set("cde.reason", status.reason.map(Reason::as_str).unwrap_or_default());
-        let stored = self.store(status).await;
-        written(span, stored)
+        let span = self.step("record", &call_id(&status));
+        span.set_attribute("cde.reason", status.reason.map(Reason::as_str).unwrap_or_default());
+        let stored = self.store(status).instrument(span.clone()).await;
+        written(&span, stored)
     }
 
     async fn store(&mut self, status: Status<O::Result>) -> Result<(), Interrupted> {

@@ -1,53 +1,51 @@
 //! What a request looks like in a trace.
 //!
-//! `operation.id` is the name of the trace, so all attempts of a request are one trace, whoever makes them and however
-//! long it takes. Each step that goes out is a part of it; the root is told with the outcome, and lasts from
-//! `operation.startedAt` until then.
+//! `operation.id` is the id of the trace. Each step is a part of it; the root is reported with the outcome, and lasts
+//! from `operation.startedAt` until then.
 
 use std::time::SystemTime;
 
+use opentelemetry::KeyValue;
+use opentelemetry::global::BoxedSpan;
+use opentelemetry::trace::{Span as _, Status as SpanStatus};
+use tracing::Span;
 use uuid::Uuid;
 
-use crate::api::{OperationRecord, Outcome, Status};
+use crate::api::{OperationRecord, Outcome, Reason, Status};
 use crate::cde::model::{CallId, Failure};
-use crate::runtime::traces::Span;
+use crate::runtime::telemetry::{self, fail};
 
 use super::Managed;
 use super::pass::{Interrupted, Pass};
 
 impl<O: Managed> Pass<'_, O> {
-    /// The span of a step, which ends when it is dropped.
-    pub(super) fn step(&self, name: &'static str, id: &CallId) -> Span {
-        let traces = &self.context.shared.traces;
-        let Some(trace) = traces.are_on().then(|| trace(&id.operation)).flatten() else {
-            return Span::default();
-        };
-        let mut span = traces.part(trace, name);
-        self.describe(&mut span, &id.operation);
-        span.set("cde.attempt", i64::from(id.attempt));
-        span
+    /// Starts the span of a step.
+    pub(super) fn step(&self, name: &str, id: &CallId) -> Span {
+        let Some(trace) = trace_id(&id.operation) else { return Span::none() };
+        let attempt = KeyValue::new("cde.attempt", i64::from(id.attempt));
+        telemetry::step(trace, name, self.attributes(&id.operation).into_iter().chain([attempt]))
     }
 
-    /// The span of the whole request, which `status` finishes.
-    pub(super) fn whole(&self, status: &Status<O::Result>) -> Span {
-        let traces = &self.context.shared.traces;
-        let operation = status.operation.as_ref().filter(|_| traces.are_on());
-        let Some((operation, trace)) = operation.and_then(|it| Some((it, trace(&it.id)?))) else {
-            return Span::default();
-        };
-        let mut span = traces.root(trace, O::KIND, self.begin_of(operation));
-        self.describe(&mut span, &operation.id);
-        span.set("cde.attempts", i64::from(operation.attempts));
-        let reason = status.reason.map(crate::api::Reason::as_str).unwrap_or_default();
-        span.set("cde.reason", reason);
+    /// Starts the span of the whole request, which `status` finishes.
+    pub(super) fn whole(&self, status: &Status<O::Result>) -> Option<BoxedSpan> {
+        let operation = status.operation.as_ref()?;
+        let attributes = self.attributes(&operation.id);
+        let mut span =
+            telemetry::root(trace_id(&operation.id)?, O::KIND, self.begin_of(operation), attributes);
+        let reason = status.reason.map(Reason::as_str).unwrap_or_default();
+        span.set_attribute(KeyValue::new("cde.attempts", i64::from(operation.attempts)));
+        span.set_attribute(KeyValue::new("cde.reason", reason));
         if let Some(outcome) = status.outcome {
-            span.set("cde.outcome", outcome.as_str());
+            span.set_attribute(KeyValue::new("cde.outcome", outcome.as_str()));
             if matches!(outcome, Outcome::Failed | Outcome::Unknown) {
                 let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
-                span.fail(reason, ready.map_or("", |ready| ready.message.as_str()));
+                span.set_attribute(KeyValue::new("error.type", reason));
+                span.set_status(SpanStatus::error(
+                    ready.map_or(String::new(), |ready| ready.message.clone()),
+                ));
             }
         }
-        span
+        Some(span)
     }
 
     /// Times in a status have whole seconds, and what this pass did first may have come before the first of them.
@@ -56,32 +54,34 @@ impl<O: Managed> Pass<'_, O> {
         started.map_or(self.begun, |started| started.min(self.begun))
     }
 
-    fn describe(&self, span: &mut Span, operation: &str) {
-        span.set("k8s.namespace.name", self.key.namespace.to_string());
-        span.set("k8s.object.kind", O::KIND);
-        span.set("k8s.object.name", self.key.name.to_string());
-        span.set("k8s.object.uid", self.key.uid.to_string());
-        span.set("cde.connector.id", self.object.wish().connector.to_owned());
-        span.set("cde.operation.id", operation.to_owned());
+    fn attributes(&self, operation: &str) -> [KeyValue; 6] {
+        [
+            KeyValue::new("k8s.namespace.name", self.key.namespace.clone()),
+            KeyValue::new("k8s.object.kind", O::KIND),
+            KeyValue::new("k8s.object.name", self.key.name.clone()),
+            KeyValue::new("k8s.object.uid", self.key.uid.clone()),
+            KeyValue::new("cde.connector.id", self.object.wish().connector.to_owned()),
+            KeyValue::new("cde.operation.id", operation.to_owned()),
+        ]
     }
 }
 
-/// The trace of an operation; none where its id is not one of ours, of which either half is zero.
-fn trace(operation: &str) -> Option<Uuid> {
+/// Returns the trace of an operation; `None` where its id is not one of ours, of which neither half is zero.
+fn trace_id(operation: &str) -> Option<Uuid> {
     Uuid::parse_str(operation).ok().filter(|id| !matches!(id.as_u64_pair(), (0, _) | (_, 0)))
 }
 
 /// Notes what came of a call.
-pub(super) fn note_answer(span: &mut Span, answer: Result<(), &Failure>) {
+pub(super) fn note_answer(span: &Span, answer: Result<(), &Failure>) {
     if let Err(failure) = answer {
-        span.fail(failure.word(), &failure.message);
+        fail(span, failure.word(), &failure.message);
     }
 }
 
-/// Ends the span of a write, and passes on what came of it.
-pub(super) fn written<T>(mut span: Span, result: Result<T, Interrupted>) -> Result<T, Interrupted> {
+/// Notes what came of a write, and passes it on.
+pub(super) fn written<T>(span: &Span, result: Result<T, Interrupted>) -> Result<T, Interrupted> {
     if let Err(interrupted) = &result {
-        span.fail(interrupted.word(), &interrupted.to_string());
+        fail(span, interrupted.word(), &interrupted.to_string());
     }
     result
 }

@@ -8,4 +8,3 @@ pub mod lease;
 pub mod process;
 pub mod progress;
 pub mod telemetry;
-pub mod traces;
