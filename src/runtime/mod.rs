@@ -2,7 +2,6 @@
 
 pub mod admin;
 pub mod api_server;
-pub mod exposition;
 pub mod figure;
 pub mod lease;
 pub mod process;
