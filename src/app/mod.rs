@@ -23,8 +23,8 @@ use crate::config::RunArgs;
 use crate::controller::{API_SERVER_TIMEOUT, DRAIN, Events, Shared, WATCH_TIMEOUT};
 use crate::runtime::admin::serve;
 use crate::runtime::lease::Lease;
-use crate::runtime::progress::Progress;
 use crate::runtime::telemetry::{self, Collector};
+use crate::runtime::watch_health::WatchHealth;
 
 pub use check::{Finding, Verdict, check, print_json, print_text};
 
@@ -152,7 +152,7 @@ struct Work {
 impl Operator {
     async fn run(mut self, listener: TcpListener) -> Result<(), Error> {
         let mut terminate = Terminate::new()?;
-        let progress = Progress::default();
+        let watch_health = WatchHealth::default();
         let client = self.client(API_SERVER_TIMEOUT, None)?;
         let (events, publishing) = Events::new(client.clone(), &self.me);
         let publishing = tokio::spawn(publishing);
@@ -161,14 +161,14 @@ impl Operator {
 
         // Whatever runs beside the work ends with this set.
         let mut background = JoinSet::new();
-        let admin = self.admin(&shared, registry, progress.clone());
+        let admin = self.admin(&shared, registry, watch_health.clone());
         background.spawn(async move {
             if let Err(error) = serve(listener, admin).await {
                 tracing::error!(%error, "the admin server has ended");
             }
         });
         let mut work = tokio::select! {
-            work = self.begin(&shared, progress, &mut background) => work?,
+            work = self.begin(&shared, &watch_health, &mut background) => work?,
             () = terminate.received() => return Ok(()),
         };
         tokio::select! {
@@ -198,7 +198,7 @@ impl Operator {
     async fn begin(
         &self,
         shared: &Arc<Shared>,
-        progress: Progress,
+        watch_health: &WatchHealth,
         background: &mut JoinSet<()>,
     ) -> Result<Work, Error> {
         check_kubernetes(&shared.client).await?;
@@ -209,7 +209,8 @@ impl Operator {
             lease.held(&self.stands_by).await;
             tracing::info!("this replica leads");
         }
-        let watch_client = self.client(WATCH_TIMEOUT, Some(&progress))?;
+        let watch_client = self.client(WATCH_TIMEOUT, Some(watch_health))?;
+        watch_health.note();
         self.leads.store(true, Ordering::SeqCst);
         Ok(Work { lease, controllers: self.controllers(shared, &watch_client) })
     }

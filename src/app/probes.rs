@@ -7,16 +7,21 @@ use prometheus_client::registry::Registry;
 
 use crate::controller::{STUCK, Shared};
 use crate::runtime::admin::Admin;
-use crate::runtime::progress::Progress;
+use crate::runtime::watch_health::WatchHealth;
 
 use super::Operator;
 use super::figures::Place;
 
 impl Operator {
-    pub(super) fn admin(&self, shared: &Arc<Shared>, mut registry: Registry, progress: Progress) -> Admin {
+    pub(super) fn admin(
+        &self,
+        shared: &Arc<Shared>,
+        mut registry: Registry,
+        watch_health: WatchHealth,
+    ) -> Admin {
         registry.register_collector(Box::new(Place {
             shared: shared.clone(),
-            progress: progress.clone(),
+            watch_health: watch_health.clone(),
             leads: self.leads.clone(),
             lease: self.lease_name(),
             workers: self.args.concurrency,
@@ -25,17 +30,17 @@ impl Operator {
         let (leads, stands_by) = (self.leads.clone(), self.stands_by.clone());
         let is = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
         Admin {
-            live: Box::new(move || is_live(&live, &progress)),
+            live: Box::new(move || is_live(&live, &watch_health)),
             ready: Box::new(move || is_ready(&ready, is(&leads), is(&stands_by))),
             registry,
         }
     }
 }
 
-fn is_live(shared: &Shared, progress: &Progress) -> Result<(), String> {
-    let silence = progress.longest_silence();
+fn is_live(shared: &Shared, watch_health: &WatchHealth) -> Result<(), String> {
+    let silence = watch_health.silence();
     if shared.lists.has_begun() && silence > STUCK {
-        return Err(format!("a watch has made no progress for {} s", silence.as_secs()));
+        return Err(format!("the API server has not answered any watch for {} s", silence.as_secs()));
     }
     Ok(())
 }

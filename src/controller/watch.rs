@@ -31,7 +31,8 @@ use super::{Managed, Shared};
 const WATCH_SECONDS: u32 = 60;
 /// A watch that says nothing for longer is half open: it should have ended by then.
 pub const WATCH_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 15);
-/// Watches that were not renewed for so long are stuck. An API server that is down for less costs no restart.
+/// Without an answer to any watch for so long the process is restarted. An API server that is down for less costs no
+/// restart.
 pub const STUCK: Duration = Duration::from_mins(13);
 /// How soon an interrupted pass begins again: at first, and at the latest.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));

@@ -5,5 +5,5 @@ pub mod api_server;
 pub mod figure;
 pub mod lease;
 pub mod process;
-pub mod progress;
 pub mod telemetry;
+pub mod watch_health;
