@@ -60,7 +60,7 @@ impl Collector {
         let url = endpoint(&text, !name.contains("TRACES")).ok_or_else(|| {
             format!(
                 "{name} is not a URL that spans can be sent to: write it as \
-                 http://otel-collector.observability:4318 (or https://), without a user, ? or #; \
+                 http://otel-collector.observability:4318 (or https://), without a user or password, ? or #; \
                  put a key into OTEL_EXPORTER_OTLP_HEADERS"
             )
         })?;
