@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!   api ← operation ← controller → cde        runtime imports none of them; app imports all
-//!                     controller, cde → runtime::traces: spans, which are values
+//!                     controller, cde → runtime::telemetry: spans
 //! ```
 //!
 //! - [`api`]: the two kinds and their status; types only.

@@ -12,12 +12,12 @@ use prometheus_client::metrics::info::Info;
 
 use crate::controller::{Context, WatchState};
 use crate::runtime::figure::tell;
-use crate::runtime::progress::Progress;
+use crate::runtime::watch_health::WatchHealth;
 
 /// Looks around when it is asked.
 pub(super) struct Place {
     pub(super) context: Arc<Context>,
-    pub(super) progress: Progress,
+    pub(super) watch_health: WatchHealth,
     /// The work may be done here, and is.
     pub(super) leads: Arc<AtomicBool>,
     /// Who leads holds this Lease; `None` where there is none to hold.
@@ -95,8 +95,8 @@ impl Place {
         let listed = ConstGauge::new(i64::from(self.context.watches.all().iter().all(WatchState::is_listed)));
         let help = "1 if the first lists are complete; nothing begins before";
         tell(encoder, "cde_operator_synced", help, &listed)?;
-        let silence = ConstGauge::new(self.progress.longest_silence().as_secs_f64());
-        let help = "For how long the watch that was renewed longest ago has not been answered";
+        let silence = ConstGauge::new(self.watch_health.silence().as_secs_f64());
+        let help = "Time since the API server last answered a watch, whatever the answer";
         tell(encoder, "cde_operator_watch_silence_seconds", help, &silence)
     }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::config::RunArgs;
 use crate::runtime::api_server::client;
 use crate::runtime::lease::{Lease, REQUEST_TIMEOUT};
-use crate::runtime::progress::Progress;
+use crate::runtime::watch_health::WatchHealth;
 
 use super::{Error, Operator};
 
@@ -19,8 +19,8 @@ const OLDEST_KUBERNETES: (u32, u32) = (1, 32);
 const PAUSE: Duration = Duration::from_secs(2);
 
 impl Operator {
-    pub(super) fn client(&self, read: Duration, progress: Option<&Progress>) -> Result<Client, Error> {
-        client(self.kube.clone(), read, progress)
+    pub(super) fn client(&self, read: Duration, health: Option<&WatchHealth>) -> Result<Client, Error> {
+        client(self.kube.clone(), read, health)
             .map_err(|error| Error::Configuration(format!("access to Kubernetes cannot be used: {error}")))
     }
 

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::future::OptionFuture;
 use kube::Config;
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
@@ -22,14 +24,14 @@ use crate::config::RunArgs;
 use crate::controller::{API_SERVER_TIMEOUT, Context, DRAIN, Events, WATCH_TIMEOUT};
 use crate::runtime::admin::serve;
 use crate::runtime::lease::Lease;
-use crate::runtime::progress::Progress;
-use crate::runtime::telemetry;
-use crate::runtime::traces::Collector;
+use crate::runtime::telemetry::{self, Collector};
+use crate::runtime::watch_health::WatchHealth;
 
 pub use check::{Finding, Verdict, check, print_json, print_text};
 
 use kubernetes::check_kubernetes;
 use signals::Terminate;
+use wiring::{holder, resource};
 
 /// Beyond a call that is under way, an ordered end takes so long at most.
 const END_MARGIN: Duration = Duration::from_secs(6);
@@ -62,10 +64,13 @@ pub fn run(args: RunArgs) -> Result<(), Error> {
         let listener = TcpListener::bind(args.listen).await.map_err(|error| {
             Error::Configuration(format!("--listen {} cannot be used: {error}", args.listen))
         })?;
-        telemetry::start(args.log_format).map_err(Error::Configuration)?;
-        Operator { args, base, tokens, cde, kube, stands_by: Arc::default(), leads: Arc::default() }
-            .run(listener, collector)
-            .await
+        let me = holder(&args);
+        let traces = collector.map(|collector| collector.provider(resource(&args, &me))).transpose();
+        let traces = traces.map_err(Error::Configuration)?;
+        telemetry::start(args.log_format, traces.as_ref()).map_err(Error::Configuration)?;
+        let (stands_by, leads) = (Arc::default(), Arc::default());
+        let operator = Operator { args, base, tokens, cde, kube, me, traces, stands_by, leads };
+        operator.run(listener).await
     });
     // What is still under way past its time is left to verification.
     runtime.shutdown_background();
@@ -129,6 +134,10 @@ struct Operator {
     tokens: Arc<TokenFile>,
     cde: CdeClient,
     kube: Config,
+    /// The name of this process, as claims and the Lease hold it.
+    me: String,
+    /// Exports spans, if they are wanted.
+    traces: Option<SdkTracerProvider>,
     /// Another replica leads; this one would take over.
     stands_by: Arc<AtomicBool>,
     /// The work is done here.
@@ -142,27 +151,25 @@ struct Work {
 }
 
 impl Operator {
-    async fn run(self, listener: TcpListener, collector: Option<Collector>) -> Result<(), Error> {
+    async fn run(mut self, listener: TcpListener) -> Result<(), Error> {
         let mut terminate = Terminate::new()?;
-        let progress = Progress::default();
+        let watch_health = WatchHealth::default();
         let client = self.client(API_SERVER_TIMEOUT, None)?;
-        let me = self.holder();
-        let (events, publishing) = Events::new(client.clone(), &me);
+        let (events, publishing) = Events::new(client.clone(), &self.me);
         let publishing = tokio::spawn(publishing);
-        let traces = self.traces(collector, &me)?;
-        let (context, registry) = self.context(client, me, events);
+        let (context, registry) = self.context(client, events);
         self.announce(&context, &listener);
 
         // Whatever runs beside the work ends with this set.
         let mut background = JoinSet::new();
-        let admin = self.admin(&context, registry, progress.clone());
+        let admin = self.admin(&context, registry, watch_health.clone());
         background.spawn(async move {
             if let Err(error) = serve(listener, admin).await {
                 tracing::error!(%error, "the admin server has ended");
             }
         });
         let mut work = tokio::select! {
-            work = self.begin(&context, progress, &mut background) => work?,
+            work = self.begin(&context, &watch_health, &mut background) => work?,
             () = terminate.received() => return Ok(()),
         };
         tokio::select! {
@@ -176,7 +183,8 @@ impl Operator {
         }
         self.end(&context, work.lease.as_mut()).await;
         drop((context, work, background));
-        let _ = tokio::join!(tokio::time::timeout(DRAIN, publishing), traces.end(FLUSH));
+        let flushed = OptionFuture::from(self.traces.take().map(|traces| telemetry::flush(traces, FLUSH)));
+        let _ = tokio::join!(tokio::time::timeout(DRAIN, publishing), flushed);
         tracing::info!("stopped");
         Ok(())
     }
@@ -191,7 +199,7 @@ impl Operator {
     async fn begin(
         &self,
         context: &Arc<Context>,
-        progress: Progress,
+        watch_health: &WatchHealth,
         background: &mut JoinSet<()>,
     ) -> Result<Work, Error> {
         check_kubernetes(&context.client).await?;
@@ -202,7 +210,8 @@ impl Operator {
             lease.held(&self.stands_by).await;
             tracing::info!("this replica leads");
         }
-        let watch_client = self.client(WATCH_TIMEOUT, Some(&progress))?;
+        let watch_client = self.client(WATCH_TIMEOUT, Some(watch_health))?;
+        watch_health.note();
         self.leads.store(true, Ordering::SeqCst);
         Ok(Work { lease, controllers: self.controllers(context, &watch_client) })
     }

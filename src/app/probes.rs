@@ -8,7 +8,7 @@ use prometheus_client::registry::Registry;
 
 use crate::controller::{Context, State};
 use crate::runtime::admin::Admin;
-use crate::runtime::progress::Progress;
+use crate::runtime::watch_health::WatchHealth;
 
 use super::Operator;
 use super::figures::Place;
@@ -17,29 +17,35 @@ use super::figures::Place;
 const STUCK: Duration = Duration::from_mins(13);
 
 impl Operator {
-    pub(super) fn admin(&self, context: &Arc<Context>, mut registry: Registry, progress: Progress) -> Admin {
+    pub(super) fn admin(
+        &self,
+        context: &Arc<Context>,
+        mut registry: Registry,
+        watch_health: WatchHealth,
+    ) -> Admin {
         registry.register_collector(Box::new(Place {
             context: context.clone(),
-            progress: progress.clone(),
+            watch_health: watch_health.clone(),
             leads: self.leads.clone(),
             lease: self.lease_name(),
             workers: self.args.concurrency,
         }));
-        let (live, ready) = (context.clone(), context.clone());
+        let (ready, live_leads) = (context.clone(), self.leads.clone());
         let (leads, stands_by) = (self.leads.clone(), self.stands_by.clone());
         let is = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
         Admin {
-            live: Box::new(move || is_live(&live, &progress)),
+            live: Box::new(move || is_live(&watch_health, is(&live_leads))),
             ready: Box::new(move || is_ready(&ready, is(&leads), is(&stands_by))),
             registry,
         }
     }
 }
 
-fn is_live(context: &Context, progress: &Progress) -> Result<(), String> {
-    let silence = progress.longest_silence();
-    if silence > STUCK {
-        return Err(format!("a watch has made no progress for {} s", silence.as_secs()));
+/// A replica that waits for the Lease watches nothing.
+fn is_live(watch_health: &WatchHealth, leads: bool) -> Result<(), String> {
+    let silence = watch_health.silence();
+    if leads && silence > STUCK {
+        return Err(format!("the API server has not answered any watch for {} s", silence.as_secs()));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
+use opentelemetry::KeyValue;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -12,23 +13,23 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::api::{ConnectorRestore, MigrationRollback, for_each_kind};
+use crate::config::RunArgs;
 use crate::controller::{
     Change, CircuitBreaker, ConnectorQueue, Context, Event, Events, Metrics, RateLimit, State, Stop, Watches,
     run as run_controller,
 };
 use crate::operation::{Announcement, Settings};
 use crate::runtime::process::ProcessFigures;
-use crate::runtime::traces::{Collector, Traces};
 use crate::text::clean;
 
+use super::Operator;
 use super::crd_check::watch_crds;
-use super::{Error, Operator};
 
 /// How often the token file is read.
 const TOKEN_INTERVAL: Duration = Duration::from_secs(2);
 
 impl Operator {
-    pub(super) fn context(&self, client: Client, holder: String, events: Events) -> (Arc<Context>, Registry) {
+    pub(super) fn context(&self, client: Client, events: Events) -> (Arc<Context>, Registry) {
         let settings = Settings {
             server: self.base.clone(),
             timeout: self.args.timeout,
@@ -48,7 +49,7 @@ impl Operator {
             cde: self.cde.clone(),
             tokens: self.tokens.clone(),
             settings,
-            holder,
+            holder: self.me.clone(),
             queue,
             breaker,
             rate: RateLimit::new(self.args.rate),
@@ -113,29 +114,28 @@ impl Operator {
         }
         controllers
     }
+}
 
-    /// Traces, where they are wanted, with the names by which OpenTelemetry knows a pod.
-    pub(super) fn traces(&self, collector: Option<Collector>, me: &str) -> Result<Traces, Error> {
-        let Some(collector) = collector else { return Ok(Traces::default()) };
-        let of_pod =
-            [("k8s.pod.name", &self.args.pod_name), ("k8s.namespace.name", &self.args.pod_namespace)];
-        let of_pod = of_pod.into_iter().filter_map(|(key, value)| Some((key, value.clone()?)));
-        let of_process = [
-            ("service.name", "cde-operator"),
-            ("service.version", env!("CARGO_PKG_VERSION")),
-            ("service.instance.id", me),
-        ];
-        let of_process = of_process.into_iter().map(|(key, value)| (key, value.to_owned()));
-        Traces::to(collector, of_process.chain(of_pod)).map_err(Error::Configuration)
+/// Describes this process by the names that OpenTelemetry has for it and its pod.
+pub(super) fn resource(args: &RunArgs, me: &str) -> Vec<KeyValue> {
+    let mut resource = vec![
+        KeyValue::new("service.name", "cde-operator"),
+        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+        KeyValue::new("service.instance.id", me.to_owned()),
+    ];
+    for (key, value) in [("k8s.pod.name", &args.pod_name), ("k8s.namespace.name", &args.pod_namespace)] {
+        resource.extend(value.clone().map(|value| KeyValue::new(key, value)));
     }
+    resource
+}
 
-    /// The pod's name, or the host's, and a suffix drawn at each start: a restarted process is another holder.
-    pub(super) fn holder(&self) -> String {
-        let host = || gethostname::gethostname().to_string_lossy().into_owned();
-        let name = self.args.pod_name.clone().unwrap_or_else(host);
-        let suffix = Uuid::new_v4().simple().to_string();
-        format!("{}-{}", clean(&name, 200), &suffix[..8])
-    }
+/// Names this process: the pod's name, or the host's, and a suffix drawn at each start. A restarted process is another
+/// holder.
+pub(super) fn holder(args: &RunArgs) -> String {
+    let host = || gethostname::gethostname().to_string_lossy().into_owned();
+    let name = args.pod_name.clone().unwrap_or_else(host);
+    let suffix = Uuid::new_v4().simple().to_string();
+    format!("{}-{}", clean(&name, 200), &suffix[..8])
 }
 
 /// What people are told about a change of the circuit breaker.

@@ -11,8 +11,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use reqwest::{Certificate, Request, Response};
-
-use crate::runtime::traces::Span;
+use tracing::Instrument as _;
 
 use super::message::{presentable, redact, root_cause};
 use super::model::{Answer, Call, CallId, Connector, Data, Failure, FailureKind};
@@ -96,18 +95,12 @@ impl Client {
         Ok(Self { http, base: config.base.clone(), timeout: config.timeout })
     }
 
-    /// Sends `call` once, as part of `span`, and returns the state after it.
+    /// Sends `call` once, as part of the current span, and returns the state after it.
     ///
     /// # Errors
     /// Fails unless a readable 2xx response arrives within the timeout; [`FailureKind`] says how far the call got.
     /// After a 401, a current token with another [`Token::generation`] is worth another attempt.
-    pub async fn send(
-        &self,
-        call: &Call,
-        id: &CallId,
-        token: &Token,
-        span: &Span,
-    ) -> Result<Answer, Failure> {
+    pub async fn send(&self, call: &Call, id: &CallId, token: &Token) -> Result<Answer, Failure> {
         let (method, path, template) = match call {
             Call::RestoreFromBin { connector } => {
                 (Method::PATCH, vec!["connectors", connector, "restore-from-bin"], RESTORE)
@@ -118,7 +111,7 @@ impl Client {
             }
         };
         let request = self.request(method, &path, id, token)?;
-        let success = self.exchange(request, template, token, span).await?;
+        let success = self.exchange(request, template, token).await?;
         let (data, missing_fields) = match call {
             Call::RestoreFromBin { .. } => wire::connector(&success.body).map(|(mut connector, missing)| {
                 redact(connector.texts_mut(), token);
@@ -140,15 +133,9 @@ impl Client {
     /// Fails like [`Client::send`].
     ///
     /// [`Field::Missing`]: super::model::Field::Missing
-    pub async fn connector(
-        &self,
-        connector: &str,
-        id: &CallId,
-        token: &Token,
-        span: &Span,
-    ) -> Result<Connector, Failure> {
+    pub async fn connector(&self, connector: &str, id: &CallId, token: &Token) -> Result<Connector, Failure> {
         let request = self.request(Method::GET, &["connectors", connector], id, token)?;
-        let success = self.exchange(request, READ, token, span).await?;
+        let success = self.exchange(request, READ, token).await?;
         match wire::connector(&success.body) {
             Ok((mut connector, _)) => {
                 redact(connector.texts_mut(), token);
@@ -168,18 +155,17 @@ impl Client {
         Ok(request)
     }
 
-    /// Sends one request and traces it as part of `span`.
+    /// Sends one request, with a span of its own.
     async fn exchange(
         &self,
         mut request: Request,
         template: &'static str,
         token: &Token,
-        span: &Span,
     ) -> Result<Success, Failure> {
-        let span = trace::begin(span, &mut request, template);
-        let result = self.execute(request, token).await;
+        let span = trace::begin(&mut request, template);
+        let result = self.execute(request, token).instrument(span.clone()).await;
         let code = result.as_ref().map_or_else(Failure::code, |success| Some(success.code));
-        trace::end(span, code, result.as_ref().err());
+        trace::end(&span, code, result.as_ref().err());
         result
     }
 

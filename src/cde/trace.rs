@@ -1,40 +1,43 @@
-//! A call as a span, in OpenTelemetry's words for HTTP clients. Neither header nor body stands in it.
+//! A call as a span, by OpenTelemetry's conventions for HTTP clients. It holds neither headers nor bodies.
 
 use http::HeaderValue;
 use reqwest::Request;
+use tracing::Span;
+use tracing::field::Empty;
 
-use crate::runtime::traces::Span;
+use crate::runtime::telemetry::{TARGET, fail, traceparent};
 
 use super::model::{Failure, FailureKind};
 
-/// The span of the call that `request` is, as a part of `whole`; the request tells the API of it. `template` is its
-/// path with placeholders.
-pub(super) fn begin(whole: &Span, request: &mut Request, template: &'static str) -> Span {
-    let mut span = whole.asks(|| format!("{} {template}", request.method()));
-    if !span.is_on() {
-        return span;
-    }
-    let url = request.url();
-    span.set("http.request.method", request.method().to_string());
-    span.set("url.full", url.to_string());
-    span.set("url.template", template);
-    span.set("server.address", url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned());
-    span.set("server.port", i64::from(url.port_or_known_default().unwrap_or_default()));
-    if let Some(value) = span.traceparent().and_then(|text| HeaderValue::try_from(text).ok()) {
+/// Starts the span of the call that `request` makes, as a child of the current span, and tells the API of it.
+/// `template` is the path with placeholders.
+pub(super) fn begin(request: &mut Request, template: &'static str) -> Span {
+    let (method, address) = (request.method(), request.url());
+    let span = tracing::info_span!(
+        target: TARGET,
+        "call",
+        otel.name = format!("{method} {template}"),
+        otel.kind = "client",
+        http.request.method = %method,
+        http.response.status_code = Empty,
+        url.full = %address,
+        url.template = template,
+        server.address = address.host_str().unwrap_or_default().trim_matches(['[', ']']),
+        server.port = i64::from(address.port_or_known_default().unwrap_or_default()),
+    );
+    if let Some(value) = traceparent(&span).and_then(|text| HeaderValue::try_from(text).ok()) {
         request.headers_mut().insert("traceparent", value);
     }
     span
 }
 
-/// Notes the answer, or why there is none.
-pub(super) fn end(mut span: Span, code: Option<u16>, failure: Option<&Failure>) {
-    if let Some(code) = code {
-        span.set("http.response.status_code", i64::from(code));
-    }
+/// Notes the response, or why there is none.
+pub(super) fn end(span: &Span, code: Option<u16>, failure: Option<&Failure>) {
+    span.record("http.response.status_code", code.map(i64::from));
     match failure.map(|failure| (failure, failure.kind)) {
         None => {}
         // The code says it all.
-        Some((failure, FailureKind::Status { .. })) => span.fail(failure.word(), ""),
-        Some((failure, _)) => span.fail(failure.word(), &failure.message),
+        Some((failure, FailureKind::Status { .. })) => fail(span, failure.word(), ""),
+        Some((failure, _)) => fail(span, failure.word(), &failure.message),
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use jiff::Timestamp;
+use tracing::Instrument as _;
 
 use crate::api::Status;
 use crate::cde::model::CallId;
@@ -13,6 +14,7 @@ use super::context::Scope;
 use super::kind::{Key, Kind};
 use super::observe::{Call, note_result, observe};
 use super::permits::Permits;
+use super::trace::{note_answer, step};
 
 /// The record of an attempt, to be stored.
 pub(super) struct Acted<K: Kind> {
@@ -35,7 +37,10 @@ pub(super) async fn act<K: Kind>(
     let token = context.tokens.current();
     scope.cache.remember(key, |memory| memory.unsent = None);
     let begun = Instant::now();
-    let answer = context.cde.send(&call, id, &token, &crate::runtime::traces::Span::default()).await;
+    let span = step("act", (key, object), id);
+    let answer = context.cde.send(&call, id, &token).instrument(span.clone()).await;
+    note_answer(&span, answer.as_ref().err());
+    drop(span);
     let made = Call { name: call.name(), token: &token, took: begun.elapsed(), code: 200 };
     let noted = note_result(scope, (key, object), &permits.breaker, &made, answer.as_ref().err());
     let response = Response {

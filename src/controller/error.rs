@@ -2,7 +2,7 @@
 
 /// A reconciliation that could not go on; nothing is lost, it begins again from what is stored.
 #[derive(Debug, thiserror::Error)]
-pub enum ReconcileError {
+pub(super) enum ReconcileError {
     /// The API server did not answer, or not with what was asked for.
     #[error("the API server cannot be used: {0}")]
     ApiServer(String),

@@ -1,7 +1,7 @@
 //! What this process remembers about one object besides the object: nothing in here has to survive a restart.
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -28,6 +28,8 @@ pub(super) struct Memory {
     pub(super) foreign: bool,
     /// It cannot be decoded, which is logged once.
     pub(super) undecodable: bool,
+    /// When the last reconciliation began, for traces.
+    pub(super) begun: SystemTime,
     /// Reconciliations in a row that were interrupted.
     pub(super) interruptions: u32,
 }
@@ -57,6 +59,7 @@ impl Default for Memory {
             warned: None,
             foreign: false,
             undecodable: false,
+            begun: SystemTime::now(),
             interruptions: 0,
         }
     }

@@ -33,6 +33,7 @@ mod rate_limit;
 mod reconcile;
 mod record;
 mod status_api;
+mod trace;
 mod watch;
 mod watches;
 

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use tracing::Instrument as _;
+
 use crate::cde::Token;
 use crate::cde::model::{CallId, Connector, Failure};
 use crate::operation::undocumented_refusal;
@@ -9,6 +11,7 @@ use crate::operation::undocumented_refusal;
 use super::circuit_breaker::Permit;
 use super::context::Scope;
 use super::kind::{Key, Kind};
+use super::trace::{note_answer, step};
 
 /// The connector as it was read.
 pub(super) struct Reading {
@@ -36,8 +39,10 @@ pub(super) async fn observe<K: Kind>(
     let connector = object.request_spec().connector.to_string();
     let token = context.tokens.current();
     let begun = Instant::now();
-    let result =
-        context.cde.connector(&connector, id, &token, &crate::runtime::traces::Span::default()).await;
+    let span = step("observe", (key, object), id);
+    let result = context.cde.connector(&connector, id, &token).instrument(span.clone()).await;
+    note_answer(&span, result.as_ref().err());
+    drop(span);
     let call = Call { name: "read", token: &token, took: begun.elapsed(), code: 200 };
     let noted = note_result(scope, (key, object), permit, &call, result.as_ref().err());
     Reading { result, noted }

@@ -1,7 +1,7 @@
 //! One object, one reconciliation: the table of contents of the shell.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -21,6 +21,7 @@ use super::kind::{Key, Kind};
 use super::observe::{Reading, observe};
 use super::permits::{Permits, acquire};
 use super::record::{Record, Recorded, record};
+use super::trace::{step, written};
 
 /// Takes one object as far as it goes now: decides, and does what was decided, until there is nothing to do but to
 /// wait.
@@ -34,6 +35,7 @@ pub(super) async fn reconcile<K: Kind>(
 ) -> Result<Action, ReconcileError> {
     let Some(key) = scope.cache.key(meta) else { return Ok(Action::await_change()) };
     let _offered = Offered { context: &scope.context, key: &key };
+    scope.cache.remember(&key, |memory| memory.begun = SystemTime::now());
     let mut attempt = Attempt::default();
     while let Some(object) = newest(scope, &key) {
         let (step, id) = attempt.decide(scope, &key, object.as_ref());
@@ -48,7 +50,7 @@ pub(super) async fn reconcile<K: Kind>(
                 Recorded::Done
             }
             Step::Write(status) => {
-                record(scope, Record::decided(&key, object, *status)).instrument(span).await?
+                record(scope, Record::decided(&key, object, *status), &id).instrument(span).await?
             }
             Step::Claim(status) => attempt.make(scope, &key, object, &status).instrument(span).await?,
         };
@@ -158,7 +160,10 @@ impl Attempt {
             self.permits = None;
             return Ok(Recorded::Done);
         }
-        let claimed = match claim(scope, (key, object.as_ref()), status).await? {
+        let id = call_id(status);
+        let span = step("claim", (key, object.as_ref()), &id);
+        let answer = claim(scope, (key, object.as_ref()), status).instrument(span.clone()).await;
+        let claimed = match written(&span, answer)? {
             Claim::Stored(claimed) => claimed,
             Claim::Lost => return Ok(Recorded::Done),
             Claim::Gone => return Ok(Recorded::Over),
@@ -169,7 +174,7 @@ impl Attempt {
             let base = claimed.object;
             let status =
                 release_claim(base.as_ref(), why, Timestamp::now(), &context.settings, rand::random());
-            return record(scope, Record::of_claim(key, base, status, Vec::new())).await;
+            return record(scope, Record::of_claim(key, base, status, Vec::new()), &id).await;
         }
         if !permits.breaker.is_valid() {
             // The next decision knows that nothing was sent.
@@ -177,9 +182,10 @@ impl Attempt {
             return Ok(Recorded::Done);
         }
         permits.spend();
-        let acted = act(scope, key, &claimed, permits, &call_id(status)).await;
+        let acted = act(scope, key, &claimed, permits, &id).await;
         self.permits = None;
-        record(scope, Record::of_claim(key, claimed.object, acted.status, acted.missing_fields)).await
+        let record_ = Record::of_claim(key, claimed.object, acted.status, acted.missing_fields);
+        record(scope, record_, &id).await
     }
 }
 

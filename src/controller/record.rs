@@ -5,11 +5,13 @@
 //! worker, and nothing else is done for the object meanwhile.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use tracing::Instrument;
+use tracing::Instrument as _;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::api::{Outcome, Reason, Status};
+use crate::cde::model::CallId;
 use crate::operation::{event_for, event_for_deleted, may_record, rebase, strip_result};
 
 use super::context::Scope;
@@ -17,6 +19,7 @@ use super::error::ReconcileError;
 use super::events::Event;
 use super::kind::{Key, Kind};
 use super::status_api::{Unstored, put_status, read_back};
+use super::trace::{finish, step, written};
 
 /// First and longest wait between two writes of one record.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
@@ -61,8 +64,16 @@ pub(super) enum Recorded {
 /// When the API server does not store a status that only says what is waited for.
 pub(super) async fn record<K: Kind>(
     scope: &Arc<Scope<K>>,
-    mut record: Record<K>,
+    record: Record<K>,
+    id: &CallId,
 ) -> Result<Recorded, ReconcileError> {
+    let span = step("record", (&record.key, record.base.as_ref()), id);
+    span.set_attribute("cde.reason", record.status.reason.map(Reason::as_str).unwrap_or_default());
+    let stored = store(scope, record).instrument(span.clone()).await;
+    written(&span, stored)
+}
+
+async fn store<K: Kind>(scope: &Arc<Scope<K>>, mut record: Record<K>) -> Result<Recorded, ReconcileError> {
     let must_be_kept = record.of_claim || record.status.outcome.is_some();
     match write(scope, &record).await {
         Ok(()) if record.status.outcome.is_some() => return Ok(Recorded::Over),
@@ -170,9 +181,18 @@ fn stored<K: Kind>(scope: &Scope<K>, record: &Record<K>, object: &K) {
         tracing::info!(reason = event.reason, "{}", event.note);
         context.events.publish(Event::about(object, event));
     }
+    if status.outcome.is_some() && before.is_none_or(|before| before.outcome.is_none()) {
+        report_trace(scope, record);
+    }
     context.metrics.stored(K::KIND, before.and_then(|status| status.outcome), status);
     scope.cache.put(&record.key, object);
     context.queue.update(&record.key, object);
+}
+
+/// The request is over, and so is its trace.
+fn report_trace<K: Kind>(scope: &Scope<K>, record: &Record<K>) {
+    let begun = scope.cache.remember(&record.key, |memory| memory.begun).unwrap_or_else(SystemTime::now);
+    drop(finish((&record.key, record.base.as_ref()), &record.status, begun));
 }
 
 /// The object was deleted while its call was in progress: the outcome goes to the log, and to an Event where one is
@@ -181,6 +201,7 @@ fn deleted<K: Kind>(scope: &Scope<K>, record: &Record<K>) {
     if !record.of_claim {
         return;
     }
+    report_trace(scope, record);
     let status = &record.status;
     let operation = status.operation.as_ref();
     let error = operation.and_then(|operation| operation.last_error.as_ref());

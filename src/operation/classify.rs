@@ -175,7 +175,10 @@ mod tests {
     #[test]
     fn a_transition_that_is_not_allowed_now_passes_by_itself() {
         let message = "Transition is not allowed, entity is resynchronizing-to-prod.";
-        assert_eq!(classify(&failure(FailureKind::Status { code: 400, from_api: true }, message), false), NONE);
+        assert_eq!(
+            classify(&failure(FailureKind::Status { code: 400, from_api: true }, message), false),
+            NONE
+        );
     }
 
     #[test]

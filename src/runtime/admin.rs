@@ -4,24 +4,26 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
-use super::exposition::render;
+/// What every scraper since 2018 reads, and what `OpenMetrics` says to send where nothing else is negotiated.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What a probe is answered: `Err` says what is wrong.
+/// The answer to a probe: `Err` says what is wrong.
 pub type Probe = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
 
-/// What the admin server tells.
+/// What the admin server serves.
 pub struct Admin {
-    /// Whether the process does its work; where not, it should be restarted.
+    /// Whether the process works; if not, it should be restarted.
     pub live: Probe,
-    /// Whether it is of use at present.
+    /// Whether the process is of use at present.
     pub ready: Probe,
-    /// The figures.
+    /// The metrics.
     pub registry: Registry,
 }
 
@@ -33,7 +35,7 @@ pub async fn serve(listener: TcpListener, admin: Admin) -> std::io::Result<()> {
     let router = Router::new()
         .route("/livez", get(async |State(admin): State<Arc<Admin>>| answer((admin.live)())))
         .route("/readyz", get(async |State(admin): State<Arc<Admin>>| answer((admin.ready)())))
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(async |State(admin): State<Arc<Admin>>| metrics(&admin.registry)))
         .with_state(Arc::new(admin));
     axum::serve(listener, router).await
 }
@@ -45,13 +47,10 @@ fn answer(probe: Result<(), String>) -> (StatusCode, String) {
     }
 }
 
-async fn metrics(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> impl IntoResponse {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    match render(&admin.registry, accept) {
-        Ok((kind, text)) => (StatusCode::OK, [(header::CONTENT_TYPE, kind)], text),
-        Err(error) => {
-            let kind = "text/plain; charset=utf-8";
-            (StatusCode::INTERNAL_SERVER_ERROR, [(header::CONTENT_TYPE, kind)], error.to_string())
-        }
+fn metrics(registry: &Registry) -> Response {
+    let mut text = String::new();
+    match encode(&mut text, registry) {
+        Ok(()) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }

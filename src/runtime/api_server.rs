@@ -16,21 +16,20 @@ use kube::{Client, Config, Error};
 use tower::{BoxError, Service, ServiceBuilder};
 use tower_http::timeout::ResponseBodyTimeoutLayer;
 
-use super::progress::Progress;
+use super::watch_health::WatchHealth;
 
 /// A connection stands by then.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A request is sent by then.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A client that waits for `read` at most for an answer, and between two parts of it; it notes what is answered in
-/// `progress`.
+/// Returns a client that waits at most `read` for an answer, and between two parts of it. It notes answers in `health`.
 ///
 /// # Errors
 /// Where `config` cannot be used.
-pub fn client(config: Config, read: Duration, progress: Option<&Progress>) -> kube::Result<Client> {
+pub fn client(config: Config, read: Duration, health: Option<&WatchHealth>) -> kube::Result<Client> {
     if config.proxy_url.is_some() {
-        return through_proxy(config, read, progress);
+        return through_proxy(config, read, health);
     }
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
@@ -40,7 +39,7 @@ pub fn client(config: Config, read: Duration, progress: Option<&Progress>) -> ku
         .timeout(read)
         .layer(ResponseBodyTimeoutLayer::new(read))
         .service(transport(&config, read)?);
-    Ok(build(ClientBuilder::new(service, config.default_namespace), progress))
+    Ok(build(ClientBuilder::new(service, config.default_namespace), health))
 }
 
 /// What carries the requests.
@@ -70,16 +69,16 @@ fn transport(
 }
 
 /// kube's own transport knows proxies; it is HTTP/1.1.
-fn through_proxy(mut config: Config, read: Duration, progress: Option<&Progress>) -> kube::Result<Client> {
+fn through_proxy(mut config: Config, read: Duration, health: Option<&WatchHealth>) -> kube::Result<Client> {
     config.default_retry = false;
     config.connect_timeout = Some(read.min(CONNECT_TIMEOUT));
     config.read_timeout = Some(read);
     config.write_timeout = Some(read.min(WRITE_TIMEOUT));
     config.reset_reader_on_write = true;
-    Ok(build(ClientBuilder::try_from(config)?, progress))
+    Ok(build(ClientBuilder::try_from(config)?, health))
 }
 
-fn build<S, B>(builder: ClientBuilder<S>, progress: Option<&Progress>) -> Client
+fn build<S, B>(builder: ClientBuilder<S>, health: Option<&WatchHealth>) -> Client
 where
     S: Service<Request<Body>, Response = http::Response<B>> + Send + 'static,
     S::Future: Send + 'static,
@@ -87,8 +86,8 @@ where
     B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    match progress {
-        Some(progress) => builder.with_layer(progress).build(),
+    match health {
+        Some(health) => builder.with_layer(&health.layer()).build(),
         None => builder.build(),
     }
 }

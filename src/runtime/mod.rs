@@ -2,10 +2,8 @@
 
 pub mod admin;
 pub mod api_server;
-pub mod exposition;
 pub mod figure;
 pub mod lease;
 pub mod process;
-pub mod progress;
 pub mod telemetry;
-pub mod traces;
+pub mod watch_health;

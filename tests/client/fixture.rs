@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use cde_operator::cde::model::{Answer, Call, CallId, Connector, Data, Failure, FailureKind, Version};
 use cde_operator::cde::{BaseUrl, Client, ClientConfig, TokenFile};
-use cde_operator::runtime::traces::Span;
 use cde_sandbox::cde::{self as sandbox, Fault, Sandbox};
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -61,7 +60,7 @@ impl Api {
     }
 
     pub(crate) async fn send(&self, call: &Call) -> Result<Answer, Failure> {
-        self.client.send(call, &call_id(), &self.tokens.current(), &Span::default()).await
+        self.client.send(call, &call_id(), &self.tokens.current()).await
     }
 
     pub(crate) async fn roll_back(&self) -> Result<(Version, Vec<String>), Failure> {
@@ -77,9 +76,7 @@ impl Api {
     }
 
     pub(crate) async fn read(&self) -> Result<Connector, Failure> {
-        self.client
-            .connector(&self.id.to_string(), &call_id(), &self.tokens.current(), &Span::default())
-            .await
+        self.client.connector(&self.id.to_string(), &call_id(), &self.tokens.current()).await
     }
 
     pub(crate) fn rollback_to(&self, version: &str) -> Call {
@@ -133,7 +130,7 @@ pub(crate) async fn roll_back_at(client: &Client) -> Result<Answer, Failure> {
     let token_file = file("canary-token");
     let token = TokenFile::open(token_file.path()).unwrap().current();
     let call = Call::RollBackMigration { connector: sandbox::new_id().to_string(), version: "main".into() };
-    client.send(&call, &call_id(), &token, &Span::default()).await
+    client.send(&call, &call_id(), &token).await
 }
 
 /// A server that reads one request, answers these bytes and hangs up; resolves to the request's text.

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use cde_operator::cde::model::{Answer, Call, CallId, Connector, Failure, FailureKind};
 use cde_operator::cde::{BaseUrl, Client, ClientConfig, Token, TokenFile};
 use cde_operator::operation::{Class, Effect, classify, classify_read};
-use cde_operator::runtime::traces::Span;
 use jiff::{SignedDuration, Timestamp};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -77,9 +76,9 @@ impl Line {
         let begun = Instant::now();
         let heard = self.runtime.block_on(async {
             Heard {
-                restore: self.client.send(&restore(), &id(), &self.token, &Span::default()).await,
-                rollback: self.client.send(&rollback(), &id(), &self.token, &Span::default()).await,
-                read: self.client.connector(CONNECTOR, &id(), &self.token, &Span::default()).await,
+                restore: self.client.send(&restore(), &id(), &self.token).await,
+                rollback: self.client.send(&rollback(), &id(), &self.token).await,
+                read: self.client.connector(CONNECTOR, &id(), &self.token).await,
             }
         });
         assert!(begun.elapsed() < TIMEOUT, "it took {:?}", begun.elapsed());

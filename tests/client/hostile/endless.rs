@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use cde_operator::cde::Client;
 use cde_operator::cde::model::{Call, Failure, FailureKind};
-use cde_operator::runtime::traces::Span;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -90,7 +89,7 @@ async fn send_on(mut stream: TcpStream, drips: bool) -> usize {
 /// A rollback of the connector that stands for this shape.
 async fn roll_back(client: &Client, shape: usize) -> Failure {
     let call = Call::RollBackMigration { connector: shape.to_string(), version: "main".into() };
-    client.send(&call, &id(), &token(), &Span::default()).await.expect_err("there is no end")
+    client.send(&call, &id(), &token()).await.expect_err("there is no end")
 }
 
 /// Faults 25 and 30.

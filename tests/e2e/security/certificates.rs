@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use cde_operator::cde::model::{Call, CallId, FailureKind};
 use cde_operator::cde::{BaseUrl, Client, ClientConfig, TokenFile};
-use cde_operator::runtime::traces::Span;
 use cde_sandbox::cde::{Connector, Flaw, Operation, Sandbox, new_id};
 
 use cde_harness::{Flags, Kind, Request, TestEnv};
@@ -54,9 +53,7 @@ async fn a_certificate_with_any_flaw_is_refused_before_anything_is_sent() {
         let id = new_id();
         sandbox.put(Connector::migrated(id));
         let call = Call::RollBackMigration { connector: id.to_string(), version: "main".to_owned() };
-        let called = client
-            .send(&call, &CallId { operation: "o".to_owned(), attempt: 1 }, &token, &Span::default())
-            .await;
+        let called = client.send(&call, &CallId { operation: "o".to_owned(), attempt: 1 }, &token).await;
 
         let Some(flaw) = flaw else {
             assert!(called.is_ok(), "without a flaw it is believed: {called:?}");

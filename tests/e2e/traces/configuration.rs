@@ -56,7 +56,12 @@ async fn what_cannot_be_used_ends_it_with_code_2_and_one_sentence_without_secret
     std::fs::write(&token, "canary-token").unwrap();
     let missing = scratch.path().join("missing");
     for (variable, value, says) in [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "canary", "http://"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "canary:4318", "http://"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://canary", "http://"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://host/?canary", "?"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://host/#canary", "#"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "canary", "milliseconds"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://canary:canary@localhost", "OTEL_EXPORTER_OTLP_HEADERS"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://localhost/?canary", "?"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf"),
@@ -76,6 +81,7 @@ async fn what_cannot_be_used_ends_it_with_code_2_and_one_sentence_without_secret
         assert_eq!(ended.status.code(), Some(2), "{variable}: {said}");
         assert_eq!(said.lines().count(), 1, "{variable}: {said}");
         assert!(said.contains(variable) && said.contains(says), "{variable}: {said}");
+        assert!(said.starts_with(&format!("cde-operator: {variable}")), "{variable}: {said}");
         assert!(!said.contains("canary"), "{variable}: {said}");
     }
 }

@@ -106,7 +106,7 @@ async fn a_rollback_is_one_trace_named_by_its_operation_and_the_api_is_told_of_e
 async fn a_restore_is_one_trace_and_says_which_process_made_it() {
     let (env, collector) = (TestEnv::new().await, Collector::start().await);
     let flags = collector.flags().env("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test");
-    let _operator = env.start(flags).await;
+    let operator = env.start(flags).await;
     let request = env.request(Kind::Restore, "traced", Fault::on(Operation::Any).times(0));
     env.apply(&request.manifest()).await;
     let done = env.wait_for(&request, "Restored").await;
@@ -127,6 +127,7 @@ async fn a_restore_is_one_trace_and_says_which_process_made_it() {
     ];
     assert_eq!(told(&spans), expected);
     assert_eq!(root.name, "ConnectorRestore");
+    assert!(!operator.log().contains("otel."), "what is for the collector is in the log");
     let mut resource = root.resource;
     let instance = resource.remove("service.instance.id").expect("an instance");
     assert!(instance.starts_with("operator-"), "{instance}");

@@ -1,0 +1,169 @@
+//! Logs, and traces of requests.
+//!
+//! Logs are text for people or JSON for machines. The level comes from `RUST_LOG`.
+//!
+//! A trace shows one request: all its attempts, by whichever process. So the request's UUID is the trace's id, and
+//! the id of the root span follows from it: every process knows the parent of its [`step`]s, and the one that finishes
+//! the request reports the [`root`], last. A step is a `tracing` span with the target [`TARGET`]. Such spans are
+//! exported, and nothing else is; no log line shows them. Without a collector they are disabled and cost nothing.
+
+mod otlp;
+
+use std::cell::Cell;
+use std::env;
+use std::io::{IsTerminal as _, stderr};
+use std::time::{Duration, SystemTime};
+
+use opentelemetry::global::{self, BoxedSpan};
+use opentelemetry::trace::{
+    SpanContext, SpanId, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer as _,
+    TracerProvider as _,
+};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracerProvider};
+use tracing::Span;
+use tracing::level_filters::LevelFilter;
+use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt as _};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use uuid::Uuid;
+
+pub use otlp::Collector;
+
+/// The target of the spans that are exported.
+pub const TARGET: &str = "cde_operator::trace";
+/// The name of the instrumentation scope.
+const SCOPE: &str = env!("CARGO_PKG_NAME");
+/// What is shown unless `RUST_LOG` says otherwise: the libraries' spans and retries are noise.
+const DEFAULT_FILTER: &str = "info,kube_runtime=warn,kube_client=warn";
+
+/// The format of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// One line of text, colored on a terminal.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Starts to log to stderr, and to export spans by `traces`.
+///
+/// # Errors
+/// If `RUST_LOG` is not a list of levels and targets.
+pub fn start(format: LogFormat, traces: Option<&SdkTracerProvider>) -> Result<(), String> {
+    let directives = env::var("RUST_LOG").unwrap_or_else(|_| DEFAULT_FILTER.to_owned());
+    let filter: Targets = directives.parse().map_err(|error| {
+        format!("RUST_LOG={directives} cannot be used ({error}); write for example RUST_LOG=info,cde_operator=debug")
+    })?;
+    let lines = layer().with_writer(stderr);
+    let lines = match format {
+        LogFormat::Text => lines.with_target(false).with_ansi(stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let exported = traces.map(|provider| {
+        global::set_tracer_provider(provider.clone());
+        OpenTelemetryLayer::new(provider.tracer(SCOPE))
+            .with_context_activation(false)
+            .with_location(false)
+            .with_target(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+            .with_filter(Targets::new().with_target(TARGET, LevelFilter::INFO))
+    });
+    tracing_subscriber::registry()
+        .with(exported)
+        .with(lines.with_filter(filter.with_target(TARGET, LevelFilter::OFF)))
+        .init();
+    Ok(())
+}
+
+/// Starts a step of the request `trace`, as a child of the request's root span.
+///
+/// Run the step with [`tracing::Instrument`], so that calls made meanwhile become its children. The step ends when it
+/// is last polled. `attributes` are asked for only where spans are exported.
+#[must_use]
+pub fn step(trace: Uuid, name: &str, attributes: impl FnOnce() -> Vec<KeyValue>) -> Span {
+    let span = tracing::info_span!(target: TARGET, parent: None, "step", otel.name = name);
+    if span.is_disabled() {
+        return span;
+    }
+    let root = SpanContext::new(
+        TraceId::from_bytes(trace.into_bytes()),
+        root_id(trace),
+        TraceFlags::SAMPLED,
+        true,
+        TraceState::NONE,
+    );
+    // It fails only where nothing is exported.
+    let _ = span.set_parent(Context::new().with_remote_span_context(root));
+    for KeyValue { key, value, .. } in attributes() {
+        span.set_attribute(key, value);
+    }
+    span
+}
+
+/// Starts the root span of the request `trace`, which began at `started`. It ends when it is dropped.
+#[must_use]
+pub fn root(
+    trace: Uuid,
+    name: &'static str,
+    started: SystemTime,
+    attributes: impl IntoIterator<Item = KeyValue>,
+) -> BoxedSpan {
+    let tracer = global::tracer(SCOPE);
+    let span = tracer.span_builder(name).with_start_time(started).with_attributes(attributes);
+    NEXT_ROOT.set(Some(trace));
+    let span = span.start_with_context(&tracer, &Context::new());
+    NEXT_ROOT.set(None);
+    span
+}
+
+/// Marks `span` as failed. `kind` is one of few words; `message` is a sentence for people, or empty.
+pub fn fail(span: &Span, kind: impl Into<String>, message: &str) {
+    span.set_attribute("error.type", kind.into());
+    span.set_status(Status::error(message.to_owned()));
+}
+
+/// Returns the header by which a called service continues the trace (W3C Trace Context); `None` where there is none.
+#[must_use]
+pub fn traceparent(span: &Span) -> Option<String> {
+    let context = span.context();
+    let span = context.span();
+    let context = span.span_context();
+    context.is_valid().then(|| format!("00-{}-{}-01", context.trace_id(), context.span_id()))
+}
+
+/// Exports the last spans, within `limit`.
+pub async fn flush(traces: SdkTracerProvider, limit: Duration) {
+    // The last batch is sent by this very runtime, which must not be blocked meanwhile.
+    let shutdown = tokio::task::spawn_blocking(move || traces.shutdown_with_timeout(limit));
+    let _ = tokio::time::timeout(limit, shutdown).await;
+}
+
+/// The second half of the request's UUID.
+fn root_id(trace: Uuid) -> SpanId {
+    SpanId::from(trace.as_u64_pair().1)
+}
+
+thread_local! {
+    /// The request whose root span is being started; the SDK takes ids from nowhere but its generator.
+    static NEXT_ROOT: Cell<Option<Uuid>> = const { Cell::new(None) };
+}
+
+/// Draws ids, except those of a request's root span.
+#[derive(Debug, Default)]
+struct Ids(RandomIdGenerator);
+
+impl IdGenerator for Ids {
+    fn new_trace_id(&self) -> TraceId {
+        NEXT_ROOT.get().map_or_else(|| self.0.new_trace_id(), |trace| TraceId::from_bytes(trace.into_bytes()))
+    }
+
+    fn new_span_id(&self) -> SpanId {
+        NEXT_ROOT.get().map_or_else(|| self.0.new_span_id(), root_id)
+    }
+}
