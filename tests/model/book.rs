@@ -24,6 +24,8 @@ pub(crate) struct Gist {
     pub(crate) retries: u32,
     /// Who claimed which attempt.
     pub(crate) claim: Option<(Name, u32)>,
+    /// It is open, and a read must confirm the terminal response to its last call.
+    pub(crate) refused: bool,
     /// There is a time that is waited for.
     pub(crate) waits: bool,
     /// The retry annotation that was handled: 0 for none.
@@ -79,6 +81,7 @@ impl<R: Serialize + Clone> Book<R> {
         let operation = status.operation.clone().unwrap_or_default();
         let text = serde_json::to_string(&status.operation).unwrap();
         let numbers = self.operations.len();
+        let refused = status.outcome.is_none() && operation.refusal().is_some();
         Gist {
             request: status.operation.as_ref().map(|operation| self.request(&operation.id)),
             outcome: status.outcome,
@@ -87,6 +90,7 @@ impl<R: Serialize + Clone> Book<R> {
             attempts: operation.attempts,
             retries: operation.retries,
             claim: operation.in_flight.map(|claim| (named(&claim.holder), claim.attempt)),
+            refused,
             waits: operation.next_attempt_at.is_some(),
             handled: status.last_handled_retry.as_ref().map_or(0, |time| retry(time.0)),
             operation: *self.operations.entry(text).or_insert(numbers),

@@ -65,8 +65,9 @@ impl<S: Subject> Machine<S> {
             Answer::Silent { effect: false } => self.leaves_call(world, who),
             _ => {}
         }
-        let status = self.rules.conclude(object, answer, step);
-        world.operator_mut(who).phase = Phase::Outcome { status, reading: None };
+        let status = self.rules.apply_response(object, answer, step);
+        let unconfirmed = self.rules.gist(status).refused;
+        world.operator_mut(who).phase = Phase::Outcome { status, unconfirmed };
     }
 
     /// Nobody listens for the call of `who` any more.

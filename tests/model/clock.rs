@@ -92,11 +92,12 @@ pub(crate) fn normalised<R>(mut status: Status<R>) -> Status<R> {
     }
     let Some(operation) = &mut status.operation else { return status };
     let claimed = operation.last_attempt_at.as_ref().map(|time| time.0);
-    let failed = operation.last_error.as_ref().map(|error| error.at.0);
+    let wait_start = operation.wait_start_time.as_ref().map(|time| time.0);
     if let Some(claim) = &mut operation.in_flight {
         claim.until = moved(&claim.until, claimed);
     }
-    operation.next_attempt_at = operation.next_attempt_at.as_ref().map(|next| moved(next, failed));
+    operation.next_attempt_at = operation.next_attempt_at.as_ref().map(|next| moved(next, wait_start));
+    operation.wait_start_time = operation.wait_start_time.as_ref().and_then(|_| begin());
     operation.last_attempt_at = operation.last_attempt_at.as_ref().and_then(|_| begin());
     operation.started_at = operation.started_at.as_ref().and_then(|_| begin());
     operation.completed_at = operation.completed_at.as_ref().and_then(|_| begin());

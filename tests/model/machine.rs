@@ -63,11 +63,17 @@ pub(crate) enum Event {
     ReadsBackInVain(Who),
     /// The call goes out.
     Calls(Who),
-    /// A pause, an order to stop, or the claim's end: the call does not go out.
-    GivesBack(Who),
+    /// The operator stops, or the claim's end has come: the claim is released.
+    Releases(Who),
+    /// The circuit breaker opens before the call: the process decides again, and knows that it sent nothing.
+    Hesitates(Who),
     /// The call is answered.
     IsAnswered(Who, Answer, Step),
-    /// The outcome is written again.
+    /// The response must be confirmed, and the connector is read.
+    Confirms(Who, Reading),
+    /// The record is written.
+    Records(Who, Delivery),
+    /// The record is written again.
     WritesAgain(Who, Delivery),
     /// The process dies and starts again.
     Crashes(Who, Restart),
@@ -135,6 +141,7 @@ impl<S: Subject> Machine<S> {
             ripe: false,
             phase: Phase::Idle,
             claimed: None,
+            unsent: None,
         };
         World {
             object: Some(object),
@@ -168,7 +175,10 @@ impl<S: Subject> Machine<S> {
                 now.operator_mut(who).phase = Phase::Idle;
             }
             Event::Calls(who) => self.calls(now, who),
-            Event::GivesBack(who) => self.gives_back(now, who),
+            Event::Releases(who) => self.releases(now, who),
+            Event::Hesitates(who) => Self::hesitates(now, who),
+            Event::Confirms(who, reading) => self.confirms(now, who, reading),
+            Event::Records(who, delivery) => self.records_now(now, who, delivery),
             Event::IsAnswered(who, answer, step) => self.is_answered(now, who, answer, step),
             Event::WritesAgain(who, delivery) => self.writes_again(now, who, delivery),
             Event::Crashes(who, restart) => self.crashes(now, who, restart),
@@ -182,6 +192,7 @@ impl<S: Subject> Machine<S> {
             }
             other => self.is_changed(now, other),
         }
+        self.forget_unsent(now);
         world
     }
 }

@@ -32,8 +32,10 @@ pub(crate) enum Mutation {
     ReadingOutlivesItsObject,
     /// A record consumes the wish for a retry that came during its call.
     RecordConsumesWish,
-    /// An outcome whose write was lost is replaced by a claim given back.
-    LostOutcomeGivesBack,
+    /// An outcome whose write was lost is replaced by a released claim.
+    LostOutcomeReleases,
+    /// A claim counts as unsent although its call was made.
+    SentCountsAsUnsent,
     // Around the rules.
     /// A claim of somebody else's counts as over at once.
     ClaimIsNotWaitedOut,
@@ -85,7 +87,7 @@ impl Mutation {
                 let Some(Ok(connector)) = &sight.reading else { return };
                 let Some(operation) = &mut sight.status.operation else { return };
                 let unknown = std::mem::take(&mut operation.unknown_attempts);
-                object(sight.status.clone()).prepare(&mut sight.status, connector);
+                object(sight.status.clone()).preflight(&mut sight.status, connector);
                 sight.status.operation.get_or_insert_default().unknown_attempts = unknown;
             }
             Self::PinIsForgotten => S::unpin(&mut sight.status.result),
@@ -114,7 +116,7 @@ impl Mutation {
         step
     }
 
-    /// Falsifies what [`conclude`](cde_operator::operation::conclude) is shown.
+    /// Falsifies what [`apply_response`](cde_operator::operation::apply_response) is shown.
     pub(crate) fn falsify_answer<S: Subject>(self, status: &mut Status<S::Result>, told: &mut Told) {
         let code = told.as_ref().err().map(Failure::code);
         match self {
@@ -127,13 +129,13 @@ impl Mutation {
         }
     }
 
-    /// What [`conclude`](cde_operator::operation::conclude) is told to be left of the claim.
+    /// What [`apply_response`](cde_operator::operation::apply_response) is told to be left of the claim.
     pub(crate) fn falsify_claim_left(self, left: Duration, now: Timestamp) -> Duration {
         let by_the_clock = (at(1) + left).duration_since(now);
         if self == Self::ClockIsTrusted { Duration::try_from(by_the_clock).unwrap_or_default() } else { left }
     }
 
-    /// Falsifies what [`conclude`](cde_operator::operation::conclude) says.
+    /// Falsifies what [`apply_response`](cde_operator::operation::apply_response) says.
     pub(crate) fn falsify_outcome<R>(self, status: &mut Status<R>) {
         if self == Self::ReadIsRaced {
             status.operation.get_or_insert_default().next_attempt_at = None;

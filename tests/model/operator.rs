@@ -1,7 +1,7 @@
-//! The operator's shell, step by step: what it may do in each phase, and what comes of it. The rules are the real
-//! ones; the protocol around them is that of the rooms `reconcile`, `claim`, `act` and `record`.
+//! The operator's shell, step by step: what it may do in each phase, and what follows. The rules are the real ones;
+//! the protocol around them is that of the shell's files `reconcile`, `claim`, `act` and `record`.
 
-use cde_operator::api::Outcome;
+use cde_operator::operation::Release;
 
 use crate::api_server::Reply;
 use crate::clock::Glance;
@@ -10,7 +10,7 @@ use crate::mutations::Mutation;
 use crate::properties::Breach;
 use crate::rules::{Question, StatusId, Verdict};
 use crate::subject::Subject;
-use crate::world::{Object, Operator, Phase, Who, World, Writing};
+use crate::world::{Object, Operator, Phase, Reading, Who, World, Writing};
 
 impl<S: Subject> Machine<S> {
     /// What an operator may do, and what may happen to it.
@@ -20,7 +20,7 @@ impl<S: Subject> Machine<S> {
             return;
         }
         match operator.phase {
-            Phase::Idle | Phase::HasRead(_) | Phase::Outcome { .. } => {
+            Phase::Idle | Phase::HasRead(_) => {
                 if operator.phase == Phase::Idle && !operator.current {
                     events.push(Event::Watches(who));
                 }
@@ -37,10 +37,21 @@ impl<S: Subject> Machine<S> {
                     events.push(Event::Calls(who));
                 }
                 if late || world.left.delays > 0 {
-                    events.push(Event::GivesBack(who));
+                    events.push(Event::Releases(who));
+                }
+                if world.left.delays > 0 {
+                    events.push(Event::Hesitates(who));
                 }
             }
             Phase::Calling => Self::answers(world, who, events),
+            Phase::Outcome { unconfirmed, .. } => {
+                if unconfirmed {
+                    let readings = Self::readings(world).into_iter();
+                    events.extend(readings.map(|reading| Event::Confirms(who, reading)));
+                }
+                let deliveries = self.deliveries(world, who, Writing::Outcome);
+                events.extend(deliveries.into_iter().map(|delivery| Event::Records(who, delivery)));
+            }
             Phase::Insisting { fresh: false, .. } => events.push(Event::ReadsBack(who)),
             Phase::Insisting { fresh: true, .. } => {
                 let deliveries = self.deliveries(world, who, Writing::Outcome);
@@ -71,7 +82,7 @@ impl<S: Subject> Machine<S> {
             }
             known.push(verdict);
             let mut add = |deed| events.push(Event::Decides(who, glance, deed));
-            let writing = writing(operator.phase, verdict);
+            let writing = if matches!(verdict, Verdict::Claim(_)) { Writing::Claim } else { Writing::Note };
             match verdict {
                 Verdict::Wait if operator.phase == Phase::Idle => {}
                 Verdict::Wait => add(Deed::Ends),
@@ -92,48 +103,36 @@ impl<S: Subject> Machine<S> {
 
     /// What the real rules say to this operator now.
     pub(crate) fn verdict(&self, world: &World, who: Who, glance: Glance) -> Verdict {
-        let Operator { name, view, phase, .. } = *world.operator(who);
+        let Operator { name, view, phase, unsent, .. } = *world.operator(who);
         let Some(object) = view else { return Verdict::Wait };
-        let (reading, unrecorded) = match phase {
-            Phase::HasRead(reading) => (Some(reading), None),
-            Phase::Outcome { status, reading } => (reading, Some(status)),
-            _ => (None, None),
-        };
+        let stored = self.rules.gist(object.status);
+        let claim_unsent = stored.claim.is_some()
+            && unsent.map(|claim| self.rules.gist(claim)).is_some_and(|claim| {
+                (claim.request, claim.claim) == (stored.request, stored.claim)
+            });
         self.rules.decide(&Question {
             object,
             era: world.era,
             main: world.main,
             me: name,
             glance,
-            reading,
-            unrecorded,
+            reading: if let Phase::HasRead(reading) = phase { Some(reading) } else { None },
+            claim_unsent,
         })
     }
 
     /// Does what the rules say.
     pub(crate) fn decides(&self, world: &mut World, who: Who, glance: Glance, deed: Deed) {
         let verdict = self.verdict(world, who, glance);
-        let phase = world.operator(who).phase;
         world.left.pauses -= u8::from(glance.held());
         match (deed, verdict) {
             (Deed::Reads(reading), _) => {
                 Self::is_read(world, reading);
-                world.operator_mut(who).phase = match phase {
-                    Phase::Outcome { status, .. } => Phase::Outcome { status, reading: Some(reading) },
-                    _ => Phase::HasRead(reading),
-                };
-            }
-            (Deed::Writes(Writing::Outcome, delivery), Verdict::Write(status)) => {
-                self.records(world, who, status, delivery);
+                world.operator_mut(who).phase = Phase::HasRead(reading);
             }
             (Deed::Writes(_, delivery), Verdict::Write(status)) => self.notes(world, who, status, delivery),
             (Deed::Writes(_, delivery), Verdict::Claim(status)) => self.claims(world, who, status, delivery),
-            _ => {
-                if matches!(phase, Phase::Outcome { .. }) {
-                    world.breaches.note(Breach::OutcomeDropped);
-                }
-                world.operator_mut(who).phase = Phase::Idle;
-            }
+            _ => world.operator_mut(who).phase = Phase::Idle,
         }
     }
 
@@ -151,6 +150,14 @@ impl<S: Subject> Machine<S> {
                 self.take(world, who);
             }
             Reply::Gone => Self::gone(world, who),
+            // An end is kept until it is stored; what is waited for is decided again.
+            Reply::Refused if self.rules.gist(status).outcome.is_some() => {
+                let status = self.rules.strip_result(status);
+                world.operator_mut(who).phase = Phase::Insisting { status, fresh: false };
+            }
+            Reply::Unclear if self.rules.gist(status).outcome.is_some() => {
+                world.operator_mut(who).phase = Phase::Insisting { status, fresh: false };
+            }
             Reply::Stored | Reply::Unclear | Reply::Refused => {}
         }
     }
@@ -166,6 +173,7 @@ impl<S: Subject> Machine<S> {
             return pretend(world);
         }
         let reading = world.operator(who).phase;
+        world.operator_mut(who).unsent = Some(status);
         match self.write(world, who, status, (Writing::Claim, delivery)) {
             Reply::Stored => world.operator_mut(who).phase = Phase::Claimed { late: false },
             Reply::Conflict => {
@@ -206,6 +214,9 @@ impl<S: Subject> Machine<S> {
     pub(crate) fn calls(&self, world: &mut World, who: Who) {
         let operator = world.operator_mut(who);
         let Some(object) = operator.view else { return };
+        if !self.is(Mutation::SentCountsAsUnsent) {
+            operator.unsent = None;
+        }
         let gist = self.rules.gist(object.status);
         let claim = gist.claim.and_then(|(_, attempt)| Some((gist.request?, attempt)));
         let unclaimed = claim.is_none() || claim != operator.claimed;
@@ -221,13 +232,37 @@ impl<S: Subject> Machine<S> {
         }
     }
 
-    /// The claim is not used.
-    pub(crate) fn gives_back(&self, world: &mut World, who: Who) {
+    /// The claim is not used: it is released.
+    pub(crate) fn releases(&self, world: &mut World, who: Who) {
         let operator = world.operator_mut(who);
         let in_time = operator.phase == Phase::Claimed { late: false };
         let Some(object) = operator.view else { return };
-        operator.phase = Phase::Outcome { status: self.rules.give_back(object), reading: None };
+        let why = if in_time { Release::Stopping } else { Release::TooLate };
+        let status = self.rules.release(object, why);
+        operator.phase = Phase::Outcome { status, unconfirmed: false };
         world.left.delays -= u8::from(in_time);
+    }
+
+    /// The claim is not used, and the object is decided again.
+    pub(crate) fn hesitates(world: &mut World, who: Who) {
+        world.operator_mut(who).phase = Phase::Idle;
+        world.left.delays -= 1;
+    }
+
+    /// The connector is read to confirm a refusal.
+    pub(crate) fn confirms(&self, world: &mut World, who: Who, reading: Reading) {
+        Self::is_read(world, reading);
+        let Operator { view, phase, .. } = *world.operator(who);
+        let (Some(object), Phase::Outcome { status, .. }) = (view, phase) else { return };
+        let status = self.rules.confirm(object, status, reading, world.main).unwrap_or(status);
+        world.operator_mut(who).phase = Phase::Outcome { status, unconfirmed: false };
+    }
+
+    /// The record is written for the first time.
+    pub(crate) fn records_now(&self, world: &mut World, who: Who, delivery: Delivery) {
+        if let Phase::Outcome { status, .. } = world.operator(who).phase {
+            self.records(world, who, status, delivery);
+        }
     }
 
     /// Stores the outcome of a call, or begins to insist.
@@ -239,10 +274,10 @@ impl<S: Subject> Machine<S> {
             Reply::Stored => world.operator_mut(who).phase = Phase::Idle,
             Reply::Gone => Self::gone(world, who),
             Reply::Refused => {
-                let status = self.rules.without_data(status);
+                let status = self.rules.strip_result(status);
                 world.operator_mut(who).phase = Phase::Insisting { status, fresh: false };
             }
-            Reply::Unclear if self.is(Mutation::LostOutcomeGivesBack) => self.gives_back(world, who),
+            Reply::Unclear if self.is(Mutation::LostOutcomeReleases) => self.releases(world, who),
             Reply::Conflict | Reply::Unclear => {
                 world.operator_mut(who).phase = Phase::Insisting { status, fresh: false };
             }
@@ -259,27 +294,52 @@ impl<S: Subject> Machine<S> {
     fn insists(&self, world: &mut World, who: Who, status: StatusId) {
         let Some(fresh) = world.object else { return Self::gone(world, who) };
         let operator = *world.operator(who);
-        if fresh.status != status && self.may_record(&operator, fresh, status) {
-            let status = self.rules.onto(status, fresh.status);
+        if fresh.status != status && (operator.current || self.may_record(&operator, fresh, status)) {
+            let status = if operator.current { status } else { self.rules.rebase(status, fresh.status) };
             let operator = world.operator_mut(who);
             operator.view = Some(fresh);
             operator.current = true;
             operator.ripe = false;
             operator.phase = Phase::Insisting { status, fresh: true };
         } else {
+            let own = operator.view.map(|view| self.rules.gist(view.status));
+            let stored = self.rules.gist(fresh.status);
+            if stored.claim.is_some() && own.is_some_and(|own| own.operation == stored.operation) {
+                world.breaches.note(Breach::OutcomeDropped);
+            }
             self.take(world, who);
             world.operator_mut(who).phase = Phase::Idle;
         }
     }
 
-    /// The claim still stands; or the outcome is a success of this very request, which is open.
+    /// Whether the outcome may be stored in an object that was changed since.
     fn may_record(&self, operator: &Operator, fresh: Object, status: StatusId) -> bool {
         let Some(view) = operator.view else { return false };
-        let (own, stored) = (self.rules.gist(view.status), self.rules.gist(fresh.status));
-        let stands = own.claim.is_some() && (own.request, own.claim) == (stored.request, stored.claim);
-        let outcome = self.rules.gist(status);
-        let success = outcome.outcome == Some(Outcome::Succeeded) && outcome.request == stored.request;
-        stands || (success && stored.outcome.is_none()) || self.is(Mutation::AnythingIsRecordedOver)
+        self.rules.may_record(view.status, fresh.status, status) || self.is(Mutation::AnythingIsRecordedOver)
+    }
+
+    /// A claim that no longer exists anywhere needs no remembering: this keeps alike worlds the same state.
+    pub(crate) fn forget_unsent(&self, world: &mut World) {
+        let statuses = [world.object, world.previous].into_iter().flatten().map(|object| object.status);
+        let views = world.operators.iter().filter_map(|operator| operator.view).map(|object| object.status);
+        let delayed = world.delayed.map(|delayed| delayed.status);
+        let unsure = world.operators.iter().filter_map(|operator| match operator.phase {
+            Phase::Unsure { claim, .. } => Some(claim),
+            _ => None,
+        });
+        let known: Vec<_> = statuses
+            .chain(views)
+            .chain(delayed)
+            .chain(unsure)
+            .map(|status| self.rules.gist(status))
+            .filter_map(|gist| Some((gist.request, gist.claim?)))
+            .collect();
+        for operator in &mut world.operators {
+            operator.unsent = operator.unsent.filter(|claim| {
+                let gist = self.rules.gist(*claim);
+                gist.claim.is_some_and(|claim| known.contains(&(gist.request, claim)))
+            });
+        }
     }
 
     /// The process loses all that it remembers; a call that it made stays under way.
@@ -306,15 +366,7 @@ impl<S: Subject> Machine<S> {
         let operator = world.operator_mut(who);
         operator.phase = Phase::Idle;
         operator.claimed = None;
+        operator.unsent = None;
         operator.ripe = false;
-    }
-}
-
-/// What a write that the rules ask for is.
-fn writing(phase: Phase, verdict: Verdict) -> Writing {
-    match (phase, verdict) {
-        (_, Verdict::Claim(_)) => Writing::Claim,
-        (Phase::Outcome { .. }, _) => Writing::Outcome,
-        _ => Writing::Note,
     }
 }

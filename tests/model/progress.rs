@@ -72,7 +72,7 @@ impl<S: Subject> Machine<S> {
         operator.view?;
         match operator.phase {
             Phase::Idle if !operator.current => Some(Event::Watches(who)),
-            Phase::Idle | Phase::HasRead(_) | Phase::Outcome { .. } => {
+            Phase::Idle | Phase::HasRead(_) => {
                 let glance = if operator.ripe { Glance::Ripe } else { Glance::Late };
                 let deed = match self.verdict(world, who, glance) {
                     Verdict::Wait if operator.phase == Phase::Idle => return None,
@@ -80,17 +80,16 @@ impl<S: Subject> Machine<S> {
                     Verdict::Read if self.reads_in_vain(world, who, glance) => return None,
                     Verdict::Read => Deed::Reads(Self::truth(world)),
                     Verdict::Claim(_) => Deed::Writes(Writing::Claim, Delivery::Answered),
-                    Verdict::Write(_) if matches!(operator.phase, Phase::Outcome { .. }) => {
-                        Deed::Writes(Writing::Outcome, Delivery::Answered)
-                    }
                     Verdict::Write(_) => Deed::Writes(Writing::Note, Delivery::Answered),
                 };
                 Some(Event::Decides(who, glance, deed))
             }
             Phase::Unsure { .. } | Phase::Insisting { fresh: false, .. } => Some(Event::ReadsBack(who)),
             Phase::Claimed { late: false } => Some(Event::Calls(who)),
-            Phase::Claimed { late: true } => Some(Event::GivesBack(who)),
+            Phase::Claimed { late: true } => Some(Event::Releases(who)),
             Phase::Calling => Some(Event::IsAnswered(who, Self::due_answer(world), Step::None)),
+            Phase::Outcome { unconfirmed: true, .. } => Some(Event::Confirms(who, Self::truth(world))),
+            Phase::Outcome { unconfirmed: false, .. } => Some(Event::Records(who, Delivery::Answered)),
             Phase::Insisting { fresh: true, .. } => Some(Event::WritesAgain(who, Delivery::Answered)),
         }
     }

@@ -1,4 +1,4 @@
-//! The real rules, asked by number: [`decide`] and [`conclude`] are the operator's own, and nothing of them is
+//! The real rules, asked by number: [`decide`] and [`apply_response`] are the operator's own, and nothing of them is
 //! copied. They are pure, so each question is put to them once.
 
 use std::collections::{BTreeSet, HashMap};
@@ -8,7 +8,8 @@ use std::time::Duration;
 use cde_operator::api::{RETRY_ANNOTATION, Reason, Status};
 use cde_operator::cde::model::{Call, Connector, Data, Failure, FailureKind};
 use cde_operator::operation::{
-    Conclusion, Observed, Settings, Situation, Step, conclude, decide, give_back, onto, without_data,
+    Observed, Release, Response, Settings, Situation, Step, apply_response, confirm_by_read, decide, may_record,
+    rebase, release_claim, strip_result,
 };
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -29,7 +30,7 @@ pub(crate) struct Question {
     pub(crate) me: Name,
     pub(crate) glance: Glance,
     pub(crate) reading: Option<Reading>,
-    pub(crate) unrecorded: Option<StatusId>,
+    pub(crate) claim_unsent: bool,
 }
 
 /// A [`Step`], by number.
@@ -58,7 +59,7 @@ pub(crate) struct Rules<S: Subject> {
     mutation: Option<Mutation>,
     book: RwLock<Book<S::Result>>,
     verdicts: RwLock<HashMap<Question, Verdict>>,
-    conclusions: RwLock<HashMap<(Object, Answer, clock::Step), StatusId>>,
+    records: RwLock<HashMap<(Object, Answer, clock::Step), StatusId>>,
 }
 
 impl<S: Subject> Rules<S> {
@@ -71,7 +72,7 @@ impl<S: Subject> Rules<S> {
             deadline: None,
         };
         let book = RwLock::new(Book::new());
-        Self { settings, mutation, book, verdicts: RwLock::default(), conclusions: RwLock::default() }
+        Self { settings, mutation, book, verdicts: RwLock::default(), records: RwLock::default() }
     }
 
     /// The status that the API server gives a new object.
@@ -102,7 +103,7 @@ impl<S: Subject> Rules<S> {
             return *verdict;
         }
         let verdict = match self.ask(question) {
-            Step::Rest | Step::Wait(_) | Step::NotOurs { .. } => Verdict::Wait,
+            Step::Rest | Step::Wait(_) | Step::Hold(_) | Step::NotOurs { .. } => Verdict::Wait,
             Step::Read => Verdict::Read,
             Step::Write(status) => Verdict::Write(self.write(*status)),
             Step::Claim(status) => Verdict::Claim(self.write(*status)),
@@ -121,17 +122,16 @@ impl<S: Subject> Rules<S> {
         if let Some(mutation) = self.mutation {
             mutation.falsify_sight(&mut sight, &|status| object::<S>(question.object, question.era, status));
         }
-        let unrecorded = question.unrecorded.map(|id| self.status(id));
         let step = decide(&Situation {
             object: &object::<S>(question.object, question.era, sight.status),
-            unrecorded: unrecorded.as_deref(),
             now: question.glance.now(),
-            me: &sight.me,
+            holder: &sight.me,
             settings: &self.settings,
             observed: &Observed {
                 seen_for: sight.seen_for,
                 reading: sight.reading,
-                calls_held: question.glance.held(),
+                on_hold: question.glance.held(),
+                claim_unsent: question.claim_unsent,
                 jitter: 1.0,
                 ..Observed::default()
             },
@@ -143,9 +143,9 @@ impl<S: Subject> Rules<S> {
     }
 
     /// What `answer` makes of the claim that stands in `object`, if the wall clock took this step meanwhile.
-    pub(crate) fn conclude(&self, claimed: Object, answer: Answer, step: clock::Step) -> StatusId {
+    pub(crate) fn apply_response(&self, claimed: Object, answer: Answer, step: clock::Step) -> StatusId {
         let key = (claimed, answer, step);
-        if let Some(id) = self.conclusions.read().unwrap().get(&key) {
+        if let Some(id) = self.records.read().unwrap().get(&key) {
             return *id;
         }
         let mut status = Status::clone(&self.status(claimed.status));
@@ -153,9 +153,10 @@ impl<S: Subject> Rules<S> {
         if let Some(mutation) = self.mutation {
             mutation.falsify_answer::<S>(&mut status, &mut told);
         }
-        let mut outcome = conclude(&Conclusion {
+        let mut outcome = apply_response(&Response {
             object: &object::<S>(claimed, Era::InTime, status),
-            answer: told.as_ref(),
+            result: told.as_ref(),
+            refusal_confirmed: false,
             token_changed: answer == (Answer::Unauthorized { replaced: true }),
             claim_left: self
                 .mutation
@@ -168,7 +169,7 @@ impl<S: Subject> Rules<S> {
             mutation.falsify_outcome(&mut outcome);
         }
         let id = self.write(outcome);
-        self.conclusions.write().unwrap().insert(key, id);
+        self.records.write().unwrap().insert(key, id);
         id
     }
 
@@ -182,22 +183,50 @@ impl<S: Subject> Rules<S> {
         }
     }
 
-    /// The record of a claim that is given back.
-    pub(crate) fn give_back(&self, claimed: Object) -> StatusId {
+    /// What a read makes of the record of a refusal; `None` where it leaves it as it is.
+    pub(crate) fn confirm(&self, claimed: Object, refused: StatusId, reading: Reading, main: Major) -> Option<StatusId> {
         let status = Status::clone(&self.status(claimed.status));
-        self.write(give_back(&object::<S>(claimed, Era::InTime, status), at(1), &self.settings))
+        let none = Err(spoken(404));
+        let confirmed = confirm_by_read(
+            &Response {
+                object: &object::<S>(claimed, Era::InTime, status),
+                result: none.as_ref(),
+                refusal_confirmed: false,
+                token_changed: false,
+                claim_left: TIMEOUT,
+                now: at(1),
+                settings: &self.settings,
+                jitter: 1.0,
+            },
+            &self.status(refused),
+            &told_reading::<S>(reading, main),
+            false,
+        );
+        confirmed.map(|status| self.write(status))
+    }
+
+    /// The record of a claim that is released.
+    pub(crate) fn release(&self, claimed: Object, why: Release) -> StatusId {
+        let status = Status::clone(&self.status(claimed.status));
+        let object = object::<S>(claimed, Era::InTime, status);
+        self.write(release_claim(&object, why, at(1), &self.settings, 1.0))
+    }
+
+    /// Whether `outcome`, decided on `base`, may be stored where `fresh` is stored by now.
+    pub(crate) fn may_record(&self, base: StatusId, fresh: StatusId, outcome: StatusId) -> bool {
+        may_record(Some(&self.status(base)), Some(&self.status(fresh)), &self.status(outcome))
     }
 
     /// `outcome` for an object whose status is `stored` by now.
-    pub(crate) fn onto(&self, outcome: StatusId, stored: StatusId) -> StatusId {
+    pub(crate) fn rebase(&self, outcome: StatusId, stored: StatusId) -> StatusId {
         let (outcome, stored) = (self.status(outcome), self.status(stored));
-        self.write(onto(&outcome, Some(&stored)))
+        self.write(rebase(&outcome, Some(&stored)))
     }
 
     /// `outcome` for an API server that refuses the CDE's data.
-    pub(crate) fn without_data(&self, outcome: StatusId) -> StatusId {
+    pub(crate) fn strip_result(&self, outcome: StatusId) -> StatusId {
         let outcome = self.status(outcome);
-        self.write(without_data(&outcome))
+        self.write(strip_result(&outcome))
     }
 
     /// `outcome` as if it had handled this retry: a mutation's.
@@ -251,8 +280,15 @@ fn told_answer<S: Subject>(answer: Answer) -> Told {
     })
 }
 
+/// A refusal in the words that the CDE API documents.
 fn spoken(code: u16) -> Failure {
-    failure(FailureKind::Status { code, from_api: true })
+    let message = match code {
+        400 => "Operation is only allowed for connectors that were previously synchronized to production",
+        403 => "Access denied for user.",
+        404 => "Connector not found.",
+        _ => "what the API says",
+    };
+    Failure { message: message.to_owned(), ..failure(FailureKind::Status { code, from_api: true }) }
 }
 
 pub(crate) fn failure(kind: FailureKind) -> Failure {

@@ -54,7 +54,7 @@ impl Subject for MigrationRollback {
         status: Status<Self::Result>,
     ) -> Self {
         let spec = MigrationRollbackSpec {
-            connector_id: CONNECTOR.to_owned(),
+            connector_id: CONNECTOR.parse().unwrap(),
             version: "main".to_owned(),
             not_after: Time(not_after),
             active_deadline_seconds: None,
@@ -95,7 +95,7 @@ impl Subject for ConnectorRestore {
         status: Status<Self::Result>,
     ) -> Self {
         let spec = ConnectorRestoreSpec {
-            connector_id: CONNECTOR.to_owned(),
+            connector_id: CONNECTOR.parse().unwrap(),
             not_after: Some(Time(not_after)),
             active_deadline_seconds: None,
             suspend: Some(suspend),

@@ -114,14 +114,14 @@ pub(crate) enum Phase {
     },
     /// The call is under way.
     Calling,
-    /// The answer is there; its outcome is not written yet.
+    /// The response is there; its record is not written yet.
     Outcome {
         /// What is to be recorded.
         status: StatusId,
-        /// What a terminal answer is doubted by.
-        reading: Option<Reading>,
+        /// A read must confirm it, if one can be made.
+        unconfirmed: bool,
     },
-    /// The outcome was written, and is not known to be stored.
+    /// The record was written, and is not known to be stored.
     Insisting {
         /// What is to be recorded.
         status: StatusId,
@@ -143,6 +143,8 @@ pub(crate) struct Operator {
     pub(crate) phase: Phase,
     /// The claim of this process that the API server stored last: what a call must rest on.
     pub(crate) claimed: Option<(Request, u32)>,
+    /// The last claim that this process sent, while it knows that it made no call on it.
+    pub(crate) unsent: Option<StatusId>,
 }
 
 impl Operator {
