@@ -206,7 +206,7 @@ impl Operator {
         shared.crds.good().await;
         let mut lease = self.lease(&shared.me)?;
         if let Some(lease) = &mut lease {
-            lease.held(&self.stands_by).await;
+            lease.acquire(&self.stands_by).await;
             tracing::info!("this replica leads");
         }
         let watch_client = self.client(WATCH_TIMEOUT, Some(watch_health))?;

@@ -16,7 +16,7 @@ use crate::controller::{
     Events, Gate, Lists, Metrics, Rate, Roster, Scope, Shared, Stop, run as run_controller, watch_crds,
 };
 use crate::operation::Settings;
-use crate::runtime::process::ProcessFigures;
+use crate::runtime::process::ProcessMetrics;
 use crate::text::clean;
 
 use super::Operator;
@@ -38,7 +38,7 @@ impl Operator {
         let roster = Roster::new(&self.base);
         let gate = Gate::new(roster.clone(), &settings);
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(ProcessFigures::new("cde_operator")));
+        registry.register_collector(Box::new(ProcessMetrics::new("cde_operator")));
         let metrics = Metrics::new(&mut registry, roster.clone(), gate.clone());
         let shared = Shared {
             client,

@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 
 use crate::controller::gate::Gate;
 use crate::controller::roster::Roster;
-use crate::runtime::figure::tell;
+use crate::runtime::metrics::encode;
 
 use super::KindAndReason;
 
@@ -49,11 +49,11 @@ impl Standing {
             }
         }
         let help = "Objects that are open, have failed, or cannot be decoded, by the reason of their condition Ready";
-        tell(encoder, "cde_operator_objects", help, &objects)?;
+        encode(encoder, "cde_operator_objects", help, &objects)?;
         let help = "Since when the oldest of these objects has been open, or failed, in unix time; foreign ones apart";
-        tell(encoder, "cde_operator_oldest_object_timestamp_seconds", help, &oldest)?;
+        encode(encoder, "cde_operator_oldest_object_timestamp_seconds", help, &oldest)?;
         let help = "Open requests that were claimed for another base address and are left alone";
-        tell(encoder, "cde_operator_foreign_objects", help, &ConstGauge::new(self.roster.others()))
+        encode(encoder, "cde_operator_foreign_objects", help, &ConstGauge::new(self.roster.others()))
     }
 
     fn calls(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -63,10 +63,10 @@ impl Standing {
             calls.get_or_create(&State { state: word }).set(i64::from(word == state));
         }
         let help = "Whether calls to the CDE API go out: 1 for the state that holds";
-        tell(encoder, "cde_operator_calls", help, &calls)?;
+        encode(encoder, "cde_operator_calls", help, &calls)?;
         let Some(left) = self.gate.resumes_in() else { return Ok(()) };
         let at = Timestamp::now().checked_add(left).unwrap_or(Timestamp::MAX);
         let help = "When calls to the CDE API go out again, or the next probe of it, in unix time";
-        tell(encoder, "cde_operator_calls_resume_timestamp_seconds", help, &ConstGauge::new(at.as_second()))
+        encode(encoder, "cde_operator_calls_resume_timestamp_seconds", help, &ConstGauge::new(at.as_second()))
     }
 }
