@@ -99,9 +99,9 @@ pub struct RunArgs {
     /// Work only while holding a Lease: for several replicas.
     #[arg(long, env = "CDE_LEADER_ELECTION", default_value_t = false, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub leader_election: bool,
-    /// Where /livez, /readyz and /metrics are served.
-    #[arg(long, env = "CDE_LISTEN", default_value = "0.0.0.0:8080")]
-    pub listen: SocketAddr,
+    /// Where /livez, /readyz and /metrics are served; `[::]:8080` unless set, or 0.0.0.0:8080 where there is no IPv6.
+    #[arg(long, env = "CDE_LISTEN")]
+    pub listen: Option<SocketAddr>,
     /// OpenTelemetry collector for traces, OTLP over HTTP; no traces unless this or `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
     #[arg(long, env = "CDE_OTLP_ENDPOINT")]
     pub otlp_endpoint: Option<String>,

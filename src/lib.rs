@@ -11,7 +11,7 @@
 //! - [`operation`]: the rules; pure functions of values. Of `cde` it sees [`cde::model`] alone: values.
 //! - [`cde`]: the CDE API over HTTP; knows nothing of Kubernetes, never repeats anything.
 //! - [`controller`]: the shell: observe, decide, claim, act, record.
-//! - [`runtime`]: lease, admin server, figures, logs, traces; the same in any operator.
+//! - [`runtime`]: leader election, admin server, metrics, logs, traces; the same in any operator.
 //! - [`text`]: text of others, made fit to be shown. [`config`]: flags and environment. [`app`]: the wiring.
 
 pub mod api;

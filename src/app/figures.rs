@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 
 use crate::controller::{Context, WatchState};
-use crate::runtime::figure::tell;
+use crate::runtime::metrics::encode;
 use crate::runtime::watch_health::WatchHealth;
 
 /// Looks around when it is asked.
@@ -34,7 +34,7 @@ impl fmt::Debug for Place {
 impl Collector for Place {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-        tell(&mut encoder, "cde_operator_build", "What runs", &build)?;
+        encode(&mut encoder, "cde_operator_build", "What runs", &build)?;
         let leads = self.leads.load(Ordering::SeqCst);
         self.leadership(&mut encoder, leads)?;
         self.means(&mut encoder)?;
@@ -47,10 +47,10 @@ impl Place {
     fn leadership(&self, encoder: &mut DescriptorEncoder<'_>, leads: bool) -> fmt::Result {
         let (name, leads) = ("cde_operator_leader", i64::from(leads));
         let help = "1 where the work is done; 0 in a replica that waits for the Lease, or has not begun";
-        let Some(lease) = &self.lease else { return tell(encoder, name, help, &ConstGauge::new(leads)) };
+        let Some(lease) = &self.lease else { return encode(encoder, name, help, &ConstGauge::new(leads)) };
         let leader = Family::<[(&'static str, String); 1], Gauge>::default();
         leader.get_or_create(&[("lease", lease.clone())]).set(leads);
-        tell(encoder, name, help, &leader)
+        encode(encoder, name, help, &leader)
     }
 
     /// What the work needs.
@@ -86,7 +86,7 @@ impl Place {
                 i64::try_from(busy).unwrap_or(i64::MAX),
             ),
         ] {
-            tell(encoder, name, help, &ConstGauge::new(value))?;
+            encode(encoder, name, help, &ConstGauge::new(value))?;
         }
         Ok(())
     }
@@ -94,9 +94,9 @@ impl Place {
     fn watches(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let listed = ConstGauge::new(i64::from(self.context.watches.all().iter().all(WatchState::is_listed)));
         let help = "1 if the first lists are complete; nothing begins before";
-        tell(encoder, "cde_operator_synced", help, &listed)?;
+        encode(encoder, "cde_operator_synced", help, &listed)?;
         let silence = ConstGauge::new(self.watch_health.silence().as_secs_f64());
         let help = "Time since the API server last answered a watch, whatever the answer";
-        tell(encoder, "cde_operator_watch_silence_seconds", help, &silence)
+        encode(encoder, "cde_operator_watch_silence_seconds", help, &silence)
     }
 }

@@ -4,6 +4,7 @@ mod check;
 mod crd_check;
 mod figures;
 mod kubernetes;
+mod listen;
 mod probes;
 mod signals;
 mod wiring;
@@ -30,6 +31,7 @@ use crate::runtime::watch_health::WatchHealth;
 pub use check::{Finding, Verdict, check, print_json, print_text};
 
 use kubernetes::check_kubernetes;
+use listen::bind;
 use signals::Terminate;
 use wiring::{holder, resource};
 
@@ -61,13 +63,11 @@ pub fn run(args: RunArgs) -> Result<(), Error> {
     let runtime = runtime()?;
     let result = runtime.block_on(async {
         let kube = kubernetes_access().await?;
-        let listener = TcpListener::bind(args.listen).await.map_err(|error| {
-            Error::Configuration(format!("--listen {} cannot be used: {error}", args.listen))
-        })?;
         let me = holder(&args);
         let traces = collector.map(|collector| collector.provider(resource(&args, &me))).transpose();
         let traces = traces.map_err(Error::Configuration)?;
         telemetry::start(args.log_format, traces.as_ref()).map_err(Error::Configuration)?;
+        let listener = bind(args.listen).await?;
         let (stands_by, leads) = (Arc::default(), Arc::default());
         let operator = Operator { args, base, tokens, cde, kube, me, traces, stands_by, leads };
         operator.run(listener).await
@@ -190,7 +190,7 @@ impl Operator {
     }
 
     fn announce(&self, context: &Context, listener: &TcpListener) {
-        let listen = listener.local_addr().unwrap_or(self.args.listen).to_string();
+        let listen = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
         let (version, holder) = (env!("CARGO_PKG_VERSION"), &context.holder);
         tracing::info!(version, holder, server = self.base, listen, "starting");
     }
@@ -207,7 +207,7 @@ impl Operator {
         context.crds.good().await;
         let mut lease = self.lease(&context.holder)?;
         if let Some(lease) = &mut lease {
-            lease.held(&self.stands_by).await;
+            lease.acquire(&self.stands_by).await;
             tracing::info!("this replica leads");
         }
         let watch_client = self.client(WATCH_TIMEOUT, Some(watch_health))?;

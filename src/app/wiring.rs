@@ -19,7 +19,7 @@ use crate::controller::{
     run as run_controller,
 };
 use crate::operation::{Announcement, Settings};
-use crate::runtime::process::ProcessFigures;
+use crate::runtime::process::ProcessMetrics;
 use crate::text::clean;
 
 use super::Operator;
@@ -42,7 +42,7 @@ impl Operator {
         tokio::spawn(self.tell_changes(events.clone(), changes));
         let watches = Watches::default();
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(ProcessFigures::new("cde_operator")));
+        registry.register_collector(Box::new(ProcessMetrics::new("cde_operator")));
         let metrics = Metrics::new(&mut registry, breaker.clone(), watches.clone());
         let context = Context {
             client,

@@ -1,8 +1,8 @@
-//! A client for the API server: nothing is repeated by itself, every wait ends, and one connection carries all.
+//! A client for the API server that never retries, limits every wait, and sends all requests over one connection.
 //!
-//! kube's own client speaks HTTP/1.1, a connection for each request in flight, and keeps Nagle's algorithm on. This
-//! one is kube's but for the transport: HTTP/2 where the API server offers it, which takes about a quarter off the
-//! CPU of a status write.
+//! kube's own client speaks HTTP/1.1, opens a connection for each request in flight, and leaves Nagle's algorithm on.
+//! This client is kube's except for the transport: HTTP/2 where the API server offers it, which saves about a quarter
+//! of the CPU of a status write.
 
 use std::time::Duration;
 
@@ -18,15 +18,15 @@ use tower_http::timeout::ResponseBodyTimeoutLayer;
 
 use super::watch_health::WatchHealth;
 
-/// A connection stands by then.
+/// The time-out of establishing a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A request is sent by then.
+/// The time-out of sending a request.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Returns a client that waits at most `read` for an answer, and between two parts of it. It notes answers in `health`.
 ///
 /// # Errors
-/// Where `config` cannot be used.
+/// If `config` cannot be used.
 pub fn client(config: Config, read: Duration, health: Option<&WatchHealth>) -> kube::Result<Client> {
     if config.proxy_url.is_some() {
         return through_proxy(config, read, health);
@@ -42,10 +42,10 @@ pub fn client(config: Config, read: Duration, health: Option<&WatchHealth>) -> k
     Ok(build(ClientBuilder::new(service, config.default_namespace), health))
 }
 
-/// What carries the requests.
+/// Returns the transport.
 ///
-/// A connection that has died in silence shows by a ping that is not answered, before the request's own time-out: it
-/// would else be used again and again.
+/// A ping that is not answered reveals a half-open connection before the request's own time-out does; otherwise the
+/// connection would be used again and again.
 fn transport(
     config: &Config,
     read: Duration,
@@ -68,7 +68,7 @@ fn transport(
         .build(tls.enable_all_versions().wrap_connector(tcp)))
 }
 
-/// kube's own transport knows proxies; it is HTTP/1.1.
+/// Returns a client with kube's own transport, which supports proxies but speaks HTTP/1.1 only.
 fn through_proxy(mut config: Config, read: Duration, health: Option<&WatchHealth>) -> kube::Result<Client> {
     config.default_retry = false;
     config.connect_timeout = Some(read.min(CONNECT_TIMEOUT));

@@ -1,11 +1,11 @@
-//! Leadership: one of several replicas works, the others wait for its Lease.
+//! Leader election: one of several replicas works, the others wait for its Lease.
 //!
-//! The Lease spares work; safety does not rest on it. It is made, taken, renewed and given back by
-//! compare-and-swap, so two never hold it. Losing it ends the process: what it has claimed is verified by the next
-//! leader.
+//! The Lease avoids double work; safety does not depend on it. Replicas create, acquire, renew and release it by
+//! compare-and-swap, so two never hold it. A replica that loses it ends; the next leader verifies what that had claimed.
 //!
-//! Clocks of two machines are never compared. A Lease has run out for a replica that has itself seen it unchanged
-//! for its length, by the monotonic clock; its holder gives up earlier, by its own. The times in it are for people.
+//! The clocks of two machines are never compared. For a replica, a Lease has expired once that replica has seen it
+//! unchanged for its duration, by the monotonic clock. The holder gives up earlier, by its own clock. The timestamps in
+//! the Lease are for people.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,102 +18,104 @@ use kube::{Api, Client, Error};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-/// How long a Lease holds without being renewed.
-const LENGTH: Duration = Duration::from_secs(15);
-/// How often it is renewed.
-const RENEWAL: Duration = Duration::from_secs(5);
-/// Who could not renew it for so long has lost it: well before anybody else may take it.
-const GIVE_UP: Duration = Duration::from_secs(10);
-/// Every request of the Lease's client ends by then; a renewal that fails twice is a Lease lost in time.
+/// How long a Lease is valid without being renewed.
+const LEASE_DURATION: Duration = Duration::from_secs(15);
+/// How often the holder renews it.
+const RENEW_INTERVAL: Duration = Duration::from_secs(5);
+/// A holder that could not renew it for so long has lost it: well before another replica may acquire it.
+const RENEW_DEADLINE: Duration = Duration::from_secs(10);
+/// The time-out of every request. Two renewals can fail before the Lease is lost.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
-/// Between two looks at another's Lease, and between two tries.
+/// The wait between two reads of another replica's Lease, and between two attempts.
 ///
-/// A standby reads the Lease again and again and does not watch it: that needs no right to watch, a half-open
-/// connection cannot hide that the Lease is free, and it costs two small reads a second.
-const PAUSE: Duration = Duration::from_millis(500);
-/// Named in `metadata.managedFields`.
+/// A standby polls the Lease instead of watching it: polling needs no permission to watch, a half-open connection
+/// cannot hide that the Lease is free, and it costs two small reads per second.
+const RETRY_PERIOD: Duration = Duration::from_millis(500);
+/// The name in `metadata.managedFields`.
 const FIELD_MANAGER: &str = "cde-operator";
 
-/// A Lease that may be held.
+/// A Lease that this replica may hold.
 #[derive(Debug)]
 pub struct Lease {
     api: Api<Record>,
     name: String,
     me: String,
-    /// When the last stored write of it began.
+    /// When the last write that was stored began.
     renewed: Instant,
-    /// What it looked like in another's hands, and since when.
+    /// The Lease as another replica holds it, and since when this one has seen it so.
     seen: Option<(LeaseSpec, Instant)>,
 }
 
 impl Lease {
-    /// A Lease called `name` in `namespace`, to be held by `me`; it is made when it is first to be taken.
+    /// Prepares the Lease `name` in `namespace` for the replica `me`; the first that acquires it creates it.
     #[must_use]
     pub fn new(client: Client, namespace: &str, name: &str, me: &str) -> Self {
         let (api, renewed) = (Api::namespaced(client, namespace), Instant::now());
         Self { api, name: name.to_owned(), me: me.to_owned(), renewed, seen: None }
     }
 
-    /// Waits until the Lease is held. Meanwhile `stands_by` says whether this replica would take over: at its last look
-    /// the Lease was another's.
-    pub async fn held(&mut self, stands_by: &AtomicBool) {
-        let mut said = String::new();
+    /// Waits until this replica holds the Lease. Meanwhile `stands_by` says whether it would take over: when it last
+    /// read the Lease, another replica held it.
+    pub async fn acquire(&mut self, stands_by: &AtomicBool) {
+        let mut logged = String::new();
         loop {
-            let looked = self.hold().await;
-            let others = matches!(&looked, Ok(false)) || looked.as_ref().is_err_and(is_conflict);
-            stands_by.store(others, Ordering::SeqCst);
-            match looked {
+            let result = self.try_acquire().await;
+            let held_by_another = matches!(&result, Ok(false)) || result.as_ref().is_err_and(is_conflict);
+            stands_by.store(held_by_another, Ordering::SeqCst);
+            match result {
                 Ok(true) => return,
-                Ok(false) => said.clear(),
-                Err(error) if is_conflict(&error) => tracing::info!("another replica was quicker"),
+                Ok(false) => logged.clear(),
+                Err(error) if is_conflict(&error) => {
+                    tracing::info!("another replica acquired the Lease first");
+                }
                 Err(error) => {
                     let why = error.to_string();
-                    if why != said {
+                    if why != logged {
                         tracing::warn!(error = why, "the Lease cannot be taken; trying again");
-                        said = why;
+                        logged = why;
                     }
                 }
             }
-            sleep(PAUSE).await;
+            sleep(RETRY_PERIOD).await;
         }
     }
 
-    /// Keeps the Lease; ends when it is lost, or may be because it could not be renewed in time.
+    /// Renews the Lease until it is lost, or may be because it could not be renewed in time.
     pub async fn lost(&mut self) {
-        while let Ok(true) = timeout_at(self.renewed + GIVE_UP, self.renew()).await {}
+        while let Ok(true) = timeout_at(self.renewed + RENEW_DEADLINE, self.renew()).await {}
     }
 
-    /// Gives the Lease back, so that another replica need not wait for its end.
+    /// Releases the Lease, so that another replica need not wait until it expires.
     pub async fn release(&self) {
-        let mut given = self.give_back().await;
-        // A renewal that was broken off may have been stored in between.
-        while given.as_ref().is_err_and(is_conflict) {
-            given = self.give_back().await;
+        let mut released = self.try_release().await;
+        // A renewal that was cancelled may have been stored in between.
+        while released.as_ref().is_err_and(is_conflict) {
+            released = self.try_release().await;
         }
-        if let Err(error) = given {
-            tracing::warn!(%error, "the Lease could not be given back; it ends by itself");
+        if let Err(error) = released {
+            tracing::warn!(%error, "the Lease could not be released; it will expire");
         }
     }
 
-    /// The next renewal, when its time has come, until it is known how it ends; `false` when another holds it.
+    /// Waits for the next renewal and retries it until its result is known; returns `false` if another replica holds it.
     async fn renew(&mut self) -> bool {
-        sleep_until(self.renewed + RENEWAL).await;
+        sleep_until(self.renewed + RENEW_INTERVAL).await;
         loop {
-            match self.hold().await {
+            match self.try_acquire().await {
                 Ok(ours) => return ours,
                 Err(error) => tracing::warn!(%error, "the Lease could not be renewed; trying again"),
             }
-            sleep(PAUSE).await;
+            sleep(RETRY_PERIOD).await;
         }
     }
 
-    /// Makes, takes or renews the Lease, unless it is another's; whether it is ours now.
-    async fn hold(&mut self) -> Result<bool, Error> {
+    /// Creates, acquires or renews the Lease, unless another replica holds it; returns whether this one does now.
+    async fn try_acquire(&mut self) -> Result<bool, Error> {
         let begun = Instant::now();
         match within(self.api.get_opt(&self.name)).await? {
             None => {
                 let record =
-                    json!({"metadata": {"name": self.name}, "spec": self.claim(&LeaseSpec::default())});
+                    json!({"metadata": {"name": self.name}, "spec": self.held_spec(&LeaseSpec::default())});
                 let record = serde_json::from_value(record).map_err(Error::SerdeError)?;
                 let params =
                     PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
@@ -124,14 +126,14 @@ impl Lease {
                 if !self.is_free(&spec) {
                     return Ok(false);
                 }
-                self.swap(&record, self.claim(&spec)).await?;
+                self.compare_and_swap(&record, self.held_spec(&spec)).await?;
             }
         }
         (self.renewed, self.seen) = (begun, None);
         Ok(true)
     }
 
-    /// Ours already, nobody's, or run out.
+    /// Returns whether the Lease is ours already, released, or expired.
     fn is_free(&mut self, spec: &LeaseSpec) -> bool {
         let holder = spec.holder_identity.as_deref().unwrap_or_default();
         if holder.is_empty() || holder == self.me {
@@ -142,16 +144,16 @@ impl Lease {
             _ => Instant::now(),
         };
         self.seen = Some((spec.clone(), since));
-        let length = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
-        since.elapsed() >= length.map_or(LENGTH, Duration::from_secs)
+        let duration = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+        since.elapsed() >= duration.map_or(LEASE_DURATION, Duration::from_secs)
     }
 
-    /// The `spec` that makes a Lease ours which has been `before`.
-    fn claim(&self, before: &LeaseSpec) -> Value {
+    /// Returns the `spec` by which this replica holds a Lease that has been `before`.
+    fn held_spec(&self, before: &LeaseSpec) -> Value {
         let now = MicroTime(Timestamp::now());
         let mut spec = json!({
             "holderIdentity": self.me,
-            "leaseDurationSeconds": LENGTH.as_secs(),
+            "leaseDurationSeconds": LEASE_DURATION.as_secs(),
             "renewTime": now,
         });
         if before.holder_identity.as_ref() != Some(&self.me) {
@@ -161,25 +163,25 @@ impl Lease {
         spec
     }
 
-    async fn give_back(&self) -> Result<(), Error> {
+    async fn try_release(&self) -> Result<(), Error> {
         let Some(record) = within(self.api.get_opt(&self.name)).await? else { return Ok(()) };
         let holder = record.spec.as_ref().and_then(|spec| spec.holder_identity.as_ref());
         if holder != Some(&self.me) {
             return Ok(());
         }
         let nobody = json!({"holderIdentity": null, "acquireTime": null, "renewTime": null});
-        self.swap(&record, nobody).await
+        self.compare_and_swap(&record, nobody).await
     }
 
-    /// Merges `spec` into the Lease, if it is still as `record` has it.
-    async fn swap(&self, record: &Record, spec: Value) -> Result<(), Error> {
+    /// Merges `spec` into the Lease if it has not changed since `record` was read.
+    async fn compare_and_swap(&self, record: &Record, spec: Value) -> Result<(), Error> {
         let change = json!({"metadata": {"resourceVersion": record.metadata.resource_version}, "spec": spec});
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         within(self.api.patch(&self.name, &params, &Patch::Merge(change))).await.map(drop)
     }
 }
 
-/// Bounds a request as a whole, its body too.
+/// Limits a request as a whole, including its body, to [`REQUEST_TIMEOUT`].
 async fn within<T>(request: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
     match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
         Ok(answer) => answer,
@@ -187,7 +189,7 @@ async fn within<T>(request: impl Future<Output = kube::Result<T>>) -> kube::Resu
     }
 }
 
-/// Somebody else has written it meanwhile, or made it.
+/// Returns whether another replica has written or created the Lease meanwhile.
 fn is_conflict(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 409)
 }

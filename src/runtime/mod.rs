@@ -1,9 +1,10 @@
-//! What any operator has: a Lease, an admin server, figures of the process, logs, traces. Imports none of the other rooms.
+//! What any operator has: leader election, an admin server, metrics of the process, logs and traces. Imports none of the
+//! other modules, `text` apart.
 
 pub mod admin;
 pub mod api_server;
-pub mod figure;
 pub mod lease;
+pub mod metrics;
 pub mod process;
 pub mod telemetry;
 pub mod watch_health;

@@ -1,4 +1,4 @@
-//! Figures of the process, as the Prometheus client libraries name them, with a prefix of our own.
+//! Metrics of the process, named as by the Prometheus client libraries, with a prefix of our own.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,17 +9,17 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use tokio::runtime::Handle;
 
-use super::figure::tell;
+use super::metrics::encode;
 
-/// Reads `/proc/self` when it is asked; tells nothing where there is none.
+/// Collects from `/proc/self` on each scrape; exposes nothing where that does not exist.
 #[derive(Debug)]
-pub struct ProcessFigures {
+pub struct ProcessMetrics {
     prefix: &'static str,
     started: SystemTime,
 }
 
-impl ProcessFigures {
-    /// Figures named `<prefix>_process_…`, of a process that starts now.
+impl ProcessMetrics {
+    /// Returns metrics named `<prefix>_process_…`, of a process that starts now.
     #[must_use]
     pub fn new(prefix: &'static str) -> Self {
         Self { prefix, started: SystemTime::now() }
@@ -27,7 +27,7 @@ impl ProcessFigures {
 }
 
 #[cfg(target_os = "linux")]
-impl Collector for ProcessFigures {
+impl Collector for ProcessMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let Ok(process) = procfs::process::Process::myself() else { return Ok(()) };
         let Ok(stat) = process.stat() else { return Ok(()) };
@@ -35,36 +35,36 @@ impl Collector for ProcessFigures {
         let cpu = (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64;
         let name = |name: &str| format!("{}_process_{name}", self.prefix);
         let help = "CPU time that the process has used";
-        tell(&mut encoder, &name("cpu_seconds"), help, &ConstCounter::new(cpu))?;
+        encode(&mut encoder, &name("cpu_seconds"), help, &ConstCounter::new(cpu))?;
         let files = process.fd_count().map_or(0, |count| u64::try_from(count).unwrap_or(u64::MAX));
         let tasks = Handle::try_current().map_or(0, |runtime| runtime.metrics().num_alive_tasks());
         let started = self.started.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let limit = memory_limit().map(|bytes| {
             ("memory_limit_bytes", "Memory that the control group of the process may use", bytes)
         });
-        let figures = [
+        let gauges = [
             ("resident_memory_bytes", "Memory that the process has resident", stat.rss * procfs::page_size()),
             ("open_fds", "Files and sockets that the process has open", files),
             ("start_time_seconds", "When the process started, in unix time", started),
             ("tasks", "Tasks of the runtime that are not done", u64::try_from(tasks).unwrap_or(u64::MAX)),
             ("threads", "Threads of the process", u64::try_from(stat.num_threads).unwrap_or_default()),
         ];
-        for (figure, help, value) in figures.into_iter().chain(limit) {
+        for (gauge, help, value) in gauges.into_iter().chain(limit) {
             let value = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-            tell(&mut encoder, &name(figure), help, &value)?;
+            encode(&mut encoder, &name(gauge), help, &value)?;
         }
         Ok(())
     }
 }
 
-/// What a container may use, by cgroup v2; `None` where there is no limit, or nobody says.
+/// Returns the memory limit of the container, by cgroup v2; `None` where it has none, or it is unknown.
 #[cfg(target_os = "linux")]
 fn memory_limit() -> Option<u64> {
     std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok()?.trim().parse().ok()
 }
 
 #[cfg(not(target_os = "linux"))]
-impl Collector for ProcessFigures {
+impl Collector for ProcessMetrics {
     fn encode(&self, _: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! A watch is renewed again and again, so its client hears from the API server every minute or so. Where it has not for
 //! long, the process may hang though it looks healthy, and a restart may help. Any answer counts, whatever its status:
-//! what the API server refuses (a namespace that is gone, a missing permission) no restart can mend.
+//! what the API server refuses (a namespace that is gone, a missing permission) no restart can fix.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

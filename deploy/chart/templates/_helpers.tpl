@@ -135,7 +135,7 @@ pod is told the same. A test compares them with the program's own list.
 {{- end -}}
 
 {{- define "cde-operator.port" -}}
-{{- regexFind "[0-9]+$" .Values.listen -}}
+{{- regexFind "[0-9]+$" .Values.listen | default "8080" -}}
 {{- end -}}
 
 {{/* A duration such as 1h30m or 500ms, in milliseconds. */}}

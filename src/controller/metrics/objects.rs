@@ -16,7 +16,7 @@ use crate::controller::cache::Cache;
 use crate::controller::circuit_breaker::{CircuitBreaker, State};
 use crate::controller::kind::Kind;
 use crate::controller::watches::Watches;
-use crate::runtime::figure::tell;
+use crate::runtime::metrics::encode;
 
 use super::KindAndReason;
 
@@ -131,11 +131,11 @@ impl Present {
             }
         }
         let help = "Objects that are open, have failed, or cannot be decoded, by the reason of their condition Ready";
-        tell(encoder, "cde_operator_objects", help, &objects)?;
+        encode(encoder, "cde_operator_objects", help, &objects)?;
         let help = "Since when the oldest of these objects has been open, or failed, in unix time; foreign ones apart";
-        tell(encoder, "cde_operator_oldest_object_timestamp_seconds", help, &oldest)?;
+        encode(encoder, "cde_operator_oldest_object_timestamp_seconds", help, &oldest)?;
         let help = "Open requests that were claimed for another base address and are left alone";
-        tell(encoder, "cde_operator_foreign_objects", help, &ConstGauge::new(foreign))
+        encode(encoder, "cde_operator_foreign_objects", help, &ConstGauge::new(foreign))
     }
 
     fn calls(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -145,11 +145,11 @@ impl Present {
             calls.get_or_create(&CallState { state: state.as_str() }).set(i64::from(state == present));
         }
         let help = "Whether calls to the CDE API go out: 1 for the state that holds";
-        tell(encoder, "cde_operator_calls", help, &calls)?;
+        encode(encoder, "cde_operator_calls", help, &calls)?;
         let Some(left) = self.breaker.resumes_in() else { return Ok(()) };
         let at = Timestamp::now().checked_add(left).unwrap_or(Timestamp::MAX);
         let help = "When calls to the CDE API go out again, or the next probe of it, in unix time";
-        tell(encoder, "cde_operator_calls_resume_timestamp_seconds", help, &ConstGauge::new(at.as_second()))
+        encode(encoder, "cde_operator_calls_resume_timestamp_seconds", help, &ConstGauge::new(at.as_second()))
     }
 
     fn watches(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -159,6 +159,6 @@ impl Present {
             up.get_or_create(&Watch { kind: watch.kind, namespace }).set(i64::from(watch.is_up()));
         }
         let help = "1 if the watch of this kind works in this namespace (all of them where it is empty)";
-        tell(encoder, "cde_operator_watch_up", help, &up)
+        encode(encoder, "cde_operator_watch_up", help, &up)
     }
 }

@@ -90,10 +90,12 @@ async fn the_figures_are_named_as_prometheus_wants_them_and_name_no_object() {
         |text: &str| samples(text, "cde_operator_requests_finished_total").values().sum::<u64>() == 2;
     let text = metrics(&mut operator, "two ends", is_told).await;
 
-    let types: BTreeMap<&str, &str> = text
+    // In OpenMetrics the suffix of a counter is not a part of the name of its family.
+    let types: BTreeMap<String, &str> = text
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE "))
         .filter_map(|line| line.split_once(' '))
+        .map(|(name, type_)| (format!("{name}{}", if type_ == "counter" { "_total" } else { "" }), type_))
         .collect();
     for (name, type_) in [
         ("cde_operator_reconciles_total", "counter"),

@@ -1,11 +1,14 @@
 //! The chart and the kustomize base say the same.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
 
+use cde_sandbox::process::{scratch_dir, spawn_logged};
 use serde_json::{Value, json};
 
 use super::{Objects, program, rendered, values};
-use crate::deploy::fixture;
+use crate::deploy::fixture::{self, eventually};
 
 /// What the base says, and the chart with the base's address.
 async fn both() -> (Objects, Objects) {
@@ -85,4 +88,54 @@ async fn the_configuration_is_that_of_the_base() {
     let (base, chart) = both().await;
     assert_eq!(filled_in(&chart), filled_in(&base));
     assert_eq!(configuration(&chart).await, configuration(&base).await);
+}
+
+/// The program as the container starts it, with `CDE_LISTEN` beside: in a literal of the base, a value of the chart.
+fn command(objects: &Objects, listen: &str, scratch: &Path) -> Command {
+    let token = scratch.join("token");
+    std::fs::write(&token, "token").unwrap();
+    let kubeconfig = scratch.join("kubeconfig");
+    let nowhere = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "nowhere", "cluster": {"server": "http://127.0.0.1:9"}}],
+        "contexts": [{"name": "nowhere", "context": {"cluster": "nowhere"}}],
+        "current-context": "nowhere",
+    });
+    std::fs::write(&kubeconfig, nowhere.to_string()).unwrap();
+    let args: Vec<String> = serde_json::from_value(objects.container()["args"].clone()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cde-operator"));
+    command.args(args.iter().filter(|arg| !arg.starts_with("--token-file="))).env_clear();
+    for map in objects.of("ConfigMap") {
+        command.envs(serde_json::from_value::<BTreeMap<String, String>>(map["data"].clone()).unwrap());
+    }
+    command
+        .envs(program::variables(objects.container()))
+        .env("CDE_TOKEN_FILE", token)
+        .env("CDE_LISTEN", listen)
+        .env("KUBECONFIG", kubeconfig);
+    command
+}
+
+/// Fault 55.
+#[tokio::test]
+async fn on_ipv6_alone_the_program_of_base_and_chart_listens_where_the_variable_says() {
+    let (base, chart) = both().await;
+    for objects in [base, chart] {
+        assert_eq!(configuration(&objects).await["listen"], None, "the default serves IPv6, too");
+        let scratch = scratch_dir().unwrap();
+        let log = scratch.path().join("operator.log");
+        let _operator = spawn_logged(command(&objects, "[::1]:0", scratch.path()), &log).unwrap();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        eventually("it answers by IPv6", async || {
+            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let address = lines.find_map(|line| Some(line["listen"].as_str()?.to_owned()));
+            let Some(address) = address else { return false };
+            assert!(address.starts_with("[::1]:"), "{address}");
+            let answer = http.get(format!("http://{address}/livez")).send().await;
+            answer.is_ok_and(|answer| answer.status() == 200)
+        })
+        .await;
+    }
 }

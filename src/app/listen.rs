@@ -1,0 +1,60 @@
+//! Where the admin server listens.
+
+use std::io::{ErrorKind, Result};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tokio::net::TcpListener;
+
+use super::Error;
+
+/// The port of the admin server unless `--listen` names another one.
+const PORT: u16 = 8080;
+
+/// Binds `address`, the value of `--listen`; by default all addresses of the host, of IPv6 and IPv4.
+pub(super) async fn bind(address: Option<SocketAddr>) -> std::result::Result<TcpListener, Error> {
+    let named = address.unwrap_or_else(|| SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT)));
+    let bound = match address {
+        Some(address) => TcpListener::bind(address).await,
+        None => bind_all(PORT).await,
+    };
+    bound.map_err(|error| Error::Configuration(format!("--listen {named} cannot be used: {error}")))
+}
+
+/// Binds all addresses: `[::]` takes IPv4, too, and `0.0.0.0` serves hosts without IPv6.
+async fn bind_all(port: u16) -> Result<TcpListener> {
+    match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
+        Err(error) if error.kind() != ErrorKind::AddrInUse => {
+            let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
+            tracing::info!(%error, "this host has no IPv6; listening on IPv4 alone");
+            Ok(listener)
+        }
+        bound => bound,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    /// Fault 55.
+    #[tokio::test]
+    async fn by_default_clients_of_ipv6_and_of_ipv4_are_served() {
+        let listener = bind_all(0).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok());
+        // A host without IPv6 has no address ::1 either.
+        if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.is_ok() {
+            assert!(TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await.is_ok());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_no_lack_of_ipv6() {
+        let first = bind_all(0).await.unwrap();
+        let port = first.local_addr().unwrap().port();
+        assert_eq!(bind_all(port).await.unwrap_err().kind(), ErrorKind::AddrInUse);
+    }
+}
