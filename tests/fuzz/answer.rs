@@ -21,6 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
         seen_for: 4000,
         calls_held: false,
         waits: false,
+        refusal_confirmed: true,
         token_changed: how & 1 > 0,
         reading: cde::reading(if how & 2 > 0 { 200 } else { code }, body),
         answer: Some(cde::answer(code, body, version)),

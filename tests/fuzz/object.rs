@@ -54,6 +54,7 @@ fn pass(how: u8, what: u8, later: u32) -> Pass {
         seen_for: if is(3) { 4000 } else { 0 },
         calls_held: is(4) && is(5),
         waits: is(4) && is(6),
+        refusal_confirmed: is(1),
         token_changed: is(5),
         reading: if is(6) { Err(failure.clone()) } else { Ok(connector) },
         answer: is(7).then_some(Err(failure)),

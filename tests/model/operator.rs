@@ -107,9 +107,9 @@ impl<S: Subject> Machine<S> {
         let Some(object) = view else { return Verdict::Wait };
         let stored = self.rules.gist(object.status);
         let claim_unsent = stored.claim.is_some()
-            && unsent.map(|claim| self.rules.gist(claim)).is_some_and(|claim| {
-                (claim.request, claim.claim) == (stored.request, stored.claim)
-            });
+            && unsent
+                .map(|claim| self.rules.gist(claim))
+                .is_some_and(|claim| (claim.request, claim.claim) == (stored.request, stored.claim));
         self.rules.decide(&Question {
             object,
             era: world.era,

@@ -8,8 +8,8 @@ use std::time::Duration;
 use cde_operator::api::{RETRY_ANNOTATION, Reason, Status};
 use cde_operator::cde::model::{Call, Connector, Data, Failure, FailureKind};
 use cde_operator::operation::{
-    Observed, Release, Response, Settings, Situation, Step, apply_response, confirm_by_read, decide, may_record,
-    rebase, release_claim, strip_result,
+    Observed, Release, Response, Settings, Situation, Step, apply_response, confirm_by_read, decide,
+    may_record, rebase, release_claim, strip_result,
 };
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -184,7 +184,13 @@ impl<S: Subject> Rules<S> {
     }
 
     /// What a read makes of the record of a refusal; `None` where it leaves it as it is.
-    pub(crate) fn confirm(&self, claimed: Object, refused: StatusId, reading: Reading, main: Major) -> Option<StatusId> {
+    pub(crate) fn confirm(
+        &self,
+        claimed: Object,
+        refused: StatusId,
+        reading: Reading,
+        main: Major,
+    ) -> Option<StatusId> {
         let status = Status::clone(&self.status(claimed.status));
         let none = Err(spoken(404));
         let confirmed = confirm_by_read(

@@ -109,7 +109,7 @@ impl Heard {
 fn taken_for(answer: &Result<Answer, Failure>) -> Meaning {
     match answer {
         Ok(_) => Meaning::Done,
-        Err(failure) => match classify(failure) {
+        Err(failure) => match classify(failure, true) {
             Class::Transient(Effect::Unknown { .. }) => Meaning::Open,
             Class::Transient(Effect::None) => Meaning::NotYet,
             Class::Unauthorized => Meaning::Token,
@@ -144,7 +144,7 @@ fn an_answer_of_any_shape_is_taken_for_what_the_contract_says() {
             prop_assert!(expected.contains(&taken), "{answer:?} is {taken:?}, not one of {expected:?}");
         }
         if let Err(failure) = &heard.read {
-            let open = matches!(classify_read(failure), Class::Transient(Effect::Unknown { .. }));
+            let open = matches!(classify_read(failure, true), Class::Transient(Effect::Unknown { .. }));
             prop_assert!(!open, "a read has no effect");
         }
         let (asked, now) = (asked_for(&headers), Timestamp::now());

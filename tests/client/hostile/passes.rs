@@ -85,15 +85,16 @@ fn data() -> BoxedStrategy<Data> {
 /// What one pass meets.
 pub(crate) fn pass() -> impl Strategy<Value = Pass> {
     let clocks = (select(vec![0, 1, 5, 60, 4000, 90_000]), select(vec![0, 1, 36, 4000, u32::MAX]));
-    let flags = [0.1, 0.1, 0.3].map(proptest::bool::weighted);
+    let flags = [0.1, 0.1, 0.3, 0.5].map(proptest::bool::weighted);
     let reading = prop_oneof![2 => connector().prop_map(Ok), 1 => failure().prop_map(Err)];
     let answer = prop_oneof![1 => data().prop_map(Ok), 2 => failure().prop_map(Err)];
     (clocks, flags, reading, option::weighted(0.9, answer)).prop_map(
-        |((later, seen_for), [calls_held, waits, token_changed], reading, answer)| Pass {
+        |((later, seen_for), [calls_held, waits, token_changed, refusal_confirmed], reading, answer)| Pass {
             later,
             seen_for,
             calls_held,
             waits,
+            refusal_confirmed,
             token_changed,
             reading,
             answer,

@@ -8,8 +8,9 @@ use std::time::Duration;
 use cde_operator::api::{ConnectorRestore, MigrationRollback, Outcome, Reason, Status};
 use cde_operator::cde::model::{Connector, Data, Failure, FailureKind};
 use cde_operator::operation::{
-    Conclusion, Observed, Operation, Settings, Situation, Step, announce, announce_gone, conclude, decide,
-    give_back, identify, onto, pauses_all, unreadable_retry, without_data,
+    Observed, Operation, Release, Response, Settings, Situation, Step, apply_response, confirm_by_read,
+    decide, event_for, event_for_deleted, invalid_retry, next_call, pauses_all, rebase, release_claim,
+    strip_result,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -49,6 +50,8 @@ pub struct Pass {
     pub calls_held: bool,
     /// Another request goes first.
     pub waits: bool,
+    /// Earlier refusals confirm an undocumented one.
+    pub refusal_confirmed: bool,
     /// A refused token has been replaced.
     pub token_changed: bool,
     /// What a read brings.
@@ -78,7 +81,7 @@ pub fn dawn() -> Timestamp {
 /// Tells the life of an object, pass by pass; panics where something does not hold.
 pub fn live<O: Stored>(object: O, passes: &[Pass]) {
     let mut teller = Teller { object, settings: settings(), now: dawn() };
-    let _ = unreadable_retry(&teller.object);
+    let _ = invalid_retry(&teller.object, teller.now);
     for pass in passes {
         teller.now = teller.now.saturating_add(SignedDuration::from_secs(pass.later.into())).unwrap();
         teller.pass(pass);
@@ -94,11 +97,11 @@ struct Teller<O: Stored> {
 impl<O: Stored> Teller<O> {
     /// One pass: it comes to rest, and writes only what may be written.
     fn pass(&mut self, pass: &Pass) {
-        let mut unrecorded: Option<Status<O::Result>> = None;
         let mut seen = Observed {
             seen_for: Duration::from_secs(pass.seen_for.into()),
-            waits_for: pass.waits.then(|| "ConnectorRestore a/b".to_owned()),
-            calls_held: pass.calls_held,
+            ahead: pass.waits.then(|| "ConnectorRestore a/b".to_owned()),
+            on_hold: pass.calls_held,
+            refusal_confirmed: pass.refusal_confirmed,
             jitter: 0.5,
             ..Observed::default()
         };
@@ -107,41 +110,41 @@ impl<O: Stored> Teller<O> {
         for _ in 0..STEPS {
             let situation = Situation {
                 object: &self.object,
-                unrecorded: unrecorded.as_ref(),
                 now: self.now,
-                me: "me",
+                holder: "me",
                 settings: &self.settings,
                 observed: &seen,
             };
-            let _ = identify(&situation);
+            let _ = next_call(&situation);
             match decide(&situation) {
-                Step::Rest | Step::NotOurs { .. } | Step::Wait(_) => return,
+                Step::Rest | Step::NotOurs { .. } | Step::Wait(_) | Step::Hold(_) => return,
                 Step::Read => {
                     steps.push("read");
                     seen.token_changed = pass.token_changed && reads == 0;
                     seen.reading = Some(pass.reading.clone());
-                    seen.calls_held |= closes_gate(pass.reading.as_ref().err(), seen.token_changed);
+                    seen.on_hold |= closes_gate(pass.reading.as_ref().err(), seen.token_changed);
                     reads += 1;
                 }
                 Step::Write(status) => {
                     steps.push(status.reason.map_or("write", Reason::as_str));
                     let before = self.pause();
                     self.store(*status);
-                    (unrecorded, seen.reading) = (None, None);
+                    seen.reading = None;
                     if self.pause() != before {
                         seen.seen_for = Duration::ZERO;
                     }
                 }
                 Step::Claim(status) => {
                     steps.push("claim");
-                    self.assert_claim(&status, &seen, unrecorded.as_ref());
+                    self.assert_claim(&status, &seen);
                     self.store(*status);
                     (seen.reading, seen.seen_for) = (None, Duration::ZERO);
-                    unrecorded = Some(self.call(pass, calls == 0));
-                    // That is why a claim is given back.
-                    seen.calls_held |= pass.answer.is_none();
+                    let record = self.call(pass, calls == 0);
+                    self.store(record);
+                    // That is why a claim is released.
+                    seen.on_hold |= pass.answer.is_none();
                     let failure = pass.answer.as_ref().and_then(|answer| answer.as_ref().err());
-                    seen.calls_held |= closes_gate(failure, pass.token_changed && calls == 0);
+                    seen.on_hold |= closes_gate(failure, pass.token_changed && calls == 0);
                     calls += 1;
                 }
             }
@@ -164,7 +167,7 @@ impl<O: Stored> Teller<O> {
         }
         assert_presentable(before, &status);
         assert_eq!(status.reason.and_then(Reason::outcome), status.outcome, "{status:?}");
-        if let Some(announcement) = announce(before, &status, &[]) {
+        if let Some(announcement) = event_for(before, &status, &[]) {
             let kept = texts(before).contains(&announcement.note);
             assert!(kept || is_harmless(&announcement.note, 1024), "{announcement:?}");
         }
@@ -173,18 +176,21 @@ impl<O: Stored> Teller<O> {
 
     fn call(&self, pass: &Pass, first: bool) -> Status<O::Result> {
         let Some(answer) = &pass.answer else {
-            return give_back(&self.object, self.now, &self.settings);
+            let why = if first { Release::TooLate } else { Release::Stopping };
+            return release_claim(&self.object, why, self.now, &self.settings, 0.5);
         };
         let token_changed = pass.token_changed && first;
-        let status = conclude(&Conclusion {
+        let response = Response {
             object: &self.object,
-            answer: answer.as_ref(),
+            result: answer.as_ref(),
+            refusal_confirmed: pass.refusal_confirmed,
             token_changed,
             claim_left: TIMEOUT,
             now: self.now,
             settings: &self.settings,
             jitter: 0.5,
-        });
+        };
+        let status = apply_response(&response);
         let claimed = self.object.status().expect("a claim is stored");
         let unknown = |status: &Status<O::Result>| {
             status.operation.as_ref().map_or(0, |operation| operation.unknown_attempts)
@@ -202,28 +208,28 @@ impl<O: Stored> Teller<O> {
                 assert_waits(&status, failure);
             }
         }
-        let other = onto(&status, Some(claimed));
-        assert_eq!(without_data(&other).outcome, status.outcome);
+        let other = rebase(&status, Some(claimed));
+        assert_eq!(strip_result(&other).outcome, status.outcome);
         assert_presentable(Some(claimed), &status);
-        let epitaph = announce_gone(Some(claimed), &status, &[]);
-        assert!(epitaph.is_none_or(|it| is_harmless(&it.note, 1024)), "{status:?}");
-        status
+        let last_event = event_for_deleted(Some(claimed), &status, &[]);
+        assert!(last_event.is_none_or(|it| is_harmless(&it.note, 1024)), "{status:?}");
+        let refused = status.outcome.is_none()
+            && status.operation.as_ref().is_some_and(|operation| operation.refusal().is_some());
+        if !refused {
+            return status;
+        }
+        let confirmed = confirm_by_read(&response, &status, &pass.reading, pass.refusal_confirmed);
+        confirmed.unwrap_or(status)
     }
 
-    fn assert_claim(
-        &self,
-        status: &Status<O::Result>,
-        seen: &Observed,
-        unrecorded: Option<&Status<O::Result>>,
-    ) {
+    fn assert_claim(&self, status: &Status<O::Result>, seen: &Observed) {
         let (object, before) = (&self.object, self.object.status());
         let claim = status.operation.as_ref().expect("a claim is in an operation");
         let in_flight = claim.in_flight.as_ref().expect("a claim is in flight");
-        assert!(unrecorded.is_none(), "an outcome is stored before the next claim");
         assert!(!before.is_some_and(|before| before.outcome.is_some_and(Outcome::is_final)), "it is over");
-        assert!(!object.wish().suspend && object.metadata().deletion_timestamp.is_none());
-        assert!(object.wish().not_after.is_none_or(|limit| limit > self.now), "it is too late");
-        assert!(!seen.calls_held && seen.waits_for.is_none(), "it is not its turn");
+        assert!(!object.request_spec().suspend && object.metadata().deletion_timestamp.is_none());
+        assert!(object.request_spec().not_after.is_none_or(|limit| limit > self.now), "it is too late");
+        assert!(!seen.on_hold && seen.ahead.is_none(), "it is not its turn");
         assert!(!O::READS_FIRST || seen.reading.is_some(), "nobody looked");
         assert_eq!((in_flight.holder.as_str(), in_flight.attempt), ("me", claim.attempts));
         assert_eq!(claim.server.as_deref(), Some("https://cde.example"));
