@@ -18,6 +18,7 @@ mod configuration;
 mod crash;
 mod economy;
 mod edits;
+mod field;
 mod gaps;
 mod leadership;
 mod lost;

@@ -101,7 +101,8 @@ pub(crate) async fn behind_proxy_with_time() -> (World, Proxy, Operator) {
     behind_proxy_with(Flags::default().with("--timeout", "20s")).await
 }
 
-async fn behind_proxy_with(flags: Flags) -> (World, Proxy, Operator) {
+/// The same, of an operator with these flags.
+pub(crate) async fn behind_proxy_with(flags: Flags) -> (World, Proxy, Operator) {
     let world = World::new().await;
     let proxy = Proxy::start(&world.plane).await.unwrap();
     let operator = world.start_behind(&proxy, flags).await;

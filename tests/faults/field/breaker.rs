@@ -1,0 +1,121 @@
+//! What closes the way to the CDE API, and what opens it again, is told by an Event on the operator's own Pod.
+
+use cde_sandbox::cde::{Fault, Operation};
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use kube::api::ListParams;
+use serde_json::json;
+
+use crate::request::{Request, all_succeed_once, apply, both, many};
+use crate::world::{Flags, LIMIT, Operator, POLL, World};
+
+const POD: &str = "operator-pod";
+
+/// The Pod of an operator, which nobody runs.
+async fn pod(world: &World) {
+    world.kubectl(&["create", "serviceaccount", "default"], "").await;
+    let pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": POD},
+        "spec": {"containers": [{"name": "manager", "image": "example.com/cde-operator"}]},
+    });
+    world.kubectl(&["create", "-f", "-"], &pod.to_string()).await;
+}
+
+/// A world and its operator in that Pod.
+async fn in_a_pod() -> (World, Operator) {
+    let world = World::new().await;
+    pod(&world).await;
+    let flags = Flags::brisk().env("POD_NAME", POD).env("POD_NAMESPACE", &world.namespace);
+    let operator = world.start(flags).await;
+    (world, operator)
+}
+
+/// The Events about the Pod, oldest first.
+async fn events(world: &World) -> Vec<Event> {
+    let api: Api<Event> = Api::namespaced(world.client.clone(), &world.namespace);
+    let mut events = api.list(&ListParams::default()).await.unwrap().items;
+    events.retain(|event| event.regarding.as_ref().is_some_and(|it| it.kind.as_deref() == Some("Pod")));
+    events.sort_by_key(|event| event.event_time.as_ref().map(|time| time.0));
+    events
+}
+
+/// Waits until there are so many Events about the Pod, and checks what they are about.
+async fn until_events(world: &World, operator: &Operator, count: usize) -> Vec<Event> {
+    let begun = std::time::Instant::now();
+    loop {
+        let events = events(world).await;
+        if events.len() >= count {
+            for event in &events {
+                let about = event.regarding.as_ref().unwrap();
+                assert_eq!(about.name.as_deref(), Some(POD), "{event:#?}");
+                assert_eq!(about.namespace.as_deref(), Some(world.namespace.as_str()), "{event:#?}");
+                assert!(event.reason.as_ref().is_some_and(|reason| !reason.is_empty()), "{event:#?}");
+            }
+            return events;
+        }
+        assert!(begun.elapsed() < LIMIT, "{count} Events have not come: {events:#?}\n{}", operator.log());
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+fn note(event: &Event) -> String {
+    event.note.clone().unwrap_or_default().to_lowercase()
+}
+
+/// One Event when the way is closed, which says why in one of these words, and one when it is open again.
+async fn closed_and_opened(world: &World, operator: &Operator, requests: &[Request], why: &[&str]) {
+    let closed = until_events(world, operator, 1).await;
+    assert_eq!(closed.len(), 1, "{closed:#?}");
+    assert_eq!(closed[0].type_.as_deref(), Some("Warning"), "{closed:#?}");
+    let note = note(&closed[0]);
+    assert!(why.iter().any(|word| note.contains(word)), "it does not say why: {note}");
+
+    world.sandbox.clear_faults();
+    std::fs::write(world.token_file(), world.sandbox.token()).unwrap();
+    all_succeed_once(world, requests).await;
+    let opened = until_events(world, operator, 2).await;
+    world.all_told().await;
+
+    let all = events(world).await;
+    assert_eq!(all.len(), 2, "one Event for each change: {all:#?}");
+    assert_eq!(opened[1].type_.as_deref(), Some("Normal"), "{opened:#?}");
+}
+
+/// One answer pauses all calls, for as long as it says.
+async fn a_limit(code: u16, why: &[&str]) {
+    let (world, operator) = in_a_pod().await;
+    let requests = both(&world.sandbox, "limited");
+    let limited = Fault::on(Operation::Any).answer(code).header("retry-after", "2");
+    world.sandbox.inject(limited);
+    apply(&world, &requests).await;
+    closed_and_opened(&world, &operator, &requests, why).await;
+}
+
+#[tokio::test]
+async fn a_limit_and_its_end_are_one_event_each_on_the_pod() {
+    tokio::join!(
+        a_limit(429, &["429", "rate limit", "limit"]),
+        a_limit(503, &["503", "unavailable"]),
+    );
+}
+
+#[tokio::test]
+async fn an_outage_and_its_end_are_one_event_each_on_the_pod() {
+    let (world, operator) = in_a_pod().await;
+    let requests = many(&world.sandbox, 6);
+    world.sandbox.inject(Fault::on(Operation::Any).answer(502).always());
+    apply(&world, &requests).await;
+    closed_and_opened(&world, &operator, &requests, &["502", "unavailable", "down"]).await;
+}
+
+#[tokio::test]
+async fn a_refused_token_and_its_replacement_are_one_event_each_on_the_pod() {
+    let (world, operator) = in_a_pod().await;
+    world.sandbox.set_token("another-token");
+    let requests = both(&world.sandbox, "refused");
+    apply(&world, &requests).await;
+    closed_and_opened(&world, &operator, &requests, &["401", "token"]).await;
+    assert!(events(&world).await.iter().all(|event| !note(event).contains("another-token")));
+}

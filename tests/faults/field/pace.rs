@@ -1,0 +1,111 @@
+//! What takes long: permits of a low rate, and an API server whose writes are slow.
+
+use std::time::Duration;
+
+use cde_sandbox::cde::{Call, Fault, Operation};
+use cde_sandbox::proxy::{Call as ApiCall, Point, Rule};
+use jiff::SignedDuration;
+
+use super::Switch;
+use crate::request::{Request, a_rollback, all_succeed_once, apply, both};
+use crate::scene::{behind_proxy_with, patient};
+use crate::world::{Flags, Object, World};
+
+/// A reading is older than this only if something was waited for after it; the claim is written meanwhile.
+const CLAIM: SignedDuration = SignedDuration::from_millis(750);
+
+/// Fault 46: at first, and again after an attempt without effect.
+#[tokio::test]
+async fn a_low_rate_does_not_part_the_reading_of_a_connector_from_its_rollback() {
+    let world = World::new().await;
+    let _operator = world.start(Flags::brisk().with("--rate", "1")).await;
+    let requests = ["one", "two", "three"].map(|name| a_rollback(&world.sandbox, name));
+    let locked = Fault::on(Operation::Rollback).connector(requests[0].id).answer(423);
+    world.sandbox.inject(locked);
+    apply(&world, &requests).await;
+
+    all_succeed_once(&world, &requests).await;
+
+    let ledger = world.sandbox.ledger();
+    for request in &requests {
+        let all: Vec<&Call> = ledger.of(Operation::Any, request.id).collect();
+        for (number, call) in all.iter().enumerate().filter(|(_, call)| call.method == "POST") {
+            let read = all[number - 1];
+            assert_eq!(read.method, "GET", "{ledger}");
+            let age = call.at.duration_since(read.at);
+            assert!(age < CLAIM, "{}: the reading was {age} old\n{ledger}", request.name);
+        }
+    }
+    let calls = ledger.calls();
+    let took = calls.last().unwrap().at.duration_since(calls[0].at);
+    // The two calls of one attempt may follow each other at once.
+    let least = SignedDuration::from_secs(i64::try_from(calls.len()).unwrap() - 2);
+    assert!(took >= least, "{} calls in {took}: more than one a second\n{ledger}", calls.len());
+}
+
+fn is_claim(call: &ApiCall) -> bool {
+    !call.json()["status"]["operation"]["inFlight"].is_null()
+}
+
+/// Fault 53: a claim may be late by five seconds.
+#[tokio::test]
+async fn claims_that_are_stored_too_late_are_given_back_and_tried_again_with_backoff() {
+    let (world, proxy, _operator) = behind_proxy_with(patient().with("--timeout", "1s")).await;
+    let slow = Switch::on();
+    let requests = both(&world.sandbox, "late");
+    let claims = |request: &Request| request.status_writes().and("a claim", is_claim);
+    for request in &requests {
+        let delay = Duration::from_millis(5500);
+        proxy.delay(slow.guard(claims(request)), Point::BeforeReply, delay);
+    }
+    apply(&world, &requests).await;
+
+    for request in &requests {
+        let waits = |object: &Object| {
+            object.operation()["inFlight"].is_null() && object.operation()["nextAttemptAt"].is_string()
+        };
+        let waiting = world.sees(request.kind, &request.name, "waiting for its next attempt", waits).await;
+        assert_eq!(waiting.attempts(), 1, "{waiting:#?}");
+    }
+    world.later().await;
+    for request in &requests {
+        assert_eq!(proxy.count(&claims(request)), 1, "no claim follows at once");
+        assert_eq!(request.calls(&world.sandbox).len(), 0, "{}", world.sandbox.ledger());
+    }
+
+    slow.turn_off();
+    for request in &requests {
+        request.ask_again(&world, 0).await;
+        let end = request.succeeds(&world).await;
+        assert_eq!(end.operation()["unknownAttempts"].as_u64().unwrap_or_default(), 0, "{end:#?}");
+        assert_eq!(request.calls(&world.sandbox).len(), 1, "{}", world.sandbox.ledger());
+    }
+}
+
+/// Fault 53: so it goes on while writes are slow, and ends when they are fast again.
+#[tokio::test]
+async fn slow_claims_make_attempts_grow_slowly_until_writes_are_fast_again() {
+    let flags = Flags::default().with("--timeout", "1s").with("--retry-min", "4s").with("--retry-max", "8s");
+    let (world, proxy, _operator) = behind_proxy_with(flags).await;
+    let slow = Switch::on();
+    let requests = both(&world.sandbox, "late");
+    let claims = |request: &Request| -> Rule { request.status_writes().and("a claim", is_claim) };
+    for request in &requests {
+        proxy.delay(slow.guard(claims(request)), Point::BeforeReply, Duration::from_millis(5500));
+    }
+    apply(&world, &requests).await;
+    for request in &requests {
+        let twice = |object: &Object| object.attempts() >= 2 && object.operation()["inFlight"].is_null();
+        world.sees(request.kind, &request.name, "late twice", twice).await;
+    }
+
+    slow.turn_off();
+
+    for request in &requests {
+        let end = request.succeeds(&world).await;
+        assert!(end.attempts() <= 4, "{end:#?}");
+        assert_eq!(end.operation()["unknownAttempts"].as_u64().unwrap_or_default(), 0, "{end:#?}");
+        let calls = request.calls(&world.sandbox).len();
+        assert_eq!((calls, world.sandbox.effects(request.id)), (1, 1), "{}", world.sandbox.ledger());
+    }
+}
