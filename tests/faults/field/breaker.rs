@@ -95,10 +95,7 @@ async fn a_limit(code: u16, why: &[&str]) {
 
 #[tokio::test]
 async fn a_limit_and_its_end_are_one_event_each_on_the_pod() {
-    tokio::join!(
-        a_limit(429, &["429", "rate limit", "limit"]),
-        a_limit(503, &["503", "unavailable"]),
-    );
+    tokio::join!(a_limit(429, &["429", "rate limit", "limit"]), a_limit(503, &["503", "unavailable"]),);
 }
 
 #[tokio::test]

@@ -52,8 +52,7 @@ async fn label_selectors_of_every_form_share_the_work() {
         let labels = [("app", "any"), ("tier", tier), ("zone", "z"), ("example.com/name", "n")];
         labels.iter().fold(request.manifest(), |manifest, (key, value)| manifest.label(key, value))
     };
-    let [chosen, other] =
-        [a_rollback(&world.sandbox, "chosen"), a_restore(&world.sandbox, "other")];
+    let [chosen, other] = [a_rollback(&world.sandbox, "chosen"), a_restore(&world.sandbox, "other")];
     world.apply_all([labels(&other, "c"), labels(&chosen, "b")]).await;
 
     chosen.succeeds(&world).await;

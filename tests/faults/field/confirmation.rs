@@ -53,7 +53,7 @@ async fn a_read_that_is_refused_for_long_is_done_without_or_fails_its_preconditi
 
 /// Fault 43: nobody can tell whether the lost call had an effect.
 #[tokio::test]
-async fn a_look_that_is_refused_for_long_leaves_a_rollback_to_a_person_and_repeats_a_restore() {
+async fn a_refused_look_that_lasts_ends_a_rollback_as_unknown_and_repeats_a_restore() {
     let world = World::new().await;
     let _operator = world.start(flags()).await;
     let requests = both(&world.sandbox, "lost");

@@ -74,7 +74,7 @@ async fn a_connector_id_that_is_no_uuid_is_logged_once_and_never_in_a_path() {
     world.later().await;
     for odd in &odd {
         let name = odd["metadata"]["name"].as_str().unwrap();
-        let lines = warnings(&operator, &[&format!("\"{name}\"")]);
+        let lines = warnings(&operator, &[&format!("{name}\"")]);
         assert_eq!(lines.len(), 1, "{name}: {lines:#?}");
     }
     let ledger = world.sandbox.ledger();

@@ -8,7 +8,8 @@ use crate::world::{Flags, LIMIT, Operator, POLL, World};
 
 /// An operator that would lead, and the name of its Lease.
 async fn replica(world: &World, namespaces: &str) -> (Operator, String) {
-    let flags = Flags::default().with("--namespaces", namespaces).env("CDE_LEADER_ELECTION", "true").unready();
+    let flags =
+        Flags::default().with("--namespaces", namespaces).env("CDE_LEADER_ELECTION", "true").unready();
     let kubeconfig = world.kubeconfig(None).await;
     let operator = world.start_as(&kubeconfig, flags).await;
     let lease = lease_of(&operator).await;
@@ -24,7 +25,8 @@ async fn the_same_namespaces_in_another_order_with_blanks_or_twice_have_one_leas
     let (mut leader, lease) = replica(&here, &format!("{a},{b}")).await;
     leader.ready().await;
 
-    for same in [format!("{b},{a}"), format!(" {a} , {b} "), format!("{a},{b},{a}"), format!("{b}, {a},{b}")] {
+    for same in [format!("{b},{a}"), format!(" {a} , {b} "), format!("{a},{b},{a}"), format!("{b}, {a},{b}")]
+    {
         let (mut other, its) = replica(&here, &same).await;
         assert_eq!(its, lease, "of {same:?}");
         // Who stands by is ready, too, and has looked for the Lease by then.

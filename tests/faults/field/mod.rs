@@ -2,8 +2,8 @@
 //! between the operator and its servers.
 
 mod breaker;
-mod confirmation;
 mod configuration;
+mod confirmation;
 mod gateway;
 mod gateway_reads;
 mod input;

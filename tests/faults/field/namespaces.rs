@@ -48,7 +48,7 @@ async fn namespaces_that_cannot_be_listed_are_named_and_hold_up_no_other() {
     works(&here, "here").await;
     watch_is_up(&mut operator, &here, true).await;
     watch_is_up(&mut operator, &there, false).await;
-    until_warned(&operator, &[&there.namespace, "list"]).await;
+    until_warned(&operator, &[&there.namespace, "watch"]).await;
     assert_eq!(operator.probe("/livez").await.unwrap().0, 200);
 
     account.bind(&there).await;

@@ -46,13 +46,10 @@ async fn rights_are_lost_during_a_call(kind: Kind) {
     are_recorded(&there, &[struck]).await;
 }
 
-/// Faults 42 and 21.
+/// Fault 42.
 #[tokio::test]
 async fn rights_that_are_lost_in_one_namespace_during_a_call_hold_up_no_other() {
-    tokio::join!(
-        rights_are_lost_during_a_call(Kind::Restore),
-        rights_are_lost_during_a_call(Kind::Rollback)
-    );
+    tokio::join!(rights_are_lost_during_a_call(Kind::Restore), rights_are_lost_during_a_call(Kind::Rollback));
 }
 
 fn is_outcome(call: &Call) -> bool {
@@ -86,7 +83,7 @@ async fn more_are_pending_than_there_are_workers(code: u16) {
     are_recorded(&there, &struck).await;
 }
 
-/// Faults 42 and 21: refused, and put off.
+/// Fault 42: refused, and put off.
 #[tokio::test]
 async fn outcomes_that_cannot_be_stored_occupy_no_worker() {
     tokio::join!(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cde_sandbox::cde::{Call, Fault, Operation};
-use cde_sandbox::proxy::{Call as ApiCall, Point, Rule};
+use cde_sandbox::proxy::{Call as ApiCall, Point};
 use jiff::SignedDuration;
 
 use super::Switch;
@@ -79,33 +79,5 @@ async fn claims_that_are_stored_too_late_are_given_back_and_tried_again_with_bac
         let end = request.succeeds(&world).await;
         assert_eq!(end.operation()["unknownAttempts"].as_u64().unwrap_or_default(), 0, "{end:#?}");
         assert_eq!(request.calls(&world.sandbox).len(), 1, "{}", world.sandbox.ledger());
-    }
-}
-
-/// Fault 53: so it goes on while writes are slow, and ends when they are fast again.
-#[tokio::test]
-async fn slow_claims_make_attempts_grow_slowly_until_writes_are_fast_again() {
-    let flags = Flags::default().with("--timeout", "1s").with("--retry-min", "4s").with("--retry-max", "8s");
-    let (world, proxy, _operator) = behind_proxy_with(flags).await;
-    let slow = Switch::on();
-    let requests = both(&world.sandbox, "late");
-    let claims = |request: &Request| -> Rule { request.status_writes().and("a claim", is_claim) };
-    for request in &requests {
-        proxy.delay(slow.guard(claims(request)), Point::BeforeReply, Duration::from_millis(5500));
-    }
-    apply(&world, &requests).await;
-    for request in &requests {
-        let twice = |object: &Object| object.attempts() >= 2 && object.operation()["inFlight"].is_null();
-        world.sees(request.kind, &request.name, "late twice", twice).await;
-    }
-
-    slow.turn_off();
-
-    for request in &requests {
-        let end = request.succeeds(&world).await;
-        assert!(end.attempts() <= 4, "{end:#?}");
-        assert_eq!(end.operation()["unknownAttempts"].as_u64().unwrap_or_default(), 0, "{end:#?}");
-        let calls = request.calls(&world.sandbox).len();
-        assert_eq!((calls, world.sandbox.effects(request.id)), (1, 1), "{}", world.sandbox.ledger());
     }
 }

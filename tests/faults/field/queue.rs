@@ -22,6 +22,8 @@ async fn a_deleted_request_whose_attempt_had_no_effect_holds_nobody_up() {
             };
             let next = |what| Request { name: named(what), ..kept.clone() };
             let [before, after] = [next("before"), next("after")];
+            let connector = world.sandbox.get(kept.id).unwrap().readable_in_bin();
+            world.sandbox.put(connector);
             world.sandbox.inject(Fault::on(Operation::Changing).connector(kept.id).answer(code));
             let mut call = world.sandbox.hold(Operation::Changing, kept.id, HoldPoint::BeforeEffect);
             world.apply(&kept.manifest().finalizer()).await;
@@ -38,9 +40,10 @@ async fn a_deleted_request_whose_attempt_had_no_effect_holds_nobody_up() {
 
             let object = kept.look(&world).await;
             assert!(object.status()["outcome"].is_null(), "{object:#?}");
-            let own = kept.calls(&world.sandbox).into_iter().filter(|call| {
-                call.idempotency_key.as_deref() == object.operation()["id"].as_str()
-            });
+            let own = kept
+                .calls(&world.sandbox)
+                .into_iter()
+                .filter(|call| call.idempotency_key.as_deref() == object.operation()["id"].as_str());
             assert_eq!(own.count(), 1, "no attempt follows the deletion");
             let reads = world.sandbox.calls(Operation::Read, kept.id).into_iter().filter(|call| {
                 let operation = object.operation()["id"].as_str().unwrap();
