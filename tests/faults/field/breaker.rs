@@ -102,9 +102,9 @@ async fn a_limit_and_its_end_are_one_event_each_on_the_pod() {
 async fn an_outage_and_its_end_are_one_event_each_on_the_pod() {
     let (world, operator) = in_a_pod().await;
     let requests = many(&world.sandbox, 6);
-    world.sandbox.inject(Fault::on(Operation::Any).answer(502).always());
+    world.sandbox.inject(Fault::on(Operation::Any).answer(503).always());
     apply(&world, &requests).await;
-    closed_and_opened(&world, &operator, &requests, &["502", "unavailable", "down"]).await;
+    closed_and_opened(&world, &operator, &requests, &["503", "unavailable", "down"]).await;
 }
 
 #[tokio::test]

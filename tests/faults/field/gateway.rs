@@ -4,7 +4,7 @@ use cde_sandbox::cde::{Fault, Operation};
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::{metric, warnings};
+use super::{events, metric, warnings};
 use crate::request::{Request, apply, both};
 use crate::world::{Flags, World};
 
@@ -62,7 +62,10 @@ async fn a_gateway_that_refuses_calls_for_a_while_ends_no_request_and_is_named()
         assert_eq!(end.operation()["unknownAttempts"].as_u64().unwrap_or_default(), 0, "{end:#?}");
         assert_eq!(request.calls(&world.sandbox).len(), 5, "{}", request.name);
         assert_eq!(world.sandbox.effects(request.id), 1, "{}", request.name);
-        let events = world.until_events(&request.name, 2).await;
+    }
+    world.all_told().await;
+    for request in &all {
+        let events = events(&world, request).await;
         assert_eq!(events.len(), 2, "a first wait and an end: {events:#?}");
     }
 

@@ -23,10 +23,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use cde_sandbox::proxy::{Point, Proxy, Rule};
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use kube::api::ListParams;
 use serde_json::Value;
 
+use crate::request::Request;
 use crate::scene::failure;
-use crate::world::{LIMIT, Operator, POLL, World};
+use crate::world::{Kind, LIMIT, Operator, POLL, World};
 
 /// Another namespace whose requests go to the same CDE.
 async fn neighbour(world: &World) -> World {
@@ -103,6 +107,29 @@ impl Switch {
 fn refuse(proxy: &Proxy, rule: Rule, code: u16) {
     let reason = if code == 403 { "Forbidden" } else { "InternalError" };
     proxy.answer(rule, Point::BeforeForward, code, &[], failure(code, reason));
+}
+
+/// The Events about the request alone: those of its kind, of which another may have its name. Type, reason, note.
+async fn events(world: &World, request: &Request) -> Vec<(String, String, String)> {
+    let api: Api<Event> = Api::namespaced(world.client.clone(), &world.namespace);
+    let mut events = api.list(&ListParams::default()).await.unwrap().items;
+    events.retain(|event| {
+        let about = event.regarding.as_ref();
+        about.is_some_and(|it| {
+            it.name.as_ref() == Some(&request.name) && it.kind.as_deref() == Some(kind(request))
+        })
+    });
+    events.sort_by_key(|event| event.event_time.as_ref().map(|time| time.0));
+    let text = |text: Option<String>| text.unwrap_or_default();
+    events.into_iter().map(|event| (text(event.type_), text(event.reason), text(event.note))).collect()
+}
+
+/// Its kind, as in a manifest.
+fn kind(request: &Request) -> &'static str {
+    match request.kind {
+        Kind::Restore => "ConnectorRestore",
+        Kind::Rollback => "MigrationRollback",
+    }
 }
 
 /// The sum of the samples of a metric that have these labels; none where there is no such sample.

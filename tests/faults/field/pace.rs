@@ -67,7 +67,7 @@ async fn claims_that_are_stored_too_late_are_given_back_and_tried_again_with_bac
         let waiting = world.sees(request.kind, &request.name, "waiting for its next attempt", waits).await;
         assert_eq!(waiting.attempts(), 1, "{waiting:#?}");
     }
-    world.later().await;
+    world.all_told().await;
     for request in &requests {
         assert_eq!(proxy.count(&claims(request)), 1, "no claim follows at once");
         assert_eq!(request.calls(&world.sandbox).len(), 0, "{}", world.sandbox.ledger());

@@ -2,6 +2,7 @@
 
 use cde_sandbox::cde::{Connector, Fault, HoldPoint, Operation, new_id};
 
+use super::events;
 use crate::request::{Request, a_restore, a_rollback};
 use crate::world::{Flags, Kind, Object, World};
 
@@ -85,7 +86,7 @@ async fn many_requests_for_one_connector_cost_a_few_writes_each() {
     for request in &requests {
         let finished = |object: &Object| object.status()["outcome"] == "Succeeded";
         world.sees(request.kind, &request.name, "finished", finished).await;
-        texts += world.events(&request.name).await.len();
+        texts += events(&world, request).await.len();
     }
     assert!(texts <= 2 * MANY, "{texts} Events");
     let writes = |request: &Request| {

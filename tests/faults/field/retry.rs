@@ -3,6 +3,7 @@
 use cde_sandbox::cde::{Fault, Operation};
 use serde_json::Value;
 
+use super::events;
 use crate::request::{Request, both};
 use crate::world::{Flags, World, from_now};
 
@@ -43,7 +44,7 @@ async fn a_retry_from_a_fast_clock_is_refused_with_a_reason_and_a_later_one_coun
         assert_eq!(object.reason(), *reason, "{object:#?}");
         assert_eq!(object.status()["lastHandledRetry"], Value::Null, "{object:#?}");
         assert_eq!(request.calls(&world.sandbox).len(), 1, "{}", request.name);
-        let events = world.events(&request.name).await;
+        let events = events(&world, request).await;
         let invalid: Vec<_> = events.iter().filter(|event| event.1 == "InvalidRetry").collect();
         assert_eq!(invalid.len(), 1, "{events:#?}");
         let (type_, _, note) = invalid[0];
@@ -74,7 +75,7 @@ async fn a_retry_from_a_clock_that_is_a_little_fast_counts() {
 
     for (request, _) in &all {
         request.succeeds(&world).await;
-        let events = world.events(&request.name).await;
+        let events = events(&world, request).await;
         assert!(events.iter().all(|event| event.1 != "InvalidRetry"), "{events:#?}");
     }
 }

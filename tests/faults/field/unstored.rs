@@ -5,10 +5,10 @@ use cde_sandbox::proxy::{Call as ApiCall, Point, Rule};
 use http::Method;
 use serde_json::json;
 
-use super::{Switch, metric, refuse};
+use super::{Switch, events, kind, metric, refuse};
 use crate::request::{Request, a_restore, a_rollback, apply, both, until};
 use crate::scene::{behind_proxy, behind_proxy_with, failure};
-use crate::world::{Flags, Kind, Manifest, from_now};
+use crate::world::{Flags, Manifest, from_now};
 
 /// Reads of the object by the operator, as the proxy sees them.
 fn reads_of(request: &Request) -> Rule {
@@ -112,18 +112,14 @@ async fn an_end_without_a_call_whose_write_was_not_answered_is_announced_and_cou
     world.later().await;
 
     let told = async |request: &Request, reason: &str| {
-        world.events(&request.name).await.iter().filter(|event| event.1 == reason).count()
+        events(&world, request).await.iter().filter(|event| event.1 == reason).count()
     };
     for (request, _, reason, outcome) in &all {
         let log = operator.log();
         assert_eq!(told(request, reason).await, 1, "Events {reason} about {}\n{log}", request.name);
-        let kind = match request.kind {
-            Kind::Restore => "ConnectorRestore",
-            Kind::Rollback => "MigrationRollback",
-        };
         // One for each way to lose the reply; the request that proved that nothing more comes counts as well.
         let markers = if *reason == "Restored" { 1.0 } else { 0.0 };
-        let labels = [("kind", kind), ("outcome", outcome), ("reason", reason)];
+        let labels = [("kind", kind(request)), ("outcome", outcome), ("reason", reason)];
         let counted = metric(&mut operator, "cde_operator_requests_finished_total", &labels).await;
         assert_eq!(counted, Some(2.0 + markers), "{labels:?}\n{}", operator.log());
     }
