@@ -57,6 +57,7 @@ pub(super) fn rewritten(
                 }
                 match frames.try_next().await? {
                     Some(frame) => buffer.extend(frame.into_data().unwrap_or_default()),
+                    None if buffer.is_empty() => return Ok(None),
                     None => return Ok(document(&buffer, &rewrite).map(|frame| (frame, None))),
                 }
             }
