@@ -36,11 +36,11 @@ async fn a_claim_whose_reply_is_lost_is_no_unknown_attempt_while_nothing_was_cal
         }
     }
     apply(&world, &all).await;
-    // It is told of its own claim by the watch alone, and that claim runs out.
+    // It is told of its own claim by the watch alone, which runs out; whoever reads a few times in vain has given up.
     for request in &all {
         until("reads of the object", || proxy.count(&reads_of(request)) > 0).await;
     }
-    world.later_by(8).await;
+    world.later_by(12).await;
 
     unreadable.turn_off();
 
