@@ -22,9 +22,11 @@
 mod fault;
 mod ledger;
 mod relay;
+mod rewrite;
 mod rule;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use tokio::task::JoinHandle;
@@ -83,6 +85,17 @@ impl Proxy {
         body: impl Into<String>,
     ) {
         self.relay.faults.add(rule, point, Verdict::Answer(Answer::new(status, headers, body)));
+    }
+
+    /// Lets the requests that `rule` means wait so long at `point`.
+    pub fn delay(&self, rule: Rule, point: Point, delay: Duration) {
+        self.relay.faults.delay(rule, point, delay);
+    }
+
+    /// Changes the answers of the API server to the requests that `rule` means, document by document: each event of a
+    /// watch, else the whole body. A document for which `rewrite` gives none is withheld.
+    pub fn rewrite(&self, rule: Rule, rewrite: impl Fn(&str) -> Option<String> + Send + Sync + 'static) {
+        self.relay.rewrites.add(rule, Arc::new(rewrite));
     }
 
     /// From now on nothing goes on in either direction, as on a half-open connection; new connections are accepted.

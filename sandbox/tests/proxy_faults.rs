@@ -13,7 +13,7 @@ use cde_sandbox::proxy::{Point, Proxy, Rule};
 use futures::{AsyncBufReadExt, TryStreamExt};
 use http::Method;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use kube::api::{ListParams, PostParams, WatchEvent, WatchParams};
+use kube::api::{DeleteParams, ListParams, PostParams, WatchEvent, WatchParams};
 use kube::{Api, Client};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -227,6 +227,40 @@ async fn an_answer_in_place_of_the_reply_hides_a_write_that_was_stored() {
     create(&through, "stored").await.unwrap_err();
     assert_eq!(proxy.ledger()[0].status, Some(504));
     assert!(direct.get_opt("stored").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_delayed_request_waits_that_long_and_is_done() {
+    let World { proxy, through, .. } = world("proxy-delay").await;
+    let delay = Duration::from_millis(500);
+    proxy.delay(creation(), Point::BeforeForward, delay);
+    let begin = Instant::now();
+    create(&through, "late").await.unwrap();
+    assert!(begin.elapsed() >= delay);
+    let begin = Instant::now();
+    create(&through, "at-once").await.unwrap();
+    assert!(begin.elapsed() < delay, "only the first one waits");
+}
+
+#[tokio::test]
+async fn answers_are_rewritten_document_by_document_and_some_are_withheld() {
+    let World { proxy, direct, through, .. } = world("proxy-rewrite").await;
+    let config_maps = || Rule::verb(Method::GET).path_ends_with("/configmaps").always();
+    proxy.rewrite(config_maps(), |text| {
+        (!text.contains("\"hidden\"")).then(|| text.replace("\"shown\"", "\"another\""))
+    });
+    let mut events = Box::pin(through.watch(&no_bookmarks(), "0").await.unwrap());
+    for name in ["hidden", "shown"] {
+        create(&direct, name).await.unwrap();
+    }
+    let event = tokio::time::timeout(LIMIT, events.try_next()).await.unwrap().unwrap().unwrap();
+    let WatchEvent::Added(added) = event else { panic!("not an addition: {event:?}") };
+    assert_eq!(added.metadata.name.as_deref(), Some("another"));
+
+    direct.delete("hidden", &DeleteParams::default()).await.unwrap();
+    let listed = through.list(&ListParams::default()).await.unwrap().items;
+    let names: Vec<_> = listed.iter().filter_map(|one| one.metadata.name.as_deref()).collect();
+    assert_eq!(names, ["another"]);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What this process remembers about one object besides the object: nothing in here has to survive a restart.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,7 +20,8 @@ pub(super) struct Memory {
     pub(super) unsent: Option<InFlight>,
     /// The record of a call is being written in the background.
     pub(super) recording: bool,
-    refusals: Option<Refusals>,
+    /// Undocumented refusals in a row, by the name of the call.
+    refusals: BTreeMap<&'static str, Refusals>,
     /// The request, by `operation.id`, whose first wait was announced.
     announced: Option<String>,
     /// The invalid retry annotation that a warning was about.
@@ -44,6 +46,20 @@ struct Refusals {
     first: Instant,
 }
 
+/// What a response is, as far as undocumented refusals go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It is no undocumented refusal.
+    None,
+    /// A gateway may have answered.
+    Unconfirmed {
+        /// It is the first in a row.
+        first: bool,
+    },
+    /// Earlier ones with the same code confirm it: three in a row, the first long enough ago.
+    Confirmed,
+}
+
 /// So many undocumented refusals in a row confirm each other.
 const CONFIRMING: u32 = 3;
 
@@ -54,7 +70,7 @@ impl Default for Memory {
             sighting: (0, Moment::now()),
             unsent: None,
             recording: false,
-            refusals: None,
+            refusals: BTreeMap::new(),
             announced: None,
             warned: None,
             foreign: false,
@@ -87,20 +103,24 @@ impl Memory {
         self.sighting.1.past()
     }
 
-    /// Notes the result of a call: the code of an undocumented refusal, or `None` for any other response. Returns
-    /// whether earlier refusals confirm this one: three in a row with one code, the first at least `time` ago.
-    pub(super) fn refusal_confirmed(&mut self, code: Option<u16>, time: Duration) -> bool {
+    /// Notes the result of a call: the code of an undocumented refusal, or `None` for any other response. A read that
+    /// succeeds between two calls says nothing about the calls.
+    pub(super) fn note_refusal(&mut self, call: &'static str, code: Option<u16>, time: Duration) -> Refusal {
         let Some(code) = code else {
-            self.refusals = None;
-            return false;
+            self.refusals.remove(call);
+            return Refusal::None;
         };
-        let refusals = self
-            .refusals
-            .take()
-            .filter(|refusals| refusals.code == code)
-            .unwrap_or_else(|| Refusals { code, count: 0, first: Instant::now() });
-        let refusals = self.refusals.insert(Refusals { count: refusals.count.saturating_add(1), ..refusals });
-        refusals.count >= CONFIRMING && refusals.first.elapsed() >= time
+        let fresh = Refusals { code, count: 0, first: Instant::now() };
+        let refusals = self.refusals.entry(call).or_insert(Refusals { ..fresh });
+        if refusals.code != code {
+            *refusals = fresh;
+        }
+        refusals.count = refusals.count.saturating_add(1);
+        if refusals.count >= CONFIRMING && refusals.first.elapsed() >= time {
+            Refusal::Confirmed
+        } else {
+            Refusal::Unconfirmed { first: refusals.count == 1 }
+        }
     }
 
     /// True the first time for each request, by its `operation.id`: for the Event of its first wait. The status alone
@@ -153,11 +173,24 @@ mod tests {
     #[test]
     fn three_refusals_in_a_row_with_one_code_confirm_each_other_after_the_time() {
         let mut memory = Memory::default();
-        let mut refused = |code, time| memory.refusal_confirmed(code, time);
-        assert_eq!([404, 404, 404].map(|code| refused(Some(code), Duration::ZERO)), [false, false, true]);
-        assert!(!refused(Some(403), Duration::ZERO), "another code");
-        assert!(!refused(None, Duration::ZERO));
-        assert_eq!([403; 3].map(|code| refused(Some(code), Duration::MAX)), [false; 3], "too soon");
+        let mut refused = |code, time| memory.note_refusal("restore", code, time);
+        let unconfirmed = |first| Refusal::Unconfirmed { first };
+        let row = [404; 3].map(|code| refused(Some(code), Duration::ZERO));
+        assert_eq!(row, [unconfirmed(true), unconfirmed(false), Refusal::Confirmed]);
+        assert_eq!(refused(Some(403), Duration::ZERO), unconfirmed(true), "another code");
+        assert_eq!(refused(None, Duration::ZERO), Refusal::None);
+        let row = [403; 3].map(|code| refused(Some(code), Duration::MAX));
+        assert_eq!(row, [unconfirmed(true), unconfirmed(false), unconfirmed(false)], "too soon");
+    }
+
+    #[test]
+    fn a_read_between_two_calls_says_nothing_about_the_calls() {
+        let mut memory = Memory::default();
+        let row = [(); 3].map(|()| {
+            memory.note_refusal("read", None, Duration::ZERO);
+            memory.note_refusal("rollback", Some(404), Duration::ZERO)
+        });
+        assert_eq!(row[2], Refusal::Confirmed);
     }
 
     #[test]

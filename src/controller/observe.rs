@@ -11,6 +11,7 @@ use crate::operation::undocumented_refusal;
 use super::circuit_breaker::Permit;
 use super::context::Scope;
 use super::kind::{Key, Kind};
+use super::memory::Refusal;
 use super::trace::{note_answer, step};
 
 /// The connector as it was read.
@@ -83,15 +84,19 @@ pub(super) fn note_result<K: Kind>(
         }
     }
     let undocumented = failure.and_then(undocumented_refusal);
-    if let Some(code) = undocumented {
-        context.metrics.unconfirmed_refusal(code);
-        tracing::warn!(
-            call = call.name,
-            code,
-            "the CDE API does not document this refusal: a gateway may have answered; it is believed when confirmed"
-        );
-    }
     let time = context.settings.confirmation_time();
-    let confirmed = scope.cache.remember(key, |memory| memory.refusal_confirmed(undocumented, time));
-    Noted { token_changed: refused && token_changed, refusal_confirmed: confirmed.unwrap_or_default() }
+    let refusal = scope.cache.remember(key, |memory| memory.note_refusal(call.name, undocumented, time));
+    let refusal = refusal.unwrap_or(Refusal::None);
+    if let (Refusal::Unconfirmed { first }, Some(code)) = (refusal, undocumented) {
+        context.metrics.unconfirmed_refusal(code);
+        if first {
+            tracing::warn!(
+                call = call.name,
+                code,
+                "the CDE API does not document this refusal: a gateway may have answered; it counts when confirmed"
+            );
+        }
+    }
+    let refusal_confirmed = refusal == Refusal::Confirmed;
+    Noted { token_changed: refused && token_changed, refusal_confirmed }
 }

@@ -185,7 +185,12 @@ fn events<K: Kind>(
     // A streamed list costs the API server a third, and nobody holds a page of it.
     let streamed = watcher(api.clone(), config.clone().streaming_lists()).default_backoff().boxed();
     let paged = watcher(api, config).default_backoff().boxed();
-    let lists = Lists { stream: streamed, paged: Some(paged), list_ends: Some(Instant::now() + FIRST_LIST) };
+    let lists = Lists {
+        stream: streamed,
+        namespace,
+        paged: Some(paged),
+        list_ends: Some(Instant::now() + FIRST_LIST),
+    };
     stream::unfold(lists, |mut lists| async move {
         let event = lists.next().await?;
         Some((event, lists))
@@ -196,6 +201,7 @@ fn events<K: Kind>(
 /// A watch whose list is streamed, until that turns out not to work.
 struct Lists<K: Kind> {
     stream: BoxStream<'static, watcher::Result<Event<Guarded<K>>>>,
+    namespace: Option<String>,
     /// What follows where a streamed list does not work.
     paged: Option<BoxStream<'static, watcher::Result<Event<Guarded<K>>>>>,
     /// A streamed list in progress must be complete by then.
@@ -212,6 +218,7 @@ impl<K: Kind> Lists<K> {
                     Err(_) => {
                         tracing::warn!(
                             kind = K::KIND,
+                            namespace = self.namespace,
                             "the API server does not complete a streamed list; listing in pages from now on"
                         );
                         self.fall_back();

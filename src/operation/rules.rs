@@ -58,9 +58,21 @@ pub(super) fn claimed<'a, O: Operation>(
     Continue(request)
 }
 
-/// No attempt for an object that is being deleted.
-pub(super) fn being_deleted<'a, O: Operation>(request: StatusBuilder<'a, O>, _: &Observed) -> Flow<'a, O> {
-    if request.object.metadata().deletion_timestamp.is_some() { Break(Step::Rest) } else { Continue(request) }
+/// No attempt for an object that is being deleted. What a read has told about the last one is stored: the object may be
+/// held by a finalizer, and must not take the effect of a later request for its own.
+pub(super) fn being_deleted<'a, O: Operation>(
+    mut request: StatusBuilder<'a, O>,
+    _: &Observed,
+) -> Flow<'a, O> {
+    if request.object.metadata().deletion_timestamp.is_none() {
+        return Continue(request);
+    }
+    if !request.is_unverified() {
+        return Break(Step::Rest);
+    }
+    request.operation().unknown_attempts = 0;
+    let message = "Being deleted: no attempt begins. The connector shows no effect of the last one.";
+    Break(request.wait(Reason::Pending, message, None))
 }
 
 /// A stale object is skipped: a rebuilt cluster applies what was done long ago.

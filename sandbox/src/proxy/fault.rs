@@ -87,6 +87,7 @@ impl Held {
 #[derive(Debug, Clone)]
 enum Fault {
     Now(Verdict),
+    Delay(Duration),
     Hold { arrived: watch::Sender<Option<Call>>, verdict: watch::Receiver<Option<Verdict>> },
 }
 
@@ -99,6 +100,10 @@ impl Faults {
         self.push(rule, point, Fault::Now(verdict));
     }
 
+    pub(super) fn delay(&self, rule: Rule, point: Point, delay: Duration) {
+        self.push(rule, point, Fault::Delay(delay));
+    }
+
     pub(super) fn hold(&self, rule: Rule, point: Point) -> Held {
         let what = format!("{rule}, {point:?}");
         let (arrived_sender, arrived) = watch::channel(None);
@@ -107,11 +112,15 @@ impl Faults {
         Held { what, arrived, verdict }
     }
 
-    /// What to do with `call` at `point`; waits where it is held.
+    /// What to do with `call` at `point`; waits where it is held or delayed.
     pub(super) async fn verdict(&self, call: &Call, point: Point) -> Verdict {
         let mut waiting = match self.find(call, point) {
             None => return Verdict::Pass,
             Some(Fault::Now(verdict)) => return verdict,
+            Some(Fault::Delay(delay)) => {
+                tokio::time::sleep(delay).await;
+                return Verdict::Pass;
+            }
             Some(Fault::Hold { arrived, verdict }) => {
                 arrived.send_replace(Some(call.clone()));
                 verdict

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
-use futures::stream::{self, Stream};
+use futures::stream::{self, Stream, StreamExt};
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Request, Response, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 
 use super::fault::{Answer, Faults, Point, Verdict};
 use super::ledger::Ledger;
+use super::rewrite::{self, Rewrite, Rewrites};
 use super::rule::Call;
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -52,6 +53,7 @@ pub(super) struct Relay {
     upstream: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     upstream_url: String,
     pub(super) faults: Faults,
+    pub(super) rewrites: Rewrites,
     pub(super) ledger: Ledger,
     pub(super) gate: watch::Sender<Gate>,
     // Requests on their way, which end with the proxy and not with their client.
@@ -79,6 +81,7 @@ impl Relay {
             upstream: Client::builder(TokioExecutor::new()).build(connector),
             upstream_url: upstream_url.to_owned(),
             faults: Faults::default(),
+            rewrites: Rewrites::default(),
             ledger: Ledger::default(),
             gate: watch::Sender::default(),
             under_way: Mutex::default(),
@@ -129,11 +132,17 @@ impl Relay {
         }
         self.opened().await;
         self.ledger.update(number, |exchange| exchange.forwarded = true);
-        let response = self.upstream.request(self.upstream_request(&call, headers)?).await.ok()?;
+        let rewrite = self.rewrites.take(&call);
+        let mut request = self.upstream_request(&call, headers)?;
+        if rewrite.is_some() {
+            // Only what is not compressed can be rewritten.
+            request.headers_mut().remove(header::ACCEPT_ENCODING);
+        }
+        let response = self.upstream.request(request).await.ok()?;
         let verdict = self.faults.verdict(&call, Point::BeforeReply).await;
         self.opened().await;
         match verdict {
-            Verdict::Pass => Some(self.pass_on(number, &call, response)),
+            Verdict::Pass => Some(self.pass_on(number, &call, response, rewrite)),
             Verdict::Cut => None,
             Verdict::Answer(answer) => local(answer),
         }
@@ -152,13 +161,27 @@ impl Relay {
         Some(request)
     }
 
-    fn pass_on(self: &Arc<Self>, number: usize, call: &Call, response: Response<Incoming>) -> Response<Body> {
+    fn pass_on(
+        self: &Arc<Self>,
+        number: usize,
+        call: &Call,
+        response: Response<Incoming>,
+        rewrite: Option<Rewrite>,
+    ) -> Response<Body> {
         let (mut parts, body) = response.into_parts();
         for name in &OF_ONE_CONNECTION {
             parts.headers.remove(name);
         }
         let frames = frames(Arc::clone(self), number, call.is_watch(), body);
-        Response::from_parts(parts, StreamBody::new(frames).boxed_unsync())
+        let body = match rewrite {
+            None => StreamBody::new(frames).boxed_unsync(),
+            Some(rewrite) => {
+                parts.headers.remove(header::CONTENT_LENGTH);
+                let frames = rewrite::rewritten(frames.boxed(), call.is_watch(), rewrite);
+                StreamBody::new(frames).boxed_unsync()
+            }
+        };
+        Response::from_parts(parts, body)
     }
 
     async fn opened(&self) {

@@ -228,7 +228,9 @@ fn while_suspended_only_the_verdict_is_recorded() {
 fn while_being_deleted_an_effect_is_recorded_and_nothing_else_is_attempted() {
     let going = unknown().being_deleted();
     assert_eq!(verdict(going.clone(), connector().production(Field::Value(24))), Some(Reason::RolledBack));
-    assert_eq!(going.clone().just_read().decide(), Step::Rest);
+    let unchanged = going.clone().told();
+    assert_eq!((unchanged.reason(), unchanged.operation().unknown_attempts), (Reason::Pending, 0));
+    assert_eq!(unchanged.reads(connector().production(Field::Value(24))).decide(), Step::Rest);
     let moving = connector().state("resynchronizing-to-prod");
     assert_eq!(verdict(going.clone(), moving), Some(Reason::OutcomeUnknown));
     assert_eq!(verdict(going, connector().state("built")), Some(Reason::OutcomeUnknown));

@@ -10,14 +10,14 @@ use crate::faults::request::ended;
 use cde_harness::command;
 
 /// Servers that nobody must contact, and files to name.
-struct Nowhere {
+pub(crate) struct Nowhere {
     scratch: ScratchDir,
     api_server: TcpListener,
     cde: TcpListener,
 }
 
 impl Nowhere {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let scratch = scratch_dir().unwrap();
         let silent = || {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -41,7 +41,7 @@ impl Nowhere {
     }
 
     /// `cde-operator run` with a good configuration.
-    fn run(&self) -> Command {
+    pub(crate) fn run(&self) -> Command {
         let server = format!("http://{}", self.api_server.local_addr().unwrap());
         let kubeconfig = json!({
             "apiVersion": "v1",
@@ -61,7 +61,7 @@ impl Nowhere {
     }
 
     /// It ends with exit code 2 and one line, which has these words, and has contacted nobody.
-    async fn refuses(&self, command: Command, what: &str, words: &[&str]) {
+    pub(crate) async fn refuses(&self, command: Command, what: &str, words: &[&str]) {
         let Output { status, stdout, stderr } = ended(command).await;
         let said = String::from_utf8(stderr).unwrap();
         assert_eq!(status.code(), Some(2), "{what}: {said}");

@@ -10,6 +10,7 @@ mod configuration;
 mod crash;
 mod economy;
 mod edits;
+mod field;
 mod gaps;
 mod leadership;
 mod lost;

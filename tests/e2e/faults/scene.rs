@@ -99,7 +99,7 @@ pub(crate) async fn behind_proxy_with_time() -> (TestEnv, Proxy, Operator) {
     behind_proxy_with(Flags::default().with("--timeout", "20s")).await
 }
 
-async fn behind_proxy_with(flags: Flags) -> (TestEnv, Proxy, Operator) {
+pub(crate) async fn behind_proxy_with(flags: Flags) -> (TestEnv, Proxy, Operator) {
     let env = TestEnv::new().await;
     let proxy = Proxy::start(&env.control_plane).await.unwrap();
     let operator = env.start_behind(&proxy, flags).await;

@@ -89,14 +89,16 @@ impl Operator {
         let log = env.scratch.path().join(format!("operator-{}.log", uuid::Uuid::new_v4().simple()));
         let mut command = command_of(&flags.program, kubeconfig);
         command
-            .args(["run", "--listen", "127.0.0.1:0", "--namespaces", &env.namespace])
-            .args(["--log-format", "json"])
+            .args(["run", "--listen", "127.0.0.1:0", "--log-format", "json"])
             .args(&flags.args)
             .env("CDE_URL", env.sandbox.url())
             .env("CDE_TOKEN_FILE", env.token_file())
             .env("POD_NAME", "operator")
             .env("POD_NAMESPACE", "cde-operator-system")
             .envs(flags.env);
+        if !flags.args.iter().any(|arg| arg == "--namespaces") {
+            command.args(["--namespaces", &env.namespace]);
+        }
         let process = process::spawn_logged(command, &log).expect("the operator starts");
         let mut operator = Self { process, log, url: None };
         if flags.wait_ready {
