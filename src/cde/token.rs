@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn another_token_gets_the_next_generation_and_wakes_who_waits() {
+    fn another_token_gets_the_next_generation_and_wakes_its_waiters() {
         let file = file("first");
         let tokens = TokenFile::open(file.path()).unwrap();
         let mut generations = tokens.generations();
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_goes_missing_or_bad_leaves_the_last_token_in_use() {
+    fn an_unusable_file_leaves_the_last_token_in_use() {
         let file = file("first");
         let path = file.path().to_owned();
         let tokens = TokenFile::open(&path).unwrap();

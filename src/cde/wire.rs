@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_null_parent_makes_its_fields_null_and_nothing_odd() {
+    fn a_null_parent_makes_its_fields_null_and_reports_none() {
         for parent in ["config", "platform_prod_reference", "platform_dev_reference"] {
             let mut data = full();
             data[parent] = Value::Null;
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_of_odd_fields_is_bounded() {
+    fn at_most_sixteen_missing_fields_are_named() {
         let missing = |items: usize| read_connector(&json!({"versions": vec![json!(0); items]})).1;
         let named = MAX_MISSING_FIELDS - 7;
         assert_eq!(missing(named).len(), MAX_MISSING_FIELDS, "seven of the connector, one of each version");
