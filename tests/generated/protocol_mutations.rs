@@ -33,8 +33,8 @@ fn read(patch: PathBuf) -> Mutation {
     let name = patch.file_stem().unwrap().to_str().unwrap().to_owned();
     assert_eq!(all("Mutation:").len(), 1, "{name} says in one line what is broken");
     let caught_by = |line: &str| {
-        let (program, test) = line.split_once(' ').expect("a test program and a test");
-        (program.to_owned(), test.to_owned())
+        let (program, name) = line.split_once(' ').expect("a test program and a test");
+        (program.to_owned(), name.to_owned())
     };
     Mutation {
         faults: all("Faults:").join(",").split(',').filter_map(|number| number.trim().parse().ok()).collect(),
@@ -62,9 +62,9 @@ fn every_protocol_mutation_names_tests_that_exist() {
     let tests = tests();
     for Mutation { name, caught_by, .. } in mutations() {
         assert!(!caught_by.is_empty(), "{name} does not say which test catches it");
-        for (program, test) in caught_by {
-            let exists = tests.iter().any(|one| one.program == program && one.name == test);
-            assert!(exists, "{name}: there is no {program} {test}");
+        for (program, name_of_test) in caught_by {
+            let exists = tests.iter().any(|one| one.program == program && one.name == name_of_test);
+            assert!(exists, "{name}: there is no {program} {name_of_test}");
         }
     }
 }
