@@ -22,7 +22,7 @@ use anyhow::Result;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-pub use self::audit::AuditEvent;
+pub use self::audit::{AuditEvent, AuditReader};
 use self::binaries::Binaries;
 pub use self::install::OPERATOR_NAMESPACE;
 use self::servers::Servers;
@@ -107,18 +107,16 @@ impl ControlPlane {
     /// # Errors
     /// If the audit log cannot be read.
     pub fn audit(&self) -> Result<Vec<AuditEvent>> {
-        audit::read(&self.servers.audit_log(), "")
+        Ok(AuditReader::from_start(self.servers.audit_log()).events()?.to_vec())
     }
 
-    /// As [`Self::audit`], for one namespace: the lines of others are not decoded, which takes long where many tests
-    /// share a control plane.
+    /// Returns a reader of what kube-apiserver answers from now on about one namespace. Where many tests share a control
+    /// plane, reading all of the log again and again takes seconds.
     ///
     /// # Errors
     /// If the audit log cannot be read.
-    pub fn audit_in(&self, namespace: &str) -> Result<Vec<AuditEvent>> {
-        let mut events = audit::read(&self.servers.audit_log(), namespace)?;
-        events.retain(|event| event.namespace == namespace);
-        Ok(events)
+    pub fn audit_reader(&self, namespace: &str) -> Result<AuditReader> {
+        AuditReader::from_now(self.servers.audit_log(), namespace)
     }
 
     /// Kills etcd: kube-apiserver goes on and fails. Does nothing if it is stopped.

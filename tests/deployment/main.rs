@@ -13,4 +13,5 @@ mod deploy;
 mod gitops;
 mod monitoring;
 mod policies;
+mod tools;
 mod upgrade;

@@ -1,4 +1,5 @@
-//! Files that are generated from the source, or checked against it: CRDs, `docs/reference.md`, `docs/reliability.md`.
+//! Files that are generated from the source, or checked against it: CRDs, `docs/reference.md`, `docs/reliability.md`,
+//! protocol mutations.
 
 #![allow(
     clippy::expect_used,
@@ -9,5 +10,6 @@
 )]
 
 mod crds;
+mod protocol_mutations;
 mod reference;
 mod reliability;

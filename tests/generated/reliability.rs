@@ -1,12 +1,12 @@
-//! `docs/reliability.md` is true: its table of faults is made of the doc comments of the tests, each fault has a test,
-//! and each has a known mistake that one of its tests catches.
+//! `docs/reliability.md` is true: its table of faults is made of the doc comments of the tests, and each fault has a test.
 //!
 //! `UPDATE_DOCS=1 cargo test --test generated reliability::` writes the table.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::protocol_mutations::mutations;
 
 const DOCUMENT: &str = "docs/reliability.md";
 const BEGIN: &str = "<!-- faults: made by tests/generated/reliability.rs -->\n";
@@ -86,20 +86,20 @@ const FAULTS: [(&str, &[&str]); 6] = [
     ),
 ];
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// A test, and the numbers of the faults that its doc comment names.
 #[derive(Debug)]
-struct Test {
-    program: String,
-    name: String,
-    faults: Vec<usize>,
+pub(crate) struct Test {
+    pub(crate) program: String,
+    pub(crate) name: String,
+    pub(crate) faults: Vec<usize>,
 }
 
 /// All files with this extension below a folder, in the order of their names.
-fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut all = Vec::new();
     for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
         let path = entry.unwrap().path();
@@ -113,7 +113,7 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     all
 }
 
-fn tests() -> Vec<Test> {
+pub(crate) fn tests() -> Vec<Test> {
     let folder = root().join("tests");
     files(&folder, "rs").iter().flat_map(|file| tests_in(&folder, file)).collect()
 }
@@ -145,12 +145,6 @@ fn tests_in(folder: &Path, file: &Path) -> Vec<Test> {
     all
 }
 
-/// Whether there is a test of this name beside the code: `operation::tests::claims::…`.
-fn is_unit_test(name: &str) -> bool {
-    let function = format!("fn {}()", name.rsplit("::").next().unwrap_or_default());
-    files(&root().join("src"), "rs").iter().any(|file| fs::read_to_string(file).unwrap().contains(&function))
-}
-
 /// The numbers in `Fault 2.`, `Faults 2 and 3: …`, `Fault 9, and fault 4 with a slow server: …`.
 fn numbers(doc: &str) -> Vec<usize> {
     if !doc.starts_with("Fault") {
@@ -160,41 +154,12 @@ fn numbers(doc: &str) -> Vec<usize> {
     head.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
 }
 
-/// A known mistake, and who must catch it.
-struct Patch {
-    name: String,
-    faults: Vec<usize>,
-    /// Program and name of a test.
-    caught_by: Vec<(String, String)>,
-}
-
-fn patches() -> Vec<Patch> {
-    let patch = |file: &PathBuf| {
-        let text = fs::read_to_string(file).unwrap();
-        let header: Vec<&str> = text.lines().take_while(|line| !line.starts_with("diff ")).collect();
-        let all = |key: &str| -> Vec<String> {
-            header.iter().filter_map(|line| line.strip_prefix(key)).map(|it| it.trim().to_owned()).collect()
-        };
-        let faults = all("Faults:").join(",");
-        Patch {
-            name: file.file_stem().unwrap().to_str().unwrap().to_owned(),
-            faults: faults.split(',').filter_map(|number| number.trim().parse().ok()).collect(),
-            caught_by: all("Caught-by:")
-                .iter()
-                .map(|line| line.split_once(' ').expect("program and test"))
-                .map(|(program, test)| (program.to_owned(), test.to_owned()))
-                .collect(),
-        }
-    };
-    files(&root().join("tests/broken"), "patch").iter().map(patch).collect()
-}
-
 fn table() -> String {
-    let (tests, patches) = (tests(), patches());
+    let (tests, mutations) = (tests(), mutations());
     let mut table = String::new();
     let mut number = 0;
     for (theme, faults) in FAULTS {
-        writeln!(table, "\n### {theme}\n\n| | fault | shown by | seen to fail when |\n|---|---|---|---|")
+        writeln!(table, "\n### {theme}\n\n| # | Fault | Test | Protocol mutations |\n|---|---|---|---|")
             .unwrap();
         for fault in faults {
             number += 1;
@@ -203,10 +168,10 @@ fn table() -> String {
                 .filter(|test| test.faults.contains(&number))
                 .map(|test| format!("`cargo test --test {} -- --exact {}`", test.program, test.name))
                 .collect();
-            let broken: Vec<String> = patches
+            let broken: Vec<String> = mutations
                 .iter()
-                .filter(|patch| patch.faults.contains(&number))
-                .map(|patch| format!("[{0}](../tests/broken/{0}.patch)", patch.name))
+                .filter(|mutation| mutation.faults.contains(&number))
+                .map(|mutation| format!("[{0}](../tests/protocol_mutations/{0}.patch)", mutation.name))
                 .collect();
             let (shown, broken) = (shown.join("<br>"), broken.join("<br>"));
             writeln!(table, "| {number} | {fault} | {shown} | {broken} |").unwrap();
@@ -231,29 +196,10 @@ fn the_table_of_faults_names_the_tests_as_they_are() {
 }
 
 #[test]
-fn each_fault_has_a_test_and_a_mistake_that_one_of_its_tests_catches() {
+fn each_fault_has_a_test() {
     let tests = tests();
-    let mut caught: BTreeMap<usize, usize> = BTreeMap::new();
-    for patch in patches() {
-        assert!(!patch.caught_by.is_empty(), "{} does not say who catches it", patch.name);
-        for (program, name) in &patch.caught_by {
-            if program == "lib" {
-                assert!(is_unit_test(name), "{}: there is no unit test {name}", patch.name);
-                continue;
-            }
-            let test = tests.iter().find(|test| test.program == *program && test.name == *name);
-            let test = test.unwrap_or_else(|| panic!("{}: there is no {program} {name}", patch.name));
-            for fault in patch.faults.iter().filter(|fault| test.faults.contains(fault)) {
-                *caught.entry(*fault).or_default() += 1;
-            }
-        }
-    }
     let last = FAULTS.iter().map(|(_, faults)| faults.len()).sum();
     for fault in 1..=last {
         assert!(tests.iter().any(|test| test.faults.contains(&fault)), "fault {fault} has no test");
-        assert!(
-            caught.contains_key(&fault),
-            "no mistake in tests/broken is caught by a test of fault {fault}"
-        );
     }
 }

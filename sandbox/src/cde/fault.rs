@@ -163,7 +163,7 @@ impl Fault {
         self
     }
 
-    /// Answers this status, with a JSON body whose `message` is its usual phrase.
+    /// Answers this status, with a JSON body whose `message` is the one that the API documents, else the status's own phrase.
     #[must_use]
     pub fn answer(mut self, status: u16) -> Self {
         self.status = Some(status);

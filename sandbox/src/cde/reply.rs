@@ -140,7 +140,17 @@ fn impossible(what: &str) -> Response<ReplyBody> {
     response
 }
 
+/// The message that the API documents for this status, else the status's own phrase.
 fn phrase(status: u16) -> &'static str {
+    match status {
+        400 => {
+            return "Operation is only allowed for connectors that were previously synchronized to production";
+        }
+        401 => return "You have to be authorized to access this resource.",
+        403 => return "Access denied for user.",
+        404 => return "Connector not found.",
+        _ => {}
+    }
     StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Unknown")
 }
 

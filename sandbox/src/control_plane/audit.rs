@@ -1,7 +1,8 @@
 //! What the API server was asked, counted where it counts: in its own audit log.
 
-use std::fs;
-use std::path::Path;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
@@ -88,35 +89,82 @@ pub(super) fn policy() -> Value {
     })
 }
 
-/// Returns the events so far whose line contains `text`, in the order of their answers. A line that is still being
-/// written is left for the next read.
-pub(super) fn read(log: &Path, text: &str) -> Result<Vec<AuditEvent>> {
-    if !log.exists() {
-        return Ok(Vec::new());
+/// Reads the audit log of a control plane from a place on, each line once.
+#[derive(Debug)]
+pub struct AuditReader {
+    log: PathBuf,
+    /// Where the next line begins.
+    offset: u64,
+    namespace: Option<String>,
+    events: Vec<AuditEvent>,
+}
+
+impl AuditReader {
+    /// Reads the log from its beginning.
+    pub(super) fn from_start(log: PathBuf) -> Self {
+        Self { log, offset: 0, namespace: None, events: Vec::new() }
     }
-    let content =
-        fs::read_to_string(log).with_context(|| format!("cannot read the audit log {}", log.display()))?;
-    let whole_lines = content.rfind('\n').map_or("", |end| &content[..end]);
-    whole_lines
-        .lines()
-        .filter(|line| line.contains(text))
-        .map(|line| {
-            let line: Line = serde_json::from_str(line)
-                .with_context(|| format!("a line of the audit log is not an event: {line}"))?;
-            let ObjectRef { api_group, resource, subresource, namespace, name } = line.object_ref;
-            Ok(AuditEvent {
-                verb: line.verb,
-                user: line.user.username,
-                user_agent: line.user_agent,
-                group: api_group,
-                resource,
-                subresource,
-                namespace,
-                name,
-                code: line.response_status.code,
-                received: line.request_received_timestamp,
-                answered: line.stage_timestamp,
-            })
-        })
-        .collect()
+
+    /// Reads what is written from now on, for one namespace.
+    pub(super) fn from_now(log: PathBuf, namespace: &str) -> Result<Self> {
+        let mut reader = Self::from_start(log);
+        reader.offset = reader.whole_lines()?.1;
+        reader.namespace = Some(namespace.to_owned());
+        Ok(reader)
+    }
+
+    /// Returns the events so far, in the order of their answers. A line that is still being written is left for the next
+    /// call.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn events(&mut self) -> Result<&[AuditEvent]> {
+        let (new, end) = self.whole_lines()?;
+        for line in new.lines() {
+            let event = decode(line)?;
+            if self.namespace.as_ref().is_none_or(|namespace| event.namespace == *namespace) {
+                self.events.push(event);
+            }
+        }
+        self.offset = end;
+        Ok(&self.events)
+    }
+
+    /// Returns the lines from `offset` on that are complete, and where they end.
+    fn whole_lines(&self) -> Result<(String, u64)> {
+        if !self.log.exists() {
+            return Ok((String::new(), self.offset));
+        }
+        let read = || -> std::io::Result<Vec<u8>> {
+            let mut file = File::open(&self.log)?;
+            file.seek(SeekFrom::Start(self.offset))?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let mut bytes =
+            read().with_context(|| format!("cannot read the audit log {}", self.log.display()))?;
+        bytes.truncate(bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1));
+        let end = self.offset + bytes.len() as u64;
+        Ok((String::from_utf8(bytes).context("the audit log is not UTF-8")?, end))
+    }
+}
+
+fn decode(line: &str) -> Result<AuditEvent> {
+    let line: Line = serde_json::from_str(line)
+        .with_context(|| format!("a line of the audit log is not an event: {line}"))?;
+    let ObjectRef { api_group, resource, subresource, namespace, name } = line.object_ref;
+    Ok(AuditEvent {
+        verb: line.verb,
+        user: line.user.username,
+        user_agent: line.user_agent,
+        group: api_group,
+        resource,
+        subresource,
+        namespace,
+        name,
+        code: line.response_status.code,
+        received: line.request_received_timestamp,
+        answered: line.stage_timestamp,
+    })
 }

@@ -1,9 +1,9 @@
 //! The control plane that these tests share with others, with all of `deploy/` installed but the Deployment.
 
+use crate::tools::shared_control_plane;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use cde_harness::SHARED;
 use cde_sandbox::control_plane::ControlPlane;
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -24,7 +24,7 @@ pub(crate) fn path(relative: &str) -> String {
 
 /// A control plane on which definitions, namespaces and rights are in force.
 pub(crate) async fn installed() -> &'static ControlPlane {
-    let control_plane = SHARED.get().await;
+    let control_plane = shared_control_plane().await;
     let create = ["create", "namespace", REQUEST_NAMESPACE];
     INSTALLED.get_or_init(async || drop(control_plane.kubectl_ok(&create, "").await.unwrap())).await;
     control_plane
@@ -32,7 +32,7 @@ pub(crate) async fn installed() -> &'static ControlPlane {
 
 /// All objects of a kustomization of the repository, as kubectl renders it.
 pub(crate) async fn rendered(relative: &str) -> Vec<Value> {
-    let control_plane = SHARED.get().await;
+    let control_plane = shared_control_plane().await;
     let yaml = control_plane.kubectl_ok(&["kustomize", &path(relative)], "").await.unwrap();
     serde_saphyr::from_multiple(&yaml).unwrap()
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::gitops::kept::{RETRIED, text, yaml};
 use crate::gitops::lua::run;
 use crate::gitops::scene::{BOTH, cases};
+use crate::tools::with_fast_retries;
 use cde_harness::{Kind, Object, Request, TestEnv};
 
 const ASKED: &str = "/metadata/annotations/cde.productsup.com~1retry";
@@ -97,7 +98,7 @@ async fn click(env: &TestEnv, request: &Request, action: &str) {
 
 #[tokio::test]
 async fn the_operator_does_what_the_actions_ask_for() {
-    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let (env, _operator) = with_fast_retries().await;
     for kind in BOTH {
         let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", "3600");
         let waiting = env.request(kind, "waiting", locked);

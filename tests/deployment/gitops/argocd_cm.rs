@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::gitops::kept::text;
 use crate::gitops::scene::BOTH;
-use cde_harness::{Kind, TestEnv};
+use crate::tools::test_env;
+use cde_harness::Kind;
 
 const HEAD: &str = "\
 # Health and actions of both kinds, for a running Argo CD. Written from the scripts beside it; do not edit.
@@ -97,7 +98,7 @@ fn of_others() -> Value {
 
 #[tokio::test]
 async fn a_patch_adds_the_scripts_to_a_running_argo_cd_and_leaves_its_other_settings() {
-    let env = TestEnv::new().await;
+    let env = test_env().await;
     env.kubectl(&["create", "-f", "-"], &of_others().to_string()).await;
     let file = path().join("argocd-cm.yaml").display().to_string();
 
@@ -111,7 +112,7 @@ async fn a_patch_adds_the_scripts_to_a_running_argo_cd_and_leaves_its_other_sett
 
 #[tokio::test]
 async fn as_a_component_it_adds_the_scripts_to_an_argo_cd_that_kustomize_installs() {
-    let env = TestEnv::new().await;
+    let env = test_env().await;
     let overlay = env.scratch.path().join("overlay");
     std::fs::create_dir(&overlay).unwrap();
     // Kustomize takes relative paths only; both are below the root.

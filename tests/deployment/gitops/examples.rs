@@ -4,6 +4,7 @@ use cde_sandbox::cde::{Connector, Operation, Version};
 use serde_json::{Value, json};
 use uuid::{Uuid, uuid};
 
+use crate::tools::{test_env, with_fast_retries};
 use cde_harness::{Kind, TestEnv};
 
 const OMDB: Uuid = uuid!("c20ad4d7-6fe9-4775-9aa2-7a0c99bff605");
@@ -53,7 +54,7 @@ fn seed(env: &TestEnv) {
 
 #[tokio::test]
 async fn the_directory_of_a_team_comes_to_what_it_says_and_applying_it_again_does_nothing() {
-    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let (env, _operator) = with_fast_retries().await;
     seed(&env);
     apply(&env).await;
     for (name, kind, _, reason, _) in REQUESTS {
@@ -71,7 +72,7 @@ async fn the_directory_of_a_team_comes_to_what_it_says_and_applying_it_again_doe
 #[tokio::test]
 async fn in_a_cluster_that_is_built_anew_preconditions_and_not_after_keep_the_directory_from_being_replayed()
 {
-    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let (env, _operator) = with_fast_retries().await;
     seed(&env);
     apply(&env).await;
     for (name, kind, _, reason, _) in REQUESTS {
@@ -94,7 +95,7 @@ async fn in_a_cluster_that_is_built_anew_preconditions_and_not_after_keep_the_di
 
 #[tokio::test]
 async fn the_manifests_for_flux_wait_for_every_request_and_never_replace_one() {
-    let env = TestEnv::new().await;
+    let env = test_env().await;
     let objects = rendered(&env, "deploy/flux").await;
     let connectors = objects
         .iter()

@@ -6,6 +6,7 @@ use cde_sandbox::process;
 use serde_json::{Value, json};
 
 use crate::gitops::scene::cases;
+use crate::tools::tools;
 
 /// What it is to say.
 fn status(what: &str) -> &'static str {
@@ -22,9 +23,9 @@ fn status(what: &str) -> &'static str {
 
 /// What the library says of each object.
 async fn judged(objects: &[&Value]) -> Vec<Value> {
-    let program = tokio::task::spawn_blocking(cde_sandbox::tools::kstatus).await.unwrap();
-    let program = program.unwrap_or_else(|error| panic!("{error:#}"));
-    let done = process::output(Command::new(program), &serde_json::to_vec(objects).unwrap()).await.unwrap();
+    let done = process::output(Command::new(&tools().await.kstatus), &serde_json::to_vec(objects).unwrap())
+        .await
+        .unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     serde_json::from_slice(&done.stdout).unwrap()
 }

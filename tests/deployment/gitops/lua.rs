@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::gitops::kept::text;
 use crate::gitops::scene::cases;
+use crate::tools::tools;
 
 const OS: [&str; 2] = ["date", "time"];
 
@@ -58,9 +59,9 @@ fn a_script_has_no_more_than_argo_cd_gives_it() {
 
 /// What the interpreter that Argo CD embeds makes of scripts and objects.
 async fn run_as_argo_cd(tasks: &[Value]) -> Vec<Value> {
-    let program = tokio::task::spawn_blocking(cde_sandbox::tools::gopher_lua).await.unwrap();
-    let program = program.unwrap_or_else(|error| panic!("{error:#}"));
-    let done = process::output(Command::new(program), &serde_json::to_vec(tasks).unwrap()).await.unwrap();
+    let done = process::output(Command::new(&tools().await.gopher_lua), &serde_json::to_vec(tasks).unwrap())
+        .await
+        .unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     serde_json::from_slice(&done.stdout).unwrap()
 }

@@ -4,6 +4,7 @@ use cde_sandbox::cde::{Connector, Fault, HoldPoint, Operation, RollbackEffect};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
+use crate::tools::test_env;
 use cde_harness::{Flags, Kind, Manifest, Object, Request, TestEnv, from_now};
 
 pub(crate) const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
@@ -39,7 +40,7 @@ fn keep(cases: &mut Vec<Case>, kind: Kind, what: &'static str, object: Object) {
 }
 
 async fn play() -> Vec<Case> {
-    let (env, mut cases) = (TestEnv::new().await, Vec::new());
+    let (env, mut cases) = (test_env().await, Vec::new());
     unseen(&env, &mut cases).await;
     let mut operator = env.start(Flags::fast_retries()).await;
     finished(&env, &mut cases).await;

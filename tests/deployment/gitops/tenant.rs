@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::tools::test_env;
 use cde_harness::{LIMIT, POLL, TestEnv};
 
 fn path(relative: &str) -> String {
@@ -32,7 +33,7 @@ fn names(objects: &[Value]) -> Vec<String> {
 
 #[tokio::test]
 async fn a_tenants_operator_is_all_in_its_own_namespace_but_for_one_binding_in_the_tenants() {
-    let env = TestEnv::new().await;
+    let env = test_env().await;
     let objects = rendered(&env, "").await;
     let (config, others): (Vec<_>, Vec<_>) =
         objects.into_iter().partition(|object| object["kind"] == "ConfigMap");
@@ -60,7 +61,7 @@ async fn a_tenants_operator_is_all_in_its_own_namespace_but_for_one_binding_in_t
 
 #[tokio::test]
 async fn a_tenants_operator_sees_the_tenants_requests_and_no_others() {
-    let env = TestEnv::new().await;
+    let env = test_env().await;
     env.control_plane.kubectl_ok(&["apply", "--validate=strict", "-k", &path("")], "").await.unwrap();
     let may = async |verb: &str, resource: &str, namespace: &str| {
         // A subresource is named by a flag.

@@ -5,6 +5,7 @@ use cde_sandbox::cde::{Fault, Operation};
 use serde_json::{Value, json};
 
 use crate::gitops::scene::BOTH;
+use crate::tools::{test_env, with_fast_retries};
 use cde_harness::{Flags, Kind, Object, Request, TestEnv, from_now};
 
 fn rollback(what: &str) -> Request {
@@ -17,7 +18,7 @@ fn uid(object: &Object) -> String {
 
 #[tokio::test]
 async fn a_forced_replacement_is_another_request_which_preconditions_stop_and_not_after_does_in_time() {
-    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let (env, _operator) = with_fast_retries().await;
     let [bare, guarded] = ["bare", "guarded"].map(rollback);
     let restore = Request::new(Kind::Restore, "out");
     for request in [&bare, &guarded, &restore] {
@@ -47,7 +48,7 @@ async fn a_forced_replacement_is_another_request_which_preconditions_stop_and_no
 
 #[tokio::test]
 async fn a_replacement_without_force_keeps_the_object_and_its_record() {
-    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let (env, _operator) = with_fast_retries().await;
     for kind in BOTH {
         let request = Request::new(kind, "kept");
         env.sandbox.put(request.ready_connector());
@@ -65,7 +66,7 @@ async fn a_replacement_without_force_keeps_the_object_and_its_record() {
 
 #[tokio::test]
 async fn deletion_in_the_foreground_begins_nothing_and_waits_for_nobody_of_ours() {
-    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let (env, _operator) = with_fast_retries().await;
     for kind in BOTH {
         let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", "2");
         let request = env.request(kind, "waiting", locked);
@@ -87,7 +88,7 @@ async fn deletion_in_the_foreground_begins_nothing_and_waits_for_nobody_of_ours(
 
 #[tokio::test]
 async fn what_is_pruned_is_not_undone_and_what_comes_back_is_another_request() {
-    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let (env, _operator) = with_fast_retries().await;
     let request = rollback("pruned");
     env.sandbox.put(request.ready_connector());
     env.apply(&request.manifest()).await;
@@ -127,7 +128,7 @@ async fn backed_up(env: &TestEnv) -> Vec<(Request, Value)> {
 
 #[tokio::test]
 async fn a_backup_that_is_restored_without_status_is_a_new_request() {
-    let env = TestEnv::new().await;
+    let env = test_env().await;
     let mut first = env.start(Flags::fast_retries()).await;
     let saved = backed_up(&env).await;
     first.kill();
@@ -147,7 +148,7 @@ async fn a_backup_that_is_restored_without_status_is_a_new_request() {
 
 #[tokio::test]
 async fn a_backup_whose_status_is_restored_before_the_operator_runs_is_a_record_and_nothing_is_called() {
-    let env = TestEnv::new().await;
+    let env = test_env().await;
     let mut first = env.start(Flags::fast_retries()).await;
     let saved = backed_up(&env).await;
     first.kill();

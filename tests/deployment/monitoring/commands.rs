@@ -6,7 +6,8 @@ use std::path::Path;
 use cde_sandbox::cde::new_id;
 
 use crate::monitoring::repository::{alerts, field, text};
-use cde_harness::{TestEnv, rollback};
+use crate::tools::test_env;
+use cde_harness::rollback;
 
 /// Where people are told of commands and lines of the log, with the labels of an alert filled in.
 fn told() -> Vec<String> {
@@ -43,7 +44,7 @@ fn reads(text: &str) -> BTreeSet<Vec<String>> {
 
 #[tokio::test]
 async fn each_look_that_an_alert_or_the_documentation_tells_of_can_be_had() {
-    let env = TestEnv::new().await;
+    let env = test_env().await;
     let commands: BTreeSet<Vec<String>> = told().iter().flat_map(|text| reads(text)).collect();
     assert!(commands.len() > 10 && commands.iter().any(|words| words[0] == "auth"), "{commands:#?}");
     for command in commands {
@@ -87,7 +88,7 @@ fn source(directory: &Path) -> String {
 
 #[tokio::test]
 async fn the_selectors_find_what_is_open_and_what_has_failed() {
-    let env = TestEnv::new().await;
+    let env = test_env().await;
     env.apply_all(["open", "failed"].map(|name| rollback(name, new_id(), "main"))).await;
     let status = r#"{"status": {"outcome": "Failed", "reason": "NotFound"}}"#;
     env.kubectl(&["patch", "mrb", "failed", "--subresource=status", "--type=merge", "-p", status], "").await;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::monitoring::prometheus::{Prometheus, holds};
 use crate::monitoring::repository::{alert_names, field, items, yaml};
 use crate::monitoring::scene::{live, lively, pause};
-use cde_harness::TestEnv;
+use crate::tools::test_env;
 
 const DASHBOARD: &str = "deploy/monitoring/dashboard.json";
 
@@ -27,7 +27,7 @@ fn filled(query: &str) -> String {
 #[tokio::test]
 async fn each_query_of_the_dashboard_finds_data_and_each_rule_is_evaluated() {
     let dashboard = yaml(DASHBOARD);
-    let env = TestEnv::new().await;
+    let env = test_env().await;
     let operator = env.start(lively().env("CDE_LEADER_ELECTION", "true")).await;
     let prometheus = Prometheus::start(&env, &operator).await;
     let waits = live(&env).await;
@@ -97,7 +97,7 @@ fn each_panel_has_a_name_an_explanation_a_place_of_its_own_and_the_chosen_data_s
 
 #[tokio::test]
 async fn an_overlay_with_the_component_has_rules_and_dashboard_and_says_where_the_runbook_is() {
-    let env = TestEnv::new().await;
+    let env = test_env().await;
     // Kustomize takes relative paths only; both are below the root.
     let up = "../".repeat(env.scratch.path().components().count());
     let root = format!("{up}{}", env!("CARGO_MANIFEST_DIR").trim_start_matches('/'));

@@ -7,7 +7,8 @@ use cde_sandbox::cde::{Fault, Operation};
 use jiff::Timestamp;
 
 use crate::monitoring::scene::{a_rollback, live, lively};
-use cde_harness::{ControlPlane, Flags, Kind, LIMIT, Operator, POLL, TestEnv};
+use crate::tools::{own_control_plane, test_env, with_operator};
+use cde_harness::{Flags, Kind, LIMIT, Operator, POLL, TestEnv};
 
 const USABLE: &str = "cde_operator_token_file_usable";
 const READ: &str = "cde_operator_token_read_timestamp_seconds";
@@ -46,7 +47,7 @@ fn number(all: &Figures, name: &str) -> Option<f64> {
 
 #[tokio::test]
 async fn what_is_missing_shows_until_the_work_begins() {
-    let env = TestEnv::on(ControlPlane::own().await).await;
+    let env = TestEnv::on(own_control_plane().await).await;
     let mut operator = env.start(Flags::default().without_readiness_wait()).await;
     operator.wait_for_log("apply crds/").await;
     let all = figures(&mut operator).await;
@@ -75,7 +76,7 @@ async fn what_is_missing_shows_until_the_work_begins() {
 
 #[tokio::test]
 async fn of_two_replicas_one_leads_and_both_name_the_lease() {
-    let env = TestEnv::new().await;
+    let env = test_env().await;
     let flags = || Flags::default().env("CDE_LEADER_ELECTION", "true");
     let (mut first, mut second) = (env.start(flags()).await, env.start(flags()).await);
     let leads = |all: &Figures| {
@@ -99,7 +100,7 @@ async fn of_two_replicas_one_leads_and_both_name_the_lease() {
 
 #[tokio::test]
 async fn since_when_a_request_has_been_open_outlives_retries_and_the_process() {
-    let env = TestEnv::new().await;
+    let env = test_env().await;
     let begun = Timestamp::now().as_second();
     let mut operator = env.start(lively()).await;
     let (waits, id) = a_rollback(&env.sandbox, "waits");
@@ -121,7 +122,7 @@ async fn since_when_a_request_has_been_open_outlives_retries_and_the_process() {
 
 #[tokio::test]
 async fn what_an_alert_counts_is_there_before_it_happens() {
-    let (env, mut operator) = TestEnv::with_operator().await;
+    let (env, mut operator) = with_operator().await;
     let failed = r#"cde_operator_requests_finished_total{kind="MigrationRollback",outcome="Failed",reason="NotFound"}"#;
     let odd = r#"cde_operator_undecodable_objects_total{kind="ConnectorRestore"}"#;
     let all = figures(&mut operator).await;
@@ -139,7 +140,7 @@ async fn what_an_alert_counts_is_there_before_it_happens() {
 
 #[tokio::test]
 async fn a_token_file_that_is_gone_shows_and_so_does_a_new_token() {
-    let (env, mut operator) = TestEnv::with_operator().await;
+    let (env, mut operator) = with_operator().await;
     let first = figures(&mut operator).await;
     assert_eq!(value(&first, USABLE), Some("1"));
 

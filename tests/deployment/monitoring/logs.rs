@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use crate::monitoring::repository::{field, items, text};
 use crate::monitoring::scene::{a_restore, a_rollback, lively};
-use cde_harness::{Kind, Operator, TestEnv};
+use crate::tools::{test_env, with_operator};
+use cde_harness::{Kind, Operator};
 
 /// Each line of the log that tells of this object; a line that is no JSON object ends the test.
 fn lines(operator: &Operator, object: &str) -> Vec<Value> {
@@ -23,7 +24,7 @@ fn place(line: &Value) -> (String, u64) {
 
 #[tokio::test]
 async fn a_request_that_meets_no_trouble_is_one_line_that_says_which_what_and_which_attempt() {
-    let (env, operator) = TestEnv::with_operator().await;
+    let (env, operator) = with_operator().await;
     let begun = operator.log().lines().count();
     let requests: Vec<_> = (0..3)
         .flat_map(|number| {
@@ -52,7 +53,7 @@ async fn a_request_that_meets_no_trouble_is_one_line_that_says_which_what_and_wh
 
 #[tokio::test]
 async fn trouble_is_a_line_for_each_call_that_failed_one_for_the_first_wait_and_one_for_the_end() {
-    let env = TestEnv::new().await;
+    let env = test_env().await;
     let operator = env.start(lively()).await;
     let (back, id) = a_rollback(&env.sandbox, "struck");
     env.sandbox.inject(Fault::on(Operation::Changing).connector(id).answer(423).times(3));
@@ -74,7 +75,7 @@ async fn trouble_is_a_line_for_each_call_that_failed_one_for_the_first_wait_and_
 
 #[tokio::test]
 async fn the_line_in_the_documentation_has_the_fields_of_a_real_one() {
-    let (env, operator) = TestEnv::with_operator().await;
+    let (env, operator) = with_operator().await;
     env.apply(&a_rollback(&env.sandbox, "back").0).await;
     let line = operator.wait_for_log("uses its old executable again").await;
     let documented = text("docs/observability.md");

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::monitoring::prometheus::{promtool, said};
 use crate::monitoring::repository::text;
 use crate::monitoring::scene::{live, lively, pause};
-use cde_harness::TestEnv;
+use crate::tools::test_env;
 
 /// Told only where a container has a limit.
 const DEPENDS: &str = "cde_operator_process_memory_limit_bytes";
 
 #[tokio::test]
 async fn promtool_has_no_complaint_and_the_documentation_has_each_figure_with_its_labels() {
-    let env = TestEnv::new().await;
+    let env = test_env().await;
     let mut operator = env.start(lively().env("CDE_LEADER_ELECTION", "true")).await;
     let waits = live(&env).await;
     pause(&env, &operator, waits).await;

@@ -5,15 +5,15 @@ use std::process::{Command, Output};
 use std::time::Instant;
 
 use cde_sandbox::process::{self, Process, output};
-use cde_sandbox::tools;
 use serde_json::{Value, json};
 
 use crate::monitoring::repository::{field, items, yaml};
+use crate::tools::tools;
 use cde_harness::{LIMIT, Operator, POLL, TestEnv};
 
 /// Runs promtool; what it says, on both outputs.
 pub(crate) async fn promtool(args: &[&str], directory: &Path, stdin: &str) -> Output {
-    let program = tokio::task::spawn_blocking(tools::promtool).await.unwrap().unwrap();
+    let program = &tools().await.promtool;
     let mut command = Command::new(program);
     command.args(args).current_dir(directory);
     output(command, stdin.as_bytes()).await.unwrap()
@@ -48,7 +48,7 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// Starts it with the rules of the repository, and waits until it has scraped the operator.
     pub(crate) async fn start(env: &TestEnv, operator: &Operator) -> Self {
-        let program = tokio::task::spawn_blocking(tools::prometheus).await.unwrap().unwrap();
+        let program = &tools().await.prometheus;
         let directory = env.scratch.path().join("prometheus");
         std::fs::create_dir(&directory).unwrap();
         plain_rules(&directory);

@@ -6,6 +6,7 @@ use cde_sandbox::cde::new_id;
 use serde_json::json;
 use tokio::sync::OnceCell;
 
+use crate::tools::tools;
 use cde_harness::{ControlPlane, LIMIT, Manifest, POLL, SharedControlPlane, TestEnv, restore};
 
 const POLICIES: [&str; 3] = ["connectors-by-namespace", "retry-only", "production-preconditions"];
@@ -22,6 +23,7 @@ pub(crate) async fn ungiven() -> TestEnv {
     // The policies hold in all namespaces, so these tests share a control plane with no others.
     static GOVERNED: SharedControlPlane = SharedControlPlane::new();
     static INSTALLED: OnceCell<()> = OnceCell::const_new();
+    tools().await;
     let env = TestEnv::on(ControlPlane::Shared(GOVERNED.get().await)).await;
     INSTALLED
         .get_or_init(async || {

@@ -5,15 +5,16 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use crate::tools::own_control_plane;
 use crate::upgrade::cast::Cast;
 use crate::upgrade::version::Version;
-use cde_harness::{ControlPlane, LIMIT, POLL, TestEnv};
+use cde_harness::{LIMIT, POLL, TestEnv};
 
 const KINDS: [&str; 2] = ["connectorrestores", "migrationrollbacks"];
 
 #[tokio::test]
 async fn another_version_is_served_then_stored_and_no_request_is_made_anew() {
-    let env = TestEnv::on(ControlPlane::own().await).await;
+    let env = TestEnv::on(own_control_plane().await).await;
     Version::Present.define(&env).await;
     let _operator = env.start(Version::Present.replica("one", "20s").await).await;
     let mut cast = Cast::play(&env).await;

@@ -2,13 +2,14 @@
 
 use cde_sandbox::cde::HoldPoint;
 
+use crate::tools::own_control_plane;
 use crate::upgrade::cast::{Cast, lands, take_off};
 use crate::upgrade::version::Version;
-use cde_harness::{ControlPlane, TestEnv};
+use cde_harness::TestEnv;
 
 #[tokio::test]
 async fn what_an_earlier_operator_left_in_flight_is_verified_by_the_present_one() {
-    let env = TestEnv::on(ControlPlane::own().await).await;
+    let env = TestEnv::on(own_control_plane().await).await;
     Version::Earlier.define(&env).await;
     Version::Earlier.grant(&env).await;
     let mut old = env.start(Version::Earlier.replica("old", "15s").await).await;

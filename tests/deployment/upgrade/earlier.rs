@@ -1,6 +1,7 @@
 //! The operator of an earlier commit: its program, built once into the user's cache from the source in `earlier/`, and
 //! its definitions and rights.
 
+use std::env;
 use std::fs::{self, File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,6 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use cde_sandbox::process::{self, output};
 use cde_sandbox::program;
-use tokio::sync::OnceCell;
 
 /// Complete as an operator; its definitions, its Lease and its rights differ from the present ones.
 pub(crate) const COMMIT: &str = "8a133084ba4743e94c38c4dde734b5e1e003c71f";
@@ -27,11 +27,9 @@ const NAME: &str = "cde-operator";
 pub(crate) struct Earlier(PathBuf);
 
 impl Earlier {
-    /// Builds it if nobody has yet; that takes some minutes, and cargo says on standard error what it does.
-    pub(crate) async fn get() -> &'static Self {
-        static EARLIER: OnceCell<Earlier> = OnceCell::const_new();
-        let earlier = EARLIER.get_or_try_init(|| async { find_or_build(&cache()?).await }).await;
-        earlier.unwrap_or_else(|error| panic!("the earlier operator cannot be built: {error:#}"))
+    /// Returns it from the user's cache, or builds it; cargo says on standard error what it does.
+    pub(crate) async fn find_or_build() -> Result<Self> {
+        find_or_build(&cache()?).await
     }
 
     pub(crate) fn program(&self) -> PathBuf {
@@ -45,7 +43,7 @@ impl Earlier {
 }
 
 fn cache() -> Result<PathBuf> {
-    let var = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let var = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let caches = var("XDG_CACHE_HOME").or_else(|| var("HOME").map(|home| home.join(".cache")));
     Ok(caches.context("neither XDG_CACHE_HOME nor HOME is set")?.join("cde-operator/earlier"))
 }
@@ -79,16 +77,26 @@ async fn build(cache: &Path, target: &Path) -> Result<()> {
     let kept = scratch.path().join("kept");
     let source = kept.join("source");
     unpack(&source).await?;
-    say("building it from its source, once (two to five minutes on two cores)");
-    let build = scratch.path().join("target");
-    let build = build.to_str().context("the cache's path is no text")?;
-    let more = ["--locked", "--config", "profile.dev.debug=false", "--target-dir", build];
+    say("building it from its source, once (a minute or two on two cores)");
+    let target_dir = scratch.path().join("target");
+    let target_dir = target_dir.to_str().context("the cache's path is not text")?;
+    let build_dir = format!("build.build-dir='{}'", build_dir()?.display());
+    let more = ["--locked", "--config", &build_dir, "--target-dir", target_dir];
     let program = program::build_in(&source, NAME, &more, scratch.path()).await?;
     fs::rename(program, kept.join(NAME))?;
     if target.exists() {
         fs::remove_dir_all(target)?;
     }
     fs::rename(&kept, target).with_context(|| format!("cannot move it to {}", target.display()))
+}
+
+/// Returns where cargo built this test program: dependencies that it shares with the earlier operator are there already.
+/// What is built of the earlier operator itself goes to another place than what is built of the present one.
+fn build_dir() -> Result<PathBuf> {
+    let program = env::current_exe()?;
+    let build_dir =
+        program.ancestors().nth(3).context("cargo puts test programs into BUILD_DIR/PROFILE/deps")?;
+    Ok(build_dir.to_owned())
 }
 
 /// Unpacks the archive. Of the sandbox it has the manifest alone, for which its lock file was made.

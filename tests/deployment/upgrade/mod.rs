@@ -12,3 +12,5 @@ mod policy;
 mod rolling;
 mod schema;
 mod version;
+
+pub(crate) use earlier::Earlier;

@@ -6,10 +6,10 @@ use std::process::Command;
 
 use cde_sandbox::process::output;
 
+use crate::tools::{test_env, tools};
 use crate::upgrade::cast::{BOTH, lands};
-use crate::upgrade::earlier::Earlier;
 use crate::upgrade::version::Version;
-use cde_harness::{Operator, Request, TestEnv, command, command_of};
+use cde_harness::{Operator, Request, command, command_of};
 
 /// The flags and variables that a program's help names.
 async fn flags(mut program: Command) -> BTreeSet<String> {
@@ -22,7 +22,7 @@ async fn flags(mut program: Command) -> BTreeSet<String> {
 #[tokio::test]
 async fn every_flag_and_variable_of_the_earlier_operator_is_still_one() {
     let nowhere = Path::new("/missing");
-    let old = flags(command_of(&Earlier::get().await.program(), nowhere)).await;
+    let old = flags(command_of(&tools().await.earlier.program(), nowhere)).await;
     let new = flags(command(nowhere)).await;
     assert!(old.contains("--token-file") && old.contains("CDE_TOKEN_FILE"), "{old:?}");
     assert_eq!(old.difference(&new).collect::<Vec<_>>(), Vec::<&String>::new());
@@ -46,7 +46,7 @@ fn shape(sample: &str) -> String {
 async fn every_metric_of_the_earlier_operator_is_still_there_with_its_labels() {
     let mut told = Vec::new();
     for version in [Version::Earlier, Version::Present] {
-        let env = TestEnv::new().await;
+        let env = test_env().await;
         let mut operator = env.start(version.replica("one", "20s").await).await;
         for kind in BOTH {
             let [done, absent] = ["done", "absent"].map(|what| Request::new(kind, what));

@@ -4,16 +4,17 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::tools::own_control_plane;
 use crate::upgrade::cast::{BOTH, lands};
 use crate::upgrade::version::Version;
-use cde_harness::{ControlPlane, LIMIT, POLL, Request, TestEnv};
+use cde_harness::{LIMIT, POLL, Request, TestEnv};
 
 const CLAIM: &str =
     "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/operation/properties";
 
 #[tokio::test]
 async fn an_operator_ahead_of_its_definitions_claims_nothing_and_says_what_to_apply() {
-    let env = TestEnv::on(ControlPlane::own().await).await;
+    let env = TestEnv::on(own_control_plane().await).await;
     define_without_claims(&env).await;
     let mut operator = env.start(Version::Present.replica("new", "5s").await.without_readiness_wait()).await;
     let said = operator.wait_for_log("nothing is claimed").await;
@@ -61,8 +62,7 @@ async fn define_without_claims(env: &TestEnv) {
         operation.remove("inFlight").expect("the claim");
         env.control_plane.kubectl_ok(&["apply", "-f", "-"], &definition.to_string()).await.unwrap();
     }
-    let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
-    env.control_plane.kubectl_ok(&established, "").await.unwrap();
+    env.control_plane.wait_for_kinds().await;
 }
 
 /// A kind is served a little after its definition says so.

@@ -4,9 +4,10 @@
 use cde_sandbox::cde::HoldPoint;
 use cde_sandbox::process::Signal;
 
+use crate::tools::own_control_plane;
 use crate::upgrade::cast::{BOTH, Cast, lands, take_off};
 use crate::upgrade::version::Version;
-use cde_harness::{ControlPlane, Kind, Request, TestEnv, restore};
+use cde_harness::{Kind, Request, TestEnv, restore};
 
 #[tokio::test]
 async fn an_upgrade_changes_no_record_repeats_no_call_and_lets_what_waits_go_on() {
@@ -20,7 +21,7 @@ async fn the_operator_alone_can_go_back_to_the_earlier_version() {
 }
 
 async fn goes_over(from: Version, to: Version, with_definitions: bool) {
-    let env = TestEnv::on(ControlPlane::own().await).await;
+    let env = TestEnv::on(own_control_plane().await).await;
     from.define(&env).await;
     from.grant(&env).await;
     let mut old = env.start(from.replica("old", "50s").await).await;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use cde_sandbox::program::workspace;
 
-use crate::upgrade::earlier::Earlier;
+use crate::tools::tools;
 use cde_harness::{Flags, LIMIT, Manifest, POLL, TestEnv, rollback};
 
 /// A version of the operator, with its definitions and rights.
@@ -21,7 +21,7 @@ impl Version {
     /// A file or directory of its repository.
     pub(crate) async fn path(self, part: &str) -> PathBuf {
         match self {
-            Old => Earlier::get().await.path(part),
+            Old => tools().await.earlier.path(part),
             Present => workspace().join(part),
         }
     }
@@ -31,7 +31,7 @@ impl Version {
         let flags = Flags::fast_retries().with("--timeout", timeout);
         let flags = flags.env("CDE_LEADER_ELECTION", "true").env("POD_NAME", pod);
         match self {
-            Old => Flags { program: Earlier::get().await.program(), ..flags },
+            Old => Flags { program: tools().await.earlier.program(), ..flags },
             Present => flags,
         }
     }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use cde_sandbox::cde::{Connector, Fault, HoldPoint, Operation};
 use cde_sandbox::proxy::{Point, Rule};
 use jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::faults::request::{
@@ -15,19 +16,21 @@ use crate::faults::scene::{
 };
 use cde_harness::{Kind, TestEnv};
 
-/// Suspends all of them and asks for a retry, then takes both back.
+/// Suspends all of them and requests a retry, then takes both back.
 async fn change_and_change_back(env: &TestEnv, requests: &[Request]) {
-    let retry = format!("cde.productsup.com/retry={}", Timestamp::now());
-    for plural in PLURALS {
-        let names = requests.iter().filter(|request| request.plural() == plural).map(|it| it.name.as_str());
-        let on = |verb, args: &[&'static str]| {
-            [&[verb, plural], &*names.clone().collect::<Vec<_>>(), args].concat()
-        };
-        for suspend in [r#"{"spec":{"suspend":true}}"#, r#"{"spec":{"suspend":false}}"#] {
-            env.kubectl(&on("patch", &["--type=merge", "-p", suspend]), "").await;
+    let retry = |value| json!({"metadata": {"annotations": {"cde.productsup.com/retry": value}}});
+    let changes = [
+        json!({"spec": {"suspend": true}}),
+        json!({"spec": {"suspend": false}}),
+        retry(json!(Timestamp::now())),
+        retry(Value::Null),
+    ];
+    // By a client: kubectl may take so long on a busy machine that a wait of these requests ends meanwhile.
+    for request in requests {
+        for change in &changes {
+            let objects = env.objects(request.kind);
+            objects.patch(&request.name, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
         }
-        env.kubectl(&[&on("annotate", &[])[..], &[&retry]].concat(), "").await;
-        env.kubectl(&on("annotate", &["cde.productsup.com/retry-"]), "").await;
     }
 }
 

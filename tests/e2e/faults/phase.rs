@@ -185,7 +185,7 @@ impl Stage {
                 let locked = on_call(423).header("retry-after", "3600");
                 self.reach(&request, Some(locked), "Retrying").await
             }
-            Phase::Failed => self.reach(&request, Some(on_call(422)), "Rejected").await,
+            Phase::Failed => self.reach(&request, Some(on_call(403)), "AccessDenied").await,
             Phase::Finished => self.reach(&request, None, request.success()).await,
         };
         Staged { phase, request, held }

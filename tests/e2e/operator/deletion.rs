@@ -94,9 +94,9 @@ async fn what_came_of_a_call_whose_object_was_deleted_goes_to_the_log_and_an_eve
     for kind in BOTH {
         let done = Request::new(kind, "done");
         env.sandbox.put(done.ready_connector());
-        let refused = env.request(kind, "refused", Fault::on(Operation::Changing).answer(422));
+        let refused = env.request(kind, "refused", Fault::on(Operation::Changing).answer(403));
         for (request, outcome, reason) in
-            [(&done, "Succeeded", done.success()), (&refused, "Failed", "Rejected")]
+            [(&done, "Succeeded", done.success()), (&refused, "Failed", "AccessDenied")]
         {
             let line = delete_meanwhile(&env, &operator, request).await;
             assert_eq!((&line["outcome"], &line["reason"]), (&json!(outcome), &json!(reason)), "{line}");

@@ -49,12 +49,12 @@ async fn an_edit_while_a_call_is_under_way_takes_nothing_from_its_outcome() {
 #[tokio::test]
 async fn an_edit_of_a_failed_request_is_observed_and_nothing_is_called() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
-    let refused = Fault::on(Operation::Changing).answer(422).always();
+    let refused = Fault::on(Operation::Changing).answer(403).always();
     let requests = BOTH.map(|kind| env.request(kind, "failed", refused.clone()));
     env.apply_all(requests.each_ref().map(Request::manifest)).await;
     let mut failures = Vec::new();
     for request in &requests {
-        failures.push(env.wait_for(request, "Rejected").await);
+        failures.push(env.wait_for(request, "AccessDenied").await);
         env.patch(request, json!({"spec": {"notAfter": from_now(7200)}})).await;
     }
 

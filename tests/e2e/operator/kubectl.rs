@@ -78,13 +78,13 @@ async fn requests_are_found_by_category_and_by_reason_outcome_and_connector() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let done = Request::new(Kind::Restore, "done");
     env.sandbox.put(done.ready_connector());
-    let refused = env.request(Kind::Rollback, "refused", Fault::on(Operation::Rollback).answer(422));
+    let refused = env.request(Kind::Rollback, "refused", Fault::on(Operation::Rollback).answer(403));
     let lost = Fault::on(Operation::Rollback).answer(500).after_effect();
     let unknown = env.request(Kind::Rollback, "unknown", lost);
     env.sandbox.put(unknown.ready_connector().on_rollback(RollbackEffect::StateOnly));
     env.apply_all([&done, &refused, &unknown].map(Request::manifest)).await;
     env.wait_for(&done, "Restored").await;
-    env.wait_for(&refused, "Rejected").await;
+    env.wait_for(&refused, "AccessDenied").await;
     env.wait_for(&unknown, "OutcomeUnknown").await;
 
     let by_connector = format!("spec.connectorId={}", refused.id);
@@ -95,7 +95,7 @@ async fn requests_are_found_by_category_and_by_reason_outcome_and_connector() {
         ("mrb", "status.outcome!=Failed,status.outcome!=Succeeded", &[&unknown]),
         ("mrb", &by_connector, &[&refused]),
         ("crst", "status.outcome=Succeeded", &[&done]),
-        ("cde", "status.reason=Rejected", &[&refused]),
+        ("cde", "status.reason=AccessDenied", &[&refused]),
     ];
     for (resource, selector, expected) in cases {
         let found = env.kubectl(&["get", resource, "--field-selector", selector, "-o", "name"], "").await;

@@ -11,7 +11,7 @@ const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
 async fn finished_requests_cost_a_restarted_operator_neither_a_write_nor_a_call() {
     let (env, mut operator) = TestEnv::with_fast_retries().await;
     let done = BOTH.map(|kind| Request::new(kind, "done"));
-    let refuse = || Fault::on(Operation::Changing).answer(422).always();
+    let refuse = || Fault::on(Operation::Changing).answer(403).always();
     let failed = BOTH.map(|kind| env.request(kind, "failed", refuse()));
     let skipped = BOTH.map(|kind| Request::new(kind, "skipped"));
     for request in &done {
@@ -24,7 +24,7 @@ async fn finished_requests_cost_a_restarted_operator_neither_a_write_nor_a_call(
         requests.iter().cloned().zip(reasons).collect()
     };
     let mut all = ends(&done, ["Restored", "RolledBack"]);
-    all.extend(ends(&failed, ["Rejected"; 2]));
+    all.extend(ends(&failed, ["AccessDenied"; 2]));
     all.extend(ends(&skipped, ["Skipped"; 2]));
     let mut records = Vec::new();
     for (request, reason) in &all {

@@ -127,7 +127,7 @@ async fn asked(env: &TestEnv, (resource, verb): &Right, code: u16) {
     let account = format!("system:serviceaccount:{}:operator", env.namespace);
     let begun = Instant::now();
     loop {
-        let answered = env.control_plane.audit_in(&env.namespace).unwrap().into_iter().any(|event| {
+        let answered = env.audit().into_iter().any(|event| {
             let subresource = Some(event.subresource).filter(|it| !it.is_empty());
             let whole = subresource.map_or(event.resource.clone(), |it| format!("{}/{it}", event.resource));
             event.user == account && event.code == code && event.verb == *verb && whole == *resource
@@ -187,7 +187,7 @@ async fn each_right_is_needed_for_something_that_does_not_work_without_it() {
 
     let rules_ = &rules_;
     let told = stream::iter(&all).map(async |right| (right, told_without(rules_, Some(right)).await));
-    let told: Vec<_> = told.buffer_unordered(6).collect().await;
+    let told: Vec<_> = told.buffer_unordered(8).collect().await;
     for ((resource, verb), in_vain) in told {
         assert_eq!(in_vain, Some(missing(resource, verb)), "without {verb} {resource}");
     }

@@ -59,7 +59,7 @@ impl ControlPlane {
     /// Applies `crds/` and waits until the API server serves both kinds.
     pub async fn apply_crds(&self) {
         apply(self, "crds").await;
-        wait_for_kinds(self).await;
+        self.wait_for_kinds().await;
     }
 
     /// Applies the CRDs after `change` to the schema of `status`.
@@ -76,6 +76,11 @@ impl ControlPlane {
             let json = serde_json::to_string(&crd).expect("a CRD is JSON");
             self.kubectl_ok(&["apply", "--server-side", "-f", "-"], &json).await.expect("it is applied");
         }
+        self.wait_for_kinds().await;
+    }
+
+    /// Waits until the API server serves both kinds and their schemas.
+    pub async fn wait_for_kinds(&self) {
         wait_for_kinds(self).await;
     }
 }

@@ -19,14 +19,16 @@ mod request;
 mod settle;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cde_sandbox::cde::Sandbox;
-use cde_sandbox::control_plane::{AuditEvent, OPERATOR_NAMESPACE};
+use cde_sandbox::control_plane::{AuditEvent, AuditReader, OPERATOR_NAMESPACE};
 use cde_sandbox::process::{ScratchDir, scratch_dir};
 use cde_sandbox::proxy::Proxy;
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::events::v1::Event;
-use kube::api::ListParams;
+use kube::api::{ListParams, ObjectMeta, PostParams};
 use kube::{Api, Client};
 
 pub use control_plane::{ControlPlane, SHARED, SharedControlPlane, property};
@@ -52,6 +54,7 @@ pub struct TestEnv {
     pub client: Client,
     /// Holds the token file and the logs of the operators.
     pub scratch: ScratchDir,
+    audit: Mutex<AuditReader>,
 }
 
 impl TestEnv {
@@ -64,11 +67,12 @@ impl TestEnv {
     pub async fn on(control_plane: ControlPlane) -> Self {
         let client = control_plane.admin().await.expect("an admin client");
         let namespace = format!("test-{}", &uuid::Uuid::new_v4().simple().to_string()[..10]);
-        control_plane.kubectl_ok(&["create", "namespace", &namespace], "").await.expect("a namespace");
+        let audit = Mutex::new(control_plane.audit_reader(&namespace).expect("the audit log"));
+        create_namespace(&client, &namespace).await;
         let sandbox = Sandbox::start().await.expect("a sandbox");
         let scratch = scratch_dir().expect("a scratch directory");
         std::fs::write(scratch.path().join("token"), sandbox.token()).expect("a token file");
-        Self { control_plane, sandbox, namespace, client, scratch }
+        Self { control_plane, sandbox, namespace, client, scratch, audit }
     }
 
     /// Makes an environment with a running operator.
@@ -165,10 +169,17 @@ impl TestEnv {
         }
     }
 
+    /// Returns what the API server has answered so far about this namespace.
+    #[must_use]
+    pub fn audit(&self) -> Vec<AuditEvent> {
+        let mut audit = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
+        audit.events().expect("the audit log").to_vec()
+    }
+
     /// Returns what the operator asked of the API server about an object of this namespace, without reads and watches.
     #[must_use]
     pub fn operator_writes(&self, name: &str) -> Vec<AuditEvent> {
-        let mut all = self.control_plane.audit_in(&self.namespace).expect("the audit log");
+        let mut all = self.audit();
         all.retain(|event| {
             event.user.ends_with(":cde-operator")
                 && !matches!(event.verb.as_str(), "get" | "list" | "watch")
@@ -176,4 +187,11 @@ impl TestEnv {
         });
         all
     }
+}
+
+async fn create_namespace(client: &Client, name: &str) {
+    let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+    let namespace = Namespace { metadata, ..Namespace::default() };
+    let created = Api::all(client.clone()).create(&PostParams::default(), &namespace).await;
+    created.expect("a namespace");
 }

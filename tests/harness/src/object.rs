@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use kube::Api;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PostParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, PostParams};
 use serde_json::{Value, json};
 
 use super::{LIMIT, Manifest, POLL, TestEnv};
@@ -92,7 +92,8 @@ impl TestEnv {
 
     /// Deletes the object without waiting for its finalizers.
     pub async fn delete(&self, kind: Kind, name: &str) {
-        self.kubectl(&["delete", kind.short(), name, "--wait=false"], "").await;
+        let deleted = self.objects(kind).delete(name, &DeleteParams::background()).await;
+        deleted.unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 }
 

@@ -1,7 +1,8 @@
 //! A request of either kind, for tests in which both kinds behave alike.
 
 use cde_sandbox::cde::{Call, Connector, Fault, Operation, Version, new_id};
-use serde_json::Value;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Kind, Manifest, Object, TestEnv, restore, rollback};
@@ -29,17 +30,16 @@ impl TestEnv {
         object
     }
 
-    /// Merges `change` into the object, as a user does.
+    /// Merges `change` into the object, as `kubectl patch --type=merge` does.
     pub async fn patch(&self, request: &Request, change: Value) {
-        let (short, change) = (request.kind.short(), change.to_string());
-        self.kubectl(&["patch", short, &request.name, "--type=merge", "-p", &change], "").await;
+        let merge = Patch::Merge(change);
+        let patched = self.objects(request.kind).patch(&request.name, &PatchParams::default(), &merge).await;
+        patched.unwrap_or_else(|error| panic!("{}: {error}", request.name));
     }
 
-    /// Asks for another attempt.
+    /// Requests another attempt, as `kubectl annotate --overwrite` does.
     pub async fn annotate_retry(&self, request: &Request, value: &str) {
-        let annotation = format!("cde.productsup.com/retry={value}");
-        self.kubectl(&["annotate", request.kind.short(), &request.name, &annotation, "--overwrite"], "")
-            .await;
+        self.patch(request, json!({"metadata": {"annotations": {"cde.productsup.com/retry": value}}})).await;
     }
 
     /// Returns the calls that were to change the request's connector.

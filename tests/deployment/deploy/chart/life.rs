@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Helm, Objects, values};
 use crate::deploy::fixture::{eventually, path};
+use crate::tools::empty_control_plane;
 
 const NAMESPACE: &str = "cde-operator-system";
 const ROLLBACKS: &str = "migrationrollbacks.cde.productsup.com";
@@ -106,7 +107,7 @@ async fn knows_the_new_field(control_plane: &ControlPlane) -> bool {
 
 #[tokio::test]
 async fn an_upgrade_brings_the_new_definitions_and_the_records_outlive_the_release() {
-    let control_plane = ControlPlane::start().await.unwrap();
+    let control_plane = empty_control_plane().await;
     let helm = Helm::of(&control_plane).await;
     let (before, now) =
         (earlier(&helm).await, package(&helm, &path("deploy/chart"), env!("CARGO_PKG_VERSION")).await);
@@ -148,7 +149,7 @@ async fn an_upgrade_brings_the_new_definitions_and_the_records_outlive_the_relea
 
 #[tokio::test]
 async fn the_definitions_stay_when_a_release_no_longer_installs_them() {
-    let control_plane = ControlPlane::start().await.unwrap();
+    let control_plane = empty_control_plane().await;
     let helm = Helm::of(&control_plane).await;
     let chart = path("deploy/chart");
     let release = |verb| [verb, "cde-operator", &chart, "-n", "default"];
@@ -162,7 +163,7 @@ async fn the_definitions_stay_when_a_release_no_longer_installs_them() {
 
 #[tokio::test]
 async fn definitions_that_kubectl_installed_are_taken_over_only_when_asked_for() {
-    let control_plane = ControlPlane::start().await.unwrap();
+    let control_plane = empty_control_plane().await;
     let helm = Helm::of(&control_plane).await;
     control_plane.kubectl_ok(&["create", "-k", &path("crds")], "").await.unwrap();
     let chart = path("deploy/chart");

@@ -15,10 +15,10 @@ use std::process::Command;
 
 use cde_sandbox::control_plane::ControlPlane;
 use cde_sandbox::process::{self, ScratchDir, scratch_dir};
-use cde_sandbox::tools;
 use serde_json::{Value, json};
 
 use crate::deploy::fixture::{OPERATOR_NAMESPACE, path};
+use crate::tools::tools;
 
 const RELEASE: &str = "cde-operator";
 
@@ -32,7 +32,7 @@ struct Helm {
 impl Helm {
     /// Without a cluster.
     async fn new() -> Self {
-        let program = tokio::task::spawn_blocking(tools::helm).await.unwrap().unwrap();
+        let program = tools().await.helm.clone();
         let home = scratch_dir().unwrap();
         let kubeconfig = home.path().join("none");
         Self { program, home, kubeconfig }

@@ -8,8 +8,10 @@ use cde_harness::{Flags, LIMIT, Operator, POLL, TestEnv};
 
 /// An operator that would lead, and the name of its Lease.
 async fn replica(env: &TestEnv, namespaces: &str) -> (Operator, String) {
-    let flags =
-        Flags::default().with("--namespaces", namespaces).env("CDE_LEADER_ELECTION", "true").without_readiness_wait();
+    let flags = Flags::default()
+        .with("--namespaces", namespaces)
+        .env("CDE_LEADER_ELECTION", "true")
+        .without_readiness_wait();
     let kubeconfig = env.kubeconfig(None).await;
     let operator = env.start_as(&kubeconfig, flags).await;
     let lease = lease_of(&operator).await;

@@ -64,7 +64,8 @@ async fn claims_that_are_stored_too_late_are_given_back_and_tried_again_with_bac
         let waits = |object: &Object| {
             object.operation()["inFlight"].is_null() && object.operation()["nextAttemptAt"].is_string()
         };
-        let waiting = env.wait_until(request.kind, &request.name, "waiting for its next attempt", waits).await;
+        let waiting =
+            env.wait_until(request.kind, &request.name, "waiting for its next attempt", waits).await;
         assert_eq!(waiting.attempts(), 1, "{waiting:#?}");
     }
     env.flush_events().await;
