@@ -40,6 +40,7 @@ use super::status::{Status, TEXT, VersionFacts};
 #[serde(rename_all = "camelCase")]
 pub struct ConnectorRestoreSpec {
     /// The connector to take out of the bin: a UUID in lower case. Immutable.
+    #[serde(deserialize_with = "super::connector_id::deserialize")]
     #[schemars(with = "String", length(max = 64))]
     #[x_kube(validation = rules::uuid(), validation = rules::immutable("connectorId"))]
     pub connector_id: Uuid,

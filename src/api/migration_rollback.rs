@@ -43,6 +43,7 @@ use super::status::{Executables, PlatformConnectors, Status, TEXT, VersionFacts}
 #[serde(rename_all = "camelCase")]
 pub struct MigrationRollbackSpec {
     /// The connector to roll back: a UUID in lower case. Immutable.
+    #[serde(deserialize_with = "super::connector_id::deserialize")]
     #[schemars(with = "String", length(max = 64))]
     #[x_kube(validation = rules::uuid(), validation = rules::immutable("connectorId"))]
     pub connector_id: Uuid,

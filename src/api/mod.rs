@@ -16,6 +16,7 @@ macro_rules! for_each_kind {
 }
 pub(crate) use for_each_kind;
 
+mod connector_id;
 mod connector_restore;
 mod crd;
 mod migration_rollback;

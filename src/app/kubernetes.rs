@@ -33,8 +33,8 @@ impl Operator {
 
     /// Operators that share the work by selector, namespaces or server do not compete for one Lease.
     pub(super) fn lease_name(&self) -> Option<String> {
-        let (selector, namespaces) =
-            (self.args.selector.as_deref().unwrap_or_default(), &self.args.namespaces);
+        let selector = self.args.selector.as_deref().unwrap_or_default();
+        let namespaces: Vec<String> = self.args.watched().into_iter().flatten().collect();
         self.args.leader_election.then(|| {
             let share = format!("{selector}\n{}\n{}", namespaces.join(","), self.base);
             let share = Uuid::new_v5(&Uuid::NAMESPACE_OID, share.as_bytes()).simple().to_string();

@@ -9,12 +9,16 @@ use prometheus_client::registry::Registry;
 use crate::controller::{Context, State};
 use crate::runtime::admin::Admin;
 use crate::runtime::watch_health::WatchHealth;
+use crate::text::clean;
 
 use super::Operator;
 use super::figures::Place;
 
 /// Watches that were not answered for so long are stuck. An API server that is down for less costs no restart.
 const STUCK: Duration = Duration::from_mins(13);
+
+/// Characters of an error in the answer to a probe.
+const MOST: usize = 300;
 
 impl Operator {
     pub(super) fn admin(
@@ -42,15 +46,16 @@ impl Operator {
 }
 
 /// A replica that waits for the Lease watches nothing.
-fn is_live(watch_health: &WatchHealth, leads: bool) -> Result<(), String> {
+fn is_live(watch_health: &WatchHealth, leads: bool) -> Result<String, String> {
     let silence = watch_health.silence();
     if leads && silence > STUCK {
         return Err(format!("the API server has not answered any watch for {} s", silence.as_secs()));
     }
-    Ok(())
+    Ok(String::new())
 }
 
-fn is_ready(context: &Context, leads: bool, stands_by: bool) -> Result<(), String> {
+fn is_ready(context: &Context, leads: bool, stands_by: bool) -> Result<String, String> {
+    let problems = problems(context);
     if !context.crds.is_good() {
         return Err("the custom resource definitions are missing or too old: apply crds/".to_owned());
     }
@@ -59,8 +64,18 @@ fn is_ready(context: &Context, leads: bool, stands_by: bool) -> Result<(), Strin
     }
     // A replica that waits for the Lease is ready to take over.
     if context.watches.any_namespace_is_listed() || stands_by {
-        return Ok(());
+        return Ok(problems);
     }
-    Err(if leads { "the first list is not complete" } else { "the work has not begun; the log says why" }
-        .to_owned())
+    let why =
+        if leads { "the first list is not complete" } else { "the work has not begun; the log says why" };
+    Err(format!("{why}\n{problems}").trim_end().to_owned())
+}
+
+/// The watches that do not work, a line each.
+fn problems(context: &Context) -> String {
+    let failing = context.watches.all().into_iter().filter_map(|watch| {
+        let error = watch.error.clone()?;
+        Some(format!("the watch of {} does not work: {}\n", watch.name(), clean(&error, MOST)))
+    });
+    failing.collect()
 }

@@ -123,7 +123,7 @@ impl Client {
             }),
         }
         .map_err(|why| success.unreadable(&why.to_string(), token))?;
-        Ok(Answer { data, missing_fields })
+        Ok(Answer { code: success.code, data, missing_fields })
     }
 
     /// Reads a connector with `GET /connectors/{publicId}`, as part of `span`. Malformed fields are
@@ -133,13 +133,18 @@ impl Client {
     /// Fails like [`Client::send`].
     ///
     /// [`Field::Missing`]: super::model::Field::Missing
-    pub async fn connector(&self, connector: &str, id: &CallId, token: &Token) -> Result<Connector, Failure> {
+    pub async fn connector(
+        &self,
+        connector: &str,
+        id: &CallId,
+        token: &Token,
+    ) -> Result<Answer<Connector>, Failure> {
         let request = self.request(Method::GET, &["connectors", connector], id, token)?;
         let success = self.exchange(request, READ, token).await?;
         match wire::connector(&success.body) {
-            Ok((mut connector, _)) => {
+            Ok((mut connector, missing_fields)) => {
                 redact(connector.texts_mut(), token);
-                Ok(connector)
+                Ok(Answer { code: success.code, data: connector, missing_fields })
             }
             Err(why) => Err(success.unreadable(&why.to_string(), token)),
         }

@@ -165,9 +165,11 @@ pub enum Data {
 
 /// A readable 2xx response to a changing call: the call had its effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct Answer<T = Data> {
+    /// The HTTP status code: 200 as a rule.
+    pub code: u16,
     /// The state after the call.
-    pub data: Data,
+    pub data: T,
     /// The paths of the fields that are missing or not of the documented type, for a warning; for example
     /// `versions[0].platform_prod_reference.executable`. At most 16, then `…` for the others.
     pub missing_fields: Vec<String>,

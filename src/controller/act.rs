@@ -41,8 +41,9 @@ pub(super) async fn act<K: Kind>(
     let answer = context.cde.send(&call, id, &token).instrument(span.clone()).await;
     note_answer(&span, answer.as_ref().err());
     drop(span);
-    let made = Call { name: call.name(), token: &token, took: begun.elapsed(), code: 200 };
-    let noted = note_result(scope, (key, object), &permits.breaker, &made, answer.as_ref().err());
+    let made = Call { name: call.name(), token: &token, took: begun.elapsed() };
+    let noted =
+        note_result(scope, (key, object), &permits.breaker, &made, answer.as_ref().map(|answer| answer.code));
     let response = Response {
         object,
         result: answer.as_ref().map(|answer| &answer.data),

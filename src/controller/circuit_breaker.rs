@@ -8,7 +8,7 @@
 //! An outage costs neither the CDE API nor the API server a storm, and nobody polls: [`CircuitBreaker::run`] wakes the
 //! objects on hold. A [`Permit`] is the right to the calls of one attempt; dropped, it gives an unused probe back.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -98,8 +98,8 @@ struct Inner {
     tripped: Option<Tripped>,
     /// Connectors of the calls in a row that found the API down.
     failures: Vec<Uuid>,
-    /// The objects on hold, by their last call.
-    on_hold: BTreeMap<(Timestamp, Arc<str>), Key>,
+    /// The objects on hold, with their last calls.
+    on_hold: HashMap<Arc<str>, (Timestamp, Key)>,
     /// The state that was told last.
     told: Option<State>,
 }
@@ -151,8 +151,14 @@ impl CircuitBreaker {
     /// Puts the object on hold: it is woken when calls may go out. `last_call`: the one that has waited longest goes
     /// first.
     pub(super) fn enqueue(&self, key: &Key, last_call: Timestamp) {
-        self.lock().on_hold.insert((last_call, key.uid.clone()), key.clone());
+        self.lock().on_hold.insert(key.uid.clone(), (last_call, key.clone()));
         self.changed.notify_one();
+    }
+
+    /// The object is gone.
+    pub(super) fn remove(&self, key: &Key) {
+        self.lock().on_hold.remove(&key.uid);
+        self.pass_on(key);
     }
 
     /// The object has been looked at and does not call: a probe that it was offered is the next one's.
@@ -396,7 +402,8 @@ impl Inner {
             self.paused_until = None;
         }
         let Some(tripped) = &mut self.tripped else {
-            return (std::mem::take(&mut self.on_hold).into_values().collect(), None);
+            let all = std::mem::take(&mut self.on_hold).into_values();
+            return (all.map(|(_, key)| key).collect(), None);
         };
         match tripped.probe {
             Probe::Taken(_) => return (Vec::new(), None),
@@ -408,7 +415,9 @@ impl Inner {
         if tripped.next_probe > now {
             return (Vec::new(), Some(tripped.next_probe));
         }
-        let Some((_, key)) = self.on_hold.pop_first() else { return (Vec::new(), None) };
+        let oldest = self.on_hold.iter().min_by_key(|(uid, (last_call, _))| (*last_call, (*uid).clone()));
+        let Some(uid) = oldest.map(|(uid, _)| uid.clone()) else { return (Vec::new(), None) };
+        let Some((_, key)) = self.on_hold.remove(&uid) else { return (Vec::new(), None) };
         tripped.probe = Probe::Offered(key.uid.clone(), now);
         (vec![key], Some(now + OFFER))
     }

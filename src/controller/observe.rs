@@ -44,9 +44,9 @@ pub(super) async fn observe<K: Kind>(
     let result = context.cde.connector(&connector, id, &token).instrument(span.clone()).await;
     note_answer(&span, result.as_ref().err());
     drop(span);
-    let call = Call { name: "read", token: &token, took: begun.elapsed(), code: 200 };
-    let noted = note_result(scope, (key, object), permit, &call, result.as_ref().err());
-    Reading { result, noted }
+    let call = Call { name: "read", token: &token, took: begun.elapsed() };
+    let noted = note_result(scope, (key, object), permit, &call, result.as_ref().map(|answer| answer.code));
+    Reading { result: result.map(|answer| answer.data), noted }
 }
 
 /// A call that was made.
@@ -55,20 +55,19 @@ pub(super) struct Call<'a> {
     pub(super) name: &'static str,
     pub(super) token: &'a Token,
     pub(super) took: Duration,
-    /// The code of its success.
-    pub(super) code: u16,
 }
 
-/// Tells breaker, metrics and memory the result of a call.
+/// Tells breaker, metrics and memory the result of a call: the code of a success, or why it failed.
 pub(super) fn note_result<K: Kind>(
     scope: &Scope<K>,
     (key, object): (&Key, &K),
     permit: &Permit,
     call: &Call<'_>,
-    failure: Option<&Failure>,
+    result: Result<u16, &Failure>,
 ) -> Noted {
     let context = &scope.context;
-    let code = failure.map_or(Some(call.code), Failure::code);
+    let failure = result.err();
+    let code = result.map_or_else(Failure::code, Some);
     context.metrics.called(call.name, code, call.took);
     let refused = code == Some(401);
     if refused {
@@ -93,6 +92,7 @@ pub(super) fn note_result<K: Kind>(
             tracing::warn!(
                 call = call.name,
                 code,
+                error = failure.map(|failure| failure.message.as_str()),
                 "the CDE API does not document this refusal: a gateway may have answered; it counts when confirmed"
             );
         }

@@ -24,13 +24,15 @@ use super::context::{Context, Scope};
 use super::error::ReconcileError;
 use super::kind::{Key, Kind};
 use super::reconcile::reconcile;
-use super::watches::FIRST_LIST;
+use super::watches::SETTLED;
 
 /// A watch ends by itself this soon and goes on where it was: a connection that has died in silence shows by that.
 /// Bookmarks would not do: nobody promises them, and of a kind that has not changed none comes for minutes.
 const WATCH_SECONDS: u32 = 60;
 /// A watch that says nothing for longer is half open: it should have ended by then.
 pub const WATCH_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 15);
+/// A streamed list that is not complete by then never will be.
+const FIRST_LIST: Duration = Duration::from_secs(30);
 /// How soon an interrupted reconciliation begins again: at first, and at the latest.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 /// Finished requests need no watching.
@@ -60,7 +62,7 @@ pub fn run<K: Kind>(
         let config = ControllerConfig::default().concurrency(0);
         let (watches, watch) = (scope.context.watches.clone(), scope.watch);
         let settled = async move {
-            tokio::time::sleep(FIRST_LIST).await;
+            tokio::time::sleep(SETTLED).await;
             watches.settle(watch);
             std::future::pending().await
         };
@@ -99,7 +101,10 @@ fn take_in<K: Kind>(scope: &Scope<K>, event: watcher::Result<Event<Guarded<K>>>)
                 context.queue.update(&key, object.as_ref());
                 asking.extend(asks.then_some(key));
             }
-            Change::Gone(key) => context.queue.remove(&key),
+            Change::Gone(key) => {
+                context.queue.remove(&key);
+                context.breaker.remove(&key);
+            }
             Change::Undecodable(key, error) => {
                 context.queue.remove(&key);
                 if scope.cache.remember(&key, |memory| !std::mem::replace(&mut memory.undecodable, true))

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::watch::{Receiver, Sender};
 
-/// A watch that has neither completed its first list nor failed by then holds up nobody else any longer.
-pub(super) const FIRST_LIST: Duration = Duration::from_secs(30);
+/// A watch that has neither completed its first list nor failed by then holds up nobody else any longer: it had the time
+/// to name the requests that it has for a connector of another namespace.
+pub(super) const SETTLED: Duration = Duration::from_secs(5);
 
 /// One watch: a kind in a namespace.
 #[derive(Clone, Debug)]

@@ -14,8 +14,8 @@ use tokio::net::TcpListener;
 /// What every scraper since 2018 reads, and what `OpenMetrics` says to send where nothing else is negotiated.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The answer to a probe: `Err` says what is wrong.
-pub type Probe = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
+/// The answer to a probe: `Ok` with what does not work although the process does, in lines; `Err` says what is wrong.
+pub type Probe = Box<dyn Fn() -> Result<String, String> + Send + Sync>;
 
 /// What the admin server serves.
 pub struct Admin {
@@ -40,9 +40,9 @@ pub async fn serve(listener: TcpListener, admin: Admin) -> std::io::Result<()> {
     axum::serve(listener, router).await
 }
 
-fn answer(probe: Result<(), String>) -> (StatusCode, String) {
+fn answer(probe: Result<String, String>) -> (StatusCode, String) {
     match probe {
-        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
+        Ok(problems) => (StatusCode::OK, format!("ok\n{problems}")),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }

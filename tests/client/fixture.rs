@@ -76,7 +76,10 @@ impl Api {
     }
 
     pub(crate) async fn read(&self) -> Result<Connector, Failure> {
-        self.client.connector(&self.id.to_string(), &call_id(), &self.tokens.current()).await
+        self.client
+            .connector(&self.id.to_string(), &call_id(), &self.tokens.current())
+            .await
+            .map(|answer| answer.data)
     }
 
     pub(crate) fn rollback_to(&self, version: &str) -> Call {

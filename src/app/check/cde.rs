@@ -11,7 +11,7 @@ use super::Finding;
 pub(super) async fn finding(cde: &Cde, connector: Option<Uuid>) -> Finding {
     let id = CallId { operation: Uuid::new_v4().to_string(), attempt: 1 };
     let asked = connector.unwrap_or(Uuid::nil()).to_string();
-    let answer = cde.client.connector(&asked, &id, &cde.tokens.current()).await;
+    let answer = cde.client.connector(&asked, &id, &cde.tokens.current()).await.map(|answer| answer.data);
     Finding::new("cde", judge(connector, answer))
 }
 

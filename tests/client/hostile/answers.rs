@@ -78,7 +78,7 @@ impl Line {
             Heard {
                 restore: self.client.send(&restore(), &id(), &self.token).await,
                 rollback: self.client.send(&rollback(), &id(), &self.token).await,
-                read: self.client.connector(CONNECTOR, &id(), &self.token).await,
+                read: self.client.connector(CONNECTOR, &id(), &self.token).await.map(|answer| answer.data),
             }
         });
         assert!(begun.elapsed() < TIMEOUT, "it took {:?}", begun.elapsed());

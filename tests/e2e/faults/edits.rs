@@ -116,7 +116,7 @@ async fn edits_to_every_extreme_and_back_change_nothing_in_any_phase_and_invalid
             let newest = request.get(env).await.metadata()["generation"].clone();
             let observed = |object: &Object| object.status()["observedGeneration"] == newest;
             let end = env.wait_until(request.kind, &request.name, "observed", observed).await;
-            assert_eq!(end.reason(), "Rejected", "{end:#?}");
+            assert_eq!(end.reason(), "AccessDenied", "{end:#?}");
         } else {
             let end = request.succeeds(env).await;
             let twin = if request.kind == Kind::Rollback { &rollback } else { &restore };

@@ -9,7 +9,7 @@ use cde_harness::Kind;
 fn when_suspended(staged: &Staged) -> &'static str {
     match staged.phase {
         Phase::Unseen | Phase::Reading | Phase::Claiming | Phase::Waiting | Phase::Verifying => "Suspended",
-        Phase::Failed => "Rejected",
+        Phase::Failed => "AccessDenied",
         _ => staged.request.success(),
     }
 }
@@ -41,7 +41,7 @@ async fn a_request_suspended_in_any_phase_begins_no_call_and_resumed_ends_as_if_
     for Staged { phase, request, .. } in &all {
         let asleep_after_a_call = matches!(phase, Phase::Waiting | Phase::Verifying);
         if *phase == Phase::Failed {
-            assert_eq!(request.get(env).await.reason(), "Rejected", "only who asks opens it again");
+            assert_eq!(request.get(env).await.reason(), "AccessDenied", "only who asks opens it again");
         } else {
             let end = request.succeeds(env).await;
             let twin = if request.kind == Kind::Rollback { &rollback } else { &restore };

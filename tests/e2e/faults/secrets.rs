@@ -22,8 +22,8 @@ fn fates() -> Vec<(&'static str, Fault, &'static str)> {
             on().set("/data/version", json!([BODY])).set("/data/state", json!({BODY: TOKEN})),
             "success",
         ),
-        ("refused", on().answer(400).set("/message", json!(told)), "NotAllowed"),
-        ("denied", on().answer(403).set("/message", json!(told)), "AccessDenied"),
+        ("refused", on().answer(400).set("/message", json!(told)).always(), "NotAllowed"),
+        ("denied", on().answer(403).set("/message", json!(told)).always(), "AccessDenied"),
         ("unauthorized", on().answer(401).set("/message", json!(told)), "success"),
         ("unauthorized-page", on().answer(401).body(&page).header("content-type", "text/html"), "success"),
         ("redirect", on().redirect(format!("http://127.0.0.1:9/{BODY}?{TOKEN}")), "success"),
@@ -53,7 +53,8 @@ async fn neither_token_nor_answers_show_in_logs_events_objects_or_figures_whatev
     let mut env = TestEnv::new().await;
     env.sandbox.set_token(TOKEN);
     std::fs::write(env.token_file(), TOKEN).unwrap();
-    let flags = || Flags::default().with("--timeout", "1s").env("RUST_LOG", "trace");
+    let flags =
+        || Flags::default().with("--timeout", "1s").with("--retry-max", "1s").env("RUST_LOG", "trace");
     let mut operator = env.start(flags()).await;
     let mut ends: Vec<(Request, &str)> = Vec::new();
     for (name, fault, end) in fates() {

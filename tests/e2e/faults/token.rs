@@ -149,7 +149,7 @@ async fn a_token_file_that_goes_missing_or_bad_is_warned_of_once_and_the_last_to
     let spoilt: [(&str, Option<&str>); 4] = [
         ("cannot be read", None),
         ("is empty", Some(" \n")),
-        ("can (white space", Some("two words")),
+        ("inner white space", Some("two words")),
         ("cannot be read", None),
     ];
     for (round, (says, content)) in spoilt.into_iter().enumerate() {

@@ -134,7 +134,7 @@ async fn a_value_that_is_no_time_gets_one_warning_and_asks_for_nothing() {
     let told = env.until_events(&request.name, 2).await;
     let (type_, reason, note) = told.last().expect("an Event");
     assert_eq!((type_.as_str(), reason.as_str()), ("Warning", "InvalidRetry"));
-    assert!(note.contains("now, please") && note.contains("$(date -Is)"), "{note}");
+    assert!(note.contains("now, please") && note.contains("$(date -u +%FT%TZ)"), "{note}");
 
     env.patch(&request, json!({"spec": {"activeDeadlineSeconds": 600}})).await;
 

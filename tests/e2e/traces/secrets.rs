@@ -17,12 +17,12 @@ async fn neither_the_token_nor_a_body_is_in_a_trace_nor_the_collectors_key_in_a_
     let (env, collector) = (TestEnv::new().await, Collector::start().await);
     env.sandbox.set_token(TOKEN);
     std::fs::write(env.token_file(), TOKEN).unwrap();
-    let flags = collector.flags().env("RUST_LOG", "trace");
+    let flags = collector.flags().with("--retry-max", "1s").env("RUST_LOG", "trace");
     let mut operator = env.start(flags.env("OTEL_EXPORTER_OTLP_HEADERS", &format!("x-key={KEY}"))).await;
     let told = format!("Bearer {TOKEN} is bad");
     let on = || Fault::on(Operation::Changing);
     for (name, fault, reason) in [
-        ("refused", on().answer(403).set("/message", json!(told)), "AccessDenied"),
+        ("refused", on().answer(403).set("/message", json!(told)).always(), "AccessDenied"),
         ("page", on().answer(502).body(format!("<html>{BODY} {TOKEN}</html>")), "Restored"),
         ("odd", on().set("/data/description", json!(BODY)).set("/data/name", json!(TOKEN)), "Restored"),
     ] {

@@ -1,5 +1,8 @@
 //! Flags and environment: read here, once, into types; nowhere else.
 
+mod selector;
+
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -133,16 +136,17 @@ impl RunArgs {
                 "--namespaces has `{name}`, which is no namespace's name: write them as a,b,c"
             ));
         }
-        Ok(())
+        self.selector.as_deref().map_or(Ok(()), selector::check)
     }
 
-    /// The namespaces that are watched; `None` for all of them at once.
+    /// The namespaces that are watched, in one order, each once; `None` for all of them at once.
     #[must_use]
     pub fn watched(&self) -> Vec<Option<String>> {
-        match self.namespaces.as_slice() {
-            [] => vec![None],
-            some => some.iter().map(|namespace| Some(namespace.trim().to_owned())).collect(),
+        let named: BTreeSet<&str> = self.namespaces.iter().map(|name| name.trim()).collect();
+        if named.is_empty() {
+            return vec![None];
         }
+        named.into_iter().map(|namespace| Some(namespace.to_owned())).collect()
     }
 }
 

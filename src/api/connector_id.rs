@@ -1,0 +1,17 @@
+//! The ID of a connector: a UUID, and nothing else, because it becomes part of a path.
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use uuid::Uuid;
+
+/// Reads a UUID in the one form that the schema allows. An older CRD may have let another text through: such an object
+/// cannot be decoded.
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let id = Uuid::parse_str(&text).map_err(|error| D::Error::custom(format!("connectorId: {error}")))?;
+    if id.hyphenated().to_string() == text {
+        Ok(id)
+    } else {
+        Err(D::Error::custom("connectorId is not a UUID in lower case with hyphens"))
+    }
+}
