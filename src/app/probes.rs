@@ -9,16 +9,12 @@ use prometheus_client::registry::Registry;
 use crate::controller::{Context, State};
 use crate::runtime::admin::Admin;
 use crate::runtime::watch_health::WatchHealth;
-use crate::text::clean;
 
 use super::Operator;
 use super::figures::Place;
 
 /// Watches that were not answered for so long are stuck. An API server that is down for less costs no restart.
 const STUCK: Duration = Duration::from_mins(13);
-
-/// Characters of an error in the answer to a probe.
-const MOST: usize = 300;
 
 impl Operator {
     pub(super) fn admin(
@@ -71,11 +67,8 @@ fn is_ready(context: &Context, leads: bool, stands_by: bool) -> Result<String, S
     Err(format!("{why}\n{problems}").trim_end().to_owned())
 }
 
-/// The watches that do not work, a line each.
+/// The watches that do not work, a line each. Why is in the log: here it would show to anybody who can reach the port.
 fn problems(context: &Context) -> String {
-    let failing = context.watches.all().into_iter().filter_map(|watch| {
-        let error = watch.error.clone()?;
-        Some(format!("the watch of {} does not work: {}\n", watch.name(), clean(&error, MOST)))
-    });
-    failing.collect()
+    let failing = context.watches.all().into_iter().filter(|watch| watch.error.is_some());
+    failing.map(|watch| format!("the watch of {} does not work; the log says why\n", watch.name())).collect()
 }
