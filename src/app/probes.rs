@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 
-use crate::controller::{Context, State};
+use crate::controller::Context;
+use crate::operation::CallState;
 use crate::runtime::admin::Admin;
 use crate::runtime::watch_health::WatchHealth;
 
@@ -55,7 +56,7 @@ fn is_ready(context: &Context, leads: bool, stands_by: bool) -> Result<String, S
     if !context.crds.is_good() {
         return Err("the custom resource definitions are missing or too old: apply crds/".to_owned());
     }
-    if context.breaker.state() == State::Unauthorized {
+    if context.breaker.state() == CallState::Unauthorized {
         return Err("the CDE API refuses the token".to_owned());
     }
     // A replica that waits for the Lease is ready to take over.

@@ -15,10 +15,10 @@ use uuid::Uuid;
 use crate::api::{ConnectorRestore, MigrationRollback, for_each_kind};
 use crate::config::RunArgs;
 use crate::controller::{
-    Change, CircuitBreaker, ConnectorQueue, Context, Event, Events, Metrics, RateLimit, State, Stop, Watches,
+    Change, CircuitBreaker, ConnectorQueue, Context, Event, Events, Metrics, RateLimit, Stop, Watches,
     run as run_controller,
 };
-use crate::operation::{Announcement, Settings};
+use crate::operation::{Announcement, CallState, Settings};
 use crate::runtime::process::ProcessMetrics;
 use crate::text::clean;
 
@@ -141,10 +141,12 @@ pub(super) fn holder(args: &RunArgs) -> String {
 /// What people are told about a change of the circuit breaker.
 fn announcement(Change { state, cause }: &Change) -> Announcement {
     let (reason, what) = match state {
-        State::Closed => ("CallsResumed", "Calls to the CDE API go out again"),
-        State::Paused => ("RateLimited", "Rate limited by the CDE API: all calls are paused"),
-        State::Down => ("CDEUnavailable", "The CDE API is unavailable: one call at a time goes out"),
-        State::Unauthorized => ("TokenRejected", "The CDE API rejects the token: calls wait for another one"),
+        CallState::Open => ("CallsResumed", "Calls to the CDE API go out again"),
+        CallState::Paused => ("RateLimited", "Rate limited by the CDE API: all calls are paused"),
+        CallState::Down => ("CDEUnavailable", "The CDE API is unavailable: one call at a time goes out"),
+        CallState::Unauthorized => {
+            ("TokenRejected", "The CDE API rejects the token: calls wait for another one")
+        }
     };
-    Announcement { warning: *state != State::Closed, reason, note: format!("{what} ({cause}).") }
+    Announcement { warning: *state != CallState::Open, reason, note: format!("{what} ({cause}).") }
 }

@@ -37,7 +37,7 @@ mod trace;
 mod watch;
 mod watches;
 
-pub use circuit_breaker::{Change, CircuitBreaker, State};
+pub use circuit_breaker::{Change, CircuitBreaker};
 pub use connector_queue::ConnectorQueue;
 pub use context::{Context, Stop};
 pub use crd_state::CrdState;

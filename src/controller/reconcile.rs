@@ -225,7 +225,7 @@ fn hold<K: Kind>(scope: &Scope<K>, key: &Key, object: &K, time: Option<Duration>
         .and_then(|operation| operation.last_attempt_at.as_ref())
         .or(object.meta().creation_timestamp.as_ref())
         .map_or(Timestamp::UNIX_EPOCH, |time| time.0);
-    scope.context.breaker.enqueue(key, last_call);
+    scope.context.breaker.hold(key, last_call);
     wait(scope, key, time)
 }
 
@@ -245,6 +245,6 @@ struct Offered<'a> {
 
 impl Drop for Offered<'_> {
     fn drop(&mut self) {
-        self.context.breaker.pass_on(self.key);
+        self.context.breaker.give_back(self.key);
     }
 }

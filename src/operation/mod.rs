@@ -12,6 +12,7 @@
 //! The kinds differ behind one trait, [`Operation`]; a new kind is one implementation of it.
 
 mod backoff;
+mod circuit_breaker;
 mod classify;
 mod condition;
 mod decide;
@@ -43,6 +44,7 @@ use crate::api::{Evidence, Reason, Status};
 use crate::cde::model::{Call, Connector, Data, Failure};
 
 pub use backoff::backoff;
+pub use circuit_breaker::{CallResult, CallState, CircuitBreaker, Now};
 pub use classify::{Class, Effect, classify, classify_read, looks_down, pauses_all, undocumented_refusal};
 pub use decide::{decide, next_call};
 pub use event::{Announcement, event_for, event_for_deleted};

@@ -34,8 +34,8 @@ pub(crate) enum Mutation {
     RecordConsumesWish,
     /// An outcome whose write was lost is replaced by a released claim.
     LostOutcomeReleases,
-    /// A claim counts as unsent although its call was made.
-    SentCountsAsUnsent,
+    /// Any stored claim counts as one on which nothing was sent.
+    AnyClaimCountsAsUnsent,
     // Around the rules.
     /// A claim of somebody else's counts as over at once.
     ClaimIsNotWaitedOut,

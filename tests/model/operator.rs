@@ -214,9 +214,7 @@ impl<S: Subject> Machine<S> {
     pub(crate) fn calls(&self, world: &mut World, who: Who) {
         let operator = world.operator_mut(who);
         let Some(object) = operator.view else { return };
-        if !self.is(Mutation::SentCountsAsUnsent) {
-            operator.unsent = None;
-        }
+        operator.unsent = None;
         let gist = self.rules.gist(object.status);
         let claim = gist.claim.and_then(|(_, attempt)| Some((gist.request?, attempt)));
         let unclaimed = claim.is_none() || claim != operator.claimed;

@@ -13,9 +13,10 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 
 use crate::api::{Outcome, Reason};
 use crate::controller::cache::Cache;
-use crate::controller::circuit_breaker::{CircuitBreaker, State};
+use crate::controller::circuit_breaker::CircuitBreaker;
 use crate::controller::kind::Kind;
 use crate::controller::watches::Watches;
+use crate::operation::CallState;
 use crate::runtime::metrics::encode;
 
 use super::KindAndReason;
@@ -93,7 +94,7 @@ pub(super) struct Present {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CallState {
+struct CallLabel {
     state: &'static str,
 }
 
@@ -140,9 +141,9 @@ impl Present {
 
     fn calls(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let present = self.breaker.state();
-        let calls = Family::<CallState, Gauge>::default();
-        for state in State::ALL {
-            calls.get_or_create(&CallState { state: state.as_str() }).set(i64::from(state == present));
+        let calls = Family::<CallLabel, Gauge>::default();
+        for state in CallState::ALL {
+            calls.get_or_create(&CallLabel { state: state.as_str() }).set(i64::from(state == present));
         }
         let help = "Whether calls to the CDE API go out: 1 for the state that holds";
         encode(encoder, "cde_operator_calls", help, &calls)?;

@@ -1,6 +1,7 @@
 //! The rules as tables and stories: values in, values out.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests may end at what they did not expect")]
 
+mod circuit_breaker;
 mod claims;
 mod conditions;
 mod events;

@@ -1,0 +1,326 @@
+//! Whether calls to the CDE API go out at all, as a value: time comes in as an argument.
+//!
+//! - A 429 or an announced 503 pauses all calls until the time that was asked for.
+//! - A refused token pauses them until the token changes, with one probe at a time meanwhile.
+//! - After five calls in a row that found the API down, on at least two connectors if as many are open, one call at a
+//!   time goes out (the half-open probe), for the object that has waited longest. Any other response ends that.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::api::{Reason, Status};
+use crate::cde::model::Failure;
+
+use super::backoff::backoff;
+use super::classify::{Class, classify, looks_down, pauses_all};
+
+/// So many calls in a row find the API down before it counts as down.
+const FAILURE_THRESHOLD: usize = 5;
+/// An object that is offered the probe and does not use it in this time is passed over.
+const OFFER: Duration = Duration::from_secs(5);
+/// No pause is longer than this.
+const LONGEST_PAUSE: Duration = Duration::from_hours(24);
+/// Stored times have whole seconds: one is cut off where a wait starts, one is added where it ends.
+const ROUNDING: Duration = Duration::from_secs(2);
+
+/// Whether calls go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallState {
+    /// They do.
+    Open,
+    /// Paused: the CDE API limits calls, or said when it will be back.
+    Paused,
+    /// The CDE API is down.
+    Down,
+    /// The CDE API refuses the token.
+    Unauthorized,
+}
+
+impl CallState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Open, Self::Paused, Self::Down, Self::Unauthorized];
+
+    /// The word in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Paused => "paused",
+            Self::Down => "down",
+            Self::Unauthorized => "unauthorized",
+        }
+    }
+}
+
+/// A moment by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// The monotonic one: since any fixed moment.
+    pub monotonic: Duration,
+    /// The wall clock.
+    pub wall: Timestamp,
+}
+
+/// The result of a call.
+#[derive(Clone, Copy, Debug)]
+pub struct CallResult<'a> {
+    /// The object that it was made for, by `metadata.uid`.
+    pub uid: &'a str,
+    /// The connector that it was about.
+    pub connector: Uuid,
+    /// Why it failed; `None` for a success.
+    pub failure: Option<&'a Failure>,
+    /// The token that it used has been replaced since.
+    pub token_changed: bool,
+    /// How many connectors have an open request.
+    pub open_connectors: usize,
+    /// Uniformly random in 0..1: the jitter of the next probe.
+    pub jitter: f64,
+}
+
+/// One call at a time goes out.
+struct Tripped {
+    state: CallState,
+    probes: u32,
+    next_probe: Duration,
+    probe: Probe,
+}
+
+/// The half-open probe.
+enum Probe {
+    /// Nobody has it.
+    Free,
+    /// The object with this uid was woken at this time to take it.
+    Offered(Arc<str>, Duration),
+    /// The object with this uid makes its call.
+    Taken(Arc<str>),
+}
+
+/// The circuit breaker; `K` names an object on hold.
+pub struct CircuitBreaker<K> {
+    server: String,
+    retry: (Duration, Duration),
+    paused_until: Option<Duration>,
+    /// The newest error that the pause was restored from.
+    restored_from: Option<Timestamp>,
+    limits_in_a_row: u32,
+    tripped: Option<Tripped>,
+    /// Connectors of the calls in a row that found the API down.
+    failures: Vec<Uuid>,
+    /// The objects on hold, with their last calls.
+    on_hold: HashMap<Arc<str>, (Timestamp, K)>,
+}
+
+impl<K> CircuitBreaker<K> {
+    /// A closed one, for the server with this base URL; `retry`: first and longest step of the backoff of probes.
+    #[must_use]
+    pub fn new(server: &str, retry: (Duration, Duration)) -> Self {
+        Self {
+            server: server.to_owned(),
+            retry,
+            paused_until: None,
+            restored_from: None,
+            limits_in_a_row: 0,
+            tripped: None,
+            failures: Vec::new(),
+            on_hold: HashMap::new(),
+        }
+    }
+
+    fn is_paused(&self, now: Duration) -> bool {
+        self.paused_until.is_some_and(|until| until > now)
+    }
+
+    /// Whether calls go out.
+    #[must_use]
+    pub fn state(&self, now: Duration) -> CallState {
+        match &self.tripped {
+            Some(tripped) => tripped.state,
+            None if self.is_paused(now) => CallState::Paused,
+            None => CallState::Open,
+        }
+    }
+
+    /// Whether a call for this object may go out: while tripped, only for the one that has the probe.
+    #[must_use]
+    pub fn lets_through(&self, uid: &str, now: Duration) -> bool {
+        let is_probe = |tripped: &Tripped| match &tripped.probe {
+            Probe::Free => false,
+            Probe::Offered(its, _) | Probe::Taken(its) => **its == *uid,
+        };
+        !self.is_paused(now) && self.tripped.as_ref().is_none_or(is_probe)
+    }
+
+    /// Takes the right to the calls of one attempt; false where they may not go out now.
+    pub fn acquire(&mut self, uid: &Arc<str>, now: Duration) -> bool {
+        let may = self.lets_through(uid, now);
+        if let Some(tripped) = self.tripped.as_mut().filter(|_| may) {
+            tripped.probe = Probe::Taken(uid.clone());
+        }
+        may
+    }
+
+    /// Gives a probe back that was taken or offered and is not used; true if there was one.
+    pub fn give_back(&mut self, uid: &str) -> bool {
+        let Some(tripped) = &mut self.tripped else { return false };
+        let had = match &tripped.probe {
+            Probe::Free => false,
+            Probe::Offered(its, _) | Probe::Taken(its) => **its == *uid,
+        };
+        if had {
+            tripped.probe = Probe::Free;
+        }
+        had
+    }
+
+    /// Puts an object on hold. `last_call`: the one that has waited longest goes first.
+    pub fn hold(&mut self, uid: Arc<str>, last_call: Timestamp, key: K) {
+        self.on_hold.insert(uid, (last_call, key));
+    }
+
+    /// The object is gone.
+    pub fn remove(&mut self, uid: &str) {
+        self.on_hold.remove(uid);
+    }
+
+    /// The token has changed: calls go out again.
+    pub fn token_changed(&mut self) {
+        self.tripped.take_if(|tripped| tripped.state == CallState::Unauthorized);
+    }
+
+    /// How long until calls go out again, or the next probe; `None` while calls go out.
+    #[must_use]
+    pub fn resumes_in(&self, now: Duration) -> Option<Duration> {
+        let tripped = self.tripped.as_ref().map(|tripped| tripped.next_probe);
+        let paused = self.paused_until.filter(|until| *until > now);
+        paused.max(tripped).map(|at| at.saturating_sub(now))
+    }
+
+    /// At start: restores the state from what an open object says, if it says it about this server.
+    pub fn restore<R>(&mut self, status: &Status<R>, now: Now) {
+        let Some(operation) = status.operation.as_ref().filter(|_| status.outcome.is_none()) else { return };
+        if operation.server.as_ref().is_some_and(|server| *server != self.server) {
+            return;
+        }
+        if status.reason == Some(Reason::Unauthorized) && self.tripped.is_none() {
+            let (state, probe, next_probe) = (CallState::Unauthorized, Probe::Free, now.monotonic);
+            self.tripped = Some(Tripped { state, probes: 1, next_probe, probe });
+        }
+        let (Some(error), Some(start), Some(next)) =
+            (&operation.last_error, &operation.wait_start_time, &operation.next_attempt_at)
+        else {
+            return;
+        };
+        let wait = Duration::try_from(next.0.duration_since(start.0)).unwrap_or_default();
+        // A 503 pauses all only where it said for how long; what waits longer than any backoff was told so.
+        let paused_all = error.code == Some(429) || (error.code == Some(503) && wait > self.retry.1);
+        let left = Duration::try_from(next.0.duration_since(now.wall)).unwrap_or_default();
+        // No operator waits longer because of a response: one that claims so is not believed.
+        let believable = wait <= LONGEST_PAUSE + ROUNDING;
+        let is_newer = self.restored_from.is_none_or(|at| at < error.at.0);
+        if paused_all && believable && !left.is_zero() && is_newer {
+            self.restored_from = Some(error.at.0);
+            self.paused_until = Some(now.monotonic + left.min(LONGEST_PAUSE));
+        }
+    }
+
+    /// Notes the result of a call.
+    pub fn report(&mut self, call: &CallResult<'_>, now: Now) {
+        let down = call.failure.is_some_and(looks_down);
+        let refused = call.failure.is_some_and(|failure| classify(failure, false) == Class::Unauthorized);
+        if let Some(failure) = call.failure.filter(|failure| pauses_all(failure)) {
+            self.pause(failure, now);
+        } else {
+            self.limits_in_a_row = 0;
+        }
+        if down {
+            self.failures.push(call.connector);
+            self.count_failures(call.open_connectors, now.monotonic);
+        } else {
+            self.failures.clear();
+        }
+        if refused && !call.token_changed {
+            self.trip(CallState::Unauthorized, now.monotonic);
+        }
+        if !down && !refused {
+            self.tripped = None;
+        }
+        self.probed(call, now.monotonic);
+    }
+
+    fn pause(&mut self, failure: &Failure, now: Now) {
+        self.limits_in_a_row = self.limits_in_a_row.saturating_add(1);
+        let (min, max) = self.retry;
+        let asked = failure.retry_at.map(|at| at.duration_since(now.wall));
+        let wait = asked
+            .and_then(|asked| Duration::try_from(asked).ok())
+            .unwrap_or_else(|| backoff(self.limits_in_a_row, min, max, 1.0));
+        self.paused_until = self.paused_until.max(Some(now.monotonic + wait.min(LONGEST_PAUSE)));
+    }
+
+    fn count_failures(&mut self, open_connectors: usize, now: Duration) {
+        let mut connectors = self.failures.clone();
+        connectors.sort_unstable();
+        connectors.dedup();
+        if self.failures.len() >= FAILURE_THRESHOLD && connectors.len() >= open_connectors.min(2) {
+            self.trip(CallState::Down, now);
+        }
+        let surplus = self.failures.len().saturating_sub(4 * FAILURE_THRESHOLD);
+        self.failures.drain(..surplus);
+    }
+
+    /// Lets one call at a time through. A refused token goes before an outage, which a response has ended.
+    fn trip(&mut self, state: CallState, now: Duration) {
+        let kept = self.tripped.as_ref().map(|tripped| tripped.state);
+        if kept == Some(state) || (state == CallState::Down && kept.is_some()) {
+            return;
+        }
+        let (min, max) = self.retry;
+        let next_probe = now + backoff(1, min, max, 1.0);
+        self.tripped = Some(Tripped { state, probes: 1, next_probe, probe: Probe::Free });
+    }
+
+    /// A probe has come back, and the breaker is still tripped: the next one, later.
+    fn probed(&mut self, call: &CallResult<'_>, now: Duration) {
+        let (min, max) = self.retry;
+        let Some(tripped) = &mut self.tripped else { return };
+        if matches!(&tripped.probe, Probe::Taken(its) if **its == *call.uid) {
+            tripped.probe = Probe::Free;
+            tripped.probes = tripped.probes.saturating_add(1);
+            tripped.next_probe = now + backoff(tripped.probes, min, max, 0.5 + call.jitter / 2.0);
+        }
+    }
+
+    /// Returns the objects that are to be woken now, and when to look again.
+    pub fn next_wakeup(&mut self, now: Duration) -> (Vec<K>, Option<Duration>) {
+        if let Some(until) = self.paused_until {
+            if until > now {
+                return (Vec::new(), Some(until));
+            }
+            self.paused_until = None;
+        }
+        let Some(tripped) = &mut self.tripped else {
+            let all = std::mem::take(&mut self.on_hold).into_values();
+            return (all.map(|(_, key)| key).collect(), None);
+        };
+        match tripped.probe {
+            Probe::Taken(_) => return (Vec::new(), None),
+            Probe::Offered(_, since) if now.saturating_sub(since) < OFFER => {
+                return (Vec::new(), Some(since + OFFER));
+            }
+            Probe::Offered(..) | Probe::Free => tripped.probe = Probe::Free,
+        }
+        if tripped.next_probe > now {
+            return (Vec::new(), Some(tripped.next_probe));
+        }
+        let oldest = self.on_hold.iter().min_by_key(|(uid, (last_call, _))| (*last_call, (*uid).clone()));
+        let Some(uid) = oldest.map(|(uid, _)| uid.clone()) else { return (Vec::new(), None) };
+        let Some((_, key)) = self.on_hold.remove(&uid) else { return (Vec::new(), None) };
+        tripped.probe = Probe::Offered(uid, now);
+        (vec![key], Some(now + OFFER))
+    }
+}
