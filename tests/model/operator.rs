@@ -106,10 +106,10 @@ impl<S: Subject> Machine<S> {
         let Operator { name, view, phase, unsent, .. } = *world.operator(who);
         let Some(object) = view else { return Verdict::Wait };
         let stored = self.rules.gist(object.status);
-        let claim_unsent = stored.claim.is_some()
-            && unsent
-                .map(|claim| self.rules.gist(claim))
-                .is_some_and(|claim| (claim.request, claim.claim) == (stored.request, stored.claim));
+        let known = unsent.map(|claim| self.rules.gist(claim));
+        let is_known =
+            known.is_some_and(|claim| (claim.request, claim.claim) == (stored.request, stored.claim));
+        let claim_unsent = stored.claim.is_some() && (is_known || self.is(Mutation::AnyClaimCountsAsUnsent));
         self.rules.decide(&Question {
             object,
             era: world.era,
