@@ -11,7 +11,8 @@ use kube::Client;
 use serde_json::Value;
 
 use crate::api::{GROUP, VERSION, crds};
-use crate::controller::{API_SERVER_TIMEOUT, CrdState};
+use crate::controller::API_SERVER_TIMEOUT;
+use crate::runtime::crd_state::CrdState;
 use crate::text::describe;
 
 /// How often the CRDs are read while they are too old: soon at first, for someone who has just applied them, then every

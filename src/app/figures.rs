@@ -10,9 +10,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 
-use crate::controller::{Context, WatchState};
+use crate::controller::Context;
 use crate::runtime::metrics::encode;
 use crate::runtime::watch_health::WatchHealth;
+use crate::runtime::watches::WatchState;
 
 /// Looks around when it is asked.
 pub(super) struct Place {

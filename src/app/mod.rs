@@ -22,8 +22,9 @@ use tokio::task::JoinSet;
 
 use crate::cde::{BaseUrl, Client as CdeClient, ClientConfig, TokenFile};
 use crate::config::RunArgs;
-use crate::controller::{API_SERVER_TIMEOUT, Context, DRAIN, Events, WATCH_TIMEOUT};
+use crate::controller::{API_SERVER_TIMEOUT, Context, WATCH_TIMEOUT};
 use crate::runtime::admin::serve;
+use crate::runtime::events::{DRAIN, Events};
 use crate::runtime::lease::Lease;
 use crate::runtime::telemetry::{self, Collector};
 use crate::runtime::watch_health::WatchHealth;

@@ -70,6 +70,11 @@ fn is_ready(context: &Context, leads: bool, stands_by: bool) -> Result<String, S
 
 /// The watches that do not work, a line each. Why is in the log: here it would show to anybody who can reach the port.
 fn problems(context: &Context) -> String {
-    let failing = context.watches.all().into_iter().filter(|watch| watch.error.is_some());
-    failing.map(|watch| format!("the watch of {} does not work; the log says why\n", watch.name())).collect()
+    let mut lines = String::new();
+    for watch in context.watches.all().iter().filter(|watch| watch.error.is_some()) {
+        lines += "the watch of ";
+        lines += &watch.name();
+        lines += " does not work; the log says why\n";
+    }
+    lines
 }

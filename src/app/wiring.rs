@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use opentelemetry::KeyValue;
 use prometheus_client::registry::Registry;
@@ -10,16 +11,17 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
 use crate::api::{ConnectorRestore, MigrationRollback, for_each_kind};
 use crate::config::RunArgs;
 use crate::controller::{
-    Change, CircuitBreaker, ConnectorQueue, Context, Event, Events, Metrics, RateLimit, Stop, Watches,
-    run as run_controller,
+    Change, CircuitBreaker, ConnectorQueue, Context, Metrics, RateLimit, Stop, run as run_controller,
 };
-use crate::operation::{Announcement, CallState, Settings};
+use crate::operation::{CallState, Settings};
+use crate::runtime::clock;
+use crate::runtime::events::{Event, Events};
 use crate::runtime::process::ProcessMetrics;
+use crate::runtime::watches::Watches;
 use crate::text::clean;
 
 use super::Operator;
@@ -74,7 +76,7 @@ impl Operator {
         async move {
             while let Some(change) = changes.recv().await {
                 if let Some((namespace, name)) = &pod {
-                    events.publish(Event::about_pod(namespace, name, announcement(&change)));
+                    events.publish(pod_event(namespace, name, &change));
                 }
             }
         }
@@ -106,7 +108,7 @@ impl Operator {
                         context,
                         client.clone(),
                         namespace.clone(),
-                        self.args.selector.clone(),
+                        self.args.selector.as_deref(),
                     ));)*
                 };
             }
@@ -134,12 +136,12 @@ pub(super) fn resource(args: &RunArgs, me: &str) -> Vec<KeyValue> {
 pub(super) fn holder(args: &RunArgs) -> String {
     let host = || gethostname::gethostname().to_string_lossy().into_owned();
     let name = args.pod_name.clone().unwrap_or_else(host);
-    let suffix = Uuid::new_v4().simple().to_string();
+    let suffix = clock::unique().simple().to_string();
     format!("{}-{}", clean(&name, 200), &suffix[..8])
 }
 
-/// What people are told about a change of the circuit breaker.
-fn announcement(Change { state, cause }: &Change) -> Announcement {
+/// The Event on the operator's own Pod about a change of the circuit breaker.
+fn pod_event(namespace: &str, name: &str, Change { state, cause }: &Change) -> Event {
     let (reason, what) = match state {
         CallState::Open => ("CallsResumed", "Calls to the CDE API go out again"),
         CallState::Paused => ("RateLimited", "Rate limited by the CDE API: all calls are paused"),
@@ -148,5 +150,13 @@ fn announcement(Change { state, cause }: &Change) -> Announcement {
             ("TokenRejected", "The CDE API rejects the token: calls wait for another one")
         }
     };
-    Announcement { warning: *state != CallState::Open, reason, note: format!("{what} ({cause}).") }
+    let regarding = ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Pod".to_owned()),
+        namespace: Some(namespace.to_owned()),
+        name: Some(name.to_owned()),
+        ..ObjectReference::default()
+    };
+    let (warning, note) = (*state != CallState::Open, format!("{what} ({cause})."));
+    Event { regarding, warning, reason, note, at: clock::now() }
 }

@@ -18,6 +18,8 @@ use super::model::{Answer, Call, CallId, Connector, Data, Failure, FailureKind};
 use super::retry_after::retry_at;
 use super::{BaseUrl, ConfigError, Token, trace, wire};
 
+use crate::runtime::clock;
+
 /// A larger body of a 2xx response (in bytes) is unreadable.
 const MAX_BODY: usize = 8 * 1024 * 1024;
 /// A larger body of another response (in bytes) is not one of the CDE API.
@@ -178,7 +180,7 @@ impl Client {
     async fn execute(&self, request: Request, token: &Token) -> Result<Success, Failure> {
         let mut response =
             self.http.execute(request).await.map_err(|error| self.no_response(error, token))?;
-        let (status, retry_at) = (response.status(), retry_at(response.headers(), Timestamp::now()));
+        let (status, retry_at) = (response.status(), retry_at(response.headers(), clock::now()));
         if !status.is_success() {
             let body = read_body(&mut response, MAX_ERROR_BODY).await.unwrap_or_default();
             return Err(refusal(status, &body, retry_at, token));

@@ -19,6 +19,8 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
+use crate::runtime::clock;
+
 use super::ConfigError;
 
 /// A larger file (in bytes) is rejected.
@@ -87,11 +89,7 @@ impl TokenFile {
         let path = path.into();
         let token = Token { text: Arc::new(read(&path)?), generation: 1 };
         let (generation, _) = watch::channel(token.generation);
-        Ok(Self {
-            path,
-            state: Mutex::new(State { token, since: Timestamp::now(), problem: None }),
-            generation,
-        })
+        Ok(Self { path, state: Mutex::new(State { token, since: clock::now(), problem: None }), generation })
     }
 
     /// Returns the last usable token.
@@ -116,7 +114,7 @@ impl TokenFile {
                 }
                 let generation = state.token.generation + 1;
                 state.token = Token { text: Arc::new(text), generation };
-                state.since = Timestamp::now();
+                state.since = clock::now();
                 self.generation.send_replace(generation);
                 tracing::info!(generation, "the token was replaced");
                 true

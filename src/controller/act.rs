@@ -1,13 +1,11 @@
 //! Act: exactly one call, and at most one read where its response must be verified.
 
-use std::time::Instant;
-
-use jiff::Timestamp;
 use tracing::Instrument as _;
 
 use crate::api::Status;
 use crate::cde::model::CallId;
 use crate::operation::{Response, apply_response, confirm_by_read};
+use crate::runtime::clock;
 
 use super::claim::Claimed;
 use super::context::Scope;
@@ -36,7 +34,7 @@ pub(super) async fn act<K: Kind>(
     let call = object.call(&object.status().map(|status| status.result.clone()).unwrap_or_default());
     let token = context.tokens.current();
     scope.cache.remember(key, |memory| memory.unsent = None);
-    let begun = Instant::now();
+    let begun = clock::monotonic();
     let span = step("act", (key, object), id);
     let answer = context.cde.send(&call, id, &token).instrument(span.clone()).await;
     note_answer(&span, answer.as_ref().err());
@@ -50,9 +48,9 @@ pub(super) async fn act<K: Kind>(
         refusal_confirmed: noted.refusal_confirmed,
         token_changed: noted.token_changed,
         claim_left: claimed.left(),
-        now: Timestamp::now(),
+        now: clock::now(),
         settings: &context.settings,
-        jitter: rand::random(),
+        jitter: clock::jitter(),
     };
     let mut status = apply_response(&response);
     let refused = status.outcome.is_none()
@@ -61,7 +59,7 @@ pub(super) async fn act<K: Kind>(
         context.rate.permits(1).await;
         let reading = observe(scope, (key, object), &permits.breaker, id).await;
         let confirmed = reading.noted.refusal_confirmed;
-        let response = Response { now: Timestamp::now(), ..response };
+        let response = Response { now: clock::now(), ..response };
         status = confirm_by_read(&response, &status, &reading.result, confirmed).unwrap_or(status);
     }
     Acted { status, missing_fields: answer.map(|answer| answer.missing_fields).unwrap_or_default() }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::api::Status;
 use crate::cde::model::Failure;
 use crate::operation::{self, CallResult, CallState, Now, Settings, looks_down};
+use crate::runtime::clock;
 
 use super::connector_queue::ConnectorQueue;
 use super::kind::Key;
@@ -51,7 +52,7 @@ impl CircuitBreaker {
         let retry = (settings.retry_min, settings.retry_max);
         let core = operation::CircuitBreaker::new(&settings.server, retry);
         let inner = Arc::new(Mutex::new(Inner { core, told: CallState::Open }));
-        let breaker = Self { inner, changed: Arc::default(), changes, queue, started: Instant::now() };
+        let breaker = Self { inner, changed: Arc::default(), changes, queue, started: clock::monotonic() };
         (breaker, receiver)
     }
 
@@ -65,7 +66,7 @@ impl CircuitBreaker {
     }
 
     fn moment(&self) -> Now {
-        Now { monotonic: self.now(), wall: Timestamp::now() }
+        Now { monotonic: self.now(), wall: clock::now() }
     }
 
     /// Whether no call for this object may go out now.
@@ -184,7 +185,7 @@ impl Permit {
         let CircuitBreaker { queue, changed, .. } = &self.breaker;
         // Counted only where it matters: it looks at every open object.
         let open_connectors = if failure.is_some_and(looks_down) { queue.open_connectors() } else { 0 };
-        let (uid, jitter) = (&*self.key.uid, rand::random());
+        let (uid, jitter) = (&*self.key.uid, clock::jitter());
         let call = CallResult { uid, connector, failure, token_changed, open_connectors, jitter };
         let mut inner = self.breaker.lock();
         inner.core.report(&call, self.breaker.moment());

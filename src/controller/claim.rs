@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::api::{InFlight, Status};
+use crate::runtime::clock;
 
 use super::context::Scope;
 use super::error::ReconcileError;
@@ -27,14 +28,14 @@ pub(super) struct Claimed<K> {
 impl<K> Claimed<K> {
     /// Whether the call can still end before the claim does, by both clocks.
     pub(super) fn is_in_time(&self, timeout: Duration) -> bool {
-        let now = Timestamp::now();
+        let now = clock::now();
         let ends = now.checked_add(timeout).unwrap_or(Timestamp::MAX);
-        ends < self.claim.until.0 && Instant::now() + timeout < self.ends
+        ends < self.claim.until.0 && clock::monotonic() + timeout < self.ends
     }
 
     /// What is left of the claim, by the monotonic clock.
     pub(super) fn left(&self) -> Duration {
-        self.ends.saturating_duration_since(Instant::now())
+        self.ends.saturating_duration_since(clock::monotonic())
     }
 }
 
@@ -66,7 +67,7 @@ pub(super) async fn claim<K: Kind>(
     };
     // Known until the call is made, also if nobody can say meanwhile whether the claim is stored.
     scope.cache.remember(key, |memory| memory.unsent = Some(claim.clone()));
-    let begun = Instant::now();
+    let begun = clock::monotonic();
     let (stored, unclear) = match put_status(&context.client, &context.metrics, object, status).await {
         Ok(object) => (Some(object), None),
         Err(Unstored::Gone) => (None, None),
@@ -79,8 +80,8 @@ pub(super) async fn claim<K: Kind>(
     scope.cache.put(key, &object);
     let operation = object.status().and_then(|stored| stored.operation.as_ref());
     if operation == status.operation.as_ref() {
-        let begin = operation.and_then(|operation| operation.last_attempt_at.as_ref());
-        let length = begin.map(|begin| claim.until.0.duration_since(begin.0)).unwrap_or_default();
+        let claimed = operation.and_then(|operation| operation.last_attempt_at.as_ref());
+        let length = claimed.map(|claimed| claim.until.0.duration_since(claimed.0)).unwrap_or_default();
         let ends = begun + Duration::try_from(length).unwrap_or_default();
         return Ok(Claim::Stored(Claimed { object: Arc::new(object), claim, ends }));
     }

@@ -9,16 +9,16 @@ use tokio_util::task::TaskTracker;
 
 use crate::cde::{self, TokenFile};
 use crate::operation::Settings;
+use crate::runtime::crd_state::CrdState;
+use crate::runtime::events::Events;
+use crate::runtime::watches::Watches;
 
 use super::cache::Cache;
 use super::circuit_breaker::CircuitBreaker;
 use super::connector_queue::ConnectorQueue;
-use super::crd_state::CrdState;
-use super::events::Events;
 use super::kind::Kind;
 use super::metrics::Metrics;
 use super::rate_limit::RateLimit;
-use super::watches::Watches;
 
 /// What all reconciliations of all kinds share.
 pub struct Context {

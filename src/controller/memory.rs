@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{InFlight, RETRY_ANNOTATION};
+use crate::runtime::clock;
 
 use super::kind::Kind;
 
@@ -75,7 +76,7 @@ impl Default for Memory {
             warned: None,
             foreign: false,
             undecodable: false,
-            begun: SystemTime::now(),
+            begun: clock::wall(),
             interruptions: 0,
         }
     }
@@ -110,7 +111,7 @@ impl Memory {
             self.refusals.remove(call);
             return Refusal::None;
         };
-        let fresh = Refusals { code, count: 0, first: Instant::now() };
+        let fresh = Refusals { code, count: 0, first: clock::monotonic() };
         let refusals = self.refusals.entry(call).or_insert(Refusals { ..fresh });
         if refusals.code != code {
             *refusals = fresh;
@@ -154,14 +155,14 @@ struct Moment {
 
 impl Moment {
     fn now() -> Self {
-        Self { wall: Timestamp::now(), monotonic: Instant::now() }
+        Self { wall: clock::now(), monotonic: clock::monotonic() }
     }
 
     /// How long ago it was, and how far the wall clock was set meanwhile. The clocks are read in such an order that
     /// time which passes in between makes a wait longer, not shorter.
     fn past(self) -> (Duration, SignedDuration) {
         let length = self.monotonic.elapsed();
-        let by_wall = Timestamp::now().duration_since(self.wall);
+        let by_wall = clock::now().duration_since(self.wall);
         (length, by_wall.saturating_sub(SignedDuration::try_from(length).unwrap_or_default()))
     }
 }

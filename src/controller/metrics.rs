@@ -18,11 +18,11 @@ use crate::api::{
 };
 use crate::cde::model::Call;
 use crate::operation::Operation as _;
+use crate::runtime::watches::Watches;
 
 use super::cache::Cache;
 use super::circuit_breaker::CircuitBreaker;
 use super::kind::Kind as Managed;
-use super::watches::Watches;
 
 use objects::{Objects, Present};
 

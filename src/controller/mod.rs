@@ -12,7 +12,7 @@
 //! - `permits`: what an attempt needs before its connector is read, as guards: a rate permit, a permit of the
 //!   [`CircuitBreaker`], and the turn in the [`ConnectorQueue`].
 //! - `cache`: the objects of one watch, each with what this process remembers about it (`memory`).
-//! - `watch`: from the API server to cache, queue and controller; [`Watches`] says which of them work.
+//! - `watch`: from the API server to cache, queue and controller.
 //! - `status_api`: the funnel for status writes.
 
 mod act;
@@ -21,7 +21,6 @@ mod circuit_breaker;
 mod claim;
 mod connector_queue;
 mod context;
-mod crd_state;
 mod error;
 mod events;
 mod kind;
@@ -35,16 +34,12 @@ mod record;
 mod status_api;
 mod trace;
 mod watch;
-mod watches;
 
 pub use circuit_breaker::{Change, CircuitBreaker};
 pub use connector_queue::ConnectorQueue;
 pub use context::{Context, Stop};
-pub use crd_state::CrdState;
-pub use events::{DRAIN, Event, Events};
 pub use kind::{Key, Kind};
 pub use metrics::Metrics;
 pub use rate_limit::RateLimit;
 pub use status_api::API_SERVER_TIMEOUT;
 pub use watch::{WATCH_TIMEOUT, run};
-pub use watches::{WatchState, Watches};

@@ -1,12 +1,13 @@
 //! Observe: read the connector, once; and note what the result of any call means beside the object.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tracing::Instrument as _;
 
 use crate::cde::Token;
 use crate::cde::model::{CallId, Connector, Failure};
 use crate::operation::undocumented_refusal;
+use crate::runtime::clock;
 
 use super::circuit_breaker::Permit;
 use super::context::Scope;
@@ -39,7 +40,7 @@ pub(super) async fn observe<K: Kind>(
     let context = &scope.context;
     let connector = object.request_spec().connector.to_string();
     let token = context.tokens.current();
-    let begun = Instant::now();
+    let begun = clock::monotonic();
     let span = step("observe", (key, object), id);
     let result = context.cde.connector(&connector, id, &token).instrument(span.clone()).await;
     note_answer(&span, result.as_ref().err());

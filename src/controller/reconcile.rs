@@ -1,7 +1,7 @@
 //! One object, one reconciliation: the table of contents of the shell.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -11,6 +11,7 @@ use tracing::Instrument;
 use crate::api::Status;
 use crate::cde::model::CallId;
 use crate::operation::{Observed, Release, Situation, Step, decide, next_call, release_claim};
+use crate::runtime::clock;
 
 use super::act::act;
 use super::claim::{Claim, Claimed, claim};
@@ -35,7 +36,7 @@ pub(super) async fn reconcile<K: Kind>(
 ) -> Result<Action, ReconcileError> {
     let Some(key) = scope.cache.key(meta) else { return Ok(Action::await_change()) };
     let _offered = Offered { context: &scope.context, key: &key };
-    scope.cache.remember(&key, |memory| memory.begun = SystemTime::now());
+    scope.cache.remember(&key, |memory| memory.begun = clock::wall());
     let mut attempt = Attempt::default();
     while let Some(object) = newest(scope, &key) {
         let (step, id) = attempt.decide(scope, &key, object.as_ref());
@@ -102,11 +103,11 @@ impl Attempt {
             reading,
             refusal_confirmed: noted.refusal_confirmed,
             token_changed: noted.token_changed,
-            jitter: rand::random(),
+            jitter: clock::jitter(),
         };
         let situation = Situation {
             object,
-            now: Timestamp::now(),
+            now: clock::now(),
             holder: &context.holder,
             settings: &context.settings,
             observed: &observed,
@@ -172,8 +173,7 @@ impl Attempt {
         if let Some(why) = unusable(context, &claimed) {
             tracing::info!(?why, "the claim is released: no call was made");
             let base = claimed.object;
-            let status =
-                release_claim(base.as_ref(), why, Timestamp::now(), &context.settings, rand::random());
+            let status = release_claim(base.as_ref(), why, clock::now(), &context.settings, clock::jitter());
             return record(scope, Record::of_claim(key, base, status, Vec::new()), &id).await;
         }
         if !permits.breaker.is_valid() {

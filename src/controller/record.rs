@@ -5,7 +5,7 @@
 //! worker, and nothing else is done for the object meanwhile.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tracing::Instrument as _;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -13,10 +13,11 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use crate::api::{Outcome, Reason, Status};
 use crate::cde::model::CallId;
 use crate::operation::{event_for, event_for_deleted, may_record, rebase, strip_result};
+use crate::runtime::clock;
 
 use super::context::Scope;
 use super::error::ReconcileError;
-use super::events::Event;
+use super::events::about;
 use super::kind::{Key, Kind};
 use super::status_api::{Unstored, put_status, read_back};
 use super::trace::{finish, step, written};
@@ -179,7 +180,7 @@ fn stored<K: Kind>(scope: &Scope<K>, record: &Record<K>, object: &K) {
         });
     if let Some(event) = event_for(before, status, &record.missing_fields).filter(|_| !announced) {
         tracing::info!(reason = event.reason, "{}", event.note);
-        context.events.publish(Event::about(object, event));
+        context.events.publish(about(object, event));
     }
     if status.outcome.is_some() && before.is_none_or(|before| before.outcome.is_none()) {
         report_trace(scope, record);
@@ -191,7 +192,7 @@ fn stored<K: Kind>(scope: &Scope<K>, record: &Record<K>, object: &K) {
 
 /// The request is over, and so is its trace.
 fn report_trace<K: Kind>(scope: &Scope<K>, record: &Record<K>) {
-    let begun = scope.cache.remember(&record.key, |memory| memory.begun).unwrap_or_else(SystemTime::now);
+    let begun = scope.cache.remember(&record.key, |memory| memory.begun).unwrap_or_else(clock::wall);
     drop(finish((&record.key, record.base.as_ref()), &record.status, begun));
 }
 
@@ -215,6 +216,6 @@ fn deleted<K: Kind>(scope: &Scope<K>, record: &Record<K>) {
         "the object was deleted while its call was under way"
     );
     if let Some(event) = event_for_deleted(record.base.status(), status, &record.missing_fields) {
-        scope.context.events.publish(Event::about(record.base.as_ref(), event));
+        scope.context.events.publish(about(record.base.as_ref(), event));
     }
 }

@@ -3,13 +3,14 @@
 //! A write carries `metadata.resourceVersion` and `metadata.uid`, so it is refused when anything has changed since it
 //! was decided. It is sent once: a repetition would hide whether it was stored.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kube::api::PostParams;
 use kube::{Api, Client, Error, ResourceExt};
 use serde::Serialize;
 
 use crate::api::Status;
+use crate::runtime::clock;
 use crate::text::describe;
 
 use super::error::ReconcileError;
@@ -90,7 +91,7 @@ pub(super) async fn put_status<K: Kind>(
     };
     let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     let api = api(client, object);
-    let begun = Instant::now();
+    let begun = clock::monotonic();
     let answer = within(api.replace_subresource("status", name, &params, &write)).await;
     let answer = answer.map_err(|error| classify(&error));
     let result = answer.as_ref().map_or_else(Unstored::as_str, |_: &K| "stored");

@@ -17,6 +17,8 @@ use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
 use crate::operation::backoff;
+use crate::runtime::clock;
+use crate::runtime::watches::{SETTLED, WatchState};
 use crate::text::describe;
 
 use super::cache::{Cache, Change, Guarded, trim};
@@ -24,7 +26,6 @@ use super::context::{Context, Scope};
 use super::error::ReconcileError;
 use super::kind::{Key, Kind};
 use super::reconcile::reconcile;
-use super::watches::SETTLED;
 
 /// A watch ends by itself this soon and goes on where it was: a connection that has died in silence shows by that.
 /// Bookmarks would not do: nobody promises them, and of a kind that has not changed none comes for minutes.
@@ -43,8 +44,8 @@ pub fn run<K: Kind>(
     context: &Arc<Context>,
     client: Client,
     namespace: Option<String>,
-    selector: Option<String>,
-) -> impl Future<Output = ()> + Send + 'static {
+    selector: Option<&str>,
+) -> impl Future<Output = ()> + Send + 'static + use<K> {
     let watch = context.watches.add(K::KIND, namespace.clone());
     let (cache, woken) = Cache::<K>::new();
     let scope = Arc::new(Scope { context: context.clone(), cache: Arc::new(cache), watch });
@@ -64,7 +65,7 @@ pub fn run<K: Kind>(
         let settled = async move {
             tokio::time::sleep(SETTLED).await;
             watches.settle(watch);
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         let applied = applier(guarded::<K>, again, scope, objects, Box::pin(queue), config);
         tokio::select! {
@@ -123,7 +124,7 @@ fn take_in<K: Kind>(scope: &Scope<K>, event: watcher::Result<Event<Guarded<K>>>)
 fn note_failure<K: Kind>(scope: &Scope<K>, error: &str) {
     if scope.context.watches.fails(scope.watch, error) {
         let all = scope.context.watches.all();
-        let name = all.get(scope.watch).map(super::watches::WatchState::name).unwrap_or_default();
+        let name = all.get(scope.watch).map(WatchState::name).unwrap_or_default();
         tracing::warn!(kind = K::KIND, watch = name, error, "the watch is interrupted; it begins again");
     }
 }
@@ -143,7 +144,7 @@ fn again<K: Kind>(object: Arc<Guarded<K>>, _: &ReconcileError, scope: Arc<Scope<
             memory.interruptions
         })
     });
-    let jitter = 0.5 + rand::random::<f64>() / 2.0;
+    let jitter = 0.5 + clock::jitter() / 2.0;
     Action::requeue(backoff(interruptions.unwrap_or(1), AGAIN.0, AGAIN.1, jitter))
 }
 
@@ -177,14 +178,14 @@ fn guarded<K: Kind>(
 fn events<K: Kind>(
     client: Client,
     namespace: Option<String>,
-    selector: Option<String>,
-) -> impl Stream<Item = watcher::Result<Event<Guarded<K>>>> + Send {
+    selector: Option<&str>,
+) -> impl Stream<Item = watcher::Result<Event<Guarded<K>>>> + Send + use<K> {
     let api: Api<Guarded<K>> = match &namespace {
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
     };
     let mut config = watcher::Config::default().fields(OPEN).timeout(WATCH_SECONDS);
-    if let Some(selector) = &selector {
+    if let Some(selector) = selector {
         config = config.labels(selector);
     }
     // A streamed list costs the API server a third, and nobody holds a page of it.
@@ -218,9 +219,8 @@ impl<K: Kind> Lists<K> {
         loop {
             let event = match self.list_ends.filter(|_| self.paged.is_some()) {
                 None => self.stream.next().await,
-                Some(end) => match timeout_at(end, self.stream.next()).await {
-                    Ok(event) => event,
-                    Err(_) => {
+                Some(end) => {
+                    let Ok(event) = timeout_at(end, self.stream.next()).await else {
                         tracing::warn!(
                             kind = K::KIND,
                             namespace = self.namespace,
@@ -228,8 +228,9 @@ impl<K: Kind> Lists<K> {
                         );
                         self.fall_back();
                         continue;
-                    }
-                },
+                    };
+                    event
+                }
             };
             match &event {
                 Some(Ok(Event::InitDone)) => self.list_ends = None,

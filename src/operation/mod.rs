@@ -49,7 +49,7 @@ pub use classify::{Class, Effect, classify, classify_read, looks_down, pauses_al
 pub use decide::{decide, next_call};
 pub use event::{Announcement, event_for, event_for_deleted};
 pub use phase::Phase;
-pub use queue::{QueueState, Waiter, next_in_line};
+pub use queue::{Queue, QueueState, Queued};
 pub use rebase::{may_record, rebase, strip_result};
 pub use response::{Release, Response, apply_response, confirm_by_read, release_claim};
 pub use retry::{InvalidRetry, invalid_retry};
@@ -192,6 +192,7 @@ pub struct Situation<'a, O: Operation> {
 }
 
 /// What was observed beside the object.
+#[expect(clippy::struct_excessive_bools, reason = "each is an observation of its own")]
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
     /// How long, by its monotonic clock, this process has seen the claim or the wait that is stored.

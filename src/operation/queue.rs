@@ -1,6 +1,10 @@
-//! Which of several requests for one connector goes first.
+//! Which of several requests for one connector goes first: one request at a time per connector.
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::api::{Reason, Status};
 
@@ -34,27 +38,171 @@ impl QueueState {
     }
 }
 
-/// A request for a connector.
+/// A request, as the others see it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiter<'a> {
-    /// `metadata.uid`.
-    pub uid: &'a str,
-    /// A restore (0) goes before a rollback (1).
-    pub rank: u8,
-    /// `metadata.creationTimestamp`.
-    pub created: Timestamp,
-    /// What the others must know about it.
-    pub state: QueueState,
+struct Waiter<'a> {
+    uid: &'a str,
+    rank: u8,
+    created: Timestamp,
+    state: QueueState,
 }
 
 /// Returns the request that goes first: one that is active; else a restore before a rollback, then the oldest, then
 /// the smallest uid.
-#[must_use]
-pub fn next_in_line<'a>(waiters: impl IntoIterator<Item = Waiter<'a>>) -> Option<Waiter<'a>> {
+fn next_in_line<'a>(waiters: impl IntoIterator<Item = Waiter<'a>>) -> Option<Waiter<'a>> {
     waiters
         .into_iter()
         .filter(|waiter| waiter.state != QueueState::Aside)
         .min_by_key(|waiter| (waiter.state, waiter.rank, waiter.created, waiter.uid))
+}
+
+/// A request for a connector, as the queue knows it; `K` names it.
+#[derive(Clone, Debug)]
+pub struct Queued<K> {
+    /// `metadata.uid`.
+    pub uid: Arc<str>,
+    /// Its name.
+    pub key: K,
+    /// A restore (0) goes before a rollback (1).
+    pub rank: u8,
+    /// `metadata.creationTimestamp`.
+    pub created: Timestamp,
+    /// What its status says.
+    pub state: QueueState,
+    /// When the wait that it is in ends.
+    pub next_attempt: Option<Timestamp>,
+    /// Whether it is not finished.
+    pub open: bool,
+}
+
+struct Entry<K> {
+    request: Queued<K>,
+    has_turn: bool,
+    /// It does nothing until it changes, whatever its status says.
+    at_rest: bool,
+    /// It was deleted during its turn.
+    gone: bool,
+}
+
+impl<K> Entry<K> {
+    fn waiter(&self, asking: &str, now: Timestamp) -> Waiter<'_> {
+        let Queued { uid, rank, created, state, next_attempt, .. } = &self.request;
+        let waits = next_attempt.is_some_and(|next| next > now);
+        let state = match *state {
+            _ if self.has_turn => QueueState::Active,
+            // The one that asks is ready, whatever its status says about a wait.
+            QueueState::Active if !self.at_rest && !self.gone => QueueState::Active,
+            _ if **uid == *asking => QueueState::Ready,
+            QueueState::Ready if !self.at_rest && !self.gone && !waits => QueueState::Ready,
+            _ => QueueState::Aside,
+        };
+        Waiter { uid, rank: *rank, created: *created, state }
+    }
+}
+
+/// The queue of every connector. Each change returns the request that it makes the next in line, to be woken.
+pub struct Queue<K> {
+    by_connector: HashMap<Uuid, Vec<Entry<K>>>,
+    /// The connector of each request, by `metadata.uid`.
+    connectors: HashMap<Arc<str>, Uuid>,
+}
+
+impl<K> Default for Queue<K> {
+    fn default() -> Self {
+        Self { by_connector: HashMap::new(), connectors: HashMap::new() }
+    }
+}
+
+impl<K: Clone> Queue<K> {
+    /// Notes what the newest version of a request says.
+    pub fn update(&mut self, connector: Uuid, request: Queued<K>, now: Timestamp) -> Option<K> {
+        let uid = request.uid.clone();
+        self.connectors.insert(uid.clone(), connector);
+        let entries = self.by_connector.entry(connector).or_default();
+        let Some(entry) = entries.iter_mut().find(|entry| entry.request.uid == uid) else {
+            entries.push(Entry { request, has_turn: false, at_rest: false, gone: false });
+            return None;
+        };
+        let facts = |request: &Queued<K>| (request.state, request.next_attempt, request.open);
+        if facts(&entry.request) == facts(&request) {
+            return None;
+        }
+        (entry.request, entry.at_rest) = (request, false);
+        self.next_besides(connector, &uid, now)
+    }
+
+    /// The request does nothing until it changes: nobody waits for it.
+    pub fn stand_aside(&mut self, uid: &str, now: Timestamp) -> Option<K> {
+        let (connector, entry) = self.entry(uid)?;
+        if std::mem::replace(&mut entry.at_rest, true) {
+            return None;
+        }
+        self.next_besides(connector, uid, now)
+    }
+
+    /// The object is gone, now or when its turn ends.
+    pub fn remove(&mut self, uid: &str, now: Timestamp) -> Option<K> {
+        let (connector, entry) = self.entry(uid)?;
+        if entry.has_turn {
+            entry.gone = true;
+            return None;
+        }
+        self.connectors.remove(uid);
+        let entries = self.by_connector.get_mut(&connector)?;
+        entries.retain(|entry| *entry.request.uid != *uid);
+        if entries.is_empty() {
+            self.by_connector.remove(&connector);
+        }
+        self.next_besides(connector, uid, now)
+    }
+
+    /// Returns the request that goes before this one, if one does.
+    #[must_use]
+    pub fn ahead_of(&self, uid: &str, now: Timestamp) -> Option<&K> {
+        let first = self.first(*self.connectors.get(uid)?, uid, now)?;
+        Some(first).filter(|first| *first.uid != *uid).map(|first| &first.key)
+    }
+
+    /// Takes the turn, if this request is the next in line.
+    pub fn take_turn(&mut self, uid: &str, now: Timestamp) -> bool {
+        let is_next = self.ahead_of(uid, now).is_none();
+        self.entry(uid).filter(|_| is_next).is_some_and(|(_, entry)| {
+            entry.has_turn = true;
+            true
+        })
+    }
+
+    /// Ends the turn.
+    pub fn end_turn(&mut self, uid: &str, now: Timestamp) -> Option<K> {
+        let (connector, entry) = self.entry(uid)?;
+        entry.has_turn = false;
+        if entry.gone { self.remove(uid, now) } else { self.next_besides(connector, uid, now) }
+    }
+
+    /// How many connectors have an open request.
+    #[must_use]
+    pub fn open_connectors(&self) -> usize {
+        let mut all = self.by_connector.values();
+        all.by_ref().filter(|entries| entries.iter().any(|entry| entry.request.open)).count()
+    }
+
+    fn entry(&mut self, uid: &str) -> Option<(Uuid, &mut Entry<K>)> {
+        let connector = *self.connectors.get(uid)?;
+        let entries = self.by_connector.get_mut(&connector)?;
+        Some((connector, entries.iter_mut().find(|entry| *entry.request.uid == *uid)?))
+    }
+
+    /// The first in line, as the request `asking` sees it.
+    fn first(&self, connector: Uuid, asking: &str, now: Timestamp) -> Option<&Queued<K>> {
+        let entries = self.by_connector.get(&connector)?;
+        let first = next_in_line(entries.iter().map(|entry| entry.waiter(asking, now)))?;
+        entries.iter().map(|entry| &entry.request).find(|request| *request.uid == *first.uid)
+    }
+
+    fn next_besides(&self, connector: Uuid, uid: &str, now: Timestamp) -> Option<K> {
+        let first = self.first(connector, "", now).filter(|first| *first.uid != *uid);
+        first.map(|first| first.key.clone())
+    }
 }
 
 #[cfg(test)]
@@ -94,5 +242,84 @@ mod tests {
         let aside = waiter("a", 0, 1, QueueState::Aside);
         assert_eq!(first([aside.clone(), waiter("b", 1, 2, QueueState::Ready)]), Some("b"));
         assert_eq!(first([aside]), None);
+    }
+
+    fn queued(uid: &'static str, state: QueueState, open: bool) -> Queued<&'static str> {
+        let created = Timestamp::UNIX_EPOCH;
+        Queued { uid: uid.into(), key: uid, rank: 0, created, state, next_attempt: None, open }
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(100).unwrap()
+    }
+
+    /// Two open requests for one connector: `a` goes before `b`.
+    fn two() -> Queue<&'static str> {
+        let mut queue = Queue::default();
+        for uid in ["a", "b"] {
+            assert_eq!(queue.update(Uuid::nil(), queued(uid, QueueState::Ready, true), now()), None);
+        }
+        queue
+    }
+
+    #[test]
+    fn a_turn_that_ends_makes_the_next_in_line_go() {
+        let mut queue = two();
+        assert!(!queue.take_turn("b", now()));
+        assert_eq!(queue.ahead_of("b", now()), Some(&"a"));
+        assert!(queue.take_turn("a", now()));
+        assert_eq!(queue.update(Uuid::nil(), queued("a", QueueState::Aside, false), now()), None);
+        assert_eq!(queue.end_turn("a", now()), Some("b"));
+        assert!(queue.take_turn("b", now()));
+    }
+
+    #[test]
+    fn a_turn_outlives_its_object_and_leaves_nothing_behind() {
+        let mut queue = two();
+        assert!(queue.take_turn("a", now()));
+        assert_eq!(queue.remove("a", now()), None);
+        assert!(!queue.take_turn("b", now()), "its call may be in progress");
+        assert_eq!(queue.end_turn("a", now()), Some("b"));
+        assert_eq!(queue.remove("b", now()), None);
+        assert!(queue.by_connector.is_empty() && queue.connectors.is_empty());
+    }
+
+    #[test]
+    fn a_request_at_rest_holds_nobody_up_until_it_changes() {
+        let mut queue = two();
+        queue.update(Uuid::nil(), queued("a", QueueState::Active, true), now());
+        assert!(!queue.take_turn("b", now()), "the effect of its attempt is open");
+        assert_eq!(queue.stand_aside("a", now()), Some("b"));
+        assert_eq!(queue.update(Uuid::nil(), queued("a", QueueState::Active, true), now()), None);
+        assert_eq!(queue.ahead_of("b", now()), None, "nothing about it has changed");
+        queue.update(Uuid::nil(), queued("a", QueueState::Ready, true), now());
+        assert_eq!(queue.ahead_of("b", now()), Some(&"a"));
+    }
+
+    #[test]
+    fn a_wait_is_not_waited_for_until_it_is_over() {
+        let mut queue = two();
+        let waiting = Queued { next_attempt: Some(now()), ..queued("a", QueueState::Ready, true) };
+        let before = Timestamp::from_second(99).unwrap();
+        assert_eq!(queue.update(Uuid::nil(), waiting, before), Some("b"));
+        assert_eq!(queue.ahead_of("b", before), None);
+        assert_eq!(queue.ahead_of("b", now()), Some(&"a"));
+    }
+
+    #[test]
+    fn a_finished_request_that_is_reopened_takes_its_turn_again() {
+        let mut queue = two();
+        queue.update(Uuid::nil(), queued("a", QueueState::Aside, false), now());
+        assert!(queue.take_turn("a", now()), "the one that asks is ready");
+        assert_eq!(queue.ahead_of("b", now()), Some(&"a"));
+    }
+
+    #[test]
+    fn connectors_are_counted_while_a_request_is_open() {
+        let mut queue = two();
+        queue.update(Uuid::max(), queued("c", QueueState::Ready, true), now());
+        assert_eq!(queue.open_connectors(), 2);
+        queue.update(Uuid::max(), queued("c", QueueState::Aside, false), now());
+        assert_eq!(queue.open_connectors(), 1);
     }
 }

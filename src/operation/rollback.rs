@@ -200,11 +200,11 @@ impl<'a> Versions<'a> {
         let mut versions = Self { numbered: Vec::new(), malformed: Vec::new() };
         for version in connector.versions.value()? {
             let text = version.version.value().map_or("", String::as_str);
-            match Semver::parse(text) {
-                Ok(number) => versions.numbered.push((number, version)),
-                Err(_) => {
-                    versions.malformed.push(text.split('.').next().and_then(|major| major.parse().ok()))
-                }
+            if let Ok(number) = Semver::parse(text) {
+                versions.numbered.push((number, version));
+            } else {
+                let major = text.split('.').next().and_then(|major| major.parse().ok());
+                versions.malformed.push(major);
             }
         }
         Some(versions)

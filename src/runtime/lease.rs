@@ -10,13 +10,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease as Record, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Error};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use crate::runtime::clock;
 
 /// How long a Lease is valid without being renewed.
 const LEASE_DURATION: Duration = Duration::from_secs(15);
@@ -150,7 +151,7 @@ impl Lease {
 
     /// Returns the `spec` by which this replica holds a Lease that has been `before`.
     fn held_spec(&self, before: &LeaseSpec) -> Value {
-        let now = MicroTime(Timestamp::now());
+        let now = MicroTime(clock::now());
         let mut spec = json!({
             "holderIdentity": self.me,
             "leaseDurationSeconds": LEASE_DURATION.as_secs(),

@@ -3,8 +3,12 @@
 
 pub mod admin;
 pub mod api_server;
+pub mod clock;
+pub mod crd_state;
+pub mod events;
 pub mod lease;
 pub mod metrics;
 pub mod process;
 pub mod telemetry;
 pub mod watch_health;
+pub mod watches;

@@ -11,6 +11,8 @@ use tokio::runtime::Handle;
 
 use super::metrics::encode;
 
+use crate::runtime::clock;
+
 /// Collects from `/proc/self` on each scrape; exposes nothing where that does not exist.
 #[derive(Debug)]
 pub struct ProcessMetrics {
@@ -22,7 +24,7 @@ impl ProcessMetrics {
     /// Returns metrics named `<prefix>_process_…`, of a process that starts now.
     #[must_use]
     pub fn new(prefix: &'static str) -> Self {
-        Self { prefix, started: SystemTime::now() }
+        Self { prefix, started: clock::wall() }
     }
 }
 

@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 
 use tower::util::MapResponseLayer;
 
+use crate::runtime::clock;
+
 /// When the API server last answered a watch; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct WatchHealth(Arc<Mutex<Instant>>);
 
 impl Default for WatchHealth {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
+        Self(Arc::new(Mutex::new(clock::monotonic())))
     }
 }
 
@@ -28,7 +30,7 @@ impl WatchHealth {
 
     /// Notes an answer, or that watching begins.
     pub fn note(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = clock::monotonic();
     }
 
     /// Returns a layer that notes each answer of the service below it.

@@ -3,13 +3,14 @@
 use uuid::Uuid;
 
 use crate::cde::model::{CallId, Connector, Failure, FailureKind};
+use crate::runtime::clock;
 
 use super::super::Cde;
 use super::Finding;
 
 /// Reads `connector`, or one that cannot exist: then it suffices that the CDE API itself says so.
 pub(super) async fn finding(cde: &Cde, connector: Option<Uuid>) -> Finding {
-    let id = CallId { operation: Uuid::new_v4().to_string(), attempt: 1 };
+    let id = CallId { operation: clock::unique().to_string(), attempt: 1 };
     let asked = connector.unwrap_or(Uuid::nil()).to_string();
     let answer = cde.client.connector(&asked, &id, &cde.tokens.current()).await.map(|answer| answer.data);
     Finding::new("cde", judge(connector, answer))

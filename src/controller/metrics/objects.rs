@@ -15,9 +15,10 @@ use crate::api::{Outcome, Reason};
 use crate::controller::cache::Cache;
 use crate::controller::circuit_breaker::CircuitBreaker;
 use crate::controller::kind::Kind;
-use crate::controller::watches::Watches;
 use crate::operation::CallState;
+use crate::runtime::clock;
 use crate::runtime::metrics::encode;
+use crate::runtime::watches::Watches;
 
 use super::KindAndReason;
 
@@ -148,7 +149,7 @@ impl Present {
         let help = "Whether calls to the CDE API go out: 1 for the state that holds";
         encode(encoder, "cde_operator_calls", help, &calls)?;
         let Some(left) = self.breaker.resumes_in() else { return Ok(()) };
-        let at = Timestamp::now().checked_add(left).unwrap_or(Timestamp::MAX);
+        let at = clock::now().checked_add(left).unwrap_or(Timestamp::MAX);
         let help = "When calls to the CDE API go out again, or the next probe of it, in unix time";
         encode(encoder, "cde_operator_calls_resume_timestamp_seconds", help, &ConstGauge::new(at.as_second()))
     }

@@ -40,6 +40,7 @@ impl Stored for MigrationRollback {
 }
 
 /// What one pass meets.
+#[expect(clippy::struct_excessive_bools, reason = "each is an observation of its own")]
 #[derive(Clone, Debug)]
 pub struct Pass {
     /// Seconds since the pass before.

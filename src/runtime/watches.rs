@@ -7,7 +7,7 @@ use tokio::sync::watch::{Receiver, Sender};
 
 /// A watch that has neither completed its first list nor failed by then holds up nobody else any longer: it had the time
 /// to name the requests that it has for a connector of another namespace.
-pub(super) const SETTLED: Duration = Duration::from_secs(5);
+pub const SETTLED: Duration = Duration::from_secs(5);
 
 /// One watch: a kind in a namespace.
 #[derive(Clone, Debug)]
@@ -53,7 +53,8 @@ pub struct Watches(Arc<Sender<Vec<WatchState>>>);
 
 impl Watches {
     /// Adds a watch; the result is its number.
-    pub(super) fn add(&self, kind: &'static str, namespace: Option<String>) -> usize {
+    #[must_use]
+    pub fn add(&self, kind: &'static str, namespace: Option<String>) -> usize {
         let state = WatchState { kind, namespace, listed: false, settled: false, error: None };
         let mut number = 0;
         self.0.send_modify(|all| {
@@ -68,20 +69,22 @@ impl Watches {
     }
 
     /// The watch has brought an event; true if it had failed before.
-    pub(super) fn works(&self, number: usize) -> bool {
+    #[must_use]
+    pub fn works(&self, number: usize) -> bool {
         self.change(number, |watch| watch.error.take().is_some())
     }
 
-    /// The first list of a watch is complete; true the first time.
-    pub(super) fn listed(&self, number: usize) -> bool {
+    /// The first list of a watch is complete.
+    pub fn listed(&self, number: usize) {
         self.change(number, |watch| {
             watch.settled = true;
             !std::mem::replace(&mut watch.listed, true)
-        })
+        });
     }
 
     /// The watch has failed; true if that is new.
-    pub(super) fn fails(&self, number: usize, error: &str) -> bool {
+    #[must_use]
+    pub fn fails(&self, number: usize, error: &str) -> bool {
         self.change(number, |watch| {
             watch.settled = true;
             watch.error.replace(error.to_owned()).as_deref() != Some(error)
@@ -89,7 +92,7 @@ impl Watches {
     }
 
     /// The first list has taken too long: nobody else waits for it any longer.
-    pub(super) fn settle(&self, number: usize) {
+    pub fn settle(&self, number: usize) {
         self.change(number, |watch| !std::mem::replace(&mut watch.settled, true));
     }
 
@@ -108,7 +111,7 @@ impl Watches {
 
     /// Waits until work may begin in the namespace of a watch: the first lists of both kinds are complete there, for
     /// only then can be told which request goes first; and every other watch has had the time to bring its own.
-    pub(super) async fn may_begin(&self, number: usize) {
+    pub async fn may_begin(&self, number: usize) {
         let may_begin = |all: &Vec<WatchState>| {
             let namespace = all.get(number).and_then(|watch| watch.namespace.as_deref());
             is_listed(all, namespace) && all.iter().all(|watch| watch.settled)
@@ -136,12 +139,14 @@ mod tests {
             let mut context = std::task::Context::from_waker(std::task::Waker::noop());
             future.as_mut().poll(&mut context).is_ready()
         };
-        assert!(watches.listed(a));
+        watches.listed(a);
         assert!(watches.any_namespace_is_listed());
         assert!(!begins(a), "the other one may hold a request for the same connector");
         assert!(watches.fails(b, "403"));
         assert!(!watches.fails(b, "403"), "it is named once");
         assert!(begins(a) && !begins(b));
-        assert!(watches.works(b) && watches.listed(b) && begins(b));
+        assert!(watches.works(b), "it had failed");
+        watches.listed(b);
+        assert!(begins(b));
     }
 }
