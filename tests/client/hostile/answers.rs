@@ -105,11 +105,11 @@ impl Heard {
     }
 }
 
-/// What the operator takes an answer to a changing call for.
-fn taken_for(answer: &Result<Answer, Failure>) -> Meaning {
+/// What the operator takes an answer to a changing call for. `confirmed`: earlier refusals confirm it.
+fn taken_for(answer: &Result<Answer, Failure>, confirmed: bool) -> Meaning {
     match answer {
         Ok(_) => Meaning::Done,
-        Err(failure) => match classify(failure, true) {
+        Err(failure) => match classify(failure, confirmed) {
             Class::Transient(Effect::Unknown { .. }) => Meaning::Open,
             Class::Transient(Effect::None) => Meaning::NotYet,
             Class::Unauthorized => Meaning::Token,
@@ -138,10 +138,12 @@ fn an_answer_of_any_shape_is_taken_for_what_the_contract_says() {
     proptest!(cases(700), |(code in code(), headers in headers(), body in body())| {
         let heard = line.answered(bytes(code, &headers, &body));
         let sent: &[u8] = if matches!(code, 204 | 304) { b"" } else { &body };
-        let expected = meanings(code, sent);
-        for answer in [&heard.restore, &heard.rollback] {
-            let taken = taken_for(answer);
-            prop_assert!(expected.contains(&taken), "{answer:?} is {taken:?}, not one of {expected:?}");
+        for confirmed in [false, true] {
+            let expected = meanings(code, sent, confirmed);
+            for answer in [&heard.restore, &heard.rollback] {
+                let taken = taken_for(answer, confirmed);
+                prop_assert!(expected.contains(&taken), "{answer:?} is {taken:?}, not one of {expected:?}");
+            }
         }
         if let Err(failure) = &heard.read {
             let open = matches!(classify_read(failure, true), Class::Transient(Effect::Unknown { .. }));
@@ -230,7 +232,7 @@ fn bytes_that_are_no_answer_leave_open_whether_the_call_had_an_effect() {
         for answer in [&heard.restore, &heard.rollback] {
             if let Err(failure) = answer {
                 prop_assert_ne!(failure.kind, FailureKind::NotSent, "it was sent: {:?}", failure);
-                let none = taken_for(answer) != Meaning::Open;
+                let none = taken_for(answer, true) != Meaning::Open;
                 let refused = failure.code().is_some_and(|code| (400..500).contains(&code));
                 prop_assert!(!none || refused, "{failure:?}");
             }

@@ -19,8 +19,18 @@ pub(crate) enum Meaning {
     Refused,
 }
 
-/// What an answer with this code and this body may be taken for.
-pub(crate) fn meanings(code: u16, body: &[u8]) -> Vec<Meaning> {
+/// The refusals that the CDE documents.
+const DOCUMENTED: [(u16, &str); 5] = [
+    (400, "Operation is only allowed for connectors that were previously synchronized to production"),
+    (400, "Connector is actively used on the platform"),
+    (403, "Access denied for user"),
+    (404, "Connector not found"),
+    (404, "Connector does not have specified version"),
+];
+
+/// What an answer with this code and this body may be taken for. `confirmed`: it is believed although the CDE does not
+/// document it.
+pub(crate) fn meanings(code: u16, body: &[u8], confirmed: bool) -> Vec<Meaning> {
     use Meaning::{Done, NotYet, Open, Refused, Token};
     match code {
         200..=299 => match serde_json::from_slice::<Value>(body) {
@@ -38,7 +48,8 @@ pub(crate) fn meanings(code: u16, body: &[u8]) -> Vec<Meaning> {
                 // Where that stands beyond what is kept of a message, it is not seen.
                 if message.len() < 400 { vec![NotYet] } else { vec![NotYet, Refused] }
             }
-            Some(_) => vec![Refused],
+            Some(message) if confirmed || is_documented(code, &message) => vec![Refused],
+            Some(_) => vec![NotYet],
         },
         _ => vec![Open],
     }
@@ -80,6 +91,12 @@ pub(crate) fn asked_for(headers: &[(String, Vec<u8>)]) -> Option<Timestamp> {
 fn spoken(body: &[u8]) -> Option<String> {
     let Value::Object(object) = serde_json::from_slice(body).ok()? else { return None };
     object.get("message")?.as_str().map(str::to_owned)
+}
+
+/// Whether the CDE documents this message for this code.
+fn is_documented(code: u16, message: &str) -> bool {
+    let said = message.trim().trim_end_matches('.').to_lowercase();
+    DOCUMENTED.iter().any(|(its, text)| *its == code && text.to_lowercase() == said)
 }
 
 /// JSON with something in it, such as a number beyond all types, that spoils nothing where it is not read.

@@ -22,7 +22,8 @@ fn object(kind: &str) -> Value {
     let operation = json!({
         "id": "0d9f6a2e-8a37-4a35-9c6c-2f6a6d1c3b11", "server": "https://cde.example",
         "startedAt": "2026-11-18T11:06:40Z", "attempts": 2, "retries": 1, "unknownAttempts": 1,
-        "lastAttemptAt": "2026-11-18T11:06:40Z", "nextAttemptAt": "2026-11-18T11:07:40Z",
+        "lastAttemptAt": "2026-11-18T11:06:40Z", "waitStartTime": "2026-11-18T11:06:40Z",
+        "nextAttemptAt": "2026-11-18T11:07:40Z",
         "inFlight": {"holder": "other", "attempt": 2, "until": "2026-11-18T11:07:15Z"},
         "evidence": "Response",
         "lastError": {"at": "2026-11-18T11:06:40Z", "code": 503, "reason": "NotFound", "message": "m"},
@@ -52,12 +53,13 @@ pub(crate) fn objects(kind: &'static str) -> impl Strategy<Value = Value> {
             "/status/operation/lastError",
             "/status/operation/unknownAttempts",
             "/status/operation/nextAttemptAt",
+            "/status/operation/waitStartTime",
             "/spec/preconditions",
             "/metadata/annotations",
             "/status/operation/lastError/reason",
             "/status/operation/server",
         ],
-        0..=10,
+        0..=11,
     );
     (absent, proptest::bool::weighted(0.1)).prop_flat_map(move |(absent, deleted)| {
         let mut object = object(kind);

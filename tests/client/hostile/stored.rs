@@ -106,9 +106,9 @@ fn thought_of(evil: &str) -> Vec<(Kind, Value, Value)> {
         operation(json!({"inFlight": {"holder": "x", "attempt": 1, "until": "1970-01-01T00:00:00Z"},
             "lastAttemptAt": later})),
         operation(json!({"nextAttemptAt": later})),
-        operation(
-            json!({"nextAttemptAt": later, "lastError": {"at": "1970-01-01T00:00:00Z", "code": 429, "message": "m"}}),
-        ),
+        operation(json!({"nextAttemptAt": later, "waitStartTime": "1970-01-01T00:00:00Z",
+            "lastError": {"at": "1970-01-01T00:00:00Z", "code": 429, "message": "m"}})),
+        operation(json!({"nextAttemptAt": later, "lastError": {"at": later, "code": 429, "message": "m"}})),
         operation(
             json!({"startedAt": "-000001-01-01T00:00:00Z", "lastError": {"at": later, "code": 99, "message": "\u{0}"}}),
         ),
