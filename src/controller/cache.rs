@@ -4,7 +4,7 @@
 //! server has answered them, and a watch event that is older than what is stored is dropped, so the store always has
 //! the newest version that this process knows. What the process remembers about an object lives and goes with it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
@@ -43,15 +43,15 @@ pub(super) struct Cache<K: Kind> {
 struct Inner<K: Kind> {
     writer: Writer<Guarded<K>>,
     memories: HashMap<Arc<str>, (Key, Memory)>,
-    /// What the list in progress has brought.
-    listed: HashSet<Arc<str>>,
+    /// What the list in progress has brought: it counts when the list is complete.
+    listed: HashMap<Arc<str>, (Key, Arc<Guarded<K>>)>,
 }
 
 impl<K: Kind> Cache<K> {
     /// An empty one, and the objects that are woken.
     pub(super) fn new() -> (Self, UnboundedReceiver<Key>) {
         let ((objects, writer), (waker, woken)) = (store(), unbounded());
-        let inner = Mutex::new(Inner { writer, memories: HashMap::new(), listed: HashSet::new() });
+        let inner = Mutex::new(Inner { writer, memories: HashMap::new(), listed: HashMap::new() });
         (Self { objects, waker, inner }, woken)
     }
 
@@ -110,21 +110,20 @@ impl<K: Kind> Cache<K> {
             }
             Event::InitApply(object) => {
                 let Some(key) = self.key(object.meta()) else { return Vec::new() };
-                inner.listed.insert(key.uid.clone());
                 // A list may be older than what this process wrote.
                 let newer = self.stored(&key).filter(|own| version(own.meta()) > version(object.meta()));
-                let is_known = newer.is_some();
                 let object = newer.unwrap_or_else(|| Arc::new(object));
                 inner.writer.apply_watcher_event(&Event::InitApply(Guarded::clone(&object)));
-                if is_known { Vec::new() } else { vec![inner.see(key, &object)] }
+                inner.listed.insert(key.uid.clone(), (key, object));
+                Vec::new()
             }
             Event::InitDone => {
                 inner.writer.apply_watcher_event(&Event::InitDone);
-                let Inner { memories, listed, .. } = &mut *inner;
-                let gone = memories.extract_if(|uid, _| !listed.contains(uid)).map(|(_, (key, _))| key);
-                let gone = gone.map(Change::Gone).collect();
-                listed.clear();
-                gone
+                let listed = std::mem::take(&mut inner.listed);
+                let gone = inner.memories.extract_if(|uid, _| !listed.contains_key(uid));
+                let mut changes: Vec<_> = gone.map(|(_, (key, _))| Change::Gone(key)).collect();
+                changes.extend(listed.into_values().map(|(key, object)| inner.see(key, &object)));
+                changes
             }
             Event::Apply(object) => {
                 let Some(key) = self.key(object.meta()) else { return Vec::new() };

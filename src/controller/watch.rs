@@ -85,10 +85,8 @@ fn take_in<K: Kind>(scope: &Scope<K>, event: watcher::Result<Event<Guarded<K>>>)
             return Vec::new();
         }
     };
-    let first_list = matches!(event, Event::InitApply(_));
-    if matches!(event, Event::InitDone) {
-        context.watches.listed(scope.watch);
-    }
+    let is_listed = matches!(event, Event::InitDone);
+    let first_list = is_listed && !context.watches.is_listed(scope.watch);
     if !matches!(event, Event::Init) && context.watches.works(scope.watch) {
         tracing::info!(kind = K::KIND, "the watch works again");
     }
@@ -117,6 +115,9 @@ fn take_in<K: Kind>(scope: &Scope<K>, event: watcher::Result<Event<Guarded<K>>>)
                 }
             }
         }
+    }
+    if is_listed {
+        context.watches.listed(scope.watch);
     }
     asking
 }

@@ -82,6 +82,12 @@ impl Watches {
         });
     }
 
+    /// Whether the first list of a watch is complete.
+    #[must_use]
+    pub fn is_listed(&self, number: usize) -> bool {
+        self.0.borrow().get(number).is_some_and(|watch| watch.listed)
+    }
+
     /// The watch has failed; true if that is new.
     #[must_use]
     pub fn fails(&self, number: usize, error: &str) -> bool {

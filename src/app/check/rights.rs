@@ -47,6 +47,9 @@ fn needed(args: &RunArgs, home: &str) -> Vec<Right> {
         }
         need("create", "events.k8s.io", "events".to_owned());
     }
+    // About changes of the circuit breaker, on the operator's own Pod.
+    let (group, resource) = ("events.k8s.io", "events".to_owned());
+    rights.push(Right { verb: "create", group, resource, namespace: Some(home.to_owned()) });
     if args.leader_election {
         rights.extend(["get", "create", "patch"].map(|verb| Right {
             verb,
