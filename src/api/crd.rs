@@ -6,13 +6,11 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 use serde_json::json;
 
-use super::{ConnectorRestore, MigrationRollback};
-
 /// The definitions of all kinds, as they are kept in `crds/` and installed.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
     macro_rules! definitions {
-        ($($kind:ident)*) => { vec![$(finish($kind::crd())),*] };
+        ($($kind:ident)*) => { vec![$(finish(super::$kind::crd())),*] };
     }
     for_each_kind!(definitions)
 }

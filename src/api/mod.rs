@@ -1,4 +1,4 @@
-//! The two kinds that a user writes, and the status that the operator writes: types only.
+//! The kinds that a user writes, and the status that the operator writes: types only.
 //!
 //! The custom resource definitions are derived from these types ([`crds`]), so a doc comment here is what
 //! `kubectl explain` prints.
@@ -6,12 +6,15 @@
 #![allow(clippy::doc_markdown, reason = "these comments are read in a terminal, by `kubectl explain`")]
 #![expect(unreachable_pub, reason = "deriving KubeSchema repeats each struct where nobody else can see it")]
 
-/// The one list of kinds: expands to `$each! { ConnectorRestore MigrationRollback }`.
+/// The one list of kinds: expands to `$each! { ConnectorRestore … }`.
 ///
 /// CRDs, controllers, the permissions that `check` asks for, and metric labels follow from it.
 macro_rules! for_each_kind {
     ($each:ident) => {
-        $each! { ConnectorRestore MigrationRollback }
+        $each! {
+            ConnectorRestore
+            MigrationRollback
+        }
     };
 }
 pub(crate) use for_each_kind;
@@ -36,9 +39,9 @@ pub use status::{
     VersionFacts,
 };
 
-/// API group of both kinds.
+/// API group of all kinds.
 pub const GROUP: &str = "cde.productsup.com";
-/// Version of both kinds.
+/// Version of all kinds.
 pub const VERSION: &str = "v1alpha1";
 /// Annotation that asks for another attempt: an RFC 3339 time, later than `status.lastHandledRetry`.
 pub const RETRY_ANNOTATION: &str = "cde.productsup.com/retry";

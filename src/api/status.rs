@@ -215,8 +215,8 @@ pub struct OperationRecord {
     /// When the request was finished, either way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Time>,
-    /// What the success rests on: Response (the API said so), ObservedChange or ObservedLive (the answer was
-    /// lost, the connector was read).
+    /// What the success rests on: Response (the API said so), or what was observed (the answer was lost, the
+    /// connector was read).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Evidence")]
     pub evidence: Option<Evidence>,

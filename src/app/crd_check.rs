@@ -103,11 +103,11 @@ fn missing_property(ours: &JSONSchemaProps, theirs: &Value, path: &str) -> Optio
 #[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     fn served(status: &Value) -> Value {
-        let schema = |kind: &str| {
-            let crd = crds().into_iter().find(|crd| crd.spec.names.kind == kind).unwrap();
+        let schema = |crd: CustomResourceDefinition| {
+            let kind = crd.spec.names.kind;
             let version = &crd.spec.versions[0];
             let mut schema =
                 serde_json::to_value(version.schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap())
@@ -117,12 +117,9 @@ mod tests {
             }
             schema["x-kubernetes-selectable-fields"] =
                 serde_json::to_value(&version.selectable_fields).unwrap();
-            schema
+            (format!("com.productsup.cde.v1alpha1.{kind}"), schema)
         };
-        json!({"components": {"schemas": {
-            "com.productsup.cde.v1alpha1.ConnectorRestore": schema("ConnectorRestore"),
-            "com.productsup.cde.v1alpha1.MigrationRollback": schema("MigrationRollback"),
-        }}})
+        json!({"components": {"schemas": crds().into_iter().map(schema).collect::<Map<_, _>>()}})
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{ConnectorRestore, MigrationRollback, for_each_kind};
+use crate::api::for_each_kind;
 use crate::config::RunArgs;
 use crate::controller::{
     Change, CircuitBreaker, ConnectorQueue, Context, Metrics, RateLimit, Stop, run as run_controller,
@@ -104,7 +104,7 @@ impl Operator {
         for namespace in self.args.watched() {
             macro_rules! start {
                 ($($kind:ident)*) => {
-                    $(controllers.spawn(run_controller::<$kind>(
+                    $(controllers.spawn(run_controller::<crate::api::$kind>(
                         context,
                         client.clone(),
                         namespace.clone(),

@@ -14,7 +14,7 @@ use reqwest::{Certificate, Request, Response};
 use tracing::Instrument as _;
 
 use super::message::{presentable, redact, root_cause};
-use super::model::{Answer, Call, CallId, Connector, Data, Failure, FailureKind};
+use super::model::{Answer, Call, CallId, Connector, Data, Endpoint, Failure, FailureKind, Shape};
 use super::retry_after::retry_at;
 use super::{BaseUrl, ConfigError, Token, trace, wire};
 
@@ -31,9 +31,7 @@ const MAX_CONNECT: Duration = Duration::from_secs(10);
 /// that meets the close would leave open whether it had an effect; the second between is for the network.
 const MAX_IDLE: Duration = Duration::from_secs(4);
 
-/// The URL templates of the calls, for traces.
-const RESTORE: &str = "/connectors/{id}/restore-from-bin";
-const ROLLBACK: &str = "/connectors/{id}/versions/{version}/migration/rollback";
+/// The URL template of a read, for traces.
 const READ: &str = "/connectors/{id}";
 
 /// The configuration of a [`Client`].
@@ -103,23 +101,15 @@ impl Client {
     /// Fails unless a readable 2xx response arrives within the timeout; [`FailureKind`] says how far the call got.
     /// After a 401, a current token with another [`Token::generation`] is worth another attempt.
     pub async fn send(&self, call: &Call, id: &CallId, token: &Token) -> Result<Answer, Failure> {
-        let (method, path, template) = match call {
-            Call::RestoreFromBin { connector } => {
-                (Method::PATCH, vec!["connectors", connector, "restore-from-bin"], RESTORE)
-            }
-            Call::RollBackMigration { connector, version } => {
-                let path = vec!["connectors", connector, "versions", version, "migration", "rollback"];
-                (Method::POST, path, ROLLBACK)
-            }
-        };
-        let request = self.request(method, &path, id, token)?;
+        let Endpoint { method, template, values, answer } = call.endpoint();
+        let request = self.request(method, &segments(template, &values), id, token)?;
         let success = self.exchange(request, template, token).await?;
-        let (data, missing_fields) = match call {
-            Call::RestoreFromBin { .. } => wire::connector(&success.body).map(|(mut connector, missing)| {
+        let (data, missing_fields) = match answer {
+            Shape::Connector => wire::connector(&success.body).map(|(mut connector, missing)| {
                 redact(connector.texts_mut(), token);
                 (Data::Connector(Box::new(connector)), missing)
             }),
-            Call::RollBackMigration { .. } => wire::version(&success.body).map(|(mut version, missing)| {
+            Shape::Version => wire::version(&success.body).map(|(mut version, missing)| {
                 redact(version.texts_mut(), token);
                 (Data::Version(Box::new(version)), missing)
             }),
@@ -235,6 +225,13 @@ fn headers(id: &CallId, token: &Token, changing: bool) -> Result<HeaderMap, Inva
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     Ok(headers)
+}
+
+/// The segments of the path that `template` makes of the values, which are in the order of its placeholders.
+fn segments<'a>(template: &'a str, values: &[&'a str]) -> Vec<&'a str> {
+    let mut values = values.iter().copied();
+    let parts = template.split('/').skip(1);
+    parts.map(|part| if part.starts_with('{') { values.next().unwrap_or_default() } else { part }).collect()
 }
 
 fn not_sent(why: &str) -> Failure {

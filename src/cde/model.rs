@@ -5,38 +5,80 @@
 //! Source: the pages "Restore Connector from bin", "Rollback migration" and `GET /connectors/{publicId}` of the CDE
 //! API reference.
 
+use http::Method;
 use jiff::Timestamp;
 
-/// A call that changes something. It is exactly one HTTP request, without a body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Call {
-    /// `PATCH /connectors/{movedToBinPublicId}/restore-from-bin`, which returns a [`Connector`].
-    RestoreFromBin {
-        /// UUID of a connector that is in the bin.
-        connector: String,
-    },
-    /// `POST /connectors/{publicId}/versions/{connectorVersion}/migration/rollback`, which returns a
-    /// [`Version`].
-    RollBackMigration {
-        /// UUID of the connector.
-        connector: String,
-        /// `main`, `latest` or a major number (version 1.0.5 is `1`).
-        version: String,
-    },
+macro_rules! calls {
+    ($(
+        $(#[$doc:meta])*
+        $call:ident { $($value:ident),+ } = $name:literal: $method:ident $template:literal => $answer:ident,
+    )*) => {
+        /// A call that changes something. It is exactly one HTTP request, without a body.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Call {
+            $(
+                $(#[$doc])*
+                #[doc = concat!("`", stringify!($method), " ", $template, "` returns a [`", stringify!($answer), "`].")]
+                $call {
+                    $(
+                        #[doc = concat!("The ", stringify!($value), " in the path.")]
+                        $value: String,
+                    )+
+                },
+            )*
+        }
+
+        impl Call {
+            /// The names of all calls in metrics, the read included.
+            pub const NAMES: [&str; ["read", $($name),*].len()] = ["read", $($name),*];
+
+            /// The name of the call in metrics.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$call { .. } => $name,)*
+                }
+            }
+
+            /// The request, and what answers it.
+            pub(super) fn endpoint(&self) -> Endpoint<'_> {
+                match self {
+                    $(Self::$call { $($value),+ } => Endpoint {
+                        method: Method::$method,
+                        template: $template,
+                        values: vec![$($value),+],
+                        answer: Shape::$answer,
+                    },)*
+                }
+            }
+        }
+    };
 }
 
-impl Call {
-    /// The names of all calls in metrics, the read included.
-    pub const NAMES: [&str; 3] = ["read", "restore", "rollback"];
+// The calls have one place: what each does, its values in the order of the path, its name in metrics, its request and
+// the `data` of a success.
+calls! {
+    /// Takes a connector, by its UUID, out of the bin.
+    RestoreFromBin { connector } = "restore": PATCH "/connectors/{id}/restore-from-bin" => Connector,
+    /// Makes a version (`main`, `latest` or a major number: 1.0.5 is `1`) use its old executable again.
+    RollBackMigration { connector, version } = "rollback":
+        POST "/connectors/{id}/versions/{version}/migration/rollback" => Version,
+}
 
-    /// The name of the call in metrics.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::RestoreFromBin { .. } => "restore",
-            Self::RollBackMigration { .. } => "rollback",
-        }
-    }
+/// A call as HTTP sees it.
+pub(super) struct Endpoint<'a> {
+    pub(super) method: Method,
+    /// The path, with placeholders.
+    pub(super) template: &'static str,
+    /// What the placeholders stand for, in their order.
+    pub(super) values: Vec<&'a str>,
+    pub(super) answer: Shape,
+}
+
+/// What [`Data`] a call is answered with.
+pub(super) enum Shape {
+    Connector,
+    Version,
 }
 
 /// The identity of one call, for the API and for readers of its logs.
@@ -85,7 +127,7 @@ impl<T> Field<T> {
     }
 }
 
-/// A connector: `data` of a restore or of a read. Holds the fields that a status may show, and the versions.
+/// A connector: `data` of a read or of a call for all of it. Holds the fields that a status may show, and the versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Connector {
     /// `id`, a UUID.
@@ -125,7 +167,7 @@ impl Connector {
     }
 }
 
-/// One version of a connector: `data` of a rollback, or an item of `versions`.
+/// One version of a connector: `data` of a call for it alone, or an item of `versions`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Version {
     /// `version`: semver text, for example `1.0.0`.
@@ -157,9 +199,9 @@ impl Version {
 /// `data` of a 2xx response to a changing call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Data {
-    /// The response to [`Call::RestoreFromBin`].
+    /// The connector as it is after the call.
     Connector(Box<Connector>),
-    /// The response to [`Call::RollBackMigration`].
+    /// The version as it is after the call.
     Version(Box<Version>),
 }
 

@@ -39,14 +39,14 @@ pub(super) enum Unreadable {
     TooManyVersions,
 }
 
-/// Returns the connector in `data` of a restore or a read, and the paths of its missing fields.
+/// Returns the connector in `data` of a call or a read, and the paths of its missing fields.
 pub(super) fn connector(body: &[u8]) -> Result<(Connector, Vec<String>), Unreadable> {
     let mut missing = Vec::new();
     let connector = Fields { object: data(body)?, prefix: "", missing: &mut missing }.connector()?;
     Ok((connector, missing))
 }
 
-/// Returns the version in `data` of a rollback, and the paths of its missing fields.
+/// Returns the version in `data` of a call, and the paths of its missing fields.
 pub(super) fn version(body: &[u8]) -> Result<(Version, Vec<String>), Unreadable> {
     let mut missing = Vec::new();
     let version = Fields { object: data(body)?, prefix: "", missing: &mut missing }.version();

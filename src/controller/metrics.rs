@@ -13,9 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::api::{
-    ConnectorRestore, MigrationRollback, OperationRecord, Outcome, Reason, Status, for_each_kind,
-};
+use crate::api::{OperationRecord, Outcome, Reason, Status, for_each_kind};
 use crate::cde::model::Call;
 use crate::operation::Operation as _;
 use crate::runtime::watches::Watches;
@@ -34,7 +32,7 @@ const WRITE_BUCKETS: [f64; 9] = [0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0,
 const REQUEST_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0];
 
 macro_rules! names {
-    ($($kind:ident)*) => { [$($kind::KIND),*] };
+    ($($kind:ident)*) => { [$(crate::api::$kind::KIND),*] };
 }
 /// The kinds, as they are in labels.
 const KINDS: &[&str] = &for_each_kind!(names);

@@ -75,7 +75,8 @@ mod tests {
             all.extend(other.map(|o| (o.to_owned(), "True".to_owned())));
             all
         };
-        for reason in [Restored, AlreadyRestored, RolledBack, Skipped] {
+        for reason in Reason::ALL.into_iter().filter(|reason| reason.outcome().is_some_and(Outcome::is_final))
+        {
             assert_eq!(shape(reason), pairs("True", None), "{reason}");
         }
         for reason in [Pending, InProgress, Verifying, Retrying, Unauthorized] {

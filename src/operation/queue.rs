@@ -47,8 +47,8 @@ struct Waiter<'a> {
     state: QueueState,
 }
 
-/// Returns the request that goes first: one that is active; else a restore before a rollback, then the oldest, then
-/// the smallest uid.
+/// Returns the request that goes first: one that is active; else the one of the smallest rank, then the oldest, then the
+/// smallest uid.
 fn next_in_line<'a>(waiters: impl IntoIterator<Item = Waiter<'a>>) -> Option<Waiter<'a>> {
     waiters
         .into_iter()
@@ -63,7 +63,7 @@ pub struct Queued<K> {
     pub uid: Arc<str>,
     /// Its name.
     pub key: K,
-    /// A restore (0) goes before a rollback (1).
+    /// The smaller one goes first: [`Operation::RANK`](super::Operation::RANK).
     pub rank: u8,
     /// `metadata.creationTimestamp`.
     pub created: Timestamp,

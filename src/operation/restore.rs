@@ -3,11 +3,12 @@
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use semver::Version as Semver;
+use uuid::Uuid;
 
 use crate::api::{
     ConnectorRestore, ConnectorSummary, Evidence, Reason, RestoreResult, RestoredVersion, Status,
 };
-use crate::cde::model::{Call, Connector, Data, Field, Version};
+use crate::cde::model::{Call, Connector, Data, Version};
 
 use super::rollback::{facts, is_about, text};
 use super::{Comparison, Operation, RequestSpec};
@@ -44,19 +45,13 @@ impl Operation for ConnectorRestore {
 
     /// A connector is live if it has at least one version, none of which is deleted.
     fn compare(&self, _: &RestoreResult, connector: &Connector) -> Comparison {
-        if !is_about(connector, self.spec.connector_id) {
-            return Comparison::Incomplete("the answer is not about this connector".to_owned());
+        match deletions(connector, self.spec.connector_id) {
+            Err(what) => Comparison::Incomplete(what.to_owned()),
+            Ok(deleted) if !deleted.is_empty() && !deleted.contains(&true) => {
+                Comparison::Effect(Evidence::ObservedLive)
+            }
+            Ok(_) => Comparison::Unchanged,
         }
-        let Field::Value(versions) = &connector.versions else {
-            return Comparison::Incomplete("the answer has no list of versions".to_owned());
-        };
-        if versions.iter().any(|version| version.deleted_at == Field::Missing) {
-            return Comparison::Incomplete("a version does not say whether it is deleted".to_owned());
-        }
-        if !versions.is_empty() && versions.iter().all(|version| version.deleted_at == Field::Null) {
-            return Comparison::Effect(Evidence::ObservedLive);
-        }
-        Comparison::Unchanged
     }
 
     /// Restoring is idempotent: where reading is refused, the next attempt tells.
@@ -89,14 +84,7 @@ impl Operation for ConnectorRestore {
         });
         status.state = main.or(versions.first()).and_then(|version| text(&version.state));
         status.result = RestoreResult {
-            connector: Some(ConnectorSummary {
-                name: text(&connector.name),
-                type_: text(&connector.r#type),
-                flow: text(&connector.flow),
-                main_version_number: connector.main_version_number.value().copied(),
-                owner: text(&connector.owner),
-                integrator: text(&connector.integrator),
-            }),
+            connector: Some(summary(connector)),
             versions: versions
                 .into_iter()
                 .filter_map(|version| {
@@ -115,6 +103,28 @@ impl Operation for ConnectorRestore {
             Reason::AlreadyRestored => format!("{connector} is not in the bin: nothing was left to do."),
             _ => format!("{connector} was taken out of the bin."),
         }
+    }
+}
+
+/// Whether each version of the connector `id` is deleted; or what the answer lacks to tell.
+pub(super) fn deletions(connector: &Connector, id: Uuid) -> Result<Vec<bool>, &'static str> {
+    if !is_about(connector, id) {
+        return Err("the answer is not about this connector");
+    }
+    let versions = connector.versions.value().ok_or("the answer has no list of versions")?;
+    let deleted = versions.iter().map(|version| version.deleted_at.known().map(|at| at.is_some()));
+    deleted.collect::<Option<_>>().ok_or("a version does not say whether it is deleted")
+}
+
+/// What a status tells of a connector.
+pub(super) fn summary(connector: &Connector) -> ConnectorSummary {
+    ConnectorSummary {
+        name: text(&connector.name),
+        type_: text(&connector.r#type),
+        flow: text(&connector.flow),
+        main_version_number: connector.main_version_number.value().copied(),
+        owner: text(&connector.owner),
+        integrator: text(&connector.integrator),
     }
 }
 

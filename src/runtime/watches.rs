@@ -115,7 +115,7 @@ impl Watches {
         all.iter().any(|watch| is_listed(&all, watch.namespace.as_deref()))
     }
 
-    /// Waits until work may begin in the namespace of a watch: the first lists of both kinds are complete there, for
+    /// Waits until work may begin in the namespace of a watch: the first lists of all kinds are complete there, for
     /// only then can be told which request goes first; and every other watch has had the time to bring its own.
     pub async fn may_begin(&self, number: usize) {
         let may_begin = |all: &Vec<WatchState>| {

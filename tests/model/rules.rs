@@ -177,10 +177,9 @@ impl<S: Subject> Rules<S> {
     pub(crate) fn called(&self, claimed: Object) -> Option<Major> {
         let status = Status::clone(&self.status(claimed.status));
         let result = status.result.clone();
-        match object::<S>(claimed, Era::InTime, status).call(&result) {
-            Call::RollBackMigration { version, .. } => version.parse().ok(),
-            Call::RestoreFromBin { .. } => None,
-        }
+        let call = object::<S>(claimed, Era::InTime, status).call(&result);
+        let Call::RollBackMigration { version, .. } = call else { return None };
+        version.parse().ok()
     }
 
     /// What a read makes of the record of a refusal; `None` where it leaves it as it is.

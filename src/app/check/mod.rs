@@ -87,7 +87,7 @@ async fn api_server(args: &CheckArgs) -> Result<(String, Config, Client), String
 
 async fn definitions(client: &Client) -> Finding {
     let found = match missing_fields(client).await {
-        None => Ok("both kinds are served, with all fields of this version".to_owned()),
+        None => Ok("all kinds are served, with all fields of this version".to_owned()),
         Some(why) => Err(why),
     };
     Finding::new("definitions", found)

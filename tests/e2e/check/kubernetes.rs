@@ -60,12 +60,12 @@ async fn each_right_that_is_missing_is_named_with_what_to_do() {
     let check = Check::as_whom(&nobody).await.flag("--namespaces=one,two");
     let (findings, code) = check.findings().await;
     assert_eq!(code, 1);
-    assert_eq!(verdicts(&findings, "right"), ["failed"; 18]);
+    assert_eq!(verdicts(&findings, "right"), ["failed"; 19]);
     for place in ["in namespace one", "in namespace two"] {
         assert_eq!(rights(&findings, place), granted("operator-role.yaml"));
     }
     let advised = findings.iter().filter(|one| one.message.contains("apply deploy/rbac"));
-    assert_eq!(advised.count(), 18);
+    assert_eq!(advised.count(), 19);
     assert_eq!(verdicts(&findings, "definitions"), ["ok"], "anybody may read what is served");
 }
 
@@ -78,7 +78,7 @@ async fn an_administrator_sees_the_operators_rights_by_its_name() {
             .flag(format!("--as=system:serviceaccount:{OPERATOR_NAMESPACE}:{user}"))
             .flag("--leader-election");
         let (findings, _) = check.findings().await;
-        assert_eq!(verdicts(&findings, "right"), [verdict; 12], "{user}");
+        assert_eq!(verdicts(&findings, "right"), [verdict; 13], "{user}");
     }
 }
 

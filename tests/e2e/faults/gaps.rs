@@ -198,6 +198,13 @@ async fn a_source_that_lags_behind_the_end_of_a_request_brings_no_second_call() 
             until("a write on top of what was", || written(&proxy, request) > before).await;
         }
         watches.into_iter().for_each(cde_sandbox::proxy::Held::release);
+        // Their watches have caught up when they show what was made later.
+        let later = both(&env.sandbox, "later");
+        apply(&env, &later).await;
+        all_succeed_once(&env, &later).await;
+        for request in &later {
+            env.delete(request.kind, &request.name).await;
+        }
     }
 
     end_as_without_fault(&env, &requests, 1, false).await;
