@@ -102,9 +102,9 @@ async fn the_operator_does_what_the_actions_ask_for() {
     for kind in BOTH {
         let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", "3600");
         let waiting = env.request(kind, "waiting", locked);
-        let failed = env.request(kind, "failed", Fault::on(Operation::Changing).answer(422));
+        let failed = env.request(kind, "failed", Fault::on(Operation::Changing).answer(403));
         env.apply_all([&waiting, &failed].map(Request::manifest)).await;
-        env.wait_for(&failed, "Rejected").await;
+        env.wait_for(&failed, "AccessDenied").await;
         env.wait_for(&waiting, "Retrying").await;
 
         click(&env, &failed, "retry").await;

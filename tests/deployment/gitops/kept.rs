@@ -13,12 +13,13 @@ use crate::gitops::scene::{BOTH, Case, case, cases};
 use cde_harness::Kind;
 
 /// The example's times, by the field that holds them.
-const TIMES: [(&str, &str); 9] = [
+const TIMES: [(&str, &str); 10] = [
     ("creationTimestamp", CREATED),
     ("startedAt", "2026-11-23T09:00:01Z"),
     ("lastAttemptAt", "2026-11-23T09:00:01Z"),
     ("lastTransitionTime", "2026-11-23T09:00:01Z"),
     ("at", "2026-11-23T09:00:02Z"),
+    ("waitStartTime", "2026-11-23T09:00:02Z"),
     ("completedAt", "2026-11-23T09:00:03Z"),
     ("until", "2026-11-23T09:00:26Z"),
     ("deletionTimestamp", "2026-11-23T09:30:00Z"),
@@ -89,9 +90,24 @@ pub(crate) fn example(case: &Case) -> Value {
     metadata["resourceVersion"] = json!("1");
     metadata["uid"] = json!(UID);
     metadata["namespace"] = json!(NAMESPACE);
+    match case.what {
+        // The third refusal in a row confirms the first, unless it comes too soon.
+        "Rejected" | "EditedFailure" => count(&mut object["status"]["operation"], 3, 2),
+        // The next probe of the token may come before anybody looks; that of a rollback is its read.
+        "Unauthorized" => count(&mut object["status"]["operation"], u64::from(case.kind == Kind::Restore), 1),
+        _ => {}
+    }
     let texts = texts(&case.object);
     replace(&mut object, "", &texts);
     object
+}
+
+/// Sets counts to the least that they can be; how much more they are, the jitter of the backoff decides.
+fn count(operation: &mut Value, attempts: u64, waits: u64) {
+    for (field, least) in [("attempts", attempts), ("retries", waits)] {
+        assert!(operation[field].as_u64().is_some_and(|count| count >= least), "{operation:#}");
+        operation[field] = json!(least);
+    }
 }
 
 /// Texts of this run, and those of the example.

@@ -136,7 +136,7 @@ fn in_doubt(env: &TestEnv, kind: Kind) -> Plan {
         Kind::Restore => {
             let request = env.request(kind, "outcome-unknown", lost);
             let refused = Fault::on(Operation::Changing).connector(request.id).answer(400).always();
-            env.sandbox.inject(refused);
+            env.sandbox.inject(refused.set("/message", json!(NEVER_SYNCHRONIZED)));
             request
         }
     };

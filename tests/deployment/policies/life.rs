@@ -16,7 +16,7 @@ async fn requests_are_carried_out_and_opened_again_under_all_policies() {
     for kind in [Kind::Restore, Kind::Rollback] {
         let done = Request::new(kind, "done");
         env.sandbox.put(done.ready_connector());
-        let failed = env.request(kind, "failed", Fault::on(Operation::Changing).answer(422));
+        let failed = env.request(kind, "failed", Fault::on(Operation::Changing).answer(403));
         for request in [&done, &failed] {
             let manifest = request.manifest();
             env.apply(&match kind {
@@ -26,7 +26,7 @@ async fn requests_are_carried_out_and_opened_again_under_all_policies() {
             .await;
         }
         env.wait_for(&done, done.success()).await;
-        env.wait_for(&failed, "Rejected").await;
+        env.wait_for(&failed, "AccessDenied").await;
 
         let retry = format!("cde.productsup.com/retry={}", from_now(0));
         env.kubectl(&[&on_call, "annotate", kind.short(), &failed.name, &retry], "").await;
