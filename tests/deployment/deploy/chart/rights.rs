@@ -51,6 +51,15 @@ async fn the_lease_is_at_home_and_only_with_leader_election() {
 }
 
 #[tokio::test]
+async fn events_about_the_operators_pod_are_allowed_at_home_wherever_the_requests_are() {
+    let objects = rendered(&values(json!({"namespaces": ["a"], "leaderElection": false}))).await;
+    let role = objects.named("Role", "cde-operator-leases");
+    assert_eq!(role["metadata"]["namespace"], OPERATOR_NAMESPACE);
+    let events = json!([{"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]}]);
+    assert_eq!(role["rules"], events);
+}
+
+#[tokio::test]
 async fn rights_and_account_can_be_left_to_others() {
     let values = values(json!({
         "rbac": {"create": false, "userRoles": false}, "serviceAccount": {"create": false, "name": "given"},
