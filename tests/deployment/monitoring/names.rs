@@ -52,7 +52,7 @@ type Figures = BTreeMap<String, (BTreeSet<String>, String)>;
 /// What the table in the documentation says.
 fn documented() -> Figures {
     let document = text("docs/observability.md");
-    let table = document.lines().skip_while(|line| *line != "| metric | type | what it tells |").skip(2);
+    let table = document.lines().skip_while(|line| *line != "| Metric | Type | Description |").skip(2);
     table
         .take_while(|line| line.starts_with('|'))
         .map(|line| {

@@ -1,6 +1,7 @@
 //! A environment in which each part of the machine has something to tell.
 
 use cde_sandbox::cde::{Connector, Fault, Operation, Sandbox, Version, new_id};
+use serde_json::json;
 use uuid::Uuid;
 
 use cde_harness::{Flags, Kind, Manifest, Operator, TestEnv, restore, rollback};
@@ -37,6 +38,9 @@ pub(crate) async fn live(env: &TestEnv) -> Uuid {
     sandbox.inject(Fault::on(Operation::Changing).connector(lost).answer(500));
     sandbox.inject(Fault::on(Operation::Read).connector(lost).skip(1).answer(403).always());
     sandbox.inject(Fault::on(Operation::Changing).connector(id).answer(423).always());
+    // A gateway speaks once.
+    let forbidden = Fault::on(Operation::Read).connector(id).answer(403).set("/message", json!("Forbidden"));
+    sandbox.inject(forbidden);
     let missing = rollback("missing", new_id(), "1");
     env.apply_all([done, back, suspended.spec("suspend", true), unknown, waits, missing]).await;
     for (kind, name, reason) in [
@@ -56,5 +60,5 @@ pub(crate) async fn live(env: &TestEnv) -> Uuid {
 pub(crate) async fn pause(env: &TestEnv, operator: &Operator, id: Uuid) {
     let limits = Fault::on(Operation::Read).connector(id).answer(429).header("retry-after", "600");
     env.sandbox.inject(limits.always());
-    operator.wait_for_log("the CDE API limits calls").await;
+    operator.wait_for_log("rate limited by the CDE API").await;
 }
