@@ -13,7 +13,7 @@ const BEGIN: &str = "<!-- faults: made by tests/generated/reliability.rs -->\n";
 const END: &str = "<!-- end of faults -->\n";
 
 /// What is survived, by its number, under the heading of its theme.
-const FAULTS: [(&str, &[&str]); 6] = [
+const FAULTS: [(&str, &[&str]); 7] = [
     (
         "The process dies or is told to stop",
         &[
@@ -82,6 +82,31 @@ const FAULTS: [(&str, &[&str]); 6] = [
             "every spec field to invalid, smallest, largest and back",
             "deleted, suspended and resumed in each phase",
             "ten thousand objects and a restart",
+        ],
+    ),
+    (
+        "Reported from the field",
+        &[
+            "one of several watched namespaces cannot be listed, from the start or once its Role is deleted: the \
+             others go on, and it is named",
+            "status writes are refused in one namespace while its outcomes wait to be stored: the others go on",
+            "a gateway answers 403 or 404 in JSON, with a message of its own, for a minute: no request ends",
+            "a streamed initial list never ends: the paged list takes over",
+            "the same namespaces in another order, with blanks, or twice: one Lease",
+            "a low `--rate`, and a connector that changes between its read and its call: the read is newer than \
+             the permits of both",
+            "a deleted request that another controller's finalizer keeps, whose attempt had no effect: the next \
+             request for the connector goes on",
+            "many requests for one connector: status writes grow linearly",
+            "the reply to a claim is lost, and the object cannot be read for a while: no attempt counts as unknown",
+            "a retry annotation an hour ahead, then one of now: an Event refuses the first, and the second counts",
+            "a stored `connectorId` that is not a UUID: it is part of no path",
+            "a request ends without a call, and the reply to that write is lost: one Event, counted once",
+            "status writes take longer than the margin of a claim: claims wait for a backoff",
+            "a proxy before the API server sends JSON keys in another order: every object is decoded",
+            "a cluster with IPv6 only, by chart and by kustomize: `CDE_LISTEN` decides where it listens",
+            "an invalid label selector: exit code 2",
+            "a version of the connector that is not a semantic version: a rollback of another number goes on",
         ],
     ),
 ];
