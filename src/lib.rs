@@ -15,7 +15,7 @@
 //! - [`runtime`]: leader election, admin server, Events, metrics, logs, traces, clocks; the same in any operator.
 //! - [`text`]: text of others, made fit to be shown. [`config`]: flags and environment. [`app`]: the wiring.
 
-#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::too_many_lines))]
 
 pub mod api;
 pub mod app;

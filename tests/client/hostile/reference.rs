@@ -43,13 +43,12 @@ pub(crate) fn meanings(code: u16, body: &[u8], confirmed: bool) -> Vec<Meaning> 
         408 | 409 => vec![Open],
         400..=499 => match spoken(body) {
             None if is_lenient_json(body) => vec![NotYet, Refused],
-            None => vec![NotYet],
             Some(message) if code == 400 && message.contains("Transition is not allowed") => {
                 // Where that stands beyond what is kept of a message, it is not seen.
                 if message.len() < 400 { vec![NotYet] } else { vec![NotYet, Refused] }
             }
             Some(message) if confirmed || is_documented(code, &message) => vec![Refused],
-            Some(_) => vec![NotYet],
+            None | Some(_) => vec![NotYet],
         },
         _ => vec![Open],
     }
