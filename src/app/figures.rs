@@ -94,7 +94,7 @@ impl Place {
 
     fn watches(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let listed = ConstGauge::new(i64::from(self.context.watches.all().iter().all(WatchState::is_listed)));
-        let help = "1 if the first lists are complete; nothing begins before";
+        let help = "1 if the first lists of all namespaces are complete";
         encode(encoder, "cde_operator_synced", help, &listed)?;
         let silence = ConstGauge::new(self.watch_health.silence().as_secs_f64());
         let help = "Time since the API server last answered a watch, whatever the answer";

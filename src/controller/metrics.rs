@@ -31,6 +31,9 @@ const WRITE_BUCKETS: [f64; 9] = [0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0,
 /// Seconds: of a whole request, whose times have whole seconds; to the default of `--deadline`.
 const REQUEST_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0];
 
+/// The usual codes of a gateway's refusal.
+const UNCONFIRMED: [u16; 4] = [400, 403, 404, 422];
+
 macro_rules! names {
     ($($kind:ident)*) => { [$(crate::api::$kind::KIND),*] };
 }
@@ -131,6 +134,9 @@ impl Metrics {
     fn start_at_zero(&self) {
         for operation in Call::NAMES {
             drop(self.durations.get_or_create_owned(&Operation { operation }));
+        }
+        for code in UNCONFIRMED {
+            self.unconfirmed.get_or_create(&Code { code }).inc_by(0);
         }
         for &kind in KINDS {
             drop(self.requests.get_or_create_owned(&Kind { kind }));

@@ -18,7 +18,7 @@ export PATH={programs}:$PATH   # the kubectl of this release
 
 kubectl get cde -n {NAMESPACE} -w
 kubectl patch mrb voucher-feed-on-hold -n {NAMESPACE} --type=merge -p '{{"spec": {{"suspend": false}}}}'
-kubectl annotate crst mistyped-connector -n {NAMESPACE} cde.productsup.com/retry="$(date -Is)" --overwrite
+kubectl annotate crst mistyped-connector -n {NAMESPACE} cde.productsup.com/retry="$(date -u +%FT%TZ)" --overwrite
 kubectl get mrb -A --field-selector status.outcome=Failed
 
 # The CDE: what it holds, what it was asked, and a fault for the next rollback
