@@ -23,7 +23,6 @@ pub(super) struct Place {
     pub(super) leads: Arc<AtomicBool>,
     /// Who leads holds this Lease; `None` where there is none to hold.
     pub(super) lease: Option<String>,
-    pub(super) workers: u16,
 }
 
 impl fmt::Debug for Place {
@@ -58,8 +57,6 @@ impl Place {
     fn means(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let Context { crds, tokens, workers, .. } = self.context.as_ref();
         let (read, usable) = tokens.condition();
-        let all = usize::from(self.workers);
-        let busy = all.saturating_sub(workers.available_permits());
         for (name, help, value) in [
             (
                 "cde_operator_crds_ready",
@@ -79,12 +76,12 @@ impl Place {
             (
                 "cde_operator_workers",
                 "Objects that may be worked on at the same time",
-                i64::try_from(all).unwrap_or(i64::MAX),
+                i64::from(workers.limit()),
             ),
             (
                 "cde_operator_workers_busy",
                 "Objects that are worked on at present",
-                i64::try_from(busy).unwrap_or(i64::MAX),
+                i64::try_from(workers.busy()).unwrap_or(i64::MAX),
             ),
         ] {
             encode(encoder, name, help, &ConstGauge::new(value))?;

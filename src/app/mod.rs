@@ -223,7 +223,7 @@ impl Operator {
         context.stop.order();
         context.recorders.close();
         let all = async {
-            let _ = context.workers.acquire_many(u32::from(self.args.concurrency)).await;
+            context.workers.all_idle().await;
             context.recorders.wait().await;
         };
         let finished = tokio::time::timeout(self.args.timeout + END_MARGIN, all);

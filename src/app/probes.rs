@@ -29,7 +29,6 @@ impl Operator {
             watch_health: watch_health.clone(),
             leads: self.leads.clone(),
             lease: self.lease_name(),
-            workers: self.args.concurrency,
         }));
         let (ready, live_leads) = (context.clone(), self.leads.clone());
         let (leads, stands_by) = (self.leads.clone(), self.stands_by.clone());

@@ -7,7 +7,6 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use opentelemetry::KeyValue;
 use prometheus_client::registry::Registry;
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
@@ -15,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::api::for_each_kind;
 use crate::config::RunArgs;
 use crate::controller::{
-    Change, CircuitBreaker, ConnectorQueue, Context, Metrics, RateLimit, Stop, run as run_controller,
+    Change, CircuitBreaker, ConnectorQueue, Context, Metrics, RateLimit, Stop, Workers, run as run_controller,
 };
 use crate::operation::{CallState, Settings};
 use crate::runtime::clock;
@@ -58,7 +57,7 @@ impl Operator {
             metrics,
             events,
             crds: Arc::default(),
-            workers: Semaphore::new(usize::from(self.args.concurrency)),
+            workers: Workers::new(self.args.concurrency),
             recorders: TaskTracker::new(),
             watches,
             stop: Stop::default(),

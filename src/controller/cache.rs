@@ -10,18 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource as _;
-use kube::core::DeserializeGuard;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::{Store, Writer, store};
 use kube::runtime::watcher::Event;
 
-use crate::api::RETRY_ANNOTATION;
-
+use super::guarded::Guarded;
 use super::kind::{Key, Kind, Waker, version};
 use super::memory::Memory;
-
-/// An object, or why it cannot be decoded.
-pub(super) type Guarded<K> = DeserializeGuard<K>;
 
 /// What a watch event means for an object.
 pub(super) enum Change<K> {
@@ -93,9 +88,7 @@ impl<K: Kind> Cache<K> {
         }
         let Some((_, memory)) = inner.memories.get_mut(&key.uid) else { return false };
         memory.see(object);
-        let mut object = DeserializeGuard(Ok(object.clone()));
-        trim(&mut object);
-        inner.writer.apply_watcher_event(&Event::Apply(object));
+        inner.writer.apply_watcher_event(&Event::Apply(Guarded::new(object.clone())));
         true
     }
 
@@ -165,15 +158,5 @@ impl<K: Kind> Inner<K> {
             }
             Err(error) => Change::Undecodable(key, error.to_string()),
         }
-    }
-}
-
-/// Drops what nothing is decided on: managed fields, labels, and all annotations but the retry.
-pub(super) fn trim<K: Kind>(object: &mut Guarded<K>) {
-    let meta = object.meta_mut();
-    meta.managed_fields = None;
-    meta.labels = None;
-    if let Some(annotations) = &mut meta.annotations {
-        annotations.retain(|name, _| name == RETRY_ANNOTATION);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kube::Client;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{AcquireError, Notify, Semaphore, SemaphorePermit};
 use tokio_util::task::TaskTracker;
 
 use crate::cde::{self, TokenFile};
@@ -45,7 +45,7 @@ pub struct Context {
     /// Whether the API server keeps what this operator writes.
     pub crds: Arc<CrdState>,
     /// Objects worked on at the same time.
-    pub workers: Semaphore,
+    pub workers: Workers,
     /// Records that are written in the background until they are stored.
     pub recorders: TaskTracker,
     /// Which watches work.
@@ -60,6 +60,43 @@ pub(super) struct Scope<K: Kind> {
     pub(super) cache: Arc<Cache<K>>,
     /// The number of the watch.
     pub(super) watch: usize,
+}
+
+/// How many objects are worked on at the same time, in all watches together.
+#[derive(Debug)]
+pub struct Workers {
+    limit: u16,
+    idle: Semaphore,
+}
+
+impl Workers {
+    /// So many.
+    #[must_use]
+    pub fn new(limit: u16) -> Self {
+        Self { limit, idle: Semaphore::new(usize::from(limit)) }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn limit(&self) -> u16 {
+        self.limit
+    }
+
+    /// How many are at work.
+    #[must_use]
+    pub fn busy(&self) -> usize {
+        usize::from(self.limit).saturating_sub(self.idle.available_permits())
+    }
+
+    /// Waits until one is free; dropped, the permit frees it again.
+    pub(super) async fn acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
+        self.idle.acquire().await
+    }
+
+    /// Waits until all are idle at the same time.
+    pub async fn all_idle(&self) {
+        let _ = self.idle.acquire_many(u32::from(self.limit)).await;
+    }
 }
 
 /// The order to take nothing new, and to finish what is in progress.

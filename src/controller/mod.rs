@@ -23,6 +23,7 @@ mod connector_queue;
 mod context;
 mod error;
 mod events;
+mod guarded;
 mod kind;
 mod memory;
 mod metrics;
@@ -37,7 +38,7 @@ mod watch;
 
 pub use circuit_breaker::{Change, CircuitBreaker};
 pub use connector_queue::ConnectorQueue;
-pub use context::{Context, Stop};
+pub use context::{Context, Stop, Workers};
 pub use kind::{Key, Kind};
 pub use metrics::Metrics;
 pub use rate_limit::RateLimit;

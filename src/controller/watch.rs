@@ -21,9 +21,10 @@ use crate::runtime::clock;
 use crate::runtime::watches::{SETTLED, WatchState};
 use crate::text::describe;
 
-use super::cache::{Cache, Change, Guarded, trim};
+use super::cache::{Cache, Change};
 use super::context::{Context, Scope};
 use super::error::ReconcileError;
+use super::guarded::Guarded;
 use super::kind::{Key, Kind};
 use super::reconcile::reconcile;
 
@@ -59,8 +60,9 @@ pub fn run<K: Kind>(
         .take_until(async move { stopped.stop.ordered().await });
     let objects = scope.cache.objects();
     async move {
-        // The semaphore of workers is the limit, for all watches together.
-        let config = ControllerConfig::default().concurrency(0);
+        // The workers are the limit, for all watches together. The applier polls all it has begun whenever one of them
+        // wakes, so it begins no more than there are workers.
+        let config = ControllerConfig::default().concurrency(scope.context.workers.limit());
         let (watches, watch) = (scope.context.watches.clone(), scope.watch);
         let settled = async move {
             tokio::time::sleep(SETTLED).await;
@@ -202,7 +204,6 @@ fn events<K: Kind>(
         let event = lists.next().await?;
         Some((event, lists))
     })
-    .modify(trim)
 }
 
 /// A watch whose list is streamed, until that turns out not to work.
