@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -31,8 +31,6 @@ pub(super) struct Memory {
     pub(super) foreign: bool,
     /// It cannot be decoded, which is logged once.
     pub(super) undecodable: bool,
-    /// When the last reconciliation began, for traces.
-    pub(super) begun: SystemTime,
     /// Reconciliations in a row that were interrupted.
     pub(super) interruptions: u32,
 }
@@ -76,7 +74,6 @@ impl Default for Memory {
             warned: None,
             foreign: false,
             undecodable: false,
-            begun: clock::wall(),
             interruptions: 0,
         }
     }

@@ -1,7 +1,7 @@
 //! One object, one reconciliation: the table of contents of the shell.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -36,8 +36,7 @@ pub(super) async fn reconcile<K: Kind>(
 ) -> Result<Action, ReconcileError> {
     let Some(key) = scope.cache.key(meta) else { return Ok(Action::await_change()) };
     let _offered = Offered { context: &scope.context, key: &key };
-    scope.cache.remember(&key, |memory| memory.begun = clock::wall());
-    let mut attempt = Attempt::default();
+    let mut attempt = Attempt { begun: clock::wall(), reading: None, permits: None };
     while let Some(object) = newest(scope, &key) {
         let (step, id) = attempt.decide(scope, &key, object.as_ref());
         let span = tracing::info_span!("step", operation = id.operation, attempt = id.attempt);
@@ -51,7 +50,9 @@ pub(super) async fn reconcile<K: Kind>(
                 Recorded::Done
             }
             Step::Write(status) => {
-                record(scope, Record::decided(&key, object, *status), &id).instrument(span).await?
+                record(scope, Record::decided(&key, object, *status, attempt.begun), &id)
+                    .instrument(span)
+                    .await?
             }
             Step::Claim(status) => attempt.make(scope, &key, object, &status).instrument(span).await?,
         };
@@ -74,8 +75,9 @@ fn newest<K: Kind>(scope: &Scope<K>, key: &Key) -> Option<Arc<K>> {
 }
 
 /// The attempt that this reconciliation works on.
-#[derive(Default)]
 struct Attempt {
+    /// When this reconciliation began, for traces.
+    begun: SystemTime,
     /// It serves one decision.
     reading: Option<Reading>,
     permits: Option<Permits>,
@@ -174,7 +176,7 @@ impl Attempt {
             tracing::info!(?why, "the claim is released: no call was made");
             let base = claimed.object;
             let status = release_claim(base.as_ref(), why, clock::now(), &context.settings, clock::jitter());
-            return record(scope, Record::of_claim(key, base, status, Vec::new()), &id).await;
+            return record(scope, Record::of_claim(key, base, status, self.begun), &id).await;
         }
         if !permits.breaker.is_valid() {
             // The next decision knows that nothing was sent.
@@ -184,8 +186,8 @@ impl Attempt {
         permits.spend();
         let acted = act(scope, key, &claimed, permits, &id).await;
         self.permits = None;
-        let record_ = Record::of_claim(key, claimed.object, acted.status, acted.missing_fields);
-        record(scope, record_, &id).await
+        let made = Record::of_claim(key, claimed.object, acted.status, self.begun);
+        record(scope, Record { missing_fields: acted.missing_fields, ..made }, &id).await
     }
 }
 

@@ -5,7 +5,7 @@
 //! worker, and nothing else is done for the object meanwhile.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tracing::Instrument as _;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -13,7 +13,6 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use crate::api::{Outcome, Reason, Status};
 use crate::cde::model::CallId;
 use crate::operation::{event_for, event_for_deleted, may_record, rebase, strip_result};
-use crate::runtime::clock;
 
 use super::context::Scope;
 use super::error::ReconcileError;
@@ -35,17 +34,20 @@ pub(super) struct Record<K: Kind> {
     pub(super) of_claim: bool,
     /// Fields that a successful response lacked.
     pub(super) missing_fields: Vec<String>,
+    /// When the reconciliation that made it began, for traces. The object itself may be gone from the cache by the time it
+    /// is stored: a finished one leaves the watch.
+    pub(super) begun: SystemTime,
 }
 
 impl<K: Kind> Record<K> {
     /// A status that follows no call.
-    pub(super) fn decided(key: &Key, base: Arc<K>, status: Status<K::Result>) -> Self {
-        Self { key: key.clone(), base, status, of_claim: false, missing_fields: Vec::new() }
+    pub(super) fn decided(key: &Key, base: Arc<K>, status: Status<K::Result>, begun: SystemTime) -> Self {
+        Self { key: key.clone(), base, status, of_claim: false, missing_fields: Vec::new(), begun }
     }
 
     /// A status that records a claim.
-    pub(super) fn of_claim(key: &Key, base: Arc<K>, status: Status<K::Result>, missing: Vec<String>) -> Self {
-        Self { key: key.clone(), base, status, of_claim: true, missing_fields: missing }
+    pub(super) fn of_claim(key: &Key, base: Arc<K>, status: Status<K::Result>, begun: SystemTime) -> Self {
+        Self { key: key.clone(), base, status, of_claim: true, missing_fields: Vec::new(), begun }
     }
 }
 
@@ -186,14 +188,16 @@ fn stored<K: Kind>(scope: &Scope<K>, record: &Record<K>, object: &K) {
         report_trace(scope, record);
     }
     context.metrics.stored(K::KIND, before.and_then(|status| status.outcome), status);
-    scope.cache.put(&record.key, object);
-    context.queue.update(&record.key, object);
+    // Where the watch was faster it has brought the queue up to date as well, or has removed the object for good.
+    if scope.cache.put(&record.key, object) {
+        context.queue.update(&record.key, object);
+    }
 }
 
-/// The request is over, and so is its trace.
+/// The request is over, and so is its trace: a task of its own ends it, after the span of the record has ended.
 fn report_trace<K: Kind>(scope: &Scope<K>, record: &Record<K>) {
-    let begun = scope.cache.remember(&record.key, |memory| memory.begun).unwrap_or_else(clock::wall);
-    drop(finish((&record.key, record.base.as_ref()), &record.status, begun));
+    let whole = finish((&record.key, record.base.as_ref()), &record.status, record.begun);
+    scope.context.recorders.spawn(async move { drop(whole) });
 }
 
 /// The object was deleted while its call was in progress: the outcome goes to the log, and to an Event where one is
