@@ -160,3 +160,40 @@ impl<K: Kind> Inner<K> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kube::CustomResourceExt as _;
+    use serde_json::json;
+
+    use crate::api::ConnectorRestore;
+
+    use super::*;
+
+    fn object(version: &str) -> Result<ConnectorRestore, serde_json::Error> {
+        serde_json::from_value(json!({
+            "apiVersion": ConnectorRestore::api_resource().api_version,
+            "kind": "ConnectorRestore",
+            "metadata": { "name": "a", "namespace": "b", "uid": "u", "resourceVersion": version },
+            "spec": { "connectorId": "3f2b8c1e-8d5a-4c57-9a54-0d3f6b1c2a77" },
+        }))
+    }
+
+    #[test]
+    fn an_own_write_counts_once_and_not_after_the_object_has_left_the_watch()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let (cache, _woken) = Cache::<ConnectorRestore>::new();
+        let key = cache.key(object("1")?.meta()).ok_or("it has no name")?;
+        let _ = cache.apply(Event::Apply(Guarded::new(object("1")?)));
+        assert!(cache.put(&key, &object("2")?), "it is newer than what the watch brought");
+        assert!(!cache.put(&key, &object("2")?), "it is there already");
+        assert!(cache.apply(Event::Apply(Guarded::new(object("1")?))).is_empty(), "an echo is older");
+        assert!(matches!(
+            cache.apply(Event::Delete(Guarded::new(object("3")?))).as_slice(),
+            [Change::Gone(_)]
+        ));
+        assert!(!cache.put(&key, &object("3")?), "it is gone: nothing may be kept about it");
+        assert!(cache.get(&key).is_none());
+        Ok(())
+    }
+}
