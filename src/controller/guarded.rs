@@ -56,25 +56,15 @@ struct WireMeta {
 
 impl From<WireMeta> for ObjectMeta {
     fn from(meta: WireMeta) -> Self {
-        let WireMeta {
-            name,
-            namespace,
-            uid,
-            resource_version,
-            generation,
-            creation_timestamp,
-            deletion_timestamp,
-            annotations,
-        } = meta;
         Self {
-            name,
-            namespace,
-            uid,
-            resource_version,
-            generation,
-            creation_timestamp,
-            deletion_timestamp,
-            annotations,
+            name: meta.name,
+            namespace: meta.namespace,
+            uid: meta.uid,
+            resource_version: meta.resource_version,
+            generation: meta.generation,
+            creation_timestamp: meta.creation_timestamp,
+            deletion_timestamp: meta.deletion_timestamp,
+            annotations: meta.annotations,
             ..Self::default()
         }
     }
