@@ -220,7 +220,7 @@ impl Operator {
     /// Takes nothing new, waits for what is under way, and gives the Lease back.
     async fn end(&self, context: &Context, mut lease: Option<&mut Lease>) {
         tracing::info!("stopping: what is under way is finished and recorded");
-        context.stop.order();
+        context.stop.cancel();
         context.recorders.close();
         let all = async {
             context.workers.all_idle().await;

@@ -9,12 +9,13 @@ use opentelemetry::KeyValue;
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::for_each_kind;
 use crate::config::RunArgs;
 use crate::controller::{
-    Change, CircuitBreaker, ConnectorQueue, Context, Metrics, RateLimit, Stop, Workers, run as run_controller,
+    Change, CircuitBreaker, ConnectorQueue, Context, Metrics, RateLimit, Workers, run as run_controller,
 };
 use crate::operation::{CallState, Settings};
 use crate::runtime::clock;
@@ -60,7 +61,7 @@ impl Operator {
             workers: Workers::new(self.args.concurrency),
             recorders: TaskTracker::new(),
             watches,
-            stop: Stop::default(),
+            stop: CancellationToken::new(),
         };
         (Arc::new(context), registry)
     }

@@ -55,7 +55,7 @@ pub(super) async fn act<K: Kind>(
     let mut status = apply_response(&response);
     let refused = status.outcome.is_none()
         && status.operation.as_ref().is_some_and(|operation| operation.refusal().is_some());
-    if refused && permits.breaker.is_valid() && !context.stop.is_ordered() {
+    if refused && permits.breaker.is_valid() && !context.stop.is_cancelled() {
         context.rate.permits(1).await;
         let reading = observe(scope, (key, object), &permits.breaker, id).await;
         let confirmed = reading.noted.refusal_confirmed;

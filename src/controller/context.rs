@@ -1,10 +1,10 @@
 //! What all reconciliations share, and what those of one watch share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use kube::Client;
-use tokio::sync::{AcquireError, Notify, Semaphore, SemaphorePermit};
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cde::{self, TokenFile};
@@ -50,8 +50,8 @@ pub struct Context {
     pub recorders: TaskTracker,
     /// Which watches work.
     pub watches: Watches,
-    /// Nothing new begins.
-    pub stop: Stop,
+    /// Cancelled, it is the order to take nothing new, and to finish what is in progress.
+    pub stop: CancellationToken,
 }
 
 /// What the reconciliations of one watch share.
@@ -96,34 +96,5 @@ impl Workers {
     /// Waits until all are idle at the same time.
     pub async fn all_idle(&self) {
         let _ = self.idle.acquire_many(u32::from(self.limit)).await;
-    }
-}
-
-/// The order to take nothing new, and to finish what is in progress.
-#[derive(Debug, Default)]
-pub struct Stop {
-    ordered: AtomicBool,
-    changed: Notify,
-}
-
-impl Stop {
-    /// Gives the order.
-    pub fn order(&self) {
-        self.ordered.store(true, Ordering::SeqCst);
-        self.changed.notify_waiters();
-    }
-
-    /// Whether the order was given.
-    #[must_use]
-    pub fn is_ordered(&self) -> bool {
-        self.ordered.load(Ordering::SeqCst)
-    }
-
-    /// Waits for the order.
-    pub async fn ordered(&self) {
-        let changed = self.changed.notified();
-        if !self.is_ordered() {
-            changed.await;
-        }
     }
 }

@@ -38,7 +38,7 @@ mod watch;
 
 pub use circuit_breaker::{Change, CircuitBreaker};
 pub use connector_queue::ConnectorQueue;
-pub use context::{Context, Stop, Workers};
+pub use context::{Context, Workers};
 pub use kind::{Key, Kind};
 pub use metrics::Metrics;
 pub use rate_limit::RateLimit;

@@ -23,7 +23,7 @@ impl Permits {
         let missing = calls.saturating_sub(self.calls);
         context.rate.permits(missing).await;
         self.calls += missing;
-        self.breaker.is_valid() && !context.stop.is_ordered()
+        self.breaker.is_valid() && !context.stop.is_cancelled()
     }
 
     /// Uses one of the calls that the rate allows.
@@ -35,7 +35,7 @@ impl Permits {
 /// Waits for the rate, then takes what is free; `None` where the breaker is open by now, or the operator stops.
 pub(super) async fn acquire(context: &Context, key: &Key, calls: u8) -> Option<Permits> {
     context.rate.permits(calls).await;
-    if context.stop.is_ordered() {
+    if context.stop.is_cancelled() {
         return None;
     }
     let breaker = context.breaker.try_acquire(key)?;

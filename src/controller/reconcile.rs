@@ -66,7 +66,7 @@ pub(super) async fn reconcile<K: Kind>(
 /// The newest version of the object; `None` where it is gone, its record is being written, or the operator stops.
 fn newest<K: Kind>(scope: &Scope<K>, key: &Key) -> Option<Arc<K>> {
     let recording = scope.cache.remember(key, |memory| memory.recording)?;
-    if recording || scope.context.stop.is_ordered() {
+    if recording || scope.context.stop.is_cancelled() {
         return None;
     }
     let object = scope.cache.get(key)?;
@@ -193,7 +193,7 @@ impl Attempt {
 
 /// Why no call may be made on a claim that has just been stored.
 fn unusable<K>(context: &Context, claimed: &Claimed<K>) -> Option<Release> {
-    if context.stop.is_ordered() {
+    if context.stop.is_cancelled() {
         return Some(Release::Stopping);
     }
     (!claimed.is_in_time(context.settings.timeout)).then_some(Release::TooLate)

@@ -57,7 +57,7 @@ pub fn run<K: Kind>(
     let stopped = scope.context.clone();
     let queue = stream::select(asked, woken)
         .map(|key| Ok::<_, ReconcileError>(ReconcileRequest::from(reference::<K>(&key))))
-        .take_until(async move { stopped.stop.ordered().await });
+        .take_until(async move { stopped.stop.cancelled().await });
     let objects = scope.cache.objects();
     async move {
         // The workers are the limit, for all watches together. The applier polls all it has begun whenever one of them
