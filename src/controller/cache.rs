@@ -66,8 +66,7 @@ impl<K: Kind> Cache<K> {
 
     /// The newest version of an object, while it exists and can be decoded.
     pub(super) fn get(&self, key: &Key) -> Option<Arc<K>> {
-        let stored = self.stored(key)?;
-        stored.0.as_ref().ok().map(|object| Arc::new(object.clone()))
+        self.stored(key)?.0.as_ref().ok().cloned()
     }
 
     fn stored(&self, key: &Key) -> Option<Arc<Guarded<K>>> {
@@ -81,14 +80,14 @@ impl<K: Kind> Cache<K> {
     }
 
     /// Takes over an object as the API server has stored it for this process; false where it is gone by now.
-    pub(super) fn put(&self, key: &Key, object: &K) -> bool {
+    pub(super) fn put(&self, key: &Key, object: &Arc<K>) -> bool {
         let mut inner = self.lock();
         if self.stored(key).is_none_or(|stored| version(stored.meta()) >= version(object.meta())) {
             return false;
         }
         let Some((_, memory)) = inner.memories.get_mut(&key.uid) else { return false };
-        memory.see(object);
-        inner.writer.apply_watcher_event(&Event::Apply(Guarded::new(object.clone())));
+        memory.see(object.as_ref());
+        inner.writer.apply_watcher_event(&Event::Apply(Guarded(Ok(object.clone()))));
         true
     }
 
@@ -152,9 +151,9 @@ impl<K: Kind> Inner<K> {
         match &object.0 {
             Ok(object) => {
                 memory.undecodable = false;
-                memory.see(object);
-                let asks = memory.asks_anew(object);
-                Change::Newer(key, Arc::new(object.clone()), asks)
+                memory.see(object.as_ref());
+                let asks = memory.asks_anew(object.as_ref());
+                Change::Newer(key, object.clone(), asks)
             }
             Err(error) => Change::Undecodable(key, error.to_string()),
         }
@@ -170,13 +169,14 @@ mod tests {
 
     use super::*;
 
-    fn object(version: &str) -> Result<ConnectorRestore, serde_json::Error> {
-        serde_json::from_value(json!({
+    fn object(version: &str) -> Result<Arc<ConnectorRestore>, serde_json::Error> {
+        let object = serde_json::from_value(json!({
             "apiVersion": ConnectorRestore::api_resource().api_version,
             "kind": "ConnectorRestore",
             "metadata": { "name": "a", "namespace": "b", "uid": "u", "resourceVersion": version },
             "spec": { "connectorId": "3f2b8c1e-8d5a-4c57-9a54-0d3f6b1c2a77" },
-        }))
+        }))?;
+        Ok(Arc::new(object))
     }
 
     #[test]
@@ -184,12 +184,12 @@ mod tests {
     -> Result<(), Box<dyn std::error::Error>> {
         let (cache, _woken) = Cache::<ConnectorRestore>::new();
         let key = cache.key(object("1")?.meta()).ok_or("it has no name")?;
-        let _ = cache.apply(Event::Apply(Guarded::new(object("1")?)));
+        let _ = cache.apply(Event::Apply(Guarded(Ok(object("1")?))));
         assert!(cache.put(&key, &object("2")?), "it is newer than what the watch brought");
         assert!(!cache.put(&key, &object("2")?), "it is there already");
-        assert!(cache.apply(Event::Apply(Guarded::new(object("1")?))).is_empty(), "an echo is older");
+        assert!(cache.apply(Event::Apply(Guarded(Ok(object("1")?)))).is_empty(), "an echo is older");
         assert!(matches!(
-            cache.apply(Event::Delete(Guarded::new(object("3")?))).as_slice(),
+            cache.apply(Event::Delete(Guarded(Ok(object("3")?)))).as_slice(),
             [Change::Gone(_)]
         ));
         assert!(!cache.put(&key, &object("3")?), "it is gone: nothing may be kept about it");

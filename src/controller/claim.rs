@@ -83,7 +83,7 @@ pub(super) async fn claim<K: Kind>(
         let claimed = operation.and_then(|operation| operation.last_attempt_at.as_ref());
         let length = claimed.map(|claimed| claim.until.0.duration_since(claimed.0)).unwrap_or_default();
         let ends = begun + Duration::try_from(length).unwrap_or_default();
-        return Ok(Claim::Stored(Claimed { object: Arc::new(object), claim, ends }));
+        return Ok(Claim::Stored(Claimed { object, claim, ends }));
     }
     let pruned = operation.is_some_and(|operation| {
         operation.attempts == claim.attempt

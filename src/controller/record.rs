@@ -147,10 +147,10 @@ async fn write_with_retry<K: Kind>(scope: &Scope<K>, record: &mut Record<K>) {
             Ok(Some(fresh)) if fresh.status() == Some(&record.status) => {
                 return stored(scope, record, &fresh);
             }
-            Ok(Some(fresh)) if is_unchanged(&fresh, record) => {}
+            Ok(Some(fresh)) if is_unchanged(fresh.as_ref(), record) => {}
             Ok(Some(fresh)) if may_record(record.base.status(), fresh.status(), &record.status) => {
                 record.status = rebase(&record.status, fresh.status());
-                record.base = fresh.into();
+                record.base = fresh;
             }
             Ok(Some(fresh)) => {
                 tracing::warn!("the object was changed by another writer meanwhile: its outcome is dropped");
@@ -173,7 +173,7 @@ fn is_unchanged<K: Kind>(fresh: &K, record: &Record<K>) -> bool {
 }
 
 /// The status is stored: Event, metrics and log say so, once.
-fn stored<K: Kind>(scope: &Scope<K>, record: &Record<K>, object: &K) {
+fn stored<K: Kind>(scope: &Scope<K>, record: &Record<K>, object: &Arc<K>) {
     let context = &scope.context;
     let (before, status) = (record.base.status(), &record.status);
     let announced = status.outcome.is_none()
@@ -182,7 +182,7 @@ fn stored<K: Kind>(scope: &Scope<K>, record: &Record<K>, object: &K) {
         });
     if let Some(event) = event_for(before, status, &record.missing_fields).filter(|_| !announced) {
         tracing::info!(reason = event.reason, "{}", event.note);
-        context.events.publish(about(object, event));
+        context.events.publish(about(object.as_ref(), event));
     }
     if status.outcome.is_some() && before.is_none_or(|before| before.outcome.is_none()) {
         report_trace(scope, record);
@@ -190,7 +190,7 @@ fn stored<K: Kind>(scope: &Scope<K>, record: &Record<K>, object: &K) {
     context.metrics.stored(K::KIND, before.and_then(|status| status.outcome), status);
     // Where the watch was faster it has brought the queue up to date as well, or has removed the object for good.
     if scope.cache.put(&record.key, object) {
-        context.queue.update(&record.key, object);
+        context.queue.update(&record.key, object.as_ref());
     }
 }
 

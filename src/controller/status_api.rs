@@ -3,6 +3,7 @@
 //! A write carries `metadata.resourceVersion` and `metadata.uid`, so it is refused when anything has changed since it
 //! was decided. It is sent once: a repetition would hide whether it was stored.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::api::PostParams;
@@ -14,6 +15,7 @@ use crate::runtime::clock;
 use crate::text::describe;
 
 use super::error::ReconcileError;
+use super::guarded::Guarded;
 use super::kind::Kind;
 use super::metrics::Metrics;
 
@@ -75,7 +77,7 @@ pub(super) async fn put_status<K: Kind>(
     metrics: &Metrics,
     object: &K,
     status: &Status<K::Result>,
-) -> Result<K, Unstored> {
+) -> Result<Arc<K>, Unstored> {
     let meta = object.meta();
     let name = meta.name.as_deref().unwrap_or_default();
     let write = Write {
@@ -93,8 +95,8 @@ pub(super) async fn put_status<K: Kind>(
     let api = api(client, object);
     let begun = clock::monotonic();
     let answer = within(api.replace_subresource("status", name, &params, &write)).await;
-    let answer = answer.map_err(|error| classify(&error));
-    let result = answer.as_ref().map_or_else(Unstored::as_str, |_: &K| "stored");
+    let answer = answer.map_err(|error| classify(&error)).and_then(decoded);
+    let result = answer.as_ref().map_or_else(Unstored::as_str, |_| "stored");
     metrics.wrote(K::KIND, result, begun.elapsed());
     answer
 }
@@ -103,7 +105,10 @@ pub(super) async fn put_status<K: Kind>(
 ///
 /// # Errors
 /// When the API server does not say, after several tries.
-pub(super) async fn read_back<K: Kind>(client: &Client, object: &K) -> Result<Option<K>, ReconcileError> {
+pub(super) async fn read_back<K: Kind>(
+    client: &Client,
+    object: &K,
+) -> Result<Option<Arc<K>>, ReconcileError> {
     let api = api(client, object);
     let mut wait = Duration::from_millis(100);
     let mut last = String::new();
@@ -112,20 +117,23 @@ pub(super) async fn read_back<K: Kind>(client: &Client, object: &K) -> Result<Op
             tokio::time::sleep(wait).await;
             wait *= 4;
         }
-        match within(api.get(&object.name_any())).await {
-            Ok(fresh) if fresh.uid() == object.uid() => return Ok(Some(fresh)),
-            Ok(_) => return Ok(None),
-            Err(error) => match classify(&error) {
-                Unstored::Gone => return Ok(None),
-                Unstored::Conflict => "a read was answered with a conflict".clone_into(&mut last),
-                Unstored::Refused(why) | Unstored::Unclear(why) => last = why,
-            },
+        let answer = within(api.get(&object.name_any())).await;
+        match answer.map_err(|error| classify(&error)).and_then(decoded) {
+            Ok(fresh) if fresh.meta().uid == object.meta().uid => return Ok(Some(fresh)),
+            Ok(_) | Err(Unstored::Gone) => return Ok(None),
+            Err(Unstored::Conflict) => "a read was answered with a conflict".clone_into(&mut last),
+            Err(Unstored::Refused(why) | Unstored::Unclear(why)) => last = why,
         }
     }
     Err(ReconcileError::ApiServer(last))
 }
 
-fn api<K: Kind>(client: &Client, object: &K) -> Api<K> {
+/// The object in an answer, which is stored in any case.
+fn decoded<K>(object: Guarded<K>) -> Result<Arc<K>, Unstored> {
+    object.0.map_err(|invalid| Unstored::Unclear(invalid.to_string()))
+}
+
+fn api<K: Kind>(client: &Client, object: &K) -> Api<Guarded<K>> {
     Api::namespaced(client.clone(), &object.namespace().unwrap_or_default())
 }
 

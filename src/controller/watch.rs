@@ -3,17 +3,19 @@
 //! Only open and failed objects are watched: a request that succeeded or was skipped leaves the watch as if it were
 //! deleted, so memory and traffic follow the open requests, not the finished ones.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt, stream};
+use futures::{FutureExt as _, Stream, StreamExt, stream};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::controller::{Action, Config as ControllerConfig, ReconcileRequest, applier};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Error, Resource as _, ResourceExt};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use crate::operation::backoff;
@@ -153,7 +155,7 @@ fn again<K: Kind>(object: Arc<Guarded<K>>, _: &ReconcileError, scope: Arc<Scope<
 
 /// One reconciliation when it may begin, with its span and its metric.
 ///
-/// Only a worker's future is large: those that wait for one are small.
+/// It is a task of its own, because the applier polls all that it has begun whenever one of them wakes.
 fn guarded<K: Kind>(
     object: Arc<Guarded<K>>,
     scope: Arc<Scope<K>>,
@@ -163,17 +165,21 @@ fn guarded<K: Kind>(
         kind = K::KIND,
         object = %format_args!("{}/{}", object.namespace().unwrap_or_default(), object.name_any()),
     );
-    Box::pin(async move {
+    let task = async move {
         let context = &scope.context;
         context.watches.may_begin(scope.watch).await;
         context.crds.good().await;
         let Ok(_worker) = context.workers.acquire().await else { return Ok(Action::await_change()) };
-        let result = Box::pin(reconcile(&scope, object.meta()).instrument(span.clone())).await;
+        let result = reconcile(&scope, object.meta()).await;
         context.metrics.reconciled(K::KIND, if result.is_ok() { "ok" } else { "interrupted" });
         if let Err(error) = &result {
-            span.in_scope(|| tracing::warn!("{error}"));
+            tracing::warn!("{error}");
         }
         result
+    };
+    AbortOnDropHandle::new(tokio::spawn(task.instrument(span))).map(|joined| match joined {
+        Ok(result) => result,
+        Err(error) => error.try_into_panic().map_or(Ok(Action::await_change()), |panic| resume_unwind(panic)),
     })
 }
 

@@ -56,7 +56,7 @@ impl<K: Kind> Census for Cache<K> {
                 foreign += i64::from(status.is_none_or(|status| status.outcome.is_none()));
                 continue;
             }
-            group.oldest = Some(group.oldest.unwrap_or(i64::MAX).min(since(object)));
+            group.oldest = Some(group.oldest.unwrap_or(i64::MAX).min(since(object.as_ref())));
         }
         foreign
     }

@@ -64,20 +64,21 @@ pub fn start(format: LogFormat, traces: Option<&SdkTracerProvider>) -> Result<()
         LogFormat::Text => lines.with_target(false).with_ansi(stderr().is_terminal()).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    let exported = traces.map(|provider| {
-        global::set_tracer_provider(provider.clone());
-        OpenTelemetryLayer::new(provider.tracer(SCOPE))
-            .with_context_activation(false)
-            .with_location(false)
-            .with_target(false)
-            .with_threads(false)
-            .with_tracked_inactivity(false)
-            .with_filter(Targets::new().with_target(TARGET, LevelFilter::INFO))
-    });
-    tracing_subscriber::registry()
-        .with(exported)
-        .with(lines.with_filter(filter.with_target(TARGET, LevelFilter::OFF)))
-        .init();
+    let filter = filter.with_target(TARGET, LevelFilter::OFF);
+    let Some(provider) = traces else {
+        // One filter for all: a layer's own is asked again whenever a span is entered.
+        tracing_subscriber::registry().with(lines).with(filter).init();
+        return Ok(());
+    };
+    global::set_tracer_provider(provider.clone());
+    let exported = OpenTelemetryLayer::new(provider.tracer(SCOPE))
+        .with_context_activation(false)
+        .with_location(false)
+        .with_target(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        .with_filter(Targets::new().with_target(TARGET, LevelFilter::INFO));
+    tracing_subscriber::registry().with(lines.with_filter(filter)).with(exported).init();
     Ok(())
 }
 
