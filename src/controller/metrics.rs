@@ -7,7 +7,6 @@ mod objects;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
@@ -20,7 +19,7 @@ use crate::runtime::watches::Watches;
 
 use super::cache::Cache;
 use super::circuit_breaker::CircuitBreaker;
-use super::kind::Kind as Managed;
+use super::kind::Kind;
 
 use objects::{Objects, Present};
 
@@ -40,64 +39,23 @@ macro_rules! names {
 /// The kinds, as they are in labels.
 const KINDS: &[&str] = &for_each_kind!(names);
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Reconciled {
-    kind: &'static str,
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Called {
-    operation: &'static str,
-    code: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Operation {
-    operation: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Written {
-    kind: &'static str,
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Finished {
-    kind: &'static str,
-    outcome: &'static str,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-struct KindAndReason {
-    kind: &'static str,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Kind {
-    kind: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Code {
-    code: u16,
-}
+/// The labels of one series: a name each, and a word from an enum.
+type Labels<const N: usize> = [(&'static str, &'static str); N];
+/// The label of a response; 0 where there is none.
+type Code = [(&'static str, u16); 1];
 
 /// The metrics; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    reconciles: Family<Reconciled, Counter>,
-    calls: Family<Called, Counter>,
-    durations: Family<Operation, Histogram>,
-    finished: Family<Finished, Counter>,
-    requests: Family<Kind, Histogram>,
-    writes: Family<Written, Counter>,
+    reconciles: Family<Labels<2>, Counter>,
+    calls: Family<(Labels<1>, Code), Counter>,
+    durations: Family<Labels<1>, Histogram>,
+    finished: Family<Labels<3>, Counter>,
+    requests: Family<Labels<1>, Histogram>,
+    writes: Family<Labels<2>, Counter>,
     write_durations: Histogram,
-    waits: Family<KindAndReason, Counter>,
-    undecodable: Family<Kind, Counter>,
+    waits: Family<Labels<2>, Counter>,
+    undecodable: Family<Labels<1>, Counter>,
     unconfirmed: Family<Code, Counter>,
     objects: Objects,
 }
@@ -126,26 +84,28 @@ impl Metrics {
     }
 
     /// Counts the objects of this watch when metrics are scraped.
-    pub(super) fn count_objects_of<K: Managed>(&self, cache: Arc<Cache<K>>) {
+    pub(super) fn count_objects_of<K: Kind>(&self, cache: Arc<Cache<K>>) {
         self.objects.add(cache);
     }
 
     /// What alerts and quantiles count is there before it happens: the first one is seen as an increase.
     fn start_at_zero(&self) {
         for operation in Call::NAMES {
-            drop(self.durations.get_or_create_owned(&Operation { operation }));
+            drop(self.durations.get_or_create_owned(&[("operation", operation)]));
         }
         for code in UNCONFIRMED {
-            self.unconfirmed.get_or_create(&Code { code }).inc_by(0);
+            self.unconfirmed.get_or_create(&[("code", code)]).inc_by(0);
         }
         for &kind in KINDS {
-            drop(self.requests.get_or_create_owned(&Kind { kind }));
-            self.undecodable.get_or_create(&Kind { kind }).inc_by(0);
+            drop(self.requests.get_or_create_owned(&[("kind", kind)]));
+            self.undecodable.get_or_create(&[("kind", kind)]).inc_by(0);
             for reason in Reason::ALL {
                 let outcome = reason.outcome();
                 if let Some(outcome @ (Outcome::Failed | Outcome::Unknown)) = outcome {
                     let (outcome, reason) = (outcome.as_str(), reason.as_str());
-                    self.finished.get_or_create(&Finished { kind, outcome, reason }).inc_by(0);
+                    self.finished
+                        .get_or_create(&[("kind", kind), ("outcome", outcome), ("reason", reason)])
+                        .inc_by(0);
                 }
             }
         }
@@ -195,14 +155,14 @@ impl Metrics {
 
     /// A reconciliation ended: `ok`, or `interrupted`.
     pub fn reconciled(&self, kind: &'static str, result: &'static str) {
-        self.reconciles.get_or_create(&Reconciled { kind, result }).inc();
+        self.reconciles.get_or_create(&[("kind", kind), ("result", result)]).inc();
     }
 
     /// A call to the CDE API ended.
     pub fn called(&self, operation: &'static str, code: Option<u16>, took: Duration) {
-        let code = code.unwrap_or_default().to_string();
-        self.calls.get_or_create(&Called { operation, code }).inc();
-        self.durations.get_or_create(&Operation { operation }).observe(took.as_secs_f64());
+        let code = [("code", code.unwrap_or_default())];
+        self.calls.get_or_create(&([("operation", operation)], code)).inc();
+        self.durations.get_or_create(&[("operation", operation)]).observe(took.as_secs_f64());
     }
 
     /// A status was stored that follows one with the outcome `before`.
@@ -212,13 +172,15 @@ impl Metrics {
         match status.outcome {
             Some(outcome) if before != Some(outcome) => {
                 let (outcome, reason) = (outcome.as_str(), reason.as_str());
-                self.finished.get_or_create(&Finished { kind, outcome, reason }).inc();
+                self.finished
+                    .get_or_create(&[("kind", kind), ("outcome", outcome), ("reason", reason)])
+                    .inc();
                 if let Some(took) = status.operation.as_ref().and_then(duration) {
-                    self.requests.get_or_create(&Kind { kind }).observe(took);
+                    self.requests.get_or_create(&[("kind", kind)]).observe(took);
                 }
             }
             None if waits => {
-                self.waits.get_or_create(&KindAndReason { kind, reason: reason.as_str() }).inc();
+                self.waits.get_or_create(&[("kind", kind), ("reason", reason.as_str())]).inc();
             }
             _ => {}
         }
@@ -226,18 +188,18 @@ impl Metrics {
 
     /// A status was sent to the API server: `stored`, or what came of it instead.
     pub fn wrote(&self, kind: &'static str, result: &'static str, took: Duration) {
-        self.writes.get_or_create(&Written { kind, result }).inc();
+        self.writes.get_or_create(&[("kind", kind), ("result", result)]).inc();
         self.write_durations.observe(took.as_secs_f64());
     }
 
     /// A call was refused in a way that the CDE API does not document.
     pub fn unconfirmed_refusal(&self, code: u16) {
-        self.unconfirmed.get_or_create(&Code { code }).inc();
+        self.unconfirmed.get_or_create(&[("code", code)]).inc();
     }
 
     /// An object cannot be decoded.
     pub fn undecodable(&self, kind: &'static str) {
-        self.undecodable.get_or_create(&Kind { kind }).inc();
+        self.undecodable.get_or_create(&[("kind", kind)]).inc();
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 
@@ -20,7 +20,7 @@ use crate::runtime::clock;
 use crate::runtime::metrics::encode;
 use crate::runtime::watches::Watches;
 
-use super::KindAndReason;
+use super::Labels;
 
 /// The objects of one kind and reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,15 +33,16 @@ struct Group {
 /// Counts the objects of one watch.
 trait Census: Send + Sync {
     /// Adds them to the groups; returns how many belong to another operator.
-    fn count(&self, groups: &mut BTreeMap<KindAndReason, Group>) -> i64;
+    fn count(&self, groups: &mut BTreeMap<Labels<2>, Group>) -> i64;
 }
 
 impl<K: Kind> Census for Cache<K> {
-    fn count(&self, groups: &mut BTreeMap<KindAndReason, Group>) -> i64 {
+    fn count(&self, groups: &mut BTreeMap<Labels<2>, Group>) -> i64 {
+        let labels = |reason| [("kind", K::KIND), ("reason", reason)];
         let mut foreign = 0;
         for (object, is_foreign) in self.all() {
             let Ok(object) = &object.0 else {
-                groups.entry(KindAndReason { kind: K::KIND, reason: "Undecodable" }).or_default().count += 1;
+                groups.entry(labels("Undecodable")).or_default().count += 1;
                 continue;
             };
             let status = object.status();
@@ -49,7 +50,7 @@ impl<K: Kind> Census for Cache<K> {
                 continue;
             }
             let reason = status.and_then(|status| status.reason).map_or("New", Reason::as_str);
-            let group = groups.entry(KindAndReason { kind: K::KIND, reason }).or_default();
+            let group = groups.entry(labels(reason)).or_default();
             group.count += 1;
             if is_foreign {
                 // Another operator's is no wait of this one's.
@@ -94,17 +95,6 @@ pub(super) struct Present {
     pub(super) watches: Watches,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CallLabel {
-    state: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Watch {
-    kind: &'static str,
-    namespace: String,
-}
-
 impl fmt::Debug for Present {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Present")
@@ -125,7 +115,7 @@ impl Present {
         for census in self.objects.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             foreign += census.count(&mut groups);
         }
-        let (objects, oldest) = (Family::<KindAndReason, Gauge>::default(), Family::<_, Gauge>::default());
+        let (objects, oldest) = (Family::<Labels<2>, Gauge>::default(), Family::<_, Gauge>::default());
         for (labels, group) in groups {
             objects.get_or_create(&labels).set(group.count);
             if let Some(since) = group.oldest {
@@ -142,9 +132,9 @@ impl Present {
 
     fn calls(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let present = self.breaker.state();
-        let calls = Family::<CallLabel, Gauge>::default();
+        let calls = Family::<Labels<1>, Gauge>::default();
         for state in CallState::ALL {
-            calls.get_or_create(&CallLabel { state: state.as_str() }).set(i64::from(state == present));
+            calls.get_or_create(&[("state", state.as_str())]).set(i64::from(state == present));
         }
         let help = "Whether calls to the CDE API go out: 1 for the state that holds";
         encode(encoder, "cde_operator_calls", help, &calls)?;
@@ -155,10 +145,11 @@ impl Present {
     }
 
     fn watches(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let up = Family::<Watch, Gauge>::default();
+        let up = Family::<_, Gauge>::default();
         for watch in self.watches.all() {
             let namespace = watch.namespace.clone().unwrap_or_default();
-            up.get_or_create(&Watch { kind: watch.kind, namespace }).set(i64::from(watch.is_up()));
+            up.get_or_create(&[("kind", watch.kind.to_owned()), ("namespace", namespace)])
+                .set(i64::from(watch.is_up()));
         }
         let help = "1 if the watch of this kind works in this namespace (all of them where it is empty)";
         encode(encoder, "cde_operator_watch_up", help, &up)

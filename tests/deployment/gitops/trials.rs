@@ -108,6 +108,14 @@ async fn what_is_pruned_is_not_undone_and_what_comes_back_is_another_request() {
     assert_eq!(env.attempts(&request).len(), 2, "its time is over");
 }
 
+/// Creates an object from a backup, and returns it as it is stored: without a status.
+async fn created(env: &TestEnv, request: &Request, object: &Value) -> Value {
+    env.kubectl(&["create", "-f", "-"], &object.to_string()).await;
+    let stored = env.get(request.kind, &request.name).await;
+    assert_eq!(*stored.status(), json!({"observedGeneration": -1}), "a status is not created");
+    stored.0
+}
+
 /// A finished request of each kind, exported as a backup holds it, and deleted since.
 async fn backed_up(env: &TestEnv) -> Vec<(Request, Value)> {
     let mut saved = Vec::new();
@@ -133,9 +141,7 @@ async fn a_backup_that_is_restored_without_status_is_a_new_request() {
     let saved = backed_up(&env).await;
     first.kill();
     for (request, object) in &saved {
-        env.kubectl(&["create", "-f", "-"], &object.to_string()).await;
-        let stored = env.get(request.kind, &request.name).await;
-        assert_eq!(*stored.status(), json!({"observedGeneration": -1}), "a status is not created");
+        created(&env, request, object).await;
     }
 
     let _second = env.start(Flags::fast_retries()).await;
@@ -153,8 +159,7 @@ async fn a_backup_whose_status_is_restored_before_the_operator_runs_is_a_record_
     let saved = backed_up(&env).await;
     first.kill();
     for (request, object) in &saved {
-        env.kubectl(&["create", "-f", "-"], &object.to_string()).await;
-        let mut stored = env.get(request.kind, &request.name).await.0;
+        let mut stored = created(&env, request, object).await;
         stored["status"] = object["status"].clone();
         env.kubectl(&["replace", "--subresource=status", "-f", "-"], &stored.to_string()).await;
     }

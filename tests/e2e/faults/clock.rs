@@ -1,9 +1,10 @@
 //! The wall clock is set while the operator works, and operators' clocks are an hour apart. What counts is the
 //! ledger, which goes by the right clock: one effect, no call earlier than asked, and every wait ends.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use cde_sandbox::cde::{Call, Fault, HoldPoint, Operation};
+use cde_sandbox::cde::{Fault, HoldPoint, Operation};
 use cde_sandbox::clock::Clock;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -21,8 +22,8 @@ const CLAIM: Duration = Duration::from_secs(6);
 /// What a busy machine may add to a wait.
 const SLACK: Duration = Duration::from_secs(20);
 
-/// A environment whose operator goes by a clock of its own.
-async fn world_with(clock: &Clock, timeout: &str) -> (TestEnv, Operator) {
+/// An environment whose operator goes by a clock of its own.
+async fn env_with(clock: &Clock, timeout: &str) -> (TestEnv, Operator) {
     let env = TestEnv::new().await;
     let flags = Mode::Alone.replica("operator").with("--timeout", timeout);
     let operator = env.start(by(clock, flags)).await;
@@ -38,8 +39,20 @@ fn time(object: &Object, field: &str) -> Timestamp {
     object.operation()[field].as_str().unwrap().parse().unwrap()
 }
 
-fn between(earlier: &Call, later: &Call) -> Duration {
-    Duration::try_from(later.at.duration_since(earlier.at)).expect("in this order")
+/// Each request was called a second time as long after the first as it had to be.
+fn waited(env: &TestEnv, requests: &[Request], expected: Range<Duration>, step: SignedDuration) {
+    for request in requests {
+        let calls = request.calls(&env.sandbox);
+        let waited = Duration::try_from(calls[1].at.duration_since(calls[0].at)).expect("in this order");
+        assert!(expected.contains(&waited), "{} {step}: {waited:?}", env.namespace);
+    }
+}
+
+/// An edit that asks for nothing, for each request.
+async fn nudge(env: &TestEnv, requests: &[Request]) {
+    for request in requests {
+        request.patch_spec(env, &serde_json::json!({"activeDeadlineSeconds": 80_000})).await;
+    }
 }
 
 /// Fault 36.
@@ -47,7 +60,7 @@ fn between(earlier: &Call, later: &Call) -> Duration {
 async fn a_clock_that_is_set_during_a_call_changes_nothing() {
     join_all(STEPS.map(async |step| {
         let clock = Clock::new().unwrap();
-        let (env, _operator) = world_with(&clock, "15s").await;
+        let (env, _operator) = env_with(&clock, "15s").await;
         let requests = both(&env.sandbox, "request");
         let calls = hold_calls(&env, &requests, HoldPoint::BeforeEffect).await;
         clock.set(step).unwrap();
@@ -67,7 +80,7 @@ async fn a_clock_that_is_set_during_a_call_changes_nothing() {
 async fn a_clock_that_is_set_during_a_call_without_answer_makes_it_neither_race_nor_wait_for_an_hour() {
     join_all(STEPS.map(async |step| {
         let clock = Clock::new().unwrap();
-        let (env, _operator) = world_with(&clock, "3s").await;
+        let (env, _operator) = env_with(&clock, "3s").await;
         let requests = both(&env.sandbox, "request");
         let _calls = hold_calls(&env, &requests, HoldPoint::AfterEffect).await;
         clock.set(step).unwrap();
@@ -89,7 +102,7 @@ async fn a_clock_that_is_set_during_a_wait_neither_hurries_nor_delays_it() {
     const ASKED: Duration = Duration::from_secs(6);
     join_all(STEPS.map(async |step| {
         let clock = Clock::new().unwrap();
-        let (env, _operator) = world_with(&clock, "1s").await;
+        let (env, _operator) = env_with(&clock, "1s").await;
         let requests = both(&env.sandbox, "request");
         for request in &requests {
             let locked = Fault::on(Operation::Changing).connector(request.id).answer(423);
@@ -103,22 +116,11 @@ async fn a_clock_that_is_set_during_a_wait_neither_hurries_nor_delays_it() {
         env.flush_events().await;
         clock.set(step).unwrap();
         // News of any kind lets the operator look at its clock.
-        for request in &requests {
-            nudge(&env, request).await;
-        }
+        nudge(&env, &requests).await;
         end_as_without_fault(&env, &requests, 2, false).await;
-        for request in &requests {
-            let calls = request.calls(&env.sandbox);
-            let waited = between(&calls[0], &calls[1]);
-            assert!((ASKED..ASKED + SLACK).contains(&waited), "{step}: {waited:?}");
-        }
+        waited(&env, &requests, ASKED..ASKED + SLACK, step);
     }))
     .await;
-}
-
-/// An edit that asks for nothing.
-async fn nudge(env: &TestEnv, request: &Request) {
-    request.patch_spec(env, &serde_json::json!({"activeDeadlineSeconds": 80_000})).await;
 }
 
 /// Fault 36.
@@ -129,15 +131,9 @@ async fn a_clock_that_is_set_while_anothers_claim_is_waited_for_neither_hurries_
         let requests = die_in_calls(&env, Mode::Alone).await;
         let _two = env.start(by(&clock, Mode::Alone.replica("two"))).await;
         clock.set(step).unwrap();
-        for request in &requests {
-            nudge(&env, request).await;
-        }
+        nudge(&env, &requests).await;
         end_as_without_fault(&env, &requests, 2, false).await;
-        for request in &requests {
-            let calls = request.calls(&env.sandbox);
-            let waited = between(&calls[0], &calls[1]);
-            assert!((CLAIM..CLAIM + SLACK).contains(&waited), "{step}: {waited:?}");
-        }
+        waited(&env, &requests, CLAIM..CLAIM + SLACK, step);
     }))
     .await;
 }
@@ -158,11 +154,7 @@ async fn operators_an_hour_apart_wait_for_each_others_claims_and_lease_as_long_a
         } else {
             CLAIM
         };
-        for request in &requests {
-            let calls = request.calls(&env.sandbox);
-            let waited = between(&calls[0], &calls[1]);
-            assert!((shortest..LEASE + CLAIM + SLACK).contains(&waited), "{mode:?} {step}: {waited:?}");
-        }
+        waited(&env, &requests, shortest..LEASE + CLAIM + SLACK, step);
     }))
     .await;
 }

@@ -1,6 +1,6 @@
 //! Several requests for one connector: one at a time, in a known order, and each says whom it waits for.
 
-use cde_sandbox::cde::{Connector, Fault, HoldPoint, Operation, RollbackEffect, Version, new_id};
+use cde_sandbox::cde::{Connector, Fault, Held, HoldPoint, Operation, RollbackEffect, Version, new_id};
 use uuid::Uuid;
 
 use cde_harness::{Flags, Kind, Manifest, TestEnv, restore, rollback};
@@ -15,14 +15,20 @@ fn in_bin(id: Uuid) -> Connector {
     Connector::in_bin(id).version(version).main(1)
 }
 
-#[tokio::test]
-async fn a_request_waits_while_another_one_for_the_connector_has_a_call_under_way_and_says_so() {
-    let (env, _operator) = TestEnv::with_fast_retries().await;
+/// A connector, and the call of the rollback `first`, which is held before it has an effect.
+async fn first_in_its_call(env: &TestEnv) -> (Uuid, Held) {
     let id = new_id();
     env.sandbox.put(Connector::migrated(id));
     let mut held = env.sandbox.hold(Operation::Rollback, id, HoldPoint::BeforeEffect);
     env.apply(&rollback("first", id, "main")).await;
     held.arrived().await.expect("an attempt");
+    (id, held)
+}
+
+#[tokio::test]
+async fn a_request_waits_while_another_one_for_the_connector_has_a_call_under_way_and_says_so() {
+    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let (id, held) = first_in_its_call(&env).await;
     env.apply_all([rollback("second", id, "1"), restore("third", id)]).await;
 
     let waited_for = format!("MigrationRollback {}/first", env.namespace);
@@ -138,11 +144,7 @@ async fn an_open_effect_is_waited_for_and_who_waits_is_woken_when_it_is_known() 
 #[tokio::test]
 async fn a_request_whose_turn_does_not_come_in_time_expires_and_one_that_is_deleted_is_not_waited_for() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
-    let id = new_id();
-    env.sandbox.put(Connector::migrated(id));
-    let mut held = env.sandbox.hold(Operation::Rollback, id, HoldPoint::BeforeEffect);
-    env.apply(&rollback("first", id, "main")).await;
-    held.arrived().await.expect("an attempt");
+    let (id, held) = first_in_its_call(&env).await;
     env.apply(&rollback("second", id, "main").spec("activeDeadlineSeconds", 2)).await;
     env.wait_for_reason(Kind::Rollback, "second", "Pending").await;
 
