@@ -86,7 +86,7 @@ impl Crowd {
         object["metadata"]["name"] = name.into();
         object["metadata"]["namespace"] = self.namespace.clone().into();
         object["metadata"]["uid"] = json!(id);
-        object["spec"]["connectorId"] = json!(member.connector);
+        object["spec"]["connectorID"] = json!(member.connector);
         if let Some(operation) = object.pointer_mut("/status/operation/id") {
             *operation = json!(Uuid::new_v4());
         }

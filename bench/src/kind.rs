@@ -54,7 +54,7 @@ impl Kind {
             "apiVersion": format!("{GROUP}/{VERSION}"),
             "kind": self.resource().kind,
             "metadata": {"name": name},
-            "spec": {"connectorId": connector},
+            "spec": {"connectorID": connector},
         });
         if self == Self::Rollback {
             let later = Timestamp::now() + SignedDuration::from_hours(12);

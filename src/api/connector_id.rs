@@ -8,10 +8,10 @@ use uuid::Uuid;
 /// cannot be decoded.
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let id = Uuid::parse_str(&text).map_err(|error| D::Error::custom(format!("connectorId: {error}")))?;
+    let id = Uuid::parse_str(&text).map_err(|error| D::Error::custom(format!("connectorID: {error}")))?;
     if id.hyphenated().to_string() == text {
         Ok(id)
     } else {
-        Err(D::Error::custom("connectorId is not a UUID in lower case with hyphens"))
+        Err(D::Error::custom("connectorID is not a UUID in lower case with hyphens"))
     }
 }

@@ -20,29 +20,30 @@ use super::status::{Status, TEXT, VersionFacts};
     status = "Status<RestoreResult>",
     shortname = "crst",
     category = "cde",
-    selectable = ".spec.connectorId",
+    selectable = ".spec.connectorID",
     selectable = ".status.outcome",
     selectable = ".status.reason",
     validation = rules::outcome_is_kept(),
     validation = rules::attempts_never_go_down(),
-    printcolumn(name = "Connector", type_ = "string", json_path = ".spec.connectorId", description = "UUID of the connector"),
+    printcolumn(name = "Connector", type_ = "string", json_path = ".status.connector.name", description = "Name of the connector"),
     printcolumn(name = "State", type_ = "string", json_path = ".status.state", description = "The CDE's word for the state of the main version"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "True when the request succeeded or was skipped"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason", description = "Why the request stands where it stands"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Time since the object was created"),
-    printcolumn(name = "Name", type_ = "string", json_path = ".status.connector.name", priority = "1", description = "Name of the connector"),
+    printcolumn(name = "ID", type_ = "string", json_path = ".spec.connectorID", priority = "1", description = "UUID of the connector"),
     printcolumn(name = "Attempts", type_ = "integer", json_path = ".status.operation.attempts", priority = "1", description = "How many attempts were made"),
-    printcolumn(name = "Next", type_ = "string", json_path = ".status.operation.nextAttemptAt", priority = "1", description = "Not before this time does the operator call again"),
-    printcolumn(name = "Completed", type_ = "date", json_path = ".status.operation.completedAt", priority = "1", description = "Time since the request was finished"),
+    printcolumn(name = "Next", type_ = "string", json_path = ".status.operation.nextAttemptTime", priority = "1", description = "Not before this time does the operator call again"),
+    printcolumn(name = "Deadline", type_ = "string", json_path = ".status.deadlineTime", priority = "1", description = "No attempt begins from this time on"),
+    printcolumn(name = "Completed", type_ = "date", json_path = ".status.operation.completionTime", priority = "1", description = "Time since the request was finished"),
     printcolumn(name = "Server", type_ = "string", json_path = ".status.operation.server", priority = "1", description = "Base address of the CDE API"),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = "1", description = "What a person should know"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectorRestoreSpec {
     /// The connector to take out of the bin: a UUID in lower case. Immutable.
-    #[serde(deserialize_with = "super::connector_id::deserialize")]
+    #[serde(rename = "connectorID", deserialize_with = "super::connector_id::deserialize")]
     #[schemars(with = "String", length(max = 64))]
-    #[x_kube(validation = rules::uuid(), validation = rules::immutable("connectorId"))]
+    #[x_kube(validation = rules::uuid(), validation = rules::immutable("connectorID"))]
     pub connector_id: Uuid,
     /// No attempt begins after this time (RFC 3339, for example 2026-11-30T00:00:00Z): the request is Expired.
     /// An object that is created more than a day after it is skipped: nothing is called. An operation is meant
@@ -56,7 +57,7 @@ pub struct ConnectorRestoreSpec {
     /// --deadline holds (24 h unless set).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = rules::LONGEST_DEADLINE))]
-    pub active_deadline_seconds: Option<i64>,
+    pub deadline_seconds: Option<i64>,
     /// While true no new attempt begins; one that is under way is finished and recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
@@ -68,7 +69,7 @@ pub struct RestoreResult {
     /// What the CDE says of the connector.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connector: Option<ConnectorSummary>,
-    /// The connector's versions, newest first, at most 50.
+    /// The connector's versions, newest first, at most 10; the main version is among them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = RestoredVersion::MOST), extend("x-kubernetes-list-type" = "atomic"))]
     pub versions: Vec<RestoredVersion>,
@@ -116,5 +117,5 @@ pub struct RestoredVersion {
 
 impl RestoredVersion {
     /// So many versions stand in a status at most.
-    pub const MOST: usize = 50;
+    pub const MOST: usize = 10;
 }

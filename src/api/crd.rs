@@ -107,9 +107,12 @@ pub(super) mod rules {
     /// Ten years, in seconds.
     pub(in crate::api) const LONGEST_DEADLINE: i64 = 315_360_000;
 
+    /// The largest whole number that every JSON tool reads exactly.
+    pub(in crate::api) const LARGEST_ID: i64 = 9_007_199_254_740_991;
+
     pub(in crate::api) fn uuid() -> Rule {
         Rule::new("self.matches('^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$')").message(
-            "connectorId must be the connector's UUID in lower case, for example 497f6eca-6276-4993-bfeb-53cbbbba6f08",
+            "connectorID must be the connector's UUID in lower case, for example 497f6eca-6276-4993-bfeb-53cbbbba6f08",
         )
     }
 

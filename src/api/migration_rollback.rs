@@ -20,12 +20,12 @@ use super::status::{Executables, PlatformConnectors, Status, TEXT, VersionFacts}
     status = "Status<RollbackResult>",
     shortname = "mrb",
     category = "cde",
-    selectable = ".spec.connectorId",
+    selectable = ".spec.connectorID",
     selectable = ".status.outcome",
     selectable = ".status.reason",
     validation = rules::outcome_is_kept(),
     validation = rules::attempts_never_go_down(),
-    printcolumn(name = "Connector", type_ = "string", json_path = ".spec.connectorId", description = "UUID of the connector"),
+    printcolumn(name = "Connector", type_ = "string", json_path = ".status.connector.name", description = "Name of the connector"),
     printcolumn(name = "Version", type_ = "string", json_path = ".spec.version", description = "Version as asked for"),
     printcolumn(name = "State", type_ = "string", json_path = ".status.state", description = "The CDE's word for the state of the version"),
     printcolumn(name = "Legacy", type_ = "integer", json_path = ".status.executables.legacy", description = "The old executable"),
@@ -33,19 +33,21 @@ use super::status::{Executables, PlatformConnectors, Status, TEXT, VersionFacts}
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "True when the request succeeded or was skipped"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason", description = "Why the request stands where it stands"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Time since the object was created"),
+    printcolumn(name = "ID", type_ = "string", json_path = ".spec.connectorID", priority = "1", description = "UUID of the connector"),
     printcolumn(name = "Resolved", type_ = "string", json_path = ".status.resolvedVersion.version", priority = "1", description = "The version that was rolled back"),
     printcolumn(name = "Attempts", type_ = "integer", json_path = ".status.operation.attempts", priority = "1", description = "How many attempts were made"),
-    printcolumn(name = "Next", type_ = "string", json_path = ".status.operation.nextAttemptAt", priority = "1", description = "Not before this time does the operator call again"),
-    printcolumn(name = "Completed", type_ = "date", json_path = ".status.operation.completedAt", priority = "1", description = "Time since the request was finished"),
+    printcolumn(name = "Next", type_ = "string", json_path = ".status.operation.nextAttemptTime", priority = "1", description = "Not before this time does the operator call again"),
+    printcolumn(name = "Deadline", type_ = "string", json_path = ".status.deadlineTime", priority = "1", description = "No attempt begins from this time on"),
+    printcolumn(name = "Completed", type_ = "date", json_path = ".status.operation.completionTime", priority = "1", description = "Time since the request was finished"),
     printcolumn(name = "Server", type_ = "string", json_path = ".status.operation.server", priority = "1", description = "Base address of the CDE API"),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = "1", description = "What a person should know"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct MigrationRollbackSpec {
     /// The connector to roll back: a UUID in lower case. Immutable.
-    #[serde(deserialize_with = "super::connector_id::deserialize")]
+    #[serde(rename = "connectorID", deserialize_with = "super::connector_id::deserialize")]
     #[schemars(with = "String", length(max = 64))]
-    #[x_kube(validation = rules::uuid(), validation = rules::immutable("connectorId"))]
+    #[x_kube(validation = rules::uuid(), validation = rules::immutable("connectorID"))]
     pub connector_id: Uuid,
     /// Which version: main (the currently main released one), latest, or a major number as a string (for 1.0.5
     /// "1"). main and latest are resolved once; status.resolvedVersion says to what. Immutable.
@@ -63,7 +65,7 @@ pub struct MigrationRollbackSpec {
     /// --deadline holds (24 h unless set).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = rules::LONGEST_DEADLINE))]
-    pub active_deadline_seconds: Option<i64>,
+    pub deadline_seconds: Option<i64>,
     /// While true no new attempt begins; one that is under way is finished and recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
@@ -92,15 +94,15 @@ pub struct Preconditions {
 pub struct ExecutableConditions {
     /// ID of the old executable: the one that the version would go back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = rules::LARGEST_ID))]
     pub legacy: Option<i64>,
     /// ID of the executable that runs in production.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = rules::LARGEST_ID))]
     pub production: Option<i64>,
     /// ID of the executable that runs in development.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = rules::LARGEST_ID))]
     pub development: Option<i64>,
 }
 
@@ -108,6 +110,9 @@ pub struct ExecutableConditions {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RollbackResult {
+    /// The connector, as it was last read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connector: Option<ConnectorName>,
     /// What spec.version stands for: resolved once, before the first attempt, and used by every attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_version: Option<ResolvedVersion>,
@@ -120,6 +125,15 @@ pub struct RollbackResult {
     /// The version as it was read before the attempt; what a later read is compared with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<VersionFacts>,
+}
+
+/// What a rollback tells of its connector.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConnectorName {
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = TEXT))]
+    pub name: Option<String>,
 }
 
 /// The version that is rolled back.

@@ -30,7 +30,7 @@ pub use connector_restore::{
 };
 pub use crd::{crds, crds_yaml};
 pub use migration_rollback::{
-    ExecutableConditions, MigrationRollback, MigrationRollbackSpec, Preconditions, ResolvedVersion,
+    ConnectorName, ExecutableConditions, MigrationRollback, MigrationRollbackSpec, Preconditions, ResolvedVersion,
     RollbackResult,
 };
 pub(crate) use status::TEXT;

@@ -37,6 +37,10 @@ pub struct Status<R> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Outcome")]
     pub outcome: Option<Outcome>,
+    /// No attempt begins from this time on: the earlier of spec.notAfter and the deadline. Absent once the request
+    /// is finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_time: Option<Time>,
     /// The CDE's word for the state of the version, for example synchronized-to-dev. For a restore that of the
     /// main version, or of the newest where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,31 +99,33 @@ reasons! {
     RolledBack => Some(Outcome::Succeeded),
     /// The object was created more than a day after its own `notAfter`: history replayed, nothing was called.
     Skipped => Some(Outcome::Skipped),
-    /// Waits for its turn or for the CDE API to take calls.
-    Pending => None,
+    /// Another request for the same connector goes first.
+    Queued => None,
+    /// No call goes out at present: the CDE API is unavailable, rate limited, or rejects the token.
+    OnHold => None,
     /// A call is under way.
     InProgress => None,
     /// It is not known whether an attempt had an effect; the connector is read to find out.
     Verifying => None,
     /// Waits before the next attempt.
     Retrying => None,
-    /// The CDE API refuses the operator's token; waits for another one.
-    Unauthorized => None,
+    /// The CDE API rejects the operator's token; waits for another one.
+    TokenRejected => None,
     /// `spec.suspend` is set.
     Suspended => None,
     /// The CDE API says that the operation is not allowed for this connector.
-    NotAllowed => Some(Outcome::Failed),
+    OperationNotAllowed => Some(Outcome::Failed),
     /// The CDE API says that the operator's token may not do this.
     AccessDenied => Some(Outcome::Failed),
     /// No such connector, or no such version.
     NotFound => Some(Outcome::Failed),
     /// The CDE API refused the call in another way.
-    Rejected => Some(Outcome::Failed),
+    RequestRejected => Some(Outcome::Failed),
     /// The connector is not as `spec.preconditions` say; nothing was called.
     PreconditionFailed => Some(Outcome::Failed),
     /// `spec.notAfter` passed before an attempt succeeded.
     Expired => Some(Outcome::Failed),
-    /// `spec.activeDeadlineSeconds`, or the operator's `--deadline`, passed before an attempt succeeded.
+    /// `spec.deadlineSeconds`, or the operator's `--deadline`, passed before an attempt succeeded.
     DeadlineExceeded => Some(Outcome::Failed),
     /// Nobody can tell whether an attempt had an effect; a person must look.
     OutcomeUnknown => Some(Outcome::Unknown),
@@ -189,19 +195,19 @@ pub struct OperationRecord {
     pub server: Option<String>,
     /// When the operator first wrote a status for this request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<Time>,
+    pub start_time: Option<Time>,
     /// How many attempts were made: each is claimed here before its call goes out.
     #[schemars(range(min = 0))]
     pub attempts: u32,
     /// Waits in a row, reads included: what the backoff counts.
     #[schemars(range(min = 0))]
-    pub retries: u32,
+    pub backoff_step: u32,
     /// When the last attempt was claimed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_attempt_at: Option<Time>,
+    pub last_attempt_time: Option<Time>,
     /// Not before this time does the operator call again. Only while it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_attempt_at: Option<Time>,
+    pub next_attempt_time: Option<Time>,
     /// When the present wait started, by the clock of the operator that set it. Only while it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_start_time: Option<Time>,
@@ -214,7 +220,7 @@ pub struct OperationRecord {
     pub unknown_attempts: u32,
     /// When the request was finished, either way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub completed_at: Option<Time>,
+    pub completion_time: Option<Time>,
     /// What the success rests on: Response (the API said so), or what was observed (the answer was lost, the
     /// connector was read).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -246,7 +252,7 @@ impl OperationRecord {
     /// Ends the present wait.
     pub fn end_wait(&mut self) {
         self.wait_start_time = None;
-        self.next_attempt_at = None;
+        self.next_attempt_time = None;
     }
 }
 
@@ -269,7 +275,7 @@ pub struct InFlight {
 #[serde(rename_all = "camelCase")]
 pub struct LastError {
     /// When it was met.
-    pub at: Time,
+    pub time: Time,
     /// HTTP status code of the answer, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]

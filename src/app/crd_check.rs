@@ -136,7 +136,7 @@ mod tests {
         let kind = "/components/schemas/com.productsup.cde.v1alpha1.MigrationRollback";
         document.pointer_mut(kind).unwrap().as_object_mut().unwrap().remove("x-kubernetes-selectable-fields");
         assert!(
-            lacks(&document).starts_with("the selectable field spec.connectorId of"),
+            lacks(&document).starts_with("the selectable field spec.connectorID of"),
             "{}",
             lacks(&document)
         );

@@ -55,7 +55,7 @@ fn is_ready(context: &Context, leads: bool, stands_by: bool) -> Result<String, S
     if !context.crds.is_good() {
         return Err("the custom resource definitions are missing or too old: apply crds/".to_owned());
     }
-    if context.breaker.state() == CallState::Unauthorized {
+    if context.breaker.state() == CallState::TokenRejected {
         return Err("the CDE API refuses the token".to_owned());
     }
     // A replica that waits for the Lease is ready to take over.

@@ -146,7 +146,7 @@ fn pod_event(namespace: &str, name: &str, Change { state, cause }: &Change) -> E
         CallState::Open => ("CallsResumed", "Calls to the CDE API go out again"),
         CallState::Paused => ("RateLimited", "Rate limited by the CDE API: all calls are paused"),
         CallState::Down => ("CDEUnavailable", "The CDE API is unavailable: one call at a time goes out"),
-        CallState::Unauthorized => {
+        CallState::TokenRejected => {
             ("TokenRejected", "The CDE API rejects the token: calls wait for another one")
         }
     };
@@ -158,5 +158,6 @@ fn pod_event(namespace: &str, name: &str, Change { state, cause }: &Change) -> E
         ..ObjectReference::default()
     };
     let (warning, note) = (*state != CallState::Open, format!("{what} ({cause})."));
-    Event { regarding, warning, reason, note, at: clock::now() }
+    let action = if warning { "PauseCalls" } else { "ResumeCalls" };
+    Event { regarding, warning, reason, action, note, at: clock::now() }
 }

@@ -90,7 +90,7 @@ pub struct RunArgs {
     /// Longest step of the backoff.
     #[arg(long, env = "CDE_RETRY_MAX", default_value = "5m", value_parser = humantime::parse_duration)]
     pub retry_max: Duration,
-    /// Deadline of objects without activeDeadlineSeconds; 0 for none.
+    /// Deadline of objects without deadlineSeconds; 0 for none.
     #[arg(long, env = "CDE_DEADLINE", default_value = "24h", value_parser = duration_or_zero)]
     pub deadline: Duration,
     /// Namespaces to watch, comma separated; all of them unless set.

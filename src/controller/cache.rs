@@ -174,7 +174,7 @@ mod tests {
             "apiVersion": ConnectorRestore::api_resource().api_version,
             "kind": "ConnectorRestore",
             "metadata": { "name": "a", "namespace": "b", "uid": "u", "resourceVersion": version },
-            "spec": { "connectorId": "3f2b8c1e-8d5a-4c57-9a54-0d3f6b1c2a77" },
+            "spec": { "connectorID": "3f2b8c1e-8d5a-4c57-9a54-0d3f6b1c2a77" },
         }))?;
         Ok(Arc::new(object))
     }

@@ -157,7 +157,7 @@ impl CircuitBreaker {
             CallState::Open => tracing::info!(cause, "calls to the CDE API go out again"),
             CallState::Paused => tracing::warn!(cause, "rate limited by the CDE API; pausing all calls"),
             CallState::Down => tracing::warn!(cause, "the CDE API is down; one call at a time goes out"),
-            CallState::Unauthorized => tracing::error!(
+            CallState::TokenRejected => tracing::error!(
                 cause,
                 "the CDE API refuses the token; calls wait for another one in the token file"
             ),

@@ -80,7 +80,7 @@ pub(super) async fn claim<K: Kind>(
     scope.cache.put(key, &object);
     let operation = object.status().and_then(|stored| stored.operation.as_ref());
     if operation == status.operation.as_ref() {
-        let claimed = operation.and_then(|operation| operation.last_attempt_at.as_ref());
+        let claimed = operation.and_then(|operation| operation.last_attempt_time.as_ref());
         let length = claimed.map(|claimed| claim.until.0.duration_since(claimed.0)).unwrap_or_default();
         let ends = begun + Duration::try_from(length).unwrap_or_default();
         return Ok(Claim::Stored(Claimed { object, claim, ends }));
@@ -88,7 +88,7 @@ pub(super) async fn claim<K: Kind>(
     let pruned = operation.is_some_and(|operation| {
         operation.attempts == claim.attempt
             && operation.in_flight.is_none()
-            && operation.completed_at.is_none()
+            && operation.completion_time.is_none()
     });
     if pruned {
         context.crds.invalidate();

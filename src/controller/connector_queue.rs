@@ -43,7 +43,7 @@ impl ConnectorQueue {
             rank: K::RANK,
             created: meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             state: QueueState::of(status, &self.server, may_begin),
-            next_attempt: operation.and_then(|it| it.next_attempt_at.as_ref()).map(|time| time.0),
+            next_attempt: operation.and_then(|it| it.next_attempt_time.as_ref()).map(|time| time.0),
             open: status.is_none_or(|status| status.outcome.is_none()),
         };
         wake(self.lock().update(spec.connector, request, clock::now()));

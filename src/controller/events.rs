@@ -10,8 +10,10 @@ use super::context::Scope;
 use super::kind::{Key, Kind};
 
 /// An Event about `object`, now.
-pub(super) fn about<K: Kind>(object: &K, Announcement { warning, reason, note }: Announcement) -> Event {
-    Event { regarding: object.object_ref(&()), warning, reason, note, at: clock::now() }
+pub(super) fn about<K: Kind>(object: &K, announcement: Announcement) -> Event {
+    let Announcement { warning, reason, action, note } = announcement;
+    let (regarding, action) = (object.object_ref(&()), action.unwrap_or(K::ACTION));
+    Event { regarding, warning, reason, action, note, at: clock::now() }
 }
 
 /// Warns about a retry annotation that asks for nothing, once for each value.
@@ -30,6 +32,6 @@ pub(super) fn warn_invalid_retry<K: Kind>(scope: &Scope<K>, key: &Key, object: &
     let note = format!(
         "The annotation {RETRY_ANNOTATION} {why}. Write for example: kubectl annotate … {RETRY_ANNOTATION}=\"$(date -u +%FT%TZ)\" --overwrite"
     );
-    let announcement = Announcement { warning: true, reason: "InvalidRetry", note };
+    let announcement = Announcement { warning: true, reason: "InvalidRetry", action: None, note };
     scope.context.events.publish(about(object, announcement));
 }

@@ -137,7 +137,7 @@ mod tests {
     fn what_nothing_is_decided_on_is_dropped_and_the_rest_is_kept() -> Result<(), Box<dyn std::error::Error>>
     {
         let connector = "3f2b8c1e-8d5a-4c57-9a54-0d3f6b1c2a77";
-        let decoded = decode(&json!({ "connectorId": connector }), &json!({ "observedGeneration": 3 }))?;
+        let decoded = decode(&json!({ "connectorID": connector }), &json!({ "observedGeneration": 3 }))?;
         let object = decoded.0.as_ref().map_err(|bad| bad.error.clone())?;
         assert_eq!(object.spec.connector_id.to_string(), connector);
         assert_eq!(object.status.as_ref().and_then(|status| status.observed_generation), Some(3));
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn an_object_that_cannot_be_decoded_keeps_its_metadata_and_says_why() -> Result<(), serde_json::Error> {
-        let decoded = decode(&json!({ "connectorId": 5 }), &Value::Null)?;
+        let decoded = decode(&json!({ "connectorID": 5 }), &Value::Null)?;
         assert_eq!(decoded.meta().name.as_deref(), Some("a"));
         let error = decoded.0.err().map(|bad| bad.error).unwrap_or_default();
         assert!(error.contains("invalid type: integer `5`"), "{error}");

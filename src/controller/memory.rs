@@ -138,7 +138,7 @@ fn claim_or_wait<K: Kind>(object: &K) -> u64 {
     let operation = object.status().and_then(|status| status.operation.as_ref());
     let mut hasher = DefaultHasher::new();
     operation
-        .map(|it| (&it.id, it.attempts, it.retries, it.in_flight.as_ref().map(|claim| &claim.holder)))
+        .map(|it| (&it.id, it.attempts, it.backoff_step, it.in_flight.as_ref().map(|claim| &claim.holder)))
         .hash(&mut hasher);
     hasher.finish()
 }

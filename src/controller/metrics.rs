@@ -168,7 +168,7 @@ impl Metrics {
     /// A status was stored that follows one with the outcome `before`.
     pub fn stored<R>(&self, kind: &'static str, before: Option<Outcome>, status: &Status<R>) {
         let Some(reason) = status.reason else { return };
-        let waits = status.operation.as_ref().is_some_and(|operation| operation.next_attempt_at.is_some());
+        let waits = status.operation.as_ref().is_some_and(|operation| operation.next_attempt_time.is_some());
         match status.outcome {
             Some(outcome) if before != Some(outcome) => {
                 let (outcome, reason) = (outcome.as_str(), reason.as_str());
@@ -205,6 +205,6 @@ impl Metrics {
 
 /// Seconds from the first status write of a request to its end.
 fn duration(operation: &OperationRecord) -> Option<f64> {
-    let (begun, ended) = (operation.started_at.as_ref()?, operation.completed_at.as_ref()?);
+    let (begun, ended) = (operation.start_time.as_ref()?, operation.completion_time.as_ref()?);
     Some(ended.0.duration_since(begun.0).as_secs_f64().max(0.0))
 }

@@ -224,7 +224,7 @@ fn rest<K: Kind>(scope: &Scope<K>, key: &Key) -> Action {
 fn hold<K: Kind>(scope: &Scope<K>, key: &Key, object: &K, time: Option<Duration>) -> Action {
     let operation = object.status().and_then(|status| status.operation.as_ref());
     let last_call = operation
-        .and_then(|operation| operation.last_attempt_at.as_ref())
+        .and_then(|operation| operation.last_attempt_time.as_ref())
         .or(object.meta().creation_timestamp.as_ref())
         .map_or(Timestamp::UNIX_EPOCH, |time| time.0);
     scope.context.breaker.hold(key, last_call);

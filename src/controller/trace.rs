@@ -1,7 +1,7 @@
 //! What a request looks like in a trace.
 //!
 //! `operation.id` is the id of the trace. Each step is a part of it; the root is reported with the outcome, and lasts
-//! from `operation.startedAt` until then.
+//! from `operation.startTime` until then.
 
 use std::time::SystemTime;
 
@@ -35,7 +35,7 @@ pub(super) fn finish<K: Kind>(
 ) -> Option<BoxedSpan> {
     let operation = status.operation.as_ref()?;
     // Times in a status have whole seconds: what this process did first may have come before the first of them.
-    let started = operation.started_at.as_ref().map_or(begun, |time| SystemTime::from(time.0).min(begun));
+    let started = operation.start_time.as_ref().map_or(begun, |time| SystemTime::from(time.0).min(begun));
     let attributes = attributes(key, object, &operation.id);
     let mut span = telemetry::root(trace_id(&operation.id)?, K::KIND, started, attributes);
     let reason = status.reason.map(Reason::as_str).unwrap_or_default();

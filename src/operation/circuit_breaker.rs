@@ -37,12 +37,12 @@ pub enum CallState {
     /// The CDE API is down.
     Down,
     /// The CDE API refuses the token.
-    Unauthorized,
+    TokenRejected,
 }
 
 impl CallState {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Open, Self::Paused, Self::Down, Self::Unauthorized];
+    pub const ALL: [Self; 4] = [Self::Open, Self::Paused, Self::Down, Self::TokenRejected];
 
     /// The word in metrics.
     #[must_use]
@@ -51,7 +51,7 @@ impl CallState {
             Self::Open => "open",
             Self::Paused => "paused",
             Self::Down => "down",
-            Self::Unauthorized => "unauthorized",
+            Self::TokenRejected => "token_rejected",
         }
     }
 }
@@ -189,7 +189,7 @@ impl<K> CircuitBreaker<K> {
 
     /// The token has changed: calls go out again.
     pub fn token_changed(&mut self) {
-        self.tripped.take_if(|tripped| tripped.state == CallState::Unauthorized);
+        self.tripped.take_if(|tripped| tripped.state == CallState::TokenRejected);
     }
 
     /// How long until calls go out again, or the next probe; `None` while calls go out.
@@ -206,12 +206,12 @@ impl<K> CircuitBreaker<K> {
         if operation.server.as_ref().is_some_and(|server| *server != self.server) {
             return;
         }
-        if status.reason == Some(Reason::Unauthorized) && self.tripped.is_none() {
-            let (state, probe, next_probe) = (CallState::Unauthorized, Probe::Free, now.monotonic);
+        if status.reason == Some(Reason::TokenRejected) && self.tripped.is_none() {
+            let (state, probe, next_probe) = (CallState::TokenRejected, Probe::Free, now.monotonic);
             self.tripped = Some(Tripped { state, probes: 1, next_probe, probe });
         }
         let (Some(error), Some(start), Some(next)) =
-            (&operation.last_error, &operation.wait_start_time, &operation.next_attempt_at)
+            (&operation.last_error, &operation.wait_start_time, &operation.next_attempt_time)
         else {
             return;
         };
@@ -221,9 +221,9 @@ impl<K> CircuitBreaker<K> {
         let left = Duration::try_from(next.0.duration_since(now.wall)).unwrap_or_default();
         // No operator waits longer because of a response: one that claims so is not believed.
         let believable = wait <= LONGEST_PAUSE + ROUNDING;
-        let is_newer = self.restored_from.is_none_or(|at| at < error.at.0);
+        let is_newer = self.restored_from.is_none_or(|at| at < error.time.0);
         if paused_all && believable && !left.is_zero() && is_newer {
-            self.restored_from = Some(error.at.0);
+            self.restored_from = Some(error.time.0);
             self.paused_until = Some(now.monotonic + left.min(LONGEST_PAUSE));
         }
     }
@@ -244,7 +244,7 @@ impl<K> CircuitBreaker<K> {
             self.failures.clear();
         }
         if refused && !call.token_changed {
-            self.trip(CallState::Unauthorized, now.monotonic);
+            self.trip(CallState::TokenRejected, now.monotonic);
         }
         if !down && !refused {
             self.tripped = None;

@@ -36,9 +36,9 @@ const DOCUMENTED: [(u16, &str, Reason); 5] = [
     (
         400,
         "operation is only allowed for connectors that were previously synchronized to production",
-        Reason::NotAllowed,
+        Reason::OperationNotAllowed,
     ),
-    (400, "connector is actively used on the platform", Reason::NotAllowed),
+    (400, "connector is actively used on the platform", Reason::OperationNotAllowed),
     (403, "access denied for user", Reason::AccessDenied),
     (404, "connector not found", Reason::NotFound),
     (404, "connector does not have specified version", Reason::NotFound),
@@ -89,11 +89,11 @@ fn documented(code: u16, message: &str) -> Option<Reason> {
 /// The meaning of a confirmed refusal that the CDE API does not document.
 fn undocumented(code: u16) -> Reason {
     match code {
-        400 => Reason::NotAllowed,
+        400 => Reason::OperationNotAllowed,
         403 => Reason::AccessDenied,
         404 => Reason::NotFound,
         // 405, 410, 422 and what else may come.
-        _ => Reason::Rejected,
+        _ => Reason::RequestRejected,
     }
 }
 
@@ -215,9 +215,9 @@ mod tests {
             (
                 400,
                 " OPERATION is only allowed for connectors that were previously synchronized to production\n",
-                Reason::NotAllowed,
+                Reason::OperationNotAllowed,
             ),
-            (400, "Connector is actively used on the platform.", Reason::NotAllowed),
+            (400, "Connector is actively used on the platform.", Reason::OperationNotAllowed),
             (403, "Access denied for user.", Reason::AccessDenied),
             (404, "connector not found", Reason::NotFound),
             (404, "Connector does not have specified version.", Reason::NotFound),
@@ -231,15 +231,15 @@ mod tests {
     #[test]
     fn an_undocumented_refusal_is_transient_until_it_is_confirmed() {
         for (code, message, reason) in [
-            (400, "Bad Request", Reason::NotAllowed),
+            (400, "Bad Request", Reason::OperationNotAllowed),
             (403, "Forbidden", Reason::AccessDenied),
             (403, "Connector not found.", Reason::AccessDenied),
             (404, "no Route matched with those values", Reason::NotFound),
-            (405, "message", Reason::Rejected),
-            (410, "message", Reason::Rejected),
-            (418, "message", Reason::Rejected),
-            (422, "message", Reason::Rejected),
-            (499, "message", Reason::Rejected),
+            (405, "message", Reason::RequestRejected),
+            (410, "message", Reason::RequestRejected),
+            (418, "message", Reason::RequestRejected),
+            (422, "message", Reason::RequestRejected),
+            (499, "message", Reason::RequestRejected),
         ] {
             let failure = failure(FailureKind::Status { code, from_api: true }, message);
             assert_eq!(classify(&failure, false), NONE, "{code}");

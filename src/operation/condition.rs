@@ -79,15 +79,15 @@ mod tests {
         {
             assert_eq!(shape(reason), pairs("True", None), "{reason}");
         }
-        for reason in [Pending, InProgress, Verifying, Retrying, Unauthorized] {
+        for reason in [Queued, OnHold, InProgress, Verifying, Retrying, TokenRejected] {
             assert_eq!(shape(reason), pairs("Unknown", Some("Reconciling")), "{reason}");
         }
         assert_eq!(shape(Suspended), pairs("Unknown", None));
         for reason in [
-            NotAllowed,
+            OperationNotAllowed,
             AccessDenied,
             NotFound,
-            Rejected,
+            RequestRejected,
             PreconditionFailed,
             Expired,
             DeadlineExceeded,
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_transition_time_moves_with_the_status_and_not_with_the_reason() {
-        let first = conditions(&[], Reason::Pending, "m", Some(1), at(10));
+        let first = conditions(&[], Reason::Queued, "m", Some(1), at(10));
         let same = conditions(&first, Reason::Retrying, "n", Some(1), at(20));
         assert_eq!(same[0].last_transition_time.0, at(10));
         let other = conditions(&same, Reason::RolledBack, "o", None, at(30));

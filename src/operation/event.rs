@@ -1,8 +1,11 @@
 //! Events: at most one per outcome, and one when an object first starts to wait.
 
-use crate::api::{Outcome, Reason, Status};
+use crate::api::{Evidence, Outcome, Reason, Status};
 
 use super::messages::answer_text;
+
+/// The reason of the warning that a success lacked fields.
+const INCOMPLETE: &str = "IncompleteResponse";
 
 /// An Event about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +14,8 @@ pub struct Announcement {
     pub warning: bool,
     /// In CamelCase: a [`Reason`], or what the warning is about.
     pub reason: &'static str,
+    /// What was done, in CamelCase; `None` for the operation itself.
+    pub action: Option<&'static str>,
     /// One sentence.
     pub note: String,
 }
@@ -41,9 +46,11 @@ pub fn event_for<R>(
     let warning = match after.outcome {
         Some(Outcome::Succeeded) => !missing_fields.is_empty(),
         Some(_) => true,
-        None => !matches!(reason, Reason::Pending | Reason::Suspended),
+        None => !matches!(reason, Reason::Queued | Reason::OnHold | Reason::Suspended),
     };
-    Some(Announcement { warning, reason: reason.as_str(), note })
+    let incomplete = after.outcome == Some(Outcome::Succeeded) && !missing_fields.is_empty();
+    let reason = if incomplete { INCOMPLETE } else { reason.as_str() };
+    Some(Announcement { warning, reason, action: action(after), note })
 }
 
 /// Returns the Event for an object that was deleted during its call, whose record is `after`: the outcome; or that it
@@ -64,7 +71,19 @@ pub fn event_for_deleted<R>(
          {}. Look at the connector in the CDE.",
         answer_text(error.code, &error.message)
     );
-    Some(Announcement { warning: true, reason: Reason::OutcomeUnknown.as_str(), note })
+    let reason = Reason::OutcomeUnknown.as_str();
+    Some(Announcement { warning: true, reason, action: action(after), note })
+}
+
+/// What was done, where it was not the operation itself.
+fn action<R>(after: &Status<R>) -> Option<&'static str> {
+    let evidence = after.operation.as_ref().and_then(|operation| operation.evidence);
+    match (after.reason, evidence) {
+        (Some(Reason::Skipped), _) => Some("Skip"),
+        (Some(Reason::OutcomeUnknown | Reason::Verifying), _)
+        | (_, Some(Evidence::ObservedChange | Evidence::ObservedLive)) => Some("Verify"),
+        _ => None,
+    }
 }
 
 fn operation_id<R>(status: &Status<R>) -> Option<&str> {
@@ -82,7 +101,7 @@ fn has_waited<R>(status: &Status<R>) -> bool {
     let Some(operation) = &status.operation else { return false };
     let waits = !matches!(status.reason, None | Some(Reason::InProgress));
     waits
-        || operation.retries > 0
+        || operation.backoff_step > 0
         || operation.attempts > 1
-        || operation.last_attempt_at != operation.started_at
+        || operation.last_attempt_time != operation.start_time
 }

@@ -8,7 +8,7 @@ use crate::api::Reason;
 /// What requests say that wait because the circuit breaker is open: one text, whatever the cause, so that an outage
 /// costs each of them one write at most.
 pub(super) const ON_HOLD: &str =
-    "Waiting until the CDE API takes calls: it is down, limits them or refuses the token.";
+    "CDE API calls are on hold (API unavailable, rate limited, or token rejected).";
 /// The message of a request that waits for another one starts and ends like this.
 pub(super) const QUEUED: &str = "Waiting for ";
 pub(super) const QUEUED_END: &str = ", which is for the same connector.";
@@ -24,7 +24,7 @@ pub(super) fn wait_message(reason: Reason, why: &str) -> String {
         Reason::Verifying => format!(
             "The connector is read to find out whether the last attempt had an effect; waiting: {why}"
         ),
-        Reason::Unauthorized => format!("Waiting for another token: {why}"),
+        Reason::TokenRejected => format!("Waiting for another token: {why}"),
         _ => format!("Waiting before the next attempt: {why}"),
     }
 }

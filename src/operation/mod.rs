@@ -64,6 +64,8 @@ pub trait Operation {
 
     /// The kind, as in `kind:` of a manifest.
     const KIND: &'static str;
+    /// The operation as a verb: `action` in Events.
+    const ACTION: &'static str;
     /// The reason of a success.
     const SUCCESS: Reason;
     /// The reason of a success where a verified refusal turns out to mean that nothing was left to do.
@@ -157,7 +159,7 @@ pub struct Settings {
     pub retry_min: Duration,
     /// Longest step of the backoff.
     pub retry_max: Duration,
-    /// For objects without `activeDeadlineSeconds`; `None` for no deadline.
+    /// For objects without `deadlineSeconds`; `None` for no deadline.
     pub deadline: Option<Duration>,
 }
 

@@ -52,7 +52,7 @@ impl Phase {
 
 /// Both ends of a claim are times of its holder's clock.
 fn length(operation: &OperationRecord, claim: &InFlight) -> Option<SignedDuration> {
-    let begin = operation.last_attempt_at.as_ref()?;
+    let begin = operation.last_attempt_time.as_ref()?;
     let length = claim.until.0.duration_since(begin.0);
     (length.is_positive() && length <= LONGEST_CLAIM).then_some(length)
 }

@@ -25,7 +25,7 @@ pub fn rebase<R: Clone>(outcome: &Status<R>, stored: Option<&Status<R>>) -> Stat
     let Some(stored) = stored else { return outcome };
     if let (Some(ours), Some(theirs)) = (&mut outcome.operation, &stored.operation) {
         ours.attempts = ours.attempts.max(theirs.attempts);
-        ours.last_attempt_at = theirs.last_attempt_at.clone().or(ours.last_attempt_at.take());
+        ours.last_attempt_time = theirs.last_attempt_time.clone().or(ours.last_attempt_time.take());
     }
     outcome.last_handled_retry = stored.last_handled_retry.clone().or(outcome.last_handled_retry);
     outcome

@@ -78,7 +78,7 @@ fn apply_failure<O: Operation>(
         }
         Class::Unauthorized => {
             request.note(failure, None);
-            request.postpone_for(failure, Reason::Unauthorized);
+            request.postpone_for(failure, Reason::TokenRejected);
         }
         Class::Terminal(reason) => refuse(request, failure, reason),
     }
@@ -148,7 +148,7 @@ pub fn release_claim<O: Operation>(
             request.postpone_for(&slow, reason);
         }
         Release::Stopping => {
-            let reason = if unverified { Reason::Verifying } else { Reason::Pending };
+            let reason = if unverified { Reason::Verifying } else { Reason::OnHold };
             request.say(reason, "The call was not made: the operator stopped.");
         }
     }

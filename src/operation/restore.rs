@@ -17,6 +17,7 @@ impl Operation for ConnectorRestore {
     type Result = RestoreResult;
 
     const KIND: &'static str = "ConnectorRestore";
+    const ACTION: &'static str = "Restore";
     const SUCCESS: Reason = Reason::Restored;
     const NOOP: Reason = Reason::AlreadyRestored;
     const RANK: u8 = 0;
@@ -34,7 +35,7 @@ impl Operation for ConnectorRestore {
         RequestSpec {
             connector: self.spec.connector_id,
             not_after: self.spec.not_after.as_ref().map(|time| time.0),
-            active_deadline: self.spec.active_deadline_seconds.map(SignedDuration::from_secs),
+            active_deadline: self.spec.deadline_seconds.map(SignedDuration::from_secs),
             suspend: self.spec.suspend.unwrap_or_default(),
         }
     }
@@ -83,6 +84,13 @@ impl Operation for ConnectorRestore {
                 .find(|version| number(version).is_some_and(|n| i64::try_from(n.major) == Ok(*major)))
         });
         status.state = main.or(versions.first()).and_then(|version| text(&version.state));
+        let main = main.copied();
+        let older = versions.iter().skip(RestoredVersion::MOST);
+        if main.is_some_and(|main| older.clone().any(|version| std::ptr::eq(*version, main))) {
+            // The main version is always shown.
+            versions.truncate(RestoredVersion::MOST - 1);
+            versions.extend(main);
+        }
         status.result = RestoreResult {
             connector: Some(summary(connector)),
             versions: versions
@@ -97,11 +105,10 @@ impl Operation for ConnectorRestore {
 
     fn success_message(&self, reason: Reason, status: &Status<RestoreResult>) -> String {
         let name = status.result.connector.as_ref().and_then(|connector| connector.name.as_deref());
-        let connector =
-            name.map_or_else(|| "The connector".to_owned(), |name| format!("The connector {name}"));
+        let name = name.map(|name| format!(" {name}")).unwrap_or_default();
         match reason {
-            Reason::AlreadyRestored => format!("{connector} is not in the bin: nothing was left to do."),
-            _ => format!("{connector} was taken out of the bin."),
+            Reason::AlreadyRestored => format!("The connector{name} is not in the bin. Nothing was left to do."),
+            _ => format!("Restored the connector{name} from the bin."),
         }
     }
 }

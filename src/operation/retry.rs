@@ -73,7 +73,7 @@ impl<O: Operation> StatusBuilder<'_, O> {
         self.status.state = None;
         self.status.result = O::Result::default();
         self.status.operation =
-            Some(OperationRecord { id, started_at: Some(self.stamp()), ..OperationRecord::default() });
+            Some(OperationRecord { id, start_time: Some(self.stamp()), ..OperationRecord::default() });
     }
 }
 

@@ -7,7 +7,7 @@ use semver::Version as Semver;
 use uuid::Uuid;
 
 use crate::api::{
-    Evidence, Executables, MigrationRollback, PlatformConnectors, Preconditions, Reason, ResolvedVersion,
+    ConnectorName, Evidence, Executables, MigrationRollback, PlatformConnectors, Preconditions, Reason, ResolvedVersion,
     RollbackResult, Status, TEXT, VersionFacts,
 };
 use crate::cde::model::{Call, Connector, Data, Field, Version};
@@ -22,6 +22,7 @@ impl Operation for MigrationRollback {
     type Result = RollbackResult;
 
     const KIND: &'static str = "MigrationRollback";
+    const ACTION: &'static str = "RollBack";
     const SUCCESS: Reason = Reason::RolledBack;
     const RANK: u8 = 1;
     const READS_FIRST: bool = true;
@@ -38,7 +39,7 @@ impl Operation for MigrationRollback {
         RequestSpec {
             connector: self.spec.connector_id,
             not_after: Some(self.spec.not_after.0),
-            active_deadline: self.spec.active_deadline_seconds.map(SignedDuration::from_secs),
+            active_deadline: self.spec.deadline_seconds.map(SignedDuration::from_secs),
             suspend: self.spec.suspend.unwrap_or_default(),
         }
     }
@@ -52,6 +53,7 @@ impl Operation for MigrationRollback {
     }
 
     fn preflight(&self, status: &mut Status<RollbackResult>, connector: &Connector) -> Preflight {
+        status.result.connector = Some(ConnectorName { name: text(&connector.name) });
         let version = match self.find(&status.result, connector) {
             Found::Version(version) => version,
             Found::None(what) => {
@@ -139,6 +141,7 @@ impl Operation for MigrationRollback {
 
     fn note_reading(&self, status: &mut Status<RollbackResult>, connector: &Connector) {
         if let Found::Version(version) = self.find(&status.result, connector) {
+            status.result.connector = Some(ConnectorName { name: text(&connector.name) });
             note_version(status, version);
         }
     }
@@ -150,7 +153,14 @@ impl Operation for MigrationRollback {
             .as_ref()
             .map(|resolved| resolved.version.clone().unwrap_or_else(|| resolved.major.to_string()));
         let version = version.unwrap_or_else(|| self.spec.version.clone());
-        format!("Version {version} of the connector uses its old executable again.")
+        let before = status.result.before.as_ref().and_then(|before| before.executables.production);
+        let after = status.result.executables.as_ref().and_then(|executables| executables.production);
+        match (before, after) {
+            (Some(before), Some(after)) => {
+                format!("Rolled back version {version}: production executable {before} → {after}.")
+            }
+            _ => format!("Rolled back version {version}."),
+        }
     }
 }
 

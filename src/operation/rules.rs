@@ -8,7 +8,7 @@ use crate::api::{Outcome, Reason};
 use crate::cde::model::{Failure, FailureKind};
 
 use super::classify::{Class, classify_read};
-use super::messages::{ON_HOLD, QUEUED, QUEUED_END, sentence, show, wait_message};
+use super::messages::{ON_HOLD, answer_text, QUEUED, QUEUED_END, sentence, show, wait_message};
 use super::status_builder::StatusBuilder;
 use super::waits::signed;
 use super::{Observed, Operation, Preflight, Step};
@@ -72,7 +72,7 @@ pub(super) fn being_deleted<'a, O: Operation>(
     }
     request.operation().unknown_attempts = 0;
     let message = "Being deleted: no attempt begins. The connector shows no effect of the last one.";
-    Break(request.wait(Reason::Pending, message, None))
+    Break(request.wait(Reason::OnHold, message, None))
 }
 
 /// A stale object is skipped: a rebuilt cluster applies what was done long ago.
@@ -95,14 +95,16 @@ pub(super) fn replay_guard<'a, O: Operation>(request: StatusBuilder<'a, O>, _: &
 
 /// No attempt begins past a limit.
 pub(super) fn limits<'a, O: Operation>(request: StatusBuilder<'a, O>, _: &Observed) -> Flow<'a, O> {
-    let Some(reason) = request.past_limit() else { return Continue(request) };
-    let what = match reason {
-        Reason::Expired => "spec.notAfter has passed",
-        _ => "the deadline of the request has passed",
+    let Some((limit, reason)) = request.past_limit() else { return Continue(request) };
+    let (what, limit) = match reason {
+        Reason::Expired => ("Expired", format!("{} (spec.notAfter)", show(limit))),
+        _ => ("Deadline exceeded", show(limit)),
     };
-    let why =
-        request.last_error().map(|error| format!("; last error: {}", error.message)).unwrap_or_default();
-    Break(request.finish(reason, &format!("No attempt succeeded in time: {what}{why}")))
+    let why = match request.last_error() {
+        Some(error) => format!(" Last error: {}.", answer_text(error.code, error.message.trim_end_matches('.'))),
+        None => String::new(),
+    };
+    Break(request.finish(reason, &format!("{what}: no attempt succeeded before {limit}.{why}")))
 }
 
 /// Suspended: nothing begins.
@@ -118,10 +120,10 @@ pub(super) fn suspended<'a, O: Operation>(request: StatusBuilder<'a, O>, _: &Obs
 /// it is not rewritten as the queue moves, so that a queue of n requests costs n writes.
 pub(super) fn queue<'a, O: Operation>(request: StatusBuilder<'a, O>, observed: &Observed) -> Flow<'a, O> {
     let Some(ahead) = &observed.ahead else { return Continue(request) };
-    if request.says(Reason::Pending, QUEUED) {
+    if request.says(Reason::Queued, QUEUED) {
         return Break(request.stay(None));
     }
-    Break(request.wait(Reason::Pending, &format!("{QUEUED}{ahead}{QUEUED_END}"), None))
+    Break(request.wait(Reason::Queued, &format!("{QUEUED}{ahead}{QUEUED_END}"), None))
 }
 
 /// The circuit breaker is open. A request that already waits for a reason of its own keeps saying so; a read that has
@@ -134,8 +136,8 @@ pub(super) fn circuit_breaker<'a, O: Operation>(
         return Continue(request);
     }
     match request.status.reason {
-        Some(Reason::Retrying | Reason::Verifying | Reason::Unauthorized) => Break(request.hold()),
-        _ => Break(request.hold_with(Reason::Pending, ON_HOLD)),
+        Some(Reason::Retrying | Reason::Verifying | Reason::TokenRejected) => Break(request.hold()),
+        _ => Break(request.hold_with(Reason::OnHold, ON_HOLD)),
     }
 }
 
@@ -174,7 +176,7 @@ pub(super) fn preflight<'a, O: Operation>(
         Some(Err(failure)) => match classify_read(failure, observed.refusal_confirmed) {
             Class::Transient(_) => return Break(request.wait_out(failure, Reason::Retrying)),
             Class::Unauthorized if observed.token_changed => return Break(Step::Read),
-            Class::Unauthorized => return Break(request.wait_out(failure, Reason::Unauthorized)),
+            Class::Unauthorized => return Break(request.wait_out(failure, Reason::TokenRejected)),
             Class::Terminal(Reason::AccessDenied | Reason::NotFound) => {
                 request.object.preflight_unreadable(&mut request.status)
             }

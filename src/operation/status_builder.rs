@@ -175,7 +175,7 @@ impl<'a, O: Operation> StatusBuilder<'a, O> {
         operation.end_wait();
         operation.attempts = operation.attempts.saturating_add(1);
         operation.server = Some(server);
-        operation.last_attempt_at = Some(now);
+        operation.last_attempt_time = Some(now);
         operation.in_flight =
             Some(InFlight { holder: holder.to_owned(), attempt: operation.attempts, until: Time(until) });
         self.say(Reason::InProgress, "The call to the CDE API is under way.");
@@ -193,6 +193,7 @@ impl<'a, O: Operation> StatusBuilder<'a, O> {
             conditions(&self.status.conditions, reason, message, self.status.observed_generation, self.now);
         self.status.reason = Some(reason);
         self.status.outcome = outcome;
+        self.status.deadline_time = if outcome.is_none() { self.deadline_time() } else { None };
     }
 
     /// The newest spec has been seen. A final record answers for every generation, and so names none.
@@ -202,6 +203,7 @@ impl<'a, O: Operation> StatusBuilder<'a, O> {
         }
         let generation = self.object.metadata().generation;
         self.status.observed_generation = generation;
+        self.status.deadline_time = if self.status.outcome.is_none() { self.deadline_time() } else { None };
         for condition in &mut self.status.conditions {
             condition.observed_generation = generation;
         }
@@ -212,7 +214,7 @@ impl<'a, O: Operation> StatusBuilder<'a, O> {
         let operation = self.operation();
         operation.in_flight = None;
         operation.end_wait();
-        operation.completed_at = Some(now);
+        operation.completion_time = Some(now);
         self.say(reason, message);
     }
 
@@ -224,15 +226,15 @@ impl<'a, O: Operation> StatusBuilder<'a, O> {
 
     /// Notes `failure` as the last error, and what it means (`reason`) where it is not transient.
     pub(super) fn note(&mut self, failure: &Failure, reason: Option<Reason>) {
-        let (at, message) = (self.stamp(), clean(&failure.message, ERROR_MESSAGE));
-        self.operation().last_error = Some(LastError { at, code: failure.code(), reason, message });
+        let (time, message) = (self.stamp(), clean(&failure.message, ERROR_MESSAGE));
+        self.operation().last_error = Some(LastError { time, code: failure.code(), reason, message });
     }
 
     /// Counts a wait because of `failure`, and says so. A wait for another token has no time: it ends when the token
     /// changes.
     pub(super) fn postpone_for(&mut self, failure: &Failure, reason: Reason) -> Option<Timestamp> {
         let mut at = Some(self.postpone(failure.retry_at));
-        if reason == Reason::Unauthorized {
+        if reason == Reason::TokenRejected {
             self.operation().end_wait();
             at = None;
         }

@@ -55,7 +55,7 @@ fn unreadable<'a, O: Operation>(
     match classify_read(failure, refusal_confirmed) {
         Class::Transient(_) => Break(keep_verifying(request, failure, Reason::Verifying)),
         Class::Unauthorized if token_changed => Break(Step::Read),
-        Class::Unauthorized => Break(keep_verifying(request, failure, Reason::Unauthorized)),
+        Class::Unauthorized => Break(keep_verifying(request, failure, Reason::TokenRejected)),
         // The response to the call was a success whose body was lost, and reading is refused: the success counts.
         Class::Terminal(_) if was_accepted(&request) => {
             Break(request.succeed(O::SUCCESS, Evidence::Response))

@@ -15,9 +15,9 @@ use super::{Operation, whole_seconds};
 
 impl<O: Operation> StatusBuilder<'_, O> {
     /// When the request started: with the object, or with the retry that reopened it.
-    fn started_at(&self) -> Timestamp {
+    fn start_time(&self) -> Timestamp {
         let operation = self.status.operation.as_ref();
-        let started = operation.and_then(|operation| operation.started_at.as_ref()).map(|time| time.0);
+        let started = operation.and_then(|operation| operation.start_time.as_ref()).map(|time| time.0);
         let created = self.object.metadata().creation_timestamp.as_ref().map(|time| time.0);
         let reopened = operation.is_some_and(|operation| operation.id != request_id(self.object, None));
         if reopened { started } else { created.or(started) }.unwrap_or(self.now)
@@ -28,16 +28,21 @@ impl<O: Operation> StatusBuilder<'_, O> {
         let spec = self.object.request_spec();
         let configured = self.settings.deadline.map(signed);
         let deadline =
-            spec.active_deadline.or(configured).and_then(|length| self.started_at().checked_add(length).ok());
+            spec.active_deadline.or(configured).and_then(|length| self.start_time().checked_add(length).ok());
         spec.not_after
             .map(|at| (at, Reason::Expired))
             .into_iter()
             .chain(deadline.map(|at| (at, Reason::DeadlineExceeded)))
     }
 
-    /// The limit that has passed.
-    pub(super) fn past_limit(&self) -> Option<Reason> {
-        self.limits().find(|(at, _)| *at <= self.now).map(|(_, reason)| reason)
+    /// The limit that has passed, and when that was.
+    pub(super) fn past_limit(&self) -> Option<(Timestamp, Reason)> {
+        self.limits().find(|(at, _)| *at <= self.now)
+    }
+
+    /// From when on no attempt begins, as Kubernetes stores it.
+    pub(super) fn deadline_time(&self) -> Option<Time> {
+        self.limits().map(|(at, _)| Time(whole_seconds(at))).min()
     }
 
     /// How long until `at`, or the next limit, if that comes earlier.
@@ -55,18 +60,18 @@ impl<O: Operation> StatusBuilder<'_, O> {
         let (now, jitter, start) = (self.now, self.jitter, self.stamp());
         let (min, max) = (self.settings.retry_min, self.settings.retry_max);
         let operation = self.operation();
-        operation.retries = operation.retries.saturating_add(1);
-        let wait = signed(backoff(operation.retries, min, max, jitter));
+        operation.backoff_step = operation.backoff_step.saturating_add(1);
+        let wait = signed(backoff(operation.backoff_step, min, max, jitter));
         let at = ceil(now.saturating_add(wait).unwrap_or(now).max(asked.unwrap_or(now)));
         operation.wait_start_time = Some(start);
-        operation.next_attempt_at = Some(Time(at));
+        operation.next_attempt_time = Some(Time(at));
         at
     }
 
     /// Makes the present wait last for `length` at least.
     pub(super) fn postpone_for_at_least(&mut self, length: Duration) {
         let over = ceil(self.now.saturating_add(signed(length)).unwrap_or(self.now));
-        let next = &mut self.operation().next_attempt_at;
+        let next = &mut self.operation().next_attempt_time;
         *next = next.take().max(Some(Time(over)));
     }
 
@@ -77,7 +82,7 @@ impl<O: Operation> StatusBuilder<'_, O> {
     /// is behind would make it wait for ever). While the server may still run the last attempt the wall clock is not
     /// enough: another machine's, which is ahead, would race it.
     pub(super) fn not_due(&self) -> Option<Timestamp> {
-        let next = self.status.operation.as_ref()?.next_attempt_at.as_ref()?.0;
+        let next = self.status.operation.as_ref()?.next_attempt_time.as_ref()?.0;
         let next = next.saturating_add(self.clock_set).unwrap_or(next);
         let by_length = self.wait_length().map_or(next, |length| next.min(self.once_seen_for(length)));
         let at =
@@ -93,7 +98,7 @@ impl<O: Operation> StatusBuilder<'_, O> {
             .map(|length| ceil(self.once_seen_for(length)))
             .filter(|over| *over > self.now);
         let Some(operation) = self.status.operation.as_mut().filter(|_| !asked_for) else { return };
-        match (race, &mut operation.next_attempt_at) {
+        match (race, &mut operation.next_attempt_time) {
             (Some(over), Some(next)) => next.0 = over.min(next.0),
             _ => operation.end_wait(),
         }
@@ -108,7 +113,7 @@ impl<O: Operation> StatusBuilder<'_, O> {
     /// The length of the present wait, by the clock of the process that set it.
     fn wait_length(&self) -> Option<SignedDuration> {
         let operation = self.status.operation.as_ref()?;
-        let (start, next) = (operation.wait_start_time.as_ref()?, operation.next_attempt_at.as_ref()?);
+        let (start, next) = (operation.wait_start_time.as_ref()?, operation.next_attempt_time.as_ref()?);
         Some(next.0.duration_since(start.0)).filter(SignedDuration::is_positive)
     }
 

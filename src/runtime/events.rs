@@ -43,6 +43,8 @@ pub struct Event {
     pub warning: bool,
     /// In CamelCase.
     pub reason: &'static str,
+    /// What was done, in CamelCase.
+    pub action: &'static str,
     /// One sentence.
     pub note: String,
     /// When it happened.
@@ -115,7 +117,7 @@ impl Publisher {
         }
     }
 
-    async fn create(&self, Event { regarding, warning, reason, note, at }: &Event) -> kube::Result<()> {
+    async fn create(&self, Event { regarding, warning, reason, action, note, at }: &Event) -> kube::Result<()> {
         let namespace = regarding.namespace.as_deref().unwrap_or_default();
         let published = Published {
             api_version: "events.k8s.io/v1",
@@ -124,7 +126,7 @@ impl Publisher {
             event_time: MicroTime(*at),
             reporting_controller: CONTROLLER,
             reporting_instance: &self.instance,
-            action: "Operate",
+            action,
             type_: if *warning { "Warning" } else { "Normal" },
             reason,
             regarding,

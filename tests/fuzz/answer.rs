@@ -38,7 +38,7 @@ fn request(kind: &str) -> serde_json::Value {
         "apiVersion": "cde.productsup.com/v1alpha1", "kind": kind,
         "metadata": {"name": "a", "namespace": "b", "uid": "c", "generation": 1,
             "creationTimestamp": "2026-11-18T11:06:40Z"},
-        "spec": {"connectorId": "497f6eca-6276-4993-bfeb-53cbbbba6f08", "version": "main",
+        "spec": {"connectorID": "497f6eca-6276-4993-bfeb-53cbbbba6f08", "version": "main",
             "notAfter": "2026-12-30T00:00:00Z"},
     })
 }

@@ -10,6 +10,7 @@
 )]
 
 mod crds;
+mod names;
 mod protocol_mutations;
 mod reference;
 mod reliability;

@@ -100,7 +100,7 @@ const FAULTS: [(&str, &[&str]); 7] = [
             "many requests for one connector: status writes grow linearly",
             "the reply to a claim is lost, and the object cannot be read for a while: no attempt counts as unknown",
             "a retry annotation an hour ahead, then one of now: an Event refuses the first, and the second counts",
-            "a stored `connectorId` that is not a UUID: it is part of no path",
+            "a stored `connectorID` that is not a UUID: it is part of no path",
             "a request ends without a call, and the reply to that write is lost: one Event, counted once",
             "status writes take longer than the margin of a claim: claims wait for a backoff",
             "a proxy before the API server sends JSON keys in another order: every object is decoded",

@@ -88,10 +88,10 @@ impl<R: Serialize + Clone> Book<R> {
             reason: status.reason,
             evidence: operation.evidence,
             attempts: operation.attempts,
-            retries: operation.retries,
+            retries: operation.backoff_step,
             claim: operation.in_flight.map(|claim| (named(&claim.holder), claim.attempt)),
             refused,
-            waits: operation.next_attempt_at.is_some(),
+            waits: operation.next_attempt_time.is_some(),
             handled: status.last_handled_retry.as_ref().map_or(0, |time| retry(time.0)),
             operation: *self.operations.entry(text).or_insert(numbers),
         }

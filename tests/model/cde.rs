@@ -15,7 +15,7 @@ impl<S: Subject> Machine<S> {
             let takes = Self::takes_effect(world);
             let faults = [
                 Answer::Locked,
-                Answer::NotAllowed,
+                Answer::OperationNotAllowed,
                 Answer::Unauthorized { replaced: false },
                 Answer::Unauthorized { replaced: true },
                 Answer::Broken { effect: false },

@@ -91,18 +91,18 @@ pub(crate) fn normalised<R>(mut status: Status<R>) -> Status<R> {
         condition.last_transition_time = Time(at(0));
     }
     let Some(operation) = &mut status.operation else { return status };
-    let claimed = operation.last_attempt_at.as_ref().map(|time| time.0);
+    let claimed = operation.last_attempt_time.as_ref().map(|time| time.0);
     let wait_start = operation.wait_start_time.as_ref().map(|time| time.0);
     if let Some(claim) = &mut operation.in_flight {
         claim.until = moved(&claim.until, claimed);
     }
-    operation.next_attempt_at = operation.next_attempt_at.as_ref().map(|next| moved(next, wait_start));
+    operation.next_attempt_time = operation.next_attempt_time.as_ref().map(|next| moved(next, wait_start));
     operation.wait_start_time = operation.wait_start_time.as_ref().and_then(|_| begin());
-    operation.last_attempt_at = operation.last_attempt_at.as_ref().and_then(|_| begin());
-    operation.started_at = operation.started_at.as_ref().and_then(|_| begin());
-    operation.completed_at = operation.completed_at.as_ref().and_then(|_| begin());
+    operation.last_attempt_time = operation.last_attempt_time.as_ref().and_then(|_| begin());
+    operation.start_time = operation.start_time.as_ref().and_then(|_| begin());
+    operation.completion_time = operation.completion_time.as_ref().and_then(|_| begin());
     if let Some(error) = &mut operation.last_error {
-        error.at = Time(at(0));
+        error.time = Time(at(0));
     }
     status
 }

@@ -98,7 +98,7 @@ impl Mutation {
             Self::RetryCutsEveryWaitShort => {
                 let asked = object(sight.status.clone()).metadata().annotations.is_some();
                 let Some(operation) = sight.status.operation.as_mut().filter(|_| asked) else { return };
-                operation.next_attempt_at = None;
+                operation.next_attempt_time = None;
             }
             Self::VerificationIsSkipped => {
                 let Some(operation) = &mut sight.status.operation else { return };
@@ -138,7 +138,7 @@ impl Mutation {
     /// Falsifies what [`apply_response`](cde_operator::operation::apply_response) says.
     pub(crate) fn falsify_outcome<R>(self, status: &mut Status<R>) {
         if self == Self::ReadIsRaced {
-            status.operation.get_or_insert_default().next_attempt_at = None;
+            status.operation.get_or_insert_default().next_attempt_time = None;
         }
     }
 }

@@ -277,7 +277,7 @@ fn told_answer<S: Subject>(answer: Answer) -> Told {
         Answer::Done => return Ok(S::success()),
         Answer::Unreadable => failure(FailureKind::Unreadable { code: 200 }),
         Answer::Locked => spoken(423),
-        Answer::NotAllowed => spoken(400),
+        Answer::OperationNotAllowed => spoken(400),
         Answer::NotFound => spoken(404),
         Answer::Unauthorized { .. } => spoken(401),
         Answer::Broken { .. } => spoken(500),

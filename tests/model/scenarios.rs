@@ -30,7 +30,7 @@ fn normal() -> Vec<Scenario> {
         ("slow processes", Bounds { delays: 1, lost_writes: 1, faults: 1, ..calm }),
         ("lost writes alone", Bounds { lost_writes: 3, delays: 1, ..calm }),
         ("people", Bounds { suspensions: 1, retries: 1, expiries: 1, faults: 1, ..calm }),
-        ("retries", Bounds { retries: 2, put_back: 1, faults: 1, ..calm }),
+        ("backoffStep", Bounds { retries: 2, put_back: 1, faults: 1, ..calm }),
         ("deletion", Bounds { deletions: 1, crashes: 1, faults: 1, ..calm }),
         ("rights to read", Bounds { permissions: 1, faults: 1, crashes: 1, polls: 1, ..calm }),
         ("others at work", Bounds { meddling: 1, faults: 1, crashes: 1, ..calm }),

@@ -57,7 +57,7 @@ impl Subject for MigrationRollback {
             connector_id: CONNECTOR.parse().unwrap(),
             version: "main".to_owned(),
             not_after: Time(not_after),
-            active_deadline_seconds: None,
+            deadline_seconds: None,
             suspend: Some(suspend),
             preconditions: None,
         };
@@ -97,7 +97,7 @@ impl Subject for ConnectorRestore {
         let spec = ConnectorRestoreSpec {
             connector_id: CONNECTOR.parse().unwrap(),
             not_after: Some(Time(not_after)),
-            active_deadline_seconds: None,
+            deadline_seconds: None,
             suspend: Some(suspend),
         };
         Self { metadata, spec, status: Some(status) }

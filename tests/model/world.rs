@@ -73,7 +73,7 @@ pub(crate) enum Answer {
     /// 423.
     Locked,
     /// 400, for good.
-    NotAllowed,
+    OperationNotAllowed,
     /// 404.
     NotFound,
     /// 401.

@@ -83,7 +83,7 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
 }
 
 fn is_due(object: &mut Value, due: &str) {
-    if let Some(next) = object.pointer_mut("/status/operation/nextAttemptAt") {
+    if let Some(next) = object.pointer_mut("/status/operation/nextAttemptTime") {
         *next = due.into();
     }
 }

@@ -135,8 +135,8 @@ fn an_object_that_is_gone_is_offered_nothing() {
 #[test]
 fn a_refused_token_holds_all_until_it_changes() {
     let mut story = closed().called("a", 1, Some(&status(401))).held("b", 0);
-    assert_eq!((story.state(), story.acquires("b")), (CallState::Unauthorized, false));
-    assert_eq!(closed().down().called("a", 1, Some(&status(401))).state(), CallState::Unauthorized);
+    assert_eq!((story.state(), story.acquires("b")), (CallState::TokenRejected, false));
+    assert_eq!(closed().down().called("a", 1, Some(&status(401))).state(), CallState::TokenRejected);
     story.breaker.token_changed();
     assert_eq!((story.state(), story.woken()), (CallState::Open, vec!["b"]));
     let mut down = closed().down();
@@ -167,7 +167,7 @@ fn a_start_restores_the_pause_from_what_an_open_request_says() {
     assert_eq!(restored(&rollback().claimed(0).failing(&asking(70, status(423)), 1)), nothing);
     assert_eq!(restored(&rollback().claimed(0).failing(&asking(5, status(429)), 1)), nothing, "it is over");
     assert_eq!(restored(&rollback().claimed(0).failing(&asking(9 * DAY, status(429)), 1)), nothing);
-    assert_eq!(restored(&rollback().claimed(0).failed(401, 1)).0, CallState::Unauthorized);
+    assert_eq!(restored(&rollback().claimed(0).failed(401, 1)).0, CallState::TokenRejected);
     let mut elsewhere = rollback().claimed(0).failing(&asking(70, status(429)), 1);
     elsewhere.object.status.as_mut().unwrap().operation.as_mut().unwrap().server = Some("https://b".into());
     assert_eq!(restored(&elsewhere), nothing);

@@ -15,8 +15,8 @@ fn a_claim_says_who_which_attempt_until_when_where_and_what_was_before() {
     let operation = story.operation();
     let claim = InFlight { holder: ME.to_owned(), attempt: 1, until: Time(at(7 + CLAIM)) };
     assert_eq!(operation.in_flight.as_ref(), Some(&claim));
-    assert_eq!((operation.attempts, operation.retries, operation.unknown_attempts), (1, 0, 0));
-    assert_eq!(operation.last_attempt_at.as_ref().unwrap().0, at(7));
+    assert_eq!((operation.attempts, operation.backoff_step, operation.unknown_attempts), (1, 0, 0));
+    assert_eq!(operation.last_attempt_time.as_ref().unwrap().0, at(7));
     assert_eq!(operation.server.as_deref(), Some(SERVER));
     assert_eq!(story.reason(), Reason::InProgress);
     let before = story.status().result.before.as_ref().unwrap();
@@ -33,7 +33,7 @@ fn a_claim_has_whole_seconds_that_last_at_least_as_long_as_a_call_may() {
     let story = story.just_read();
     let Step::Claim(status) = story.decide() else { panic!("no claim") };
     let operation = status.operation.unwrap();
-    assert_eq!(operation.last_attempt_at.unwrap().0, at(7));
+    assert_eq!(operation.last_attempt_time.unwrap().0, at(7));
     assert_eq!(operation.in_flight.unwrap().until.0, at(7 + 7));
 }
 
@@ -71,7 +71,7 @@ fn a_claim_lasts_as_long_as_its_holder_says_unless_that_is_absurd() {
         assert_eq!(story.decide(), Step::Wait(Some(Duration::from_secs(waited))), "{length}");
     }
     let mut story = rollback().claimed(0).taken_over();
-    story.object.status.as_mut().unwrap().operation.as_mut().unwrap().last_attempt_at = None;
+    story.object.status.as_mut().unwrap().operation.as_mut().unwrap().last_attempt_time = None;
     assert_eq!(story.decide(), Step::Wait(Some(Duration::from_secs(35))));
 }
 
@@ -114,7 +114,7 @@ fn a_claim_given_back_has_had_no_effect_and_its_attempt_stays_counted() {
     let story = story.held().told();
     let operation = story.operation();
     assert_eq!((&operation.in_flight, operation.attempts, operation.unknown_attempts), (&None, 1, 0));
-    assert_eq!((story.reason(), story.writes), (Reason::Pending, 2));
+    assert_eq!((story.reason(), story.writes), (Reason::OnHold, 2));
     let mut story = story.answered(rolled_back());
     story.observed.on_hold = false;
     assert_eq!(story.told().reason(), Reason::RolledBack);

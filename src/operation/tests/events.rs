@@ -16,7 +16,7 @@ fn an_object_that_meets_no_trouble_has_one_event() {
 #[test]
 fn a_failure_is_a_warning_and_told_once_whatever_is_edited() {
     let story = rollback().answered(Err(status(400))).told().edited().told().edited().told();
-    assert_eq!(reasons(&story), [("NotAllowed", true)]);
+    assert_eq!(reasons(&story), [("OperationNotAllowed", true)]);
 }
 
 #[test]
@@ -41,10 +41,10 @@ fn only_the_first_wait_is_told_however_many_follow() {
 #[test]
 fn who_first_waits_for_its_turn_is_not_told_of_again_when_a_call_fails() {
     let mut story = rollback().behind("another").told();
-    assert_eq!(reasons(&story), [("Pending", false)]);
+    assert_eq!(reasons(&story), [("Queued", false)]);
     story.observed.ahead = None;
     let story = story.clock(30).answered(Err(status(423))).told();
-    assert_eq!(reasons(&story), [("Pending", false)]);
+    assert_eq!(reasons(&story), [("Queued", false)]);
 }
 
 #[test]
@@ -57,9 +57,9 @@ fn a_first_wait_for_a_verdict_is_told_and_then_the_verdict() {
 fn a_request_that_is_opened_again_is_told_of_again() {
     let story = rollback().answered(Err(status(400))).told().retry_asked(10).clock(20);
     let story = story.answered(Err(status(423))).told();
-    assert_eq!(reasons(&story), [("NotAllowed", true), ("Retrying", true)]);
+    assert_eq!(reasons(&story), [("OperationNotAllowed", true), ("Retrying", true)]);
     let story = story.answered(Err(status(400))).waited();
-    assert_eq!(reasons(&story)[2..], [("NotAllowed", true)]);
+    assert_eq!(reasons(&story)[2..], [("OperationNotAllowed", true)]);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_success_that_lacks_fields_is_a_warning_that_names_them() {
     let after = before.clone().succeeded(1);
     let odd = ["state".to_owned(), "config.migration".to_owned()];
     let event = event_for(Some(before.status()), after.status(), &odd).unwrap();
-    assert!(event.warning);
+    assert_eq!((event.warning, event.reason), (true, "IncompleteResponse"));
     assert!(event.note.contains("state, config.migration"), "{}", event.note);
     assert_eq!(event_for(Some(after.status()), after.status(), &odd), None);
 }

@@ -85,11 +85,11 @@ fn a_waiting_request_says_that_it_has_seen_an_edit_whatever_it_waits_for() {
 #[test]
 fn a_terminal_answer_ends_the_request_with_its_reason_and_the_apis_words() {
     for (code, reason) in [
-        (400, Reason::NotAllowed),
+        (400, Reason::OperationNotAllowed),
         (403, Reason::AccessDenied),
         (404, Reason::NotFound),
-        (405, Reason::Rejected),
-        (422, Reason::Rejected),
+        (405, Reason::RequestRejected),
+        (422, Reason::RequestRejected),
     ] {
         let story = rollback().answered(Err(status(code))).told();
         assert_eq!(
@@ -98,9 +98,9 @@ fn a_terminal_answer_ends_the_request_with_its_reason_and_the_apis_words() {
             "{code}"
         );
         let operation = story.operation();
-        assert_eq!(operation.completed_at.as_ref().unwrap().0, at(0));
+        assert_eq!(operation.completion_time.as_ref().unwrap().0, at(0));
         assert!(
-            operation.next_attempt_at.is_none()
+            operation.next_attempt_time.is_none()
                 && operation.in_flight.is_none()
                 && operation.evidence.is_none()
         );
@@ -114,7 +114,7 @@ fn the_last_error_is_kept_after_a_success() {
     let story = rollback().answered(Err(status(423))).answered(rolled_back()).told().waited();
     assert_eq!(story.reason(), Reason::RolledBack);
     assert_eq!(story.operation().last_error.as_ref().unwrap().code, Some(423));
-    assert_eq!((story.operation().attempts, story.operation().retries), (2, 1));
+    assert_eq!((story.operation().attempts, story.operation().backoff_step), (2, 1));
 }
 
 #[test]

@@ -19,6 +19,30 @@ fn an_attempt_begins_until_not_after_and_not_from_then_on() {
 }
 
 #[test]
+fn the_deadline_time_is_the_earlier_limit_until_the_request_is_finished() {
+    let deadline = |story: &Story<_>| story.status().deadline_time.clone().map(|time| time.0);
+    let waiting = rollback().behind("another").not_after(100).told();
+    assert_eq!(deadline(&waiting), Some(at(100)), "notAfter");
+    let waiting = rollback().behind("another").not_after(2 * DAY).told();
+    assert_eq!(deadline(&waiting), Some(at(DAY)), "--deadline");
+    let mut done = waiting;
+    done.observed.ahead = None;
+    assert_eq!(deadline(&done.answered(rolled_back()).told()), None);
+    assert_eq!(deadline(&rollback().not_after(100).clock(100).told()), None);
+}
+
+#[test]
+fn a_request_that_ran_out_of_time_says_which_limit_it_was_and_why_no_attempt_succeeded() {
+    let expired = rollback().not_after(100).clock(100).told();
+    let sentence = "Expired: no attempt succeeded before 2026-11-20T08:01:40Z (spec.notAfter).";
+    assert_eq!(expired.message(), sentence);
+    let failed = rollback().not_after(100).claimed(0).failed(423, 1).clock(100).told();
+    assert_eq!(failed.message(), format!("{sentence} Last error: the CDE API answered 423: the API's message."));
+    let late = rollback().not_after(2 * DAY).clock(DAY).told();
+    assert_eq!(late.message(), "Deadline exceeded: no attempt succeeded before 2026-11-21T08:00:00Z.");
+}
+
+#[test]
 fn a_fraction_of_a_second_counts() {
     let mut story = rollback().not_after(100).clock(99);
     story.now += Duration::from_millis(999);

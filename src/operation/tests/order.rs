@@ -73,7 +73,7 @@ fn who_is_suspended_waits_for_nobodys_turn() {
 #[test]
 fn who_waits_for_its_turn_says_so_while_calls_are_held() {
     let story = rollback().behind("ConnectorRestore ns/first").held().told();
-    assert_eq!(story.reason(), Reason::Pending);
+    assert_eq!(story.reason(), Reason::Queued);
     assert!(story.message().contains("ConnectorRestore ns/first"), "{}", story.message());
 }
 

@@ -11,10 +11,10 @@ fn unconfirmed<O: Kind>(mut story: Story<O>) -> Story<O> {
 #[test]
 fn a_call_refused_by_a_gateway_is_tried_again_and_fails_once_confirmed() {
     for (code, reason) in [
-        (400, Reason::NotAllowed),
+        (400, Reason::OperationNotAllowed),
         (403, Reason::AccessDenied),
         (404, Reason::NotFound),
-        (422, Reason::Rejected),
+        (422, Reason::RequestRejected),
     ] {
         let story = unconfirmed(rollback()).answered(Err(gateway(code))).told();
         assert_eq!((story.reason(), story.outcome(), story.next()), (Reason::Retrying, None, Some(at(1))));

@@ -15,7 +15,7 @@ fn failed() -> Story<MigrationRollback> {
 fn a_failed_request_is_not_repeated_by_itself_nor_by_an_edit() {
     assert_eq!(failed().clock(DAY * 3).decide(), Step::Rest);
     let story = failed().edited().told();
-    assert_eq!((story.reason(), story.calls.len()), (Reason::NotAllowed, 0));
+    assert_eq!((story.reason(), story.calls.len()), (Reason::OperationNotAllowed, 0));
 }
 
 #[test]
@@ -24,9 +24,9 @@ fn on_a_failed_object_it_opens_a_new_request() {
     let story = old.clone().retry_asked(100).clock(120).claimed(120);
     let (was, is) = (old.operation(), story.operation());
     assert_ne!(was.id, is.id);
-    assert_eq!((is.attempts, is.retries, is.unknown_attempts), (1, 0, 0));
-    assert_eq!(is.started_at.as_ref().unwrap().0, at(120));
-    assert_eq!((&is.completed_at, &is.last_error, story.outcome()), (&None, &None, None));
+    assert_eq!((is.attempts, is.backoff_step, is.unknown_attempts), (1, 0, 0));
+    assert_eq!(is.start_time.as_ref().unwrap().0, at(120));
+    assert_eq!((&is.completion_time, &is.last_error, story.outcome()), (&None, &None, None));
     assert_eq!(story.status().last_handled_retry.as_ref().unwrap().0, at(100));
 }
 
@@ -179,7 +179,7 @@ fn a_record_handles_none_that_is_newer_than_its_claim() {
     let mut failing = story.clone();
     let refused = failing.respond(Err(&status(400)));
     failing.record(&refused);
-    assert_eq!((failing.reason(), &failing.status().last_handled_retry), (Reason::NotAllowed, &None));
+    assert_eq!((failing.reason(), &failing.status().last_handled_retry), (Reason::OperationNotAllowed, &None));
     assert_eq!(failing.clock(10).told().reason(), Reason::RolledBack, "it opens a request of its own");
 }
 

@@ -135,7 +135,7 @@ fn a_read_that_fails_for_a_passing_reason_is_waited_for_and_keeps_the_error_of_t
         let story = unknown().reading_fails(failure.clone()).told();
         assert_eq!(story.reason(), Reason::Verifying, "{failure:?}");
         assert_eq!(story.operation().last_error.as_ref().unwrap().code, Some(500), "{failure:?}");
-        assert_eq!((story.operation().retries, story.next()), (2, Some(at(12))), "{failure:?}");
+        assert_eq!((story.operation().backoff_step, story.next()), (2, Some(at(12))), "{failure:?}");
         assert_eq!(story.reads(connector()).answered(rolled_back()).waited().reason(), Reason::RolledBack);
     }
 }
@@ -143,7 +143,7 @@ fn a_read_that_fails_for_a_passing_reason_is_waited_for_and_keeps_the_error_of_t
 #[test]
 fn a_read_that_the_token_is_refused_for_waits_for_another_token() {
     let story = unknown().reading_fails(status(401)).just_read();
-    assert_eq!(written(story.decide()).reason, Some(Reason::Unauthorized));
+    assert_eq!(written(story.decide()).reason, Some(Reason::TokenRejected));
     let mut changed = story;
     changed.observed.token_changed = true;
     assert_eq!(changed.decide(), Step::Read);
@@ -229,7 +229,7 @@ fn while_being_deleted_an_effect_is_recorded_and_nothing_else_is_attempted() {
     let going = unknown().being_deleted();
     assert_eq!(verdict(going.clone(), connector().production(Field::Value(24))), Some(Reason::RolledBack));
     let unchanged = going.clone().told();
-    assert_eq!((unchanged.reason(), unchanged.operation().unknown_attempts), (Reason::Pending, 0));
+    assert_eq!((unchanged.reason(), unchanged.operation().unknown_attempts), (Reason::OnHold, 0));
     assert_eq!(unchanged.reads(connector().production(Field::Value(24))).decide(), Step::Rest);
     let moving = connector().state("resynchronizing-to-prod");
     assert_eq!(verdict(going.clone(), moving), Some(Reason::OutcomeUnknown));

@@ -27,10 +27,10 @@ fn each_class_of_answer_is_waited_for_under_its_own_reason() {
     ] {
         let story = rollback().claimed(0).failing(&failure, 3);
         assert_eq!((story.reason(), story.operation().unknown_attempts), (reason, unknown), "{what}");
-        assert_eq!((story.operation().retries, story.outcome()), (1, None), "{what}");
+        assert_eq!((story.operation().backoff_step, story.outcome()), (1, None), "{what}");
         let error = story.operation().last_error.as_ref().unwrap();
         assert_eq!(
-            (error.at.0, error.code, &error.message),
+            (error.time.0, error.code, &error.message),
             (at(3), failure.code(), &failure.message),
             "{what}"
         );
@@ -146,7 +146,7 @@ fn an_operator_whose_clock_is_behind_does_not_hurry_over_what_another_one_left()
     let story = rollback().claimed(3600).failed(500, 3601).taken_over().clock(0).seen_for(1);
     let mut story = story.reading_fails(status(500));
     story.run();
-    assert_eq!((story.reads, story.operation().retries), (1, 2));
+    assert_eq!((story.reads, story.operation().backoff_step), (1, 2));
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn a_refused_token_is_waited_for_without_a_time_and_without_another_write() {
     let story = story.held().told();
     assert_eq!(
         (story.reason(), story.next(), story.operation().unknown_attempts),
-        (Reason::Unauthorized, None, 0)
+        (Reason::TokenRejected, None, 0)
     );
     assert_eq!(story.writes, 2);
 }
@@ -179,7 +179,7 @@ fn a_token_that_was_replaced_brings_the_next_attempt_at_once_under_its_own_claim
     story.record(&refused);
     let story = story.told();
     assert_eq!((story.reason(), story.operation().attempts), (Reason::RolledBack, 2));
-    assert_eq!((story.operation().retries, story.writes), (0, 4), "each claim and each outcome is stored");
+    assert_eq!((story.operation().backoff_step, story.writes), (0, 4), "each claim and each outcome is stored");
     assert_eq!(story.operation().last_error.as_ref().unwrap().code, Some(401));
 }
 
@@ -197,17 +197,17 @@ fn a_read_that_fails_before_an_attempt_is_waited_for_like_a_call() {
     }
     let mut story = rollback().reading_fails(status(401)).just_read();
     story.run_one();
-    assert_eq!((story.reason(), story.next()), (Reason::Unauthorized, None));
+    assert_eq!((story.reason(), story.next()), (Reason::TokenRejected, None));
 }
 
 #[test]
 fn who_waits_for_its_turn_or_is_held_says_so_and_goes_on_when_it_ends() {
     let mut story = rollback().behind("MigrationRollback ns/first").told();
-    assert_eq!((story.reason(), story.writes), (Reason::Pending, 1));
+    assert_eq!((story.reason(), story.writes), (Reason::Queued, 1));
     assert!(story.message().contains("MigrationRollback ns/first"));
     story.observed.ahead = None;
     let mut story = story.held().told();
-    assert_eq!((story.reason(), story.writes), (Reason::Pending, 2));
+    assert_eq!((story.reason(), story.writes), (Reason::OnHold, 2));
     story.observed.on_hold = false;
     assert_eq!(story.answered(rolled_back()).told().reason(), Reason::RolledBack);
 }
@@ -217,7 +217,7 @@ fn a_wait_in_the_queue_is_written_once_however_the_queue_moves() {
     let mut story = rollback().behind("MigrationRollback ns/first").told();
     story.observed.ahead = Some("MigrationRollback ns/second".to_owned());
     let story = story.told();
-    assert_eq!((story.reason(), story.writes), (Reason::Pending, 1));
+    assert_eq!((story.reason(), story.writes), (Reason::Queued, 1));
     assert!(story.message().contains("ns/first"), "{}", story.message());
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn text() -> BoxedStrategy<String> {
         "Failed",
         "Unknown",
         "Retrying",
-        "Unauthorized",
+        "TokenRejected",
         CONNECTOR,
         TOKEN,
     ];

@@ -21,7 +21,7 @@ use cde_harness::{ControlPlane, Flags, Kind, Request, TestEnv};
 /// A schema with the same fields and without a rule, a bound, or a type where none is needed.
 fn let_all_through(schema: &mut JSONSchemaProps) {
     let fields = schema.properties.take().unwrap_or_default();
-    let selectable = |name: &str| matches!(name, "connectorId" | "outcome" | "reason");
+    let selectable = |name: &str| matches!(name, "connectorID" | "outcome" | "reason");
     let items = schema.items.take();
     *schema = JSONSchemaProps {
         type_: schema.type_.take().filter(|_| !fields.is_empty()),
@@ -74,45 +74,45 @@ fn thought_of(evil: &str) -> Vec<(Kind, Value, Value)> {
         "@evil",
         "_sandbox",
     ] {
-        let spec = json!({"connectorId": bad, "version": "main", "notAfter": later});
+        let spec = json!({"connectorID": bad, "version": "main", "notAfter": later});
         all.push((Kind::Rollback, spec.clone(), json!({})));
         all.push((Kind::Restore, spec, json!({})));
-        let versioned = json!({"connectorId": id(), "version": bad, "notAfter": later});
+        let versioned = json!({"connectorID": id(), "version": bad, "notAfter": later});
         // Pinned by nobody, and not to be looked up either.
-        all.push((Kind::Rollback, versioned, json!({"operation": {"id": bad, "attempts": 0, "retries": 0}})));
+        all.push((Kind::Rollback, versioned, json!({"operation": {"id": bad, "attempts": 0, "backoffStep": 0}})));
     }
     for huge in ["x".repeat(1 << 20), "../".repeat(1 << 18)] {
-        all.push((Kind::Restore, json!({"connectorId": huge}), json!({})));
+        all.push((Kind::Restore, json!({"connectorID": huge}), json!({})));
         all.push((
             Kind::Rollback,
-            json!({"connectorId": id(), "version": huge, "notAfter": later}),
+            json!({"connectorID": id(), "version": huge, "notAfter": later}),
             json!({}),
         ));
     }
     let operation = |more: Value| {
-        let mut operation = json!({"id": id(), "attempts": 1, "retries": 1});
+        let mut operation = json!({"id": id(), "attempts": 1, "backoffStep": 1});
         operation.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         json!({"operation": operation})
     };
     for status in [
         operation(json!({"server": evil})),
         operation(json!({"attempts": u64::MAX})),
-        operation(json!({"attempts": u32::MAX, "retries": u32::MAX, "unknownAttempts": u32::MAX})),
+        operation(json!({"attempts": u32::MAX, "backoffStep": u32::MAX, "unknownAttempts": u32::MAX})),
         operation(json!({"attempts": -1})),
         operation(json!({"attempts": "many"})),
         operation(json!({"inFlight": {"holder": "x", "attempt": 1}})),
         operation(json!({"inFlight": {"holder": "x", "attempt": 1, "until": later}})),
         operation(json!({"inFlight": {"holder": "x", "attempt": 1, "until": "9999-12-31T23:59:59Z"}})),
         operation(json!({"inFlight": {"holder": "x", "attempt": 1, "until": "1970-01-01T00:00:00Z"},
-            "lastAttemptAt": later})),
-        operation(json!({"nextAttemptAt": later})),
-        operation(json!({"nextAttemptAt": later, "waitStartTime": "1970-01-01T00:00:00Z",
-            "lastError": {"at": "1970-01-01T00:00:00Z", "code": 429, "message": "m"}})),
-        operation(json!({"nextAttemptAt": later, "lastError": {"at": later, "code": 429, "message": "m"}})),
+            "lastAttemptTime": later})),
+        operation(json!({"nextAttemptTime": later})),
+        operation(json!({"nextAttemptTime": later, "waitStartTime": "1970-01-01T00:00:00Z",
+            "lastError": {"time": "1970-01-01T00:00:00Z", "code": 429, "message": "m"}})),
+        operation(json!({"nextAttemptTime": later, "lastError": {"time": later, "code": 429, "message": "m"}})),
         operation(
-            json!({"startedAt": "-000001-01-01T00:00:00Z", "lastError": {"at": later, "code": 99, "message": "\u{0}"}}),
+            json!({"startTime": "-000001-01-01T00:00:00Z", "lastError": {"time": later, "code": 99, "message": "\u{0}"}}),
         ),
-        operation(json!({"lastError": {"at": later, "code": 70000, "message": 1}})),
+        operation(json!({"lastError": {"time": later, "code": 70000, "message": 1}})),
         json!({"conditions": null}),
         json!({"conditions": [null, 1, {}]}),
         json!({"reason": "Weird"}),
@@ -122,10 +122,10 @@ fn thought_of(evil: &str) -> Vec<(Kind, Value, Value)> {
         json!({"resolvedVersion": {"major": i64::MIN, "version": "x".repeat(100_000)}}),
         json!({"observedGeneration": 1e30, "lastHandledRetry": later}),
     ] {
-        all.push((Kind::Restore, json!({"connectorId": id()}), status.clone()));
+        all.push((Kind::Restore, json!({"connectorID": id()}), status.clone()));
         all.push((
             Kind::Rollback,
-            json!({"connectorId": id(), "version": "main", "notAfter": later}),
+            json!({"connectorID": id(), "version": "main", "notAfter": later}),
             status,
         ));
     }
@@ -133,11 +133,11 @@ fn thought_of(evil: &str) -> Vec<(Kind, Value, Value)> {
         json!({}),
         json!(null),
         json!([]),
-        json!({"connectorId": id(), "notAfter": "soon"}),
-        json!({"connectorId": id(), "suspend": "yes", "activeDeadlineSeconds": i64::MIN}),
-        json!({"connectorId": id(), "activeDeadlineSeconds": i64::MAX}),
-        json!({"connectorId": id(), "version": 1, "notAfter": later, "preconditions": {"state": "\u{1b}[31m"}}),
-        json!({"connectorId": id(), "version": "1", "notAfter": "-009998-01-01T00:00:00Z"}),
+        json!({"connectorID": id(), "notAfter": "soon"}),
+        json!({"connectorID": id(), "suspend": "yes", "deadlineSeconds": i64::MIN}),
+        json!({"connectorID": id(), "deadlineSeconds": i64::MAX}),
+        json!({"connectorID": id(), "version": 1, "notAfter": later, "preconditions": {"state": "\u{1b}[31m"}}),
+        json!({"connectorID": id(), "version": "1", "notAfter": "-009998-01-01T00:00:00Z"}),
     ] {
         all.push((Kind::Restore, spec.clone(), json!({})));
         all.push((Kind::Rollback, spec, json!({})));
@@ -154,7 +154,7 @@ fn drawn(count: usize) -> Vec<(Kind, Value, Value)> {
         let object = draw(name);
         let (mut spec, status) = (object.get("spec").cloned(), object.get("status").cloned());
         if let Some(id) =
-            spec.as_mut().and_then(|spec| spec.get_mut("connectorId")).filter(|id| *id == CONNECTOR)
+            spec.as_mut().and_then(|spec| spec.get_mut("connectorID")).filter(|id| *id == CONNECTOR)
         {
             *id = json!(new_id());
         }
@@ -195,7 +195,7 @@ async fn objects_of_any_shape_disturb_no_sound_one_and_choose_no_path_but_their_
     let mut all = thought_of(&format!("http://{}", evil.local_addr().unwrap()));
     all.extend(drawn(120));
     let stored = stream::iter(all.iter().enumerate()).map(async |(number, (kind, spec, status))| {
-        if let Some(id) = text_of(spec, "connectorId").and_then(|id| id.parse().ok()) {
+        if let Some(id) = text_of(spec, "connectorID").and_then(|id| id.parse().ok()) {
             env.sandbox.put(Connector { in_bin: *kind == Kind::Restore, ..Connector::migrated(id) });
         }
         store(&env, *kind, &format!("o{number}"), spec, status).await.is_ok()
@@ -227,7 +227,7 @@ async fn objects_of_any_shape_disturb_no_sound_one_and_choose_no_path_but_their_
 /// Each call was about the connector of an object, and nothing else.
 fn assert_own_paths(ledger: &Ledger, all: &[(Kind, Value, Value)]) {
     let connectors: HashSet<&str> =
-        all.iter().filter_map(|(_, spec, _)| text_of(spec, "connectorId")).collect();
+        all.iter().filter_map(|(_, spec, _)| text_of(spec, "connectorID")).collect();
     let versions: HashSet<&str> = all.iter().filter_map(|(_, spec, _)| text_of(spec, "version")).collect();
     let text =
         |segment: &str| percent_encoding::percent_decode_str(segment).decode_utf8().unwrap().into_owned();

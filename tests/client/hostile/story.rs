@@ -157,7 +157,7 @@ impl<O: Stored> Teller<O> {
     fn pause(&self) -> Option<(String, u32, u32, bool)> {
         let operation = self.object.status()?.operation.as_ref()?;
         let claimed = operation.in_flight.is_some();
-        Some((operation.id.clone(), operation.attempts, operation.retries, claimed))
+        Some((operation.id.clone(), operation.attempts, operation.backoff_step, claimed))
     }
 
     /// The API server stores it, and keeps what is final.
@@ -257,7 +257,7 @@ fn may_have_acted(kind: FailureKind) -> bool {
 
 /// Who asks to be left alone is left alone for so long; nobody waits for a day because of a header.
 fn assert_waits<R>(status: &Status<R>, failure: &Failure) {
-    let next = status.operation.as_ref().and_then(|operation| operation.next_attempt_at.as_ref());
+    let next = status.operation.as_ref().and_then(|operation| operation.next_attempt_time.as_ref());
     if let (Some(asked), Some(next)) = (failure.retry_at, next) {
         assert!(next.0 >= asked, "{failure:?} is called again at {next:?}");
     }

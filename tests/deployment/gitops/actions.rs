@@ -57,7 +57,7 @@ fn assert_is_now(asked: &Value) {
 #[tokio::test]
 async fn a_retry_is_offered_for_failures_and_waits_and_for_nothing_else() {
     for case in cases().await {
-        let waits = case.object["status"]["operation"]["nextAttemptAt"].is_string();
+        let waits = case.object["status"]["operation"]["nextAttemptTime"].is_string();
         let failed = matches!(case.object["status"]["outcome"].as_str(), Some("Failed" | "Unknown"));
         assert_eq!(offered(case.kind, "retry", &case.object), waits || failed, "{case:#?}");
     }

@@ -16,10 +16,10 @@ const DELETED: &str = "The request is being deleted";
 fn status(what: &str) -> &'static str {
     match what {
         "Restored" | "AlreadyRestored" | "RolledBack" | "Skipped" | "EditedRecord" => "Healthy",
-        "Pending" | "InProgress" | "Verifying" | "Retrying" | "Unauthorized" | "New" | "Deleted"
+        "Queued" | "OnHold" | "InProgress" | "Verifying" | "Retrying" | "TokenRejected" | "New" | "Deleted"
         | "DeletedRecord" | "EditedFailure" => "Progressing",
         "Suspended" => "Suspended",
-        "NotAllowed" | "AccessDenied" | "NotFound" | "Rejected" | "PreconditionFailed" | "Expired"
+        "OperationNotAllowed" | "AccessDenied" | "NotFound" | "RequestRejected" | "PreconditionFailed" | "Expired"
         | "DeadlineExceeded" | "OutcomeUnknown" => "Degraded",
         other => panic!("{other} is not in the table"),
     }

@@ -15,15 +15,15 @@ use cde_harness::Kind;
 /// The example's times, by the field that holds them.
 const TIMES: [(&str, &str); 10] = [
     ("creationTimestamp", CREATED),
-    ("startedAt", "2026-11-23T09:00:01Z"),
-    ("lastAttemptAt", "2026-11-23T09:00:01Z"),
+    ("startTime", "2026-11-23T09:00:01Z"),
+    ("lastAttemptTime", "2026-11-23T09:00:01Z"),
     ("lastTransitionTime", "2026-11-23T09:00:01Z"),
-    ("at", "2026-11-23T09:00:02Z"),
+    ("time", "2026-11-23T09:00:02Z"),
     ("waitStartTime", "2026-11-23T09:00:02Z"),
-    ("completedAt", "2026-11-23T09:00:03Z"),
+    ("completionTime", "2026-11-23T09:00:03Z"),
     ("until", "2026-11-23T09:00:26Z"),
     ("deletionTimestamp", "2026-11-23T09:30:00Z"),
-    ("nextAttemptAt", "2026-11-23T10:00:02Z"),
+    ("nextAttemptTime", "2026-11-23T10:00:02Z"),
 ];
 const CREATED: &str = "2026-11-23T09:00:00Z";
 
@@ -92,9 +92,9 @@ pub(crate) fn example(case: &Case) -> Value {
     metadata["namespace"] = json!(NAMESPACE);
     match case.what {
         // The third refusal in a row confirms the first, unless it comes too soon.
-        "Rejected" | "EditedFailure" => count(&mut object["status"]["operation"], 3, 2),
+        "RequestRejected" | "EditedFailure" => count(&mut object["status"]["operation"], 3, 2),
         // The next probe of the token may come before anybody looks; that of a rollback is its read.
-        "Unauthorized" => count(&mut object["status"]["operation"], u64::from(case.kind == Kind::Restore), 1),
+        "TokenRejected" => count(&mut object["status"]["operation"], u64::from(case.kind == Kind::Restore), 1),
         _ => {}
     }
     let texts = texts(&case.object);
@@ -104,7 +104,7 @@ pub(crate) fn example(case: &Case) -> Value {
 
 /// Sets counts to the least that they can be; how much more they are, the jitter of the backoff decides.
 fn count(operation: &mut Value, attempts: u64, waits: u64) {
-    for (field, least) in [("attempts", attempts), ("retries", waits)] {
+    for (field, least) in [("attempts", attempts), ("backoffStep", waits)] {
         assert!(operation[field].as_u64().is_some_and(|count| count >= least), "{operation:#}");
         operation[field] = json!(least);
     }
@@ -115,7 +115,7 @@ fn texts(object: &Value) -> Vec<(String, String)> {
     let not_after = object["spec"]["notAfter"].as_str().map(|text| (text, example_of(text)));
     let status = &object["status"];
     let pairs = [
-        (&object["spec"]["connectorId"], CONNECTOR),
+        (&object["spec"]["connectorID"], CONNECTOR),
         (&object["metadata"]["creationTimestamp"], CREATED),
         (&object["metadata"]["namespace"], NAMESPACE),
         (&status["operation"]["id"], OPERATION),
@@ -191,13 +191,13 @@ pub(crate) const RETRIED: &str = "2026-11-23T12:00:00Z";
 
 const INPUTS: [(&str, &str); 5] = [
     ("New", "actions/testdata/new.yaml"),
-    ("Rejected", "actions/testdata/failed.yaml"),
+    ("RequestRejected", "actions/testdata/failed.yaml"),
     ("Retrying", "actions/testdata/waiting.yaml"),
     ("Suspended", "actions/testdata/suspended.yaml"),
     ("Success", "actions/testdata/succeeded.yaml"),
 ];
 const OUTPUTS: [(&str, &str, &str); 4] = [
-    ("Rejected", "retry", "actions/testdata/failed-retried.yaml"),
+    ("RequestRejected", "retry", "actions/testdata/failed-retried.yaml"),
     ("Retrying", "retry", "actions/testdata/waiting-retried.yaml"),
     ("Retrying", "suspend", "actions/testdata/waiting-suspended.yaml"),
     ("Suspended", "resume", "actions/testdata/suspended-resumed.yaml"),

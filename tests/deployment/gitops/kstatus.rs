@@ -12,9 +12,9 @@ use crate::tools::tools;
 fn status(what: &str) -> &'static str {
     match what {
         "Restored" | "AlreadyRestored" | "RolledBack" | "Skipped" | "EditedRecord" => "Current",
-        "Pending" | "InProgress" | "Verifying" | "Retrying" | "Unauthorized" | "Suspended" | "New"
+        "Queued" | "OnHold" | "InProgress" | "Verifying" | "Retrying" | "TokenRejected" | "Suspended" | "New"
         | "EditedFailure" => "InProgress",
-        "NotAllowed" | "AccessDenied" | "NotFound" | "Rejected" | "PreconditionFailed" | "Expired"
+        "OperationNotAllowed" | "AccessDenied" | "NotFound" | "RequestRejected" | "PreconditionFailed" | "Expired"
         | "DeadlineExceeded" | "OutcomeUnknown" => "Failed",
         "Deleted" | "DeletedRecord" => "Terminating",
         other => panic!("{other} is not in the table"),

@@ -103,8 +103,8 @@ fn refused(env: &TestEnv, kind: Kind) -> Vec<Plan> {
     let [denied, unknown] = ["access-denied", "not-found"].map(|what| Request::new(kind, what));
     env.sandbox.put(denied.ready_connector().forbidden());
     vec![
-        as_it_is(env.request(kind, "not-allowed", never), "NotAllowed"),
-        as_it_is(env.request(kind, "rejected", answer(422)), "Rejected"),
+        as_it_is(env.request(kind, "not-allowed", never), "OperationNotAllowed"),
+        as_it_is(env.request(kind, "rejected", answer(422)), "RequestRejected"),
         as_it_is(denied, "AccessDenied"),
         as_it_is(unknown, "NotFound"),
     ]
@@ -119,7 +119,7 @@ fn out_of_time(env: &TestEnv, kind: Kind) -> Vec<Plan> {
     }
     let after = |request: &Request, seconds| request.manifest().spec("notAfter", from_now(seconds));
     let (expired, skipped) = (after(&late, -60), after(&old, -2 * 24 * 3600));
-    let overslept = slow.manifest().spec("suspend", true).spec("activeDeadlineSeconds", 1);
+    let overslept = slow.manifest().spec("suspend", true).spec("deadlineSeconds", 1);
     vec![(late, expired, "Expired"), (slow, overslept, "DeadlineExceeded"), (old, skipped, "Skipped")]
 }
 
@@ -158,7 +158,7 @@ async fn waiting(env: &TestEnv, cases: &mut Vec<Case>) {
         keep(cases, kind, "InProgress", env.wait_for(&busy, "InProgress").await);
         env.apply_all([behind.manifest(), asleep.manifest().spec("suspend", true)]).await;
         for (request, reason) in
-            [(&behind, "Pending"), (&retrying, "Retrying"), (&verifying, "Verifying"), (&asleep, "Suspended")]
+            [(&behind, "Queued"), (&retrying, "Retrying"), (&verifying, "Verifying"), (&asleep, "Suspended")]
         {
             keep(cases, kind, reason, env.wait_for(request, reason).await);
         }
@@ -189,7 +189,7 @@ async fn unauthorized(env: &TestEnv, cases: &mut Vec<Case>) {
         env.sandbox.put(request.ready_connector());
         env.sandbox.set_token(format!("another-{}", request.name));
         env.apply(&request.manifest()).await;
-        keep(cases, kind, "Unauthorized", env.wait_for(&request, "Unauthorized").await);
+        keep(cases, kind, "TokenRejected", env.wait_for(&request, "TokenRejected").await);
         std::fs::write(env.token_file(), env.sandbox.token()).expect("a token file");
         env.wait_for(&request, request.success()).await;
     }
@@ -200,7 +200,7 @@ async fn edited(env: &TestEnv, cases: &mut Vec<Case>) {
     for kind in BOTH {
         for (name, what) in [("rejected", "EditedFailure"), ("done", "EditedRecord")] {
             let request = Request::new(kind, name);
-            env.patch(&request, json!({"spec": {"activeDeadlineSeconds": 600}})).await;
+            env.patch(&request, json!({"spec": {"deadlineSeconds": 600}})).await;
             keep(cases, kind, what, env.get(kind, &request.name).await);
         }
     }

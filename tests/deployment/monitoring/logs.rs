@@ -59,7 +59,7 @@ async fn trouble_is_a_line_for_each_call_that_failed_one_for_the_first_wait_and_
     env.sandbox.inject(Fault::on(Operation::Changing).connector(id).answer(423).times(3));
     env.apply(&back).await;
     env.wait_for_reason(Kind::Rollback, "struck", "RolledBack").await;
-    operator.wait_for_log("uses its old executable again").await;
+    operator.wait_for_log("Rolled back version").await;
 
     let lines = lines(&operator, &format!("{}/struck", env.namespace));
 
@@ -77,7 +77,7 @@ async fn trouble_is_a_line_for_each_call_that_failed_one_for_the_first_wait_and_
 async fn the_line_in_the_documentation_has_the_fields_of_a_real_one() {
     let (env, operator) = with_operator().await;
     env.apply(&a_rollback(&env.sandbox, "back").0).await;
-    let line = operator.wait_for_log("uses its old executable again").await;
+    let line = operator.wait_for_log("Rolled back version").await;
     let documented = text("docs/observability.md");
     let documented = documented.split("```json\n").nth(1).unwrap().split("\n```").next().unwrap();
     assert_eq!(

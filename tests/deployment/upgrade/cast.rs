@@ -44,7 +44,7 @@ impl Left {
 
     /// The same request, which keeps what was counted of it.
     fn is_the_same_in(&self, done: &Object) {
-        for field in ["id", "startedAt", "retries"] {
+        for field in ["id", "startTime", "backoffStep"] {
             assert_eq!(done.operation()[field], self.object.operation()[field], "{field} of {done:#?}");
         }
     }
@@ -71,7 +71,7 @@ impl Cast {
     pub(crate) async fn play(env: &TestEnv) -> Self {
         let mut finished = finished(env);
         let rejected = Fault::on(Operation::Changing).answer(422).always();
-        finished.extend(BOTH.map(|kind| (env.request(kind, "rejected", rejected.clone()), "Rejected")));
+        finished.extend(BOTH.map(|kind| (env.request(kind, "rejected", rejected.clone()), "RequestRejected")));
         let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", LONG);
         let waiting = BOTH.map(|kind| env.request(kind, "waiting", locked.clone()));
         let paused = BOTH.map(|kind| env.request(kind, "paused", locked.clone()));

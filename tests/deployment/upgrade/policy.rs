@@ -72,7 +72,7 @@ fn each_way_to_break_the_policy_is_noticed() {
     let cases = [
         ("a field goes", format!("{spec}/properties"), remove("suspend")),
         ("a field of the status goes", format!("{status}/operation/properties"), remove("inFlight")),
-        ("a type changes", field("activeDeadlineSeconds"), set("type", json!("string"))),
+        ("a type changes", field("deadlineSeconds"), set("type", json!("string"))),
         ("a field becomes required", format!("{spec}/required"), push(json!("suspend"))),
         (
             "a field becomes optional",
@@ -81,8 +81,8 @@ fn each_way_to_break_the_policy_is_noticed() {
         ),
         ("a default comes", field("suspend"), set("default", json!(false))),
         ("a new field has a default", format!("{spec}/properties"), set("new", json!({"default": 1}))),
-        ("a bound falls", field("connectorId"), set("maxLength", json!(36))),
-        ("a bound rises", field("activeDeadlineSeconds"), set("minimum", json!(60))),
+        ("a bound falls", field("connectorID"), set("maxLength", json!(36))),
+        ("a bound rises", field("deadlineSeconds"), set("minimum", json!(60))),
         ("a bound comes", field("suspend"), set("maxLength", json!(1))),
         ("a word goes", format!("{status}/outcome"), set("enum", json!(["Succeeded", "Failed"]))),
         ("words are counted up", format!("{status}/state"), set("enum", json!(["created"]))),
@@ -116,8 +116,8 @@ fn what_the_policy_allows_is_no_breach() {
         ("nothing", String::new(), set("description", json!("Other words."))),
         ("a new field", format!("{spec}/properties"), set("new", json!({"type": "string"}))),
         ("a new word", format!("{status}/outcome/enum"), push(json!("Cancelled"))),
-        ("a wider bound", format!("{spec}/properties/connectorId"), set("maxLength", json!(100))),
-        ("no bound", format!("{spec}/properties/connectorId"), remove("maxLength")),
+        ("a wider bound", format!("{spec}/properties/connectorID"), set("maxLength", json!(100))),
+        ("no bound", format!("{spec}/properties/connectorID"), remove("maxLength")),
     ] {
         assert_eq!(breaches(&now, &changed(SCHEMA, &path, change)), Vec::<String>::new(), "{what}");
     }

@@ -66,6 +66,6 @@ async fn behind(env: &TestEnv, first: &Request) -> Request {
     assert_eq!(first.kind, Kind::Rollback);
     let queued = Request { kind: Kind::Restore, name: "crst-queued".to_owned(), id: first.id };
     env.apply(&restore(&queued.name, queued.id)).await;
-    env.wait_for(&queued, "Pending").await;
+    env.wait_for(&queued, "Queued").await;
     queued
 }

@@ -111,8 +111,8 @@ async fn each_form_of_an_asked_for_time_is_kept_and_what_is_none_is_not() {
             let waiting = env.wait_until(request.kind, &request.name, "waiting", waits).await;
             waiting.assert_contract();
             let time = |value: &serde_json::Value| value.as_str().unwrap().parse::<Timestamp>().unwrap();
-            let next = time(&waiting.operation()["nextAttemptAt"]);
-            let wait = next.duration_since(time(&waiting.last_error()["at"])).as_secs();
+            let next = time(&waiting.operation()["nextAttemptTime"]);
+            let wait = next.duration_since(time(&waiting.last_error()["time"])).as_secs();
             match asked {
                 Asked::Nothing => assert!((0..=3).contains(&wait), "{}: {wait} s", request.name),
                 Asked::Seconds(seconds) => {
@@ -163,7 +163,7 @@ async fn an_answer_of_a_byte_a_second_ends_with_the_time_out_and_the_others_go_o
         let ended = |object: &Object| object.last_error().is_object();
         let waiting = env.wait_until(request.kind, &request.name, "given up", ended).await;
         let time = |value: &serde_json::Value| value.as_str().unwrap().parse::<Timestamp>().unwrap();
-        let took = time(&waiting.last_error()["at"]) - time(&waiting.operation()["lastAttemptAt"]);
+        let took = time(&waiting.last_error()["time"]) - time(&waiting.operation()["lastAttemptTime"]);
         assert!((timeout..=timeout + 2).contains(&took.get_seconds()), "{} took {took}", request.name);
     }
     end_as_without_fault(&env, &done, 1, true).await;

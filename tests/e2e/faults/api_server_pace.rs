@@ -44,7 +44,7 @@ async fn a_write_that_is_put_off_is_made_again_soon_whatever_time_the_answer_nam
         assert_eq!(written(&proxy, request), 3, "status writes of {}", request.name);
         let time = |value: &serde_json::Value| value.as_str().unwrap().parse::<Timestamp>().unwrap();
         let end = request.get(&env).await;
-        let took = time(&end.operation()["completedAt"]) - time(&end.0["metadata"]["creationTimestamp"]);
+        let took = time(&end.operation()["completionTime"]) - time(&end.0["metadata"]["creationTimestamp"]);
         assert!(took.get_seconds() < 25, "{} took {took}", request.name);
     }
 }

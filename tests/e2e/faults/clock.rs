@@ -51,7 +51,7 @@ fn waited(env: &TestEnv, requests: &[Request], expected: Range<Duration>, step: 
 /// An edit that asks for nothing, for each request.
 async fn nudge(env: &TestEnv, requests: &[Request]) {
     for request in requests {
-        request.patch_spec(env, &serde_json::json!({"activeDeadlineSeconds": 80_000})).await;
+        request.patch_spec(env, &serde_json::json!({"deadlineSeconds": 80_000})).await;
     }
 }
 
@@ -68,7 +68,7 @@ async fn a_clock_that_is_set_during_a_call_changes_nothing() {
             call.release();
         }
         end_as_without_fault(&env, &requests, 1, false).await;
-        let completed = time(&requests[0].get(&env).await, "completedAt");
+        let completed = time(&requests[0].get(&env).await, "completionTime");
         let ahead = completed.duration_since(Timestamp::now());
         assert!((ahead - step).abs() < SignedDuration::from_mins(2), "the clock was not set: {ahead}");
     }))
@@ -86,7 +86,7 @@ async fn a_clock_that_is_set_during_a_call_without_answer_makes_it_neither_race_
         clock.set(step).unwrap();
         end_as_without_fault(&env, &requests, 1, true).await;
         for request in &requests {
-            let claimed = time(&request.get(&env).await, "lastAttemptAt");
+            let claimed = time(&request.get(&env).await, "lastAttemptTime");
             let look = env.sandbox.calls(Operation::Read, request.id).pop().unwrap();
             let waited = Duration::try_from(look.at.duration_since(claimed)).unwrap();
             let claim = Duration::from_secs(3 + 5);

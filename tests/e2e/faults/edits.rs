@@ -9,23 +9,23 @@ use cde_harness::{Flags, Kind, Object, TestEnv};
 
 /// What is refused in the spec of either kind, and in which words.
 fn invalid(kind: Kind) -> Vec<(Value, &'static str)> {
-    let id = "connectorId is immutable: one object is one request";
-    let uuid = "connectorId must be the connector's UUID in lower case";
+    let id = "connectorID is immutable: one object is one request";
+    let uuid = "connectorID must be the connector's UUID in lower case";
     let time = "notAfter must be a time of RFC 3339, from 1970 to 9998";
-    let deadline = "spec.activeDeadlineSeconds";
+    let deadline = "spec.deadlineSeconds";
     let mut all = vec![
-        (json!({"connectorId": "497f6eca-6276-4993-bfeb-53cbbbba6f08"}), id),
-        (json!({"connectorId": ""}), uuid),
-        (json!({"connectorId": "../admin"}), uuid),
-        (json!({"connectorId": "x".repeat(65)}), "spec.connectorId: Too long"),
-        (json!({"connectorId": null}), "spec.connectorId: Required value"),
+        (json!({"connectorID": "497f6eca-6276-4993-bfeb-53cbbbba6f08"}), id),
+        (json!({"connectorID": ""}), uuid),
+        (json!({"connectorID": "../admin"}), uuid),
+        (json!({"connectorID": "x".repeat(65)}), "spec.connectorID: Too long"),
+        (json!({"connectorID": null}), "spec.connectorID: Required value"),
         (json!({"notAfter": ""}), time),
         (json!({"notAfter": "1969-12-31T23:59:59Z"}), time),
         (json!({"notAfter": "9999-01-01T00:00:00Z"}), time),
         (json!({"notAfter": 1}), "spec.notAfter"),
-        (json!({"activeDeadlineSeconds": 0}), deadline),
-        (json!({"activeDeadlineSeconds": 315_360_001}), deadline),
-        (json!({"activeDeadlineSeconds": 1.5}), deadline),
+        (json!({"deadlineSeconds": 0}), deadline),
+        (json!({"deadlineSeconds": 315_360_001}), deadline),
+        (json!({"deadlineSeconds": 1.5}), deadline),
         (json!({"suspend": "true"}), "spec.suspend"),
     ];
     if kind == Kind::Rollback {
@@ -54,8 +54,8 @@ fn extremes(kind: Kind) -> Vec<Value> {
     let mut all = vec![
         json!({"notAfter": "1970-01-01T00:00:00Z"}),
         json!({"notAfter": "9998-12-31T23:59:59.999999999-23:59"}),
-        json!({"activeDeadlineSeconds": 1}),
-        json!({"activeDeadlineSeconds": 315_360_000}),
+        json!({"deadlineSeconds": 1}),
+        json!({"deadlineSeconds": 315_360_000}),
         json!({"suspend": true}),
         json!({"suspend": false}),
     ];
@@ -71,7 +71,7 @@ fn extremes(kind: Kind) -> Vec<Value> {
 
 /// Whether what is set ends a request that is open and looked at meanwhile.
 fn is_limit(change: &Value) -> bool {
-    change["activeDeadlineSeconds"] == 1
+    change["deadlineSeconds"] == 1
         || change["notAfter"].as_str().is_some_and(|time| time.starts_with("1970"))
 }
 
@@ -136,7 +136,7 @@ async fn a_request_that_an_edit_ended_is_opened_again_by_who_puts_it_back_and_as
     let sandbox = &env.sandbox;
     let cases = [
         ("after", json!({"notAfter": "1970-01-01T00:00:00Z"}), "Expired"),
-        ("deadline", json!({"activeDeadlineSeconds": 1}), "DeadlineExceeded"),
+        ("deadline", json!({"deadlineSeconds": 1}), "DeadlineExceeded"),
         ("state", json!({"preconditions": {"state": "x"}}), "PreconditionFailed"),
         ("executable", json!({"preconditions": {"executables": {"legacy": 0}}}), "PreconditionFailed"),
     ];
@@ -161,7 +161,7 @@ async fn a_request_that_an_edit_ended_is_opened_again_by_who_puts_it_back_and_as
         }
         let end = request.wait_for_reason(&env, reason).await;
         assert_eq!(end.attempts(), 1, "{end:#?}");
-        let mut back = json!({"preconditions": null, "activeDeadlineSeconds": null});
+        let mut back = json!({"preconditions": null, "deadlineSeconds": null});
         back["notAfter"] = before["notAfter"].clone();
         request.merge(&env, &json!({"spec": back})).await.unwrap();
     }

@@ -66,7 +66,7 @@ async fn a_change_that_was_taken_back_unseen_loses_nothing_and_does_nothing_twic
         request.wait_for_reason(&env, "Retrying").await;
     }
     for request in &failed {
-        request.wait_for_reason(&env, "NotAllowed").await;
+        request.wait_for_reason(&env, "OperationNotAllowed").await;
     }
 
     let watches = freeze_watches(&proxy).await;
@@ -83,7 +83,7 @@ async fn a_change_that_was_taken_back_unseen_loses_nothing_and_does_nothing_twic
     for request in refused.iter().chain(&failed) {
         let seen = |object: &cde_harness::Object| object.status()["observedGeneration"] == 3;
         let end = env.wait_until(request.kind, &request.name, "observed", seen).await;
-        assert_eq!((end.reason(), request.calls(&env.sandbox).len()), ("NotAllowed", 1), "{end:#?}");
+        assert_eq!((end.reason(), request.calls(&env.sandbox).len()), ("OperationNotAllowed", 1), "{end:#?}");
     }
     end_as_without_fault(&env, &[&written[..], &in_call].concat(), 1, false).await;
     end_as_without_fault(&env, &waiting, 2, false).await;

@@ -155,7 +155,7 @@ async fn every_line_of_a_json_log_is_an_object_and_lines_about_a_request_say_whi
     for request in &requests {
         ids.push(request.succeeds(&env).await.operation()["id"].clone());
     }
-    operator.wait_for_log("uses its old executable again").await;
+    operator.wait_for_log("Rolled back version").await;
 
     let lines: Vec<Value> = operator
         .log()

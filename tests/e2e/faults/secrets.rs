@@ -22,7 +22,7 @@ fn fates() -> Vec<(&'static str, Fault, &'static str)> {
             on().set("/data/version", json!([BODY])).set("/data/state", json!({BODY: TOKEN})),
             "success",
         ),
-        ("refused", on().answer(400).set("/message", json!(told)).always(), "NotAllowed"),
+        ("refused", on().answer(400).set("/message", json!(told)).always(), "OperationNotAllowed"),
         ("denied", on().answer(403).set("/message", json!(told)).always(), "AccessDenied"),
         ("unauthorized", on().answer(401).set("/message", json!(told)), "success"),
         ("unauthorized-page", on().answer(401).body(&page).header("content-type", "text/html"), "success"),

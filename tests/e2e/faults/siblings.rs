@@ -54,7 +54,7 @@ impl Siblings {
     /// The others say whom they wait for, and have called nothing.
     async fn wait_for_the_first(&self, env: &TestEnv) {
         for other in &self.requests[1..] {
-            let waiting = other.wait_for_reason(env, "Pending").await;
+            let waiting = other.wait_for_reason(env, "Queued").await;
             let whom = format!("{}/{},", env.namespace, self.requests[0].name);
             assert!(waiting.message().contains(&whom), "{waiting:#?}");
         }

@@ -55,7 +55,7 @@ async fn a_token_that_expires_during_a_call_is_read_again_and_the_next_attempt_f
         assert_eq!(calls.len(), 2, "{}", env.sandbox.ledger());
         let end = request.get(&env).await;
         assert_eq!(end.attempts(), 2, "the next attempt has a claim of its own");
-        assert_eq!(end.operation()["retries"], 0, "there was no wait: {end:#?}");
+        assert_eq!(end.operation()["backoffStep"], 0, "there was no wait: {end:#?}");
     }
 }
 
@@ -90,11 +90,11 @@ async fn who_waits_for_another_token_is_woken_when_the_file_changes() {
     let mut operator = env.start(patient()).await;
     let requests = both(&env.sandbox, "struck");
     apply(&env, &requests[..1]).await;
-    let waiting = requests[0].wait_for_reason(&env, "Unauthorized").await;
+    let waiting = requests[0].wait_for_reason(&env, "TokenRejected").await;
     assert_eq!(waiting.last_error()["code"], 401, "{waiting:#?}");
-    assert!(waiting.operation()["nextAttemptAt"].is_null(), "it waits for no time: {waiting:#?}");
+    assert!(waiting.operation()["nextAttemptTime"].is_null(), "it waits for no time: {waiting:#?}");
     apply(&env, &requests[1..]).await;
-    requests[1].wait_for_reason(&env, "Pending").await;
+    requests[1].wait_for_reason(&env, "OnHold").await;
     ready_says(&mut operator, 503).await;
     let refused = env.sandbox.ledger().total();
 
@@ -135,7 +135,7 @@ async fn a_token_that_was_replaced_unseen_is_found_by_who_is_refused_with_the_ol
         all_succeed_once(&env, &requests).await;
         for request in &requests {
             assert!(request.calls(&env.sandbox).len() <= 2, "{}", env.sandbox.ledger());
-            assert_eq!(request.get(&env).await.operation()["retries"], 0, "there was no wait");
+            assert_eq!(request.get(&env).await.operation()["backoffStep"], 0, "there was no wait");
         }
     }
 }

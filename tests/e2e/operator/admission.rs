@@ -24,23 +24,23 @@ async fn assert_refused(env: &TestEnv, cases: impl IntoIterator<Item = (Manifest
 #[tokio::test]
 async fn a_target_that_cannot_be_meant_is_refused_with_what_to_write_instead() {
     let env = TestEnv::new().await;
-    let uuid = "connectorId must be the connector's UUID in lower case, for example";
+    let uuid = "connectorID must be the connector's UUID in lower case, for example";
     let version = "version must be main, latest or a major number as a string";
     let upper = new_id().to_string().to_uppercase();
     let mut cases: Vec<(Manifest, &str)> = Vec::new();
     for bad in
         ["omdb", "", &upper, "497f6eca62764993bfeb53cbbbba6f08", "497f6eca-6276-4993-bfeb-53cbbbba6f08 "]
     {
-        cases.push((restore("out", new_id()).spec("connectorId", bad), uuid));
-        cases.push((good().spec("connectorId", bad), uuid));
+        cases.push((restore("out", new_id()).spec("connectorID", bad), uuid));
+        cases.push((good().spec("connectorID", bad), uuid));
     }
     for bad in ["mainX", "xlatest", "x2", "01", "1.0.5", "-1", "", "Main", "1234567890", "1\n"] {
         cases.push((good().spec("version", bad), version));
     }
     cases.push((good().spec("version", 1), "spec.version: Invalid value: \"integer\""));
     cases.push((good().without("version"), "spec.version: Required value"));
-    cases.push((good().without("connectorId"), "spec.connectorId: Required value"));
-    cases.push((restore("out", new_id()).without("connectorId"), "spec.connectorId: Required value"));
+    cases.push((good().without("connectorID"), "spec.connectorID: Required value"));
+    cases.push((restore("out", new_id()).without("connectorID"), "spec.connectorID: Required value"));
     assert_refused(&env, cases).await;
 }
 
@@ -76,13 +76,13 @@ async fn a_time_that_the_operator_could_not_read_is_refused_and_one_at_each_boun
 #[tokio::test]
 async fn bounds_and_shapes_of_the_other_fields_are_kept() {
     let env = TestEnv::new().await;
-    let [deadline, conditions] = ["spec.activeDeadlineSeconds", "preconditions"];
+    let [deadline, conditions] = ["spec.deadlineSeconds", "preconditions"];
     let cases = [
-        (good().spec("activeDeadlineSeconds", 0), deadline),
-        (good().spec("activeDeadlineSeconds", -1), deadline),
-        (good().spec("activeDeadlineSeconds", 315_360_001), deadline),
-        (good().spec("activeDeadlineSeconds", "60"), deadline),
-        (restore("out", new_id()).spec("activeDeadlineSeconds", 0), deadline),
+        (good().spec("deadlineSeconds", 0), deadline),
+        (good().spec("deadlineSeconds", -1), deadline),
+        (good().spec("deadlineSeconds", 315_360_001), deadline),
+        (good().spec("deadlineSeconds", "60"), deadline),
+        (restore("out", new_id()).spec("deadlineSeconds", 0), deadline),
         (good().spec("suspend", "yes"), "spec.suspend"),
         (
             good().spec("preconditions", json!({})),
@@ -127,9 +127,9 @@ async fn what_a_request_is_for_cannot_be_changed() {
     env.apply_all([good(), restore("out", new_id())]).await;
     let other = new_id();
     for (short, name, change, field) in [
-        ("mrb", "back", json!({"connectorId": other}), "connectorId"),
+        ("mrb", "back", json!({"connectorID": other}), "connectorID"),
         ("mrb", "back", json!({"version": "latest"}), "version"),
-        ("crst", "out", json!({"connectorId": other}), "connectorId"),
+        ("crst", "out", json!({"connectorID": other}), "connectorID"),
     ] {
         let patch = json!({"spec": change}).to_string();
         let refusal = env.try_kubectl(&["patch", short, name, "--type=merge", "-p", &patch], "").await;
@@ -137,7 +137,7 @@ async fn what_a_request_is_for_cannot_be_changed() {
         let refusal = refusal.expect_err("it is refused");
         assert!(refusal.contains(&expected), "{refusal}");
     }
-    let allowed = json!({"suspend": true, "activeDeadlineSeconds": 60, "notAfter": from_now(60)});
+    let allowed = json!({"suspend": true, "deadlineSeconds": 60, "notAfter": from_now(60)});
     for (short, name) in [("mrb", "back"), ("crst", "out")] {
         let patch = json!({"spec": allowed}).to_string();
         env.kubectl(&["patch", short, name, "--type=merge", "-p", &patch], "").await;
@@ -188,7 +188,7 @@ async fn the_number_of_attempts_of_one_request_never_goes_down() {
     {
         env.apply(&manifest).await;
         let operation =
-            |id: &str, attempts: u32| json!({"operation": {"id": id, "attempts": attempts, "retries": 0}});
+            |id: &str, attempts: u32| json!({"operation": {"id": id, "attempts": attempts, "backoffStep": 0}});
         write_status(&env, kind, "it", operation("one", 2)).await.expect("it is the first");
         for status in [operation("one", 1), operation("one", 0), json!({"operation": null}), json!(null)] {
             let refusal = write_status(&env, kind, "it", status.clone()).await.expect_err("it is refused");

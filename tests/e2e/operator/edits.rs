@@ -15,7 +15,7 @@ async fn an_edit_of_a_waiting_request_counts_at_once() {
     env.apply_all(requests.each_ref().map(Request::manifest)).await;
     for request in &requests {
         env.wait_for(request, "Retrying").await;
-        env.patch(request, json!({"spec": {"activeDeadlineSeconds": 600}})).await;
+        env.patch(request, json!({"spec": {"deadlineSeconds": 600}})).await;
         env.wait_for_generation(request, 2).await;
         env.patch(request, json!({"spec": {"notAfter": from_now(-1)}})).await;
 
@@ -81,7 +81,7 @@ async fn an_edit_of_a_request_that_succeeded_is_accepted_and_means_nothing() {
     let mut edited = Vec::new();
     for request in &requests {
         let done = env.wait_for(request, request.success()).await;
-        let change = json!({"suspend": true, "notAfter": from_now(-1), "activeDeadlineSeconds": 1});
+        let change = json!({"suspend": true, "notAfter": from_now(-1), "deadlineSeconds": 1});
         env.patch(request, json!({"spec": change})).await;
         let now = env.get(request.kind, &request.name).await;
         assert_eq!(now.status(), done.status());

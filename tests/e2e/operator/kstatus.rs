@@ -59,7 +59,7 @@ async fn a_request_with_work_ahead_is_in_progress_whatever_it_waits_for() {
 
     for (request, reason) in [
         (&busy, "InProgress"),
-        (&behind, "Pending"),
+        (&behind, "Queued"),
         (&waiting, "Retrying"),
         (&moving, "Verifying"),
         (&asleep, "Suspended"),
@@ -78,9 +78,9 @@ async fn a_request_whose_token_is_refused_is_in_progress_and_goes_on_with_anothe
         env.sandbox.put(request.ready_connector());
         env.sandbox.set_token(format!("another-{}", request.name));
         env.apply(&request.manifest()).await;
-        let object = env.wait_for(&request, "Unauthorized").await;
+        let object = env.wait_for(&request, "TokenRejected").await;
         assert_eq!(kstatus(&object), "InProgress", "{object:#?}");
-        assert_eq!(object.operation()["nextAttemptAt"], Value::Null);
+        assert_eq!(object.operation()["nextAttemptTime"], Value::Null);
 
         std::fs::write(env.token_file(), env.sandbox.token()).expect("a token file");
 
@@ -94,7 +94,7 @@ async fn a_request_whose_token_is_refused_is_in_progress_and_goes_on_with_anothe
 async fn a_request_that_failed_is_failed_and_stays_so_when_its_edit_was_observed() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let answer = |code: u16| Fault::on(Operation::Rollback).answer(code).always();
-    let rejections = [("NotAllowed", 400), ("AccessDenied", 403), ("NotFound", 404), ("Rejected", 422)];
+    let rejections = [("OperationNotAllowed", 400), ("AccessDenied", 403), ("NotFound", 404), ("RequestRejected", 422)];
     let mut cases: Vec<(Request, &str)> = Vec::new();
     for (reason, code) in rejections {
         cases.push((env.request(Kind::Rollback, &code.to_string(), answer(code)), reason));
@@ -107,7 +107,7 @@ async fn a_request_that_failed_is_failed_and_stays_so_when_its_edit_was_observed
     env.sandbox.put(unmet.ready_connector());
     env.apply_all([
         late.manifest().spec("notAfter", from_now(-60)),
-        slow.manifest().spec("suspend", true).spec("activeDeadlineSeconds", 1),
+        slow.manifest().spec("suspend", true).spec("deadlineSeconds", 1),
         unmet.manifest().spec("preconditions", json!({"state": "built"})),
     ])
     .await;
@@ -116,7 +116,7 @@ async fn a_request_that_failed_is_failed_and_stays_so_when_its_edit_was_observed
     for (request, reason) in &cases {
         let object = env.wait_for(request, reason).await;
         assert_eq!(kstatus(&object), "Failed", "{reason}: {object:#?}");
-        env.patch(request, json!({"spec": {"activeDeadlineSeconds": 600}})).await;
+        env.patch(request, json!({"spec": {"deadlineSeconds": 600}})).await;
     }
     for (request, reason) in &cases {
         let object = env.wait_for_generation(request, 2).await;
@@ -144,7 +144,7 @@ async fn a_request_that_succeeded_or_was_skipped_is_current_also_after_an_edit()
     for (request, reason) in &cases {
         let object = env.wait_for(request, reason).await;
         assert_eq!(kstatus(&object), "Current", "{reason}: {object:#?}");
-        env.patch(request, json!({"spec": {"activeDeadlineSeconds": 600}})).await;
+        env.patch(request, json!({"spec": {"deadlineSeconds": 600}})).await;
         let edited = env.get(request.kind, &request.name).await;
         assert_eq!(edited.metadata()["generation"], 2);
         assert_eq!(kstatus(&edited), "Current", "{reason}: {edited:#?}");

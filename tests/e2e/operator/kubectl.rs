@@ -46,31 +46,32 @@ async fn a_list_shows_what_stands_and_a_wide_one_shows_the_rest() {
     let row = cells(&narrow, &done.name);
     let columns = ["NAME", "CONNECTOR", "VERSION", "STATE", "LEGACY", "PRODUCTION", "READY", "REASON", "AGE"];
     assert_eq!(headers(&row), columns);
-    let id = done.id.to_string();
     let values: Vec<&str> = row.iter().take(8).map(|(_, value)| value.as_str()).collect();
-    assert_eq!(values, [&done.name, &id, "main", "synchronized-to-prod", "25", "24", "True", "RolledBack"]);
+    assert_eq!(values, [&done.name, "Name", "main", "synchronized-to-prod", "25", "24", "True", "RolledBack"]);
     let row = cells(&narrow, &waiting.name);
     assert_eq!((cell(&row, "READY"), cell(&row, "REASON")), ("Unknown", "Retrying"));
 
     let wide = env.kubectl(&["get", "mrb", "-o", "wide"], "").await;
     let row = cells(&wide, &done.name);
-    let more = ["RESOLVED", "ATTEMPTS", "NEXT", "COMPLETED", "SERVER", "MESSAGE"];
+    let more = ["ID", "RESOLVED", "ATTEMPTS", "NEXT", "DEADLINE", "COMPLETED", "SERVER", "MESSAGE"];
     assert_eq!(headers(&row), [&columns[..], &more[..]].concat());
+    assert_eq!((cell(&row, "ID"), cell(&row, "DEADLINE")), (done.id.to_string().as_str(), ""));
     assert_eq!((cell(&row, "RESOLVED"), cell(&row, "ATTEMPTS"), cell(&row, "NEXT")), ("1.0.0", "1", ""));
     assert!(cell(&row, "COMPLETED").ends_with('s') && cell(&row, "AGE").ends_with('s'), "{wide}");
     assert_eq!(cell(&row, "SERVER"), env.sandbox.url());
-    assert_eq!(cell(&row, "MESSAGE"), "Version 1.0.0 of the connector uses its old executable again.");
+    assert_eq!(cell(&row, "MESSAGE"), "Rolled back version 1.0.0: production executable 25 → 24.");
     let row = cells(&wide, &waiting.name);
-    assert_eq!(cell(&row, "NEXT"), waits.operation()["nextAttemptAt"].as_str().expect("a time"));
+    assert_eq!(cell(&row, "DEADLINE"), waits.status()["deadlineTime"].as_str().expect("a time"));
+    assert_eq!(cell(&row, "NEXT"), waits.operation()["nextAttemptTime"].as_str().expect("a time"));
     assert_eq!(cell(&row, "COMPLETED"), "");
 
     let wide = env.kubectl(&["get", "crst", "-o", "wide"], "").await;
     let row = cells(&wide, &out.name);
     let columns = ["NAME", "CONNECTOR", "STATE", "READY", "REASON", "AGE"];
-    let more = ["NAME", "ATTEMPTS", "NEXT", "COMPLETED", "SERVER", "MESSAGE"];
+    let more = ["ID", "ATTEMPTS", "NEXT", "DEADLINE", "COMPLETED", "SERVER", "MESSAGE"];
     assert_eq!(headers(&row), [&columns[..], &more[..]].concat());
-    assert_eq!((row[6].1.as_str(), cell(&row, "STATE"), cell(&row, "READY")), ("Shop", "created", "True"));
-    assert_eq!(cell(&row, "MESSAGE"), "The connector Shop was taken out of the bin.");
+    assert_eq!((cell(&row, "CONNECTOR"), cell(&row, "STATE"), cell(&row, "READY")), ("Shop", "created", "True"));
+    assert_eq!(cell(&row, "MESSAGE"), "Restored the connector Shop from the bin.");
 }
 
 #[tokio::test]
@@ -87,7 +88,7 @@ async fn requests_are_found_by_category_and_by_reason_outcome_and_connector() {
     env.wait_for(&refused, "AccessDenied").await;
     env.wait_for(&unknown, "OutcomeUnknown").await;
 
-    let by_connector = format!("spec.connectorId={}", refused.id);
+    let by_connector = format!("spec.connectorID={}", refused.id);
     let cases: [(&str, &str, &[&Request]); 7] = [
         ("cde", "", &[&done, &refused, &unknown]),
         ("mrb", "status.reason=OutcomeUnknown", &[&unknown]),
@@ -166,7 +167,7 @@ async fn every_field_explains_itself() {
             assert!(column["description"].is_string(), "{column}");
         }
         let explained = env.kubectl(&["explain", plural, "--recursive"], "").await;
-        for field in ["connectorId", "notAfter", "suspend", "lastHandledRetry", "unknownAttempts", "outcome"]
+        for field in ["connectorID", "notAfter", "suspend", "lastHandledRetry", "unknownAttempts", "outcome"]
         {
             assert!(explained.contains(field), "{field} in\n{explained}");
         }

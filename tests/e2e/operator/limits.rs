@@ -1,4 +1,4 @@
-//! Until when: `notAfter`, `activeDeadlineSeconds`, `--deadline`, and history that is replayed.
+//! Until when: `notAfter`, `deadlineSeconds`, `--deadline`, and history that is replayed.
 
 use cde_sandbox::cde::{Fault, HoldPoint, Operation, RollbackEffect};
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ async fn a_request_whose_time_has_passed_expires_before_anything_is_called() {
 async fn a_request_that_waits_past_its_limit_fails_with_it_and_its_last_error_and_is_not_called_again() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let not_after = |request: &Request| request.manifest().spec("notAfter", from_now(3));
-    let seconds = |request: &Request| request.manifest().spec("activeDeadlineSeconds", 2);
+    let seconds = |request: &Request| request.manifest().spec("deadlineSeconds", 2);
     let mut cases = Vec::new();
     for kind in BOTH {
         let [late, slow] = ["late", "slow"].map(|what| env.request(kind, what, locked()));
@@ -62,7 +62,7 @@ async fn the_operators_deadline_holds_for_objects_without_one_of_their_own() {
     let env = TestEnv::new().await;
     let _operator = env.start(Flags::fast_retries().with("--deadline", "2s")).await;
     let [without, with] = ["without", "with"].map(|what| env.request(Kind::Restore, what, locked()));
-    let own = with.manifest().spec("activeDeadlineSeconds", 3600);
+    let own = with.manifest().spec("deadlineSeconds", 3600);
     env.apply_all([own, without.manifest()]).await;
 
     let failed = env.wait_for(&without, "DeadlineExceeded").await;
@@ -121,7 +121,7 @@ async fn an_open_effect_is_still_looked_for_past_the_limit_and_no_attempt_follow
     env.sandbox.inject(lost().connector(shows.id).after_effect());
     env.sandbox.inject(lost().connector(hides.id));
     env.sandbox.inject(lost().connector(moves.id).after_effect());
-    env.apply_all([&shows, &hides, &moves].map(|it| it.manifest().spec("activeDeadlineSeconds", 2))).await;
+    env.apply_all([&shows, &hides, &moves].map(|it| it.manifest().spec("deadlineSeconds", 2))).await;
 
     let done = env.wait_for(&shows, "RolledBack").await;
     assert_eq!(done.operation()["evidence"], "ObservedChange");

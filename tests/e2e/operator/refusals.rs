@@ -35,7 +35,7 @@ fn documented(env: &TestEnv) -> Vec<Case> {
     }
     let nowhere =
         Case::new(Rollback, "unknown", "NotFound", 404, "Connector does not have specified version.");
-    let never = Case::new(Rollback, "never-synchronized", "NotAllowed", 400, NEVER_SYNCHRONIZED);
+    let never = Case::new(Rollback, "never-synchronized", "OperationNotAllowed", 400, NEVER_SYNCHRONIZED);
     env.sandbox.put(Connector::live(never.request.id).version(Version::default()).main(1));
     vec![unknown, hidden, denied, nowhere, never]
 }
@@ -46,17 +46,17 @@ fn injected(env: &TestEnv) -> Vec<Case> {
     let fields = said(json!({"one": "is bad", "two": "is worse"}));
     let shown = "No. (one: is bad; two: is worse)";
     let answers = [
-        ("bare", 400, "Bad Request", "NotAllowed", Some(json!({"message": "Bad Request"}))),
-        ("list", 400, "No.", "NotAllowed", said(json!([]))),
-        ("full-list", 400, "No.", "NotAllowed", said(json!(["one is bad", {"two": 2}, null]))),
-        ("object", 400, shown, "NotAllowed", fields.clone()),
-        ("odd-object", 400, "No.", "NotAllowed", said(json!({"one": null, "two": ["is worse"]}))),
-        ("null", 400, "No.", "NotAllowed", said(Value::Null)),
-        ("text", 400, "No.", "NotAllowed", said(json!("bad"))),
-        ("405", 405, "Method Not Allowed", "Rejected", None),
-        ("410", 410, "Gone", "Rejected", None),
-        ("422", 422, shown, "Rejected", fields),
-        ("451", 451, "Unavailable For Legal Reasons", "Rejected", None),
+        ("bare", 400, "Bad Request", "OperationNotAllowed", Some(json!({"message": "Bad Request"}))),
+        ("list", 400, "No.", "OperationNotAllowed", said(json!([]))),
+        ("full-list", 400, "No.", "OperationNotAllowed", said(json!(["one is bad", {"two": 2}, null]))),
+        ("object", 400, shown, "OperationNotAllowed", fields.clone()),
+        ("odd-object", 400, "No.", "OperationNotAllowed", said(json!({"one": null, "two": ["is worse"]}))),
+        ("null", 400, "No.", "OperationNotAllowed", said(Value::Null)),
+        ("text", 400, "No.", "OperationNotAllowed", said(json!("bad"))),
+        ("405", 405, "Method Not Allowed", "RequestRejected", None),
+        ("410", 410, "Gone", "RequestRejected", None),
+        ("422", 422, shown, "RequestRejected", fields),
+        ("451", 451, "Unavailable For Legal Reasons", "RequestRejected", None),
     ];
     let mut cases = Vec::new();
     for kind in [Kind::Restore, Kind::Rollback] {
@@ -89,7 +89,7 @@ async fn a_refusal_for_good_fails_the_request_with_its_reason_and_is_told_once_a
         assert_eq!(error["code"], *code, "{name}");
         assert_eq!(error["reason"], *reason, "{name}");
         assert_eq!(error["message"], *message, "{name}");
-        assert!(error["at"].is_string(), "{name}");
+        assert!(error["time"].is_string(), "{name}");
         assert!(object.message().contains(message), "{name}: {}", object.message());
         assert_eq!(object.attempts(), *calls, "{name}");
         assert_eq!(object.operation()["evidence"], Value::Null, "{name}");
@@ -113,14 +113,14 @@ async fn a_refusal_for_good_fails_the_request_with_its_reason_and_is_told_once_a
 #[tokio::test]
 async fn a_message_of_the_api_is_shown_in_one_bounded_line_without_control_characters() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
-    let [drawing, long] = ["drawing", "long"].map(|what| Case::new(Kind::Restore, what, "Rejected", 422, ""));
+    let [drawing, long] = ["drawing", "long"].map(|what| Case::new(Kind::Restore, what, "RequestRejected", 422, ""));
     let refusal = |case: &Case| Fault::on(Operation::Restore).connector(case.request.id).answer(422).always();
     env.sandbox.inject(refusal(&drawing).control_characters());
     env.sandbox.inject(refusal(&long).set("/message", json!("long ".repeat(1000))));
     env.apply_all([drawing.request.manifest(), long.request.manifest()]).await;
 
     for case in [&drawing, &long] {
-        let object = env.wait_for(&case.request, "Rejected").await;
+        let object = env.wait_for(&case.request, "RequestRejected").await;
         let message = object.last_error()["message"].as_str().expect("a message").to_owned();
         assert!(message.chars().count() <= 512 && !message.chars().any(char::is_control), "{message:?}");
         assert!(!object.message().chars().any(char::is_control), "{:?}", object.message());

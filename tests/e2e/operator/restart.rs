@@ -61,9 +61,9 @@ async fn a_request_that_waits_is_neither_forgotten_nor_hurried_by_a_restart() {
     for (request, waiting) in requests.iter().zip(&waits) {
         let done = env.wait_for(request, request.success()).await;
         assert_eq!(done.operation()["id"], waiting.operation()["id"]);
-        assert_eq!(done.operation()["startedAt"], waiting.operation()["startedAt"]);
-        assert_eq!((done.attempts(), &done.operation()["retries"]), (2, &json!(1)));
-        let announced = waiting.operation()["nextAttemptAt"].as_str().expect("a time");
+        assert_eq!(done.operation()["startTime"], waiting.operation()["startTime"]);
+        assert_eq!((done.attempts(), &done.operation()["backoffStep"]), (2, &json!(1)));
+        let announced = waiting.operation()["nextAttemptTime"].as_str().expect("a time");
         let announced: jiff::Timestamp = announced.parse().expect("RFC 3339");
         let second = env.attempts(request)[1].clone();
         assert!(second.at >= announced, "{} is before {announced}", second.at);

@@ -19,7 +19,7 @@ async fn refused_ones(env: &TestEnv) -> Vec<(Request, &'static str)> {
     let mut cases = Vec::new();
     for kind in [Kind::Restore, Kind::Rollback] {
         for (code, reason) in
-            [(400, "NotAllowed"), (403, "AccessDenied"), (404, "NotFound"), (422, "Rejected")]
+            [(400, "OperationNotAllowed"), (403, "AccessDenied"), (404, "NotFound"), (422, "RequestRejected")]
         {
             if (kind, code) != (Kind::Restore, 404) {
                 cases.push((env.request(kind, &code.to_string(), refuse(code).always()), reason));
@@ -52,7 +52,7 @@ async fn ended_ones(env: &TestEnv) -> Vec<(Request, &'static str)> {
         expired.manifest().spec("notAfter", from_now(-60)),
         unmet.manifest().spec("preconditions", json!({"state": "built"})),
         unknown.manifest(),
-        slow.manifest().spec("activeDeadlineSeconds", 2),
+        slow.manifest().spec("deadlineSeconds", 2),
     ])
     .await;
     env.wait_for(&expired, "Expired").await;
@@ -84,11 +84,11 @@ async fn every_failure_is_opened_again_as_a_new_request_that_counts_from_zero() 
     for ((request, reason), failed) in cases.iter().zip(&failed) {
         let (done, name) = (env.wait_for(request, request.success()).await, &request.name);
         assert_ne!(done.operation()["id"], failed.operation()["id"], "{name}");
-        assert_eq!((done.attempts(), &done.operation()["retries"]), (1, &json!(0)), "{name}");
+        assert_eq!((done.attempts(), &done.operation()["backoffStep"]), (1, &json!(0)), "{name}");
         assert_eq!(done.last_error(), &Value::Null, "{name}");
         assert_eq!(done.operation()["unknownAttempts"], Value::Null, "{name}");
         assert_eq!(time(&done.status()["lastHandledRetry"]), asked.parse().expect("a time"), "{name}");
-        assert!(time(&done.operation()["startedAt"]) >= time(&failed.operation()["completedAt"]), "{name}");
+        assert!(time(&done.operation()["startTime"]) >= time(&failed.operation()["completionTime"]), "{name}");
         let keys: Vec<_> =
             env.attempts(request).into_iter().filter_map(|call| call.idempotency_key).collect();
         assert_eq!(keys.last().map(String::as_str), done.operation()["id"].as_str(), "{name}");
@@ -139,7 +139,7 @@ async fn a_value_that_is_no_time_gets_one_warning_and_asks_for_nothing() {
     assert_eq!((type_.as_str(), reason.as_str()), ("Warning", "InvalidRetry"));
     assert!(note.contains("now, please") && note.contains("$(date -u +%FT%TZ)"), "{note}");
 
-    env.patch(&request, json!({"spec": {"activeDeadlineSeconds": 600}})).await;
+    env.patch(&request, json!({"spec": {"deadlineSeconds": 600}})).await;
 
     env.settle().await;
     assert_eq!(env.events(&request.name).await, told);
@@ -169,7 +169,7 @@ async fn ask_a_limited_api(code: u16) {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = env.request(Kind::Restore, "limited", refuse(code).header("retry-after", "2"));
     env.apply(&request.manifest()).await;
-    let waits = |object: &Object| object.operation()["nextAttemptAt"].is_string();
+    let waits = |object: &Object| object.operation()["nextAttemptTime"].is_string();
     let waiting = env.wait_until(request.kind, &request.name, "waiting", waits).await;
     env.annotate_retry(&request, &from_now(0)).await;
 
@@ -177,7 +177,7 @@ async fn ask_a_limited_api(code: u16) {
 
     assert!(done.status()["lastHandledRetry"].is_string(), "{code}: it was seen");
     let calls = env.sandbox.calls(Operation::Any, request.id);
-    let announced = time(&waiting.operation()["nextAttemptAt"]);
+    let announced = time(&waiting.operation()["nextAttemptTime"]);
     assert!(calls[1].at >= announced, "{code}: {} is before {announced}", calls[1].at);
 }
 
@@ -198,7 +198,7 @@ async fn the_wait_for_a_claim_is_not_cut_short() {
     env.wait_for(&request, "RolledBack").await;
 
     let calls = env.sandbox.calls(Operation::Any, request.id);
-    let over = time(&waiting.operation()["nextAttemptAt"]);
+    let over = time(&waiting.operation()["nextAttemptTime"]);
     assert!(calls[2].at >= over, "the look at {} is before {over}", calls[2].at);
     assert_eq!(env.sandbox.effects(request.id), 1);
 }

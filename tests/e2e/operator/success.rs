@@ -8,7 +8,7 @@ use cde_harness::{Kind, Object, TestEnv, restore, rollback};
 /// The status without what differs from run to run, which is checked to be there.
 fn timeless(object: &Object) -> Value {
     let mut status = object.status().clone();
-    for field in ["id", "startedAt", "lastAttemptAt", "completedAt"] {
+    for field in ["id", "startTime", "lastAttemptTime", "completionTime"] {
         let taken = status["operation"].as_object_mut().expect("an operation").remove(field);
         assert!(taken.is_some_and(|value| value.is_string()), "operation.{field} in {object:#?}");
     }
@@ -33,7 +33,7 @@ async fn a_rollback_is_carried_out_once_and_its_status_says_all_that_came_of_it(
         "executables": {"legacy": 24, "production": 25, "development": 26},
         "platformConnectors": {"production": 5, "development": 6},
     });
-    let message = "Version 1.0.0 of the connector uses its old executable again.";
+    let message = "Rolled back version 1.0.0: production executable 25 → 24.";
     let expected = json!({
         "ready": ["True", "RolledBack", message],
         "reason": "RolledBack",
@@ -46,7 +46,7 @@ async fn a_rollback_is_carried_out_once_and_its_status_says_all_that_came_of_it(
         "operation": {
             "server": env.sandbox.url(),
             "attempts": 1,
-            "retries": 0,
+            "backoffStep": 0,
             "evidence": "Response",
         },
     });
@@ -76,7 +76,7 @@ async fn a_restore_is_carried_out_once_and_its_status_says_all_that_came_of_it()
     let done = env.wait_for_reason(Kind::Restore, "out", "Restored").await;
 
     let owner = env.sandbox.get(id).expect("the connector").owner;
-    let message = "The connector Shop was taken out of the bin.";
+    let message = "Restored the connector Shop from the bin.";
     let expected = json!({
         "ready": ["True", "Restored", message],
         "reason": "Restored",
@@ -100,7 +100,7 @@ async fn a_restore_is_carried_out_once_and_its_status_says_all_that_came_of_it()
         "operation": {
             "server": env.sandbox.url(),
             "attempts": 1,
-            "retries": 0,
+            "backoffStep": 0,
             "evidence": "Response",
         },
     });
@@ -151,7 +151,7 @@ async fn a_restore_of_a_connector_that_is_live_finds_nothing_left_to_do() {
     assert_eq!(done.attempts(), 1);
     assert_eq!(done.status()["state"], "synchronized-to-prod");
     assert_eq!(done.status()["versions"][0]["version"], "1.0.0");
-    assert_eq!(done.message(), "The connector Shop is not in the bin: nothing was left to do.");
+    assert_eq!(done.message(), "The connector Shop is not in the bin. Nothing was left to do.");
     assert_eq!(env.sandbox.effects(id), 0);
     assert_eq!(env.sandbox.calls(Operation::Read, id).len(), 1);
     assert_eq!(env.until_events("live", 1).await[0].0, "Normal");

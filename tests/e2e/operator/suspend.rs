@@ -120,7 +120,7 @@ async fn the_time_that_a_request_is_suspended_counts_towards_its_deadline() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = Request::new(Kind::Restore, "overslept");
     env.sandbox.put(request.ready_connector());
-    let manifest = request.manifest().spec("suspend", true).spec("activeDeadlineSeconds", 2);
+    let manifest = request.manifest().spec("suspend", true).spec("deadlineSeconds", 2);
     env.apply(&manifest).await;
 
     env.wait_for(&request, "DeadlineExceeded").await;
@@ -135,7 +135,7 @@ async fn an_edit_while_it_sleeps_is_observed() {
     env.apply(&request.manifest().spec("suspend", true)).await;
     env.wait_for(&request, "Suspended").await;
 
-    env.patch(&request, json!({"spec": {"activeDeadlineSeconds": 600}})).await;
+    env.patch(&request, json!({"spec": {"deadlineSeconds": 600}})).await;
 
     assert_eq!(env.wait_for_generation(&request, 2).await.reason(), "Suspended");
 }

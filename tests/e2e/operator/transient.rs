@@ -55,7 +55,7 @@ async fn an_answer_that_had_no_effect_is_waited_out_without_a_doubt_and_the_next
         assert_eq!(error["code"], *code, "{}", case.name);
         assert_eq!(error["reason"], Value::Null, "{}", case.name);
         assert!(error["message"].as_str().is_some_and(|text| text.contains(message)), "{done:#?}");
-        assert_eq!((done.attempts(), &done.operation()["retries"]), (2, &json!(1)), "{}", case.name);
+        assert_eq!((done.attempts(), &done.operation()["backoffStep"]), (2, &json!(1)), "{}", case.name);
         assert_eq!(done.operation()["unknownAttempts"], Value::Null, "{}", case.name);
         assert_eq!(done.operation()["evidence"], "Response", "{}", case.name);
         assert_eq!(env.sandbox.effects(case.id), 1, "{}", case.name);
@@ -202,11 +202,11 @@ async fn while_a_request_waits_its_status_says_for_what_and_until_when() {
     let waiting = env.wait_for(&case, "Retrying").await;
 
     assert_eq!(waiting.message(), "Waiting before the next attempt: the CDE API answered 423: Locked");
-    assert_eq!((waiting.attempts(), &waiting.operation()["retries"]), (1, &json!(1)));
+    assert_eq!((waiting.attempts(), &waiting.operation()["backoffStep"]), (1, &json!(1)));
     let time = |field: &str| -> Timestamp {
         waiting.operation()[field].as_str().expect("a time").parse().expect("RFC 3339")
     };
-    let pause = time("nextAttemptAt").duration_since(time("lastAttemptAt"));
+    let pause = time("nextAttemptTime").duration_since(time("lastAttemptTime"));
     assert!((600..=602).contains(&pause.as_secs()), "{pause}");
     assert_eq!(waiting.status()["before"]["executables"]["production"], 25);
     let told = env.until_events(&case.name, 1).await;

@@ -34,7 +34,7 @@ async fn a_request_waits_while_another_one_for_the_connector_has_a_call_under_wa
     let waited_for = format!("MigrationRollback {}/first", env.namespace);
     let expected = format!("Waiting for {waited_for}, which is for the same connector.");
     for (kind, name) in [(Kind::Rollback, "second"), (Kind::Restore, "third")] {
-        let waiting = env.wait_for_reason(kind, name, "Pending").await;
+        let waiting = env.wait_for_reason(kind, name, "Queued").await;
         assert_eq!(waiting.message(), expected);
         assert_eq!(waiting.attempts(), 0);
     }
@@ -45,7 +45,7 @@ async fn a_request_waits_while_another_one_for_the_connector_has_a_call_under_wa
     env.wait_for_reason(Kind::Restore, "third", "AlreadyRestored").await;
     env.wait_for_reason(Kind::Rollback, "second", "RolledBack").await;
     let told = env.until_events("second", 2).await;
-    assert_eq!((told[0].0.as_str(), told[0].1.as_str()), ("Normal", "Pending"), "{told:?}");
+    assert_eq!((told[0].0.as_str(), told[0].1.as_str()), ("Normal", "Queued"), "{told:?}");
 }
 
 #[tokio::test]
@@ -127,7 +127,7 @@ async fn an_open_effect_is_waited_for_and_who_waits_is_woken_when_it_is_known() 
     env.apply(&rollback("first", id, "main")).await;
     env.wait_for_reason(Kind::Rollback, "first", "Verifying").await;
     env.apply(&rollback("second", id, "main")).await;
-    env.wait_for_reason(Kind::Rollback, "second", "Pending").await;
+    env.wait_for_reason(Kind::Rollback, "second", "Queued").await;
     env.settle().await;
     assert_eq!(env.sandbox.calls(Operation::Changing, id).len(), 1);
 
@@ -145,8 +145,8 @@ async fn an_open_effect_is_waited_for_and_who_waits_is_woken_when_it_is_known() 
 async fn a_request_whose_turn_does_not_come_in_time_expires_and_one_that_is_deleted_is_not_waited_for() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let (id, held) = first_in_its_call(&env).await;
-    env.apply(&rollback("second", id, "main").spec("activeDeadlineSeconds", 2)).await;
-    env.wait_for_reason(Kind::Rollback, "second", "Pending").await;
+    env.apply(&rollback("second", id, "main").spec("deadlineSeconds", 2)).await;
+    env.wait_for_reason(Kind::Rollback, "second", "Queued").await;
 
     env.wait_for_reason(Kind::Rollback, "second", "DeadlineExceeded").await;
 

@@ -73,13 +73,13 @@ async fn a_refused_request_is_a_trace_that_says_why() {
     let refusal = Fault::on(Operation::Rollback).answer(400);
     let request = env.request(Kind::Rollback, "refused", refusal);
     env.apply(&request.manifest()).await;
-    let end = env.wait_for(&request, "NotAllowed").await;
+    let end = env.wait_for(&request, "OperationNotAllowed").await;
 
     let (root, spans) = collector.trace(&end).await;
 
     assert_eq!(root.error.as_deref(), Some(end.message()));
     let facts = ["error.type", "cde.reason", "cde.outcome"].map(|name| root.fact(name));
-    assert_eq!(facts, ["NotAllowed", "NotAllowed", "Failed"]);
+    assert_eq!(facts, ["OperationNotAllowed", "OperationNotAllowed", "Failed"]);
     assert_eq!(of(&spans, "POST")[0].fact("error.type"), "400");
 }
 

@@ -15,7 +15,7 @@ pub fn restore(name: &str, connector: Uuid) -> Manifest {
         "apiVersion": "cde.productsup.com/v1alpha1",
         "kind": "ConnectorRestore",
         "metadata": {"name": name},
-        "spec": {"connectorId": connector},
+        "spec": {"connectorID": connector},
     }))
 }
 
@@ -26,7 +26,7 @@ pub fn rollback(name: &str, connector: Uuid, version: &str) -> Manifest {
         "apiVersion": "cde.productsup.com/v1alpha1",
         "kind": "MigrationRollback",
         "metadata": {"name": name},
-        "spec": {"connectorId": connector, "version": version, "notAfter": in_an_hour()},
+        "spec": {"connectorID": connector, "version": version, "notAfter": in_an_hour()},
     }))
 }
 

@@ -201,14 +201,14 @@ impl Object {
         expected.extend(companion.map(|type_| (type_, "True", self.reason())));
         assert_eq!(told, expected, "the conditions of {self:#?}");
         assert_eq!(status["outcome"], json!(outcome), "the outcome of {self:#?}");
-        assert_eq!(operation["completedAt"].is_string(), outcome.is_some(), "completedAt of {self:#?}");
-        assert!(operation["id"].is_string() && operation["startedAt"].is_string(), "a request: {self:#?}");
+        assert_eq!(operation["completionTime"].is_string(), outcome.is_some(), "completionTime of {self:#?}");
+        assert!(operation["id"].is_string() && operation["startTime"].is_string(), "a request: {self:#?}");
         assert_eq!(
             operation["inFlight"].is_object(),
             self.reason() == "InProgress",
             "the claim of {self:#?}"
         );
-        assert!(outcome.is_none() || operation["nextAttemptAt"].is_null(), "a finished one waits: {self:#?}");
+        assert!(outcome.is_none() || operation["nextAttemptTime"].is_null(), "a finished one waits: {self:#?}");
         assert!(!self.message().is_empty(), "a message: {self:#?}");
         self.assert_generations(matches!(outcome, Some("Succeeded" | "Skipped")));
     }
@@ -237,11 +237,11 @@ fn row(reason: &str) -> (&'static str, Option<&'static str>, Option<&'static str
     match reason {
         "Restored" | "AlreadyRestored" | "RolledBack" => ("True", None, Some("Succeeded")),
         "Skipped" => ("True", None, Some("Skipped")),
-        "Pending" | "InProgress" | "Verifying" | "Retrying" | "Unauthorized" => {
+        "Queued" | "OnHold" | "InProgress" | "Verifying" | "Retrying" | "TokenRejected" => {
             ("Unknown", Some("Reconciling"), None)
         }
         "Suspended" => ("Unknown", None, None),
-        "NotAllowed" | "AccessDenied" | "NotFound" | "Rejected" | "PreconditionFailed" | "Expired"
+        "OperationNotAllowed" | "AccessDenied" | "NotFound" | "RequestRejected" | "PreconditionFailed" | "Expired"
         | "DeadlineExceeded" => ("False", Some("Stalled"), Some("Failed")),
         "OutcomeUnknown" => ("False", Some("Stalled"), Some("Unknown")),
         other => panic!("{other:?} is no reason of the contract"),

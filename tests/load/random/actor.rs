@@ -121,7 +121,7 @@ impl Stage {
                 json!({"metadata": {"annotations": {"cde.productsup.com/retry": Timestamp::now().to_string()}}})
             }
             Deed::Suspend(suspend) => json!({"spec": {"suspend": suspend}}),
-            Deed::Deadline(seconds) => json!({"spec": {"activeDeadlineSeconds": seconds}}),
+            Deed::Deadline(seconds) => json!({"spec": {"deadlineSeconds": seconds}}),
             Deed::NotAfter(seconds) => json!({"spec": {"notAfter": from_now(seconds)}}),
         };
         let _ = api.patch(&subject.name, &PatchParams::default(), &Patch::Merge(spec)).await;
@@ -138,7 +138,7 @@ impl Stage {
             manifest = manifest.spec("suspend", true);
         }
         if let Some(seconds) = deadline {
-            manifest = manifest.spec("activeDeadlineSeconds", *seconds);
+            manifest = manifest.spec("deadlineSeconds", *seconds);
         }
         if let Some(seconds) = not_after {
             manifest = manifest.spec("notAfter", from_now(*seconds));

@@ -70,7 +70,7 @@ impl History {
     }
 
     pub(crate) fn connector(&self) -> Uuid {
-        self.last().0["spec"]["connectorId"].as_str().and_then(|id| id.parse().ok()).unwrap_or_default()
+        self.last().0["spec"]["connectorID"].as_str().and_then(|id| id.parse().ok()).unwrap_or_default()
     }
 
     /// Each version with the one before it.
@@ -115,7 +115,7 @@ impl Evidence {
                 let claim = Claim {
                     history,
                     holder: version.operation()["inFlight"]["holder"].as_str().unwrap_or_default(),
-                    from: version.time("/status/operation/lastAttemptAt").unwrap_or_default(),
+                    from: version.time("/status/operation/lastAttemptTime").unwrap_or_default(),
                     until: version.time("/status/operation/inFlight/until").unwrap_or_default(),
                 };
                 claims.entry((version.request_id().to_owned(), attempt)).or_insert(claim);

@@ -69,7 +69,7 @@ fn rollback(name: &str) -> Value {
         "kind": "MigrationRollback",
         "metadata": {"name": name, "namespace": "default"},
         "spec": {
-            "connectorId": "497f6eca-6276-4993-bfeb-53cbbbba6f08",
+            "connectorID": "497f6eca-6276-4993-bfeb-53cbbbba6f08",
             "version": "main",
             "notAfter": "2099-12-31T00:00:00Z",
         },

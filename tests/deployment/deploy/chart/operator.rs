@@ -41,7 +41,7 @@ fn restore(namespace: &str, name: &str, connector: &str) -> String {
         "apiVersion": "cde.productsup.com/v1alpha1",
         "kind": "ConnectorRestore",
         "metadata": {"name": name, "namespace": namespace},
-        "spec": {"connectorId": connector},
+        "spec": {"connectorID": connector},
     })
     .to_string()
 }

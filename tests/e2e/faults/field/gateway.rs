@@ -12,10 +12,10 @@ use cde_harness::{Flags, TestEnv};
 pub(super) const REFUSALS: [(u16, &str, &str); 8] = [
     (404, "no Route matched with those values", "NotFound"),
     (403, "Forbidden", "AccessDenied"),
-    (400, "Bad request", "NotAllowed"),
-    (405, "Method not allowed", "Rejected"),
-    (410, "Gone", "Rejected"),
-    (422, "Unprocessable entity", "Rejected"),
+    (400, "Bad request", "OperationNotAllowed"),
+    (405, "Method not allowed", "RequestRejected"),
+    (410, "Gone", "RequestRejected"),
+    (422, "Unprocessable entity", "RequestRejected"),
     // The words of another code.
     (403, "Connector not found.", "AccessDenied"),
     (404, "Access denied for user.", "NotFound"),
@@ -150,12 +150,12 @@ async fn a_refusal_in_the_documented_words_is_believed_at_once() {
         (
             400,
             "Operation is only allowed for connectors that were previously synchronized to production",
-            "NotAllowed",
+            "OperationNotAllowed",
         ),
         (
             400,
             "operation is only allowed for connectors that were previously synchronized to production.\n",
-            "NotAllowed",
+            "OperationNotAllowed",
         ),
     ];
     let mut all = Vec::new();

@@ -32,7 +32,7 @@ fn odd_request(kind: Kind, number: usize, id: &str) -> Value {
         Kind::Rollback => rollback(&name, connector, "main"),
     };
     let mut manifest: Value = serde_json::from_str(&manifest.yaml()).unwrap();
-    manifest["spec"]["connectorId"] = json!(id);
+    manifest["spec"]["connectorID"] = json!(id);
     manifest
 }
 
@@ -41,7 +41,7 @@ fn odd_request(kind: Kind, number: usize, id: &str) -> Value {
 async fn a_connector_id_that_is_no_uuid_is_logged_once_and_never_in_a_path() {
     let env = TestEnv::on(ControlPlane::own().await).await;
     let loosen = |schema: &mut _| {
-        let id = property(property(schema, "spec"), "connectorId");
+        let id = property(property(schema, "spec"), "connectorID");
         (id.pattern, id.format, id.min_length, id.max_length) = (None, None, None, None);
         id.x_kubernetes_validations = None;
     };

@@ -62,7 +62,7 @@ async fn claims_that_are_stored_too_late_are_given_back_and_tried_again_with_bac
 
     for request in &requests {
         let waits = |object: &Object| {
-            object.operation()["inFlight"].is_null() && object.operation()["nextAttemptAt"].is_string()
+            object.operation()["inFlight"].is_null() && object.operation()["nextAttemptTime"].is_string()
         };
         let waiting =
             env.wait_until(request.kind, &request.name, "waiting for its next attempt", waits).await;

@@ -30,7 +30,7 @@ async fn a_deleted_request_whose_attempt_had_no_effect_holds_nobody_up() {
             env.apply(&kept.manifest().finalizer()).await;
             call.arrived().await.unwrap();
             env.apply(&before.manifest()).await;
-            before.wait_for_reason(&env, "Pending").await;
+            before.wait_for_reason(&env, "Queued").await;
             kept.delete(&env).await;
             call.release();
 
@@ -76,7 +76,7 @@ async fn many_requests_for_one_connector_cost_a_few_writes_each() {
     for request in &requests {
         let seen = |object: &Object| !object.reason().is_empty();
         let object = env.wait_until(request.kind, &request.name, "seen", seen).await;
-        waiting += usize::from(object.reason() == "Pending");
+        waiting += usize::from(object.reason() == "Queued");
     }
     assert_eq!(waiting, MANY - 1, "all but the first one wait");
 

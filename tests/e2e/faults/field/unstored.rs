@@ -73,7 +73,7 @@ fn ends(
     for request in [rollback("deadline"), restore("deadline")] {
         let locked = Fault::on(Operation::Changing).connector(request.id).answer(423);
         sandbox.inject(locked.header("retry-after", "600"));
-        let manifest = request.manifest().spec("activeDeadlineSeconds", 2);
+        let manifest = request.manifest().spec("deadlineSeconds", 2);
         all.push((request, manifest, "DeadlineExceeded", "Failed"));
     }
     for request in [rollback("expired"), restore("expired")] {

@@ -19,7 +19,7 @@ pub(super) fn limits(evidence: &Evidence) -> Vec<Violation> {
             }
             let mut complain =
                 |what: &str| wrong.push(about("limits", history, format!("{what}: {claim:#?}")));
-            let at = claim.time("/status/operation/lastAttemptAt").unwrap_or_default();
+            let at = claim.time("/status/operation/lastAttemptTime").unwrap_or_default();
             if claim.0["spec"]["suspend"] == true {
                 complain("claimed while suspended");
             }
@@ -36,10 +36,10 @@ pub(super) fn limits(evidence: &Evidence) -> Vec<Violation> {
 
 /// Counted from the creation, or for a request that a retry opened from its begin.
 fn deadline(object: &Object) -> Option<Timestamp> {
-    let seconds = object.0["spec"]["activeDeadlineSeconds"].as_i64()?;
+    let seconds = object.0["spec"]["deadlineSeconds"].as_i64()?;
     let begin = object.time("/metadata/creationTimestamp").max(
         object
-            .time("/status/operation/startedAt")
+            .time("/status/operation/startTime")
             .filter(|_| object.status()["lastHandledRetry"].is_string()),
     )?;
     begin.checked_add(SignedDuration::from_secs(seconds)).ok()

@@ -48,7 +48,7 @@ impl Tale {
         let object = json!({
             "metadata": {"name": "o", "generation": 1, "resourceVersion": version.to_string(),
                 "creationTimestamp": at(0).to_string()},
-            "spec": {"connectorId": ID},
+            "spec": {"connectorID": ID},
             "status": status,
         });
         self.evidence.histories[0].versions.push(Object(object));
@@ -72,7 +72,7 @@ impl Tale {
         status["conditions"] = json!(conditions);
         status["observedGeneration"] = json!(generation);
         status["operation"]["id"] = json!(REQUEST);
-        status["operation"]["startedAt"] = json!(at(0).to_string());
+        status["operation"]["startTime"] = json!(at(0).to_string());
         self.version(&status)
     }
 
@@ -80,7 +80,7 @@ impl Tale {
     fn claims(self, attempt: u64, from: i64) -> Self {
         let status = json!({"operation": {
             "attempts": attempt,
-            "lastAttemptAt": at(from).to_string(),
+            "lastAttemptTime": at(from).to_string(),
             "inFlight": {"holder": "pod-1", "attempt": attempt, "until": at(from + 6).to_string()},
         }});
         self.says("InProgress", "Unknown", Some("Reconciling"), status)
@@ -89,7 +89,7 @@ impl Tale {
     fn ends(self, reason: &str, outcome: &str, evidence: Option<&str>) -> Self {
         let attempts = self.evidence.histories[0].last().attempts();
         let status = json!({"outcome": outcome, "operation": {
-            "attempts": attempts, "completedAt": at(99).to_string(), "evidence": evidence,
+            "attempts": attempts, "completionTime": at(99).to_string(), "evidence": evidence,
         }});
         match outcome {
             "Succeeded" | "Skipped" => self.says(reason, "True", None, status),
@@ -271,17 +271,17 @@ fn a_claim_past_a_limit_is_found() {
         let tale = Tale::rollback().reads(1, 0).claims(1, 5).but(|it| it["spec"] = change);
         tale.works(6, 1).succeeds().judged()
     };
-    assert_eq!(spec(json!({"connectorId": ID, "suspend": true})), ["limits"]);
-    assert_eq!(spec(json!({"connectorId": ID, "notAfter": at(5).to_string()})), ["limits"]);
-    assert_eq!(spec(json!({"connectorId": ID, "activeDeadlineSeconds": 4})), ["limits"]);
-    assert_eq!(spec(json!({"connectorId": ID, "notAfter": at(6).to_string()})), [""; 0]);
+    assert_eq!(spec(json!({"connectorID": ID, "suspend": true})), ["limits"]);
+    assert_eq!(spec(json!({"connectorID": ID, "notAfter": at(5).to_string()})), ["limits"]);
+    assert_eq!(spec(json!({"connectorID": ID, "deadlineSeconds": 4})), ["limits"]);
+    assert_eq!(spec(json!({"connectorID": ID, "notAfter": at(6).to_string()})), [""; 0]);
 }
 
 #[test]
 fn an_object_that_does_not_end_or_ends_oddly_is_found() {
     assert_eq!(Tale::rollback().reads(1, 0).claims(1, 1).works(2, 1).judged(), ["ends"]);
     assert_eq!(Tale::rollback().judged(), ["ends"]);
-    let odd = good().but(|object| object["status"]["operation"]["completedAt"] = Value::Null);
+    let odd = good().but(|object| object["status"]["operation"]["completionTime"] = Value::Null);
     assert_eq!(odd.judged(), ["ends"]);
 }
 
@@ -294,7 +294,7 @@ fn an_end_that_is_not_true_is_found() {
     let binned = Tale::of(Kind::Restore).claims(1, 1).hangs(2, 1).reads(9, 1);
     assert_eq!(binned.ends("Restored", "Succeeded", Some("ObservedLive")).judged(), ["truth"]);
     let failed = Tale::rollback().reads(1, 0).claims(1, 1).loses_its_answer(2, 1);
-    assert_eq!(failed.ends("NotAllowed", "Failed", None).judged(), ["truth"]);
+    assert_eq!(failed.ends("OperationNotAllowed", "Failed", None).judged(), ["truth"]);
     let skipped = Tale::rollback().reads(1, 0).claims(1, 1).works(2, 1);
     assert_eq!(skipped.ends("Skipped", "Skipped", None).judged(), ["truth"]);
 }
@@ -317,7 +317,7 @@ fn waste_is_found() {
     let mut chatty = Tale::rollback();
     for second in 0..20 {
         let status = json!({"state": second.to_string()});
-        chatty = chatty.says("Pending", "Unknown", Some("Reconciling"), status);
+        chatty = chatty.says("Queued", "Unknown", Some("Reconciling"), status);
     }
     assert_eq!(chatty.reads(1, 0).claims(1, 1).works(2, 1).succeeds().judged(), ["thrift"]);
     let curious = (0..40).fold(good(), |tale, second| tale.reads(second, 1));

@@ -4,7 +4,7 @@ local outcome = nil
 local waits = false
 if obj.status ~= nil then
   outcome = obj.status.outcome
-  waits = obj.status.operation ~= nil and obj.status.operation.nextAttemptAt ~= nil
+  waits = obj.status.operation ~= nil and obj.status.operation.nextAttemptTime ~= nil
 end
 local suspended = obj.spec.suspend == true
 local final = outcome == "Succeeded" or outcome == "Skipped"

@@ -1,0 +1,67 @@
+//! Names that are no longer used: neither code nor manifests nor pages may still have one.
+
+use std::path::PathBuf;
+
+use crate::reliability::files;
+
+const EXTENSIONS: [&str; 9] = ["rs", "md", "yaml", "yml", "json", "lua", "tpl", "txt", "patch"];
+const FOLDERS: [&str; 7] = ["src", "crds", "deploy", "docs", "tests", "sandbox", "bench"];
+
+/// Each in two parts, so that this file has none of them.
+const OLD: [(&str, &str); 9] = [
+    ("connector", "Id"),
+    ("activeDeadline", "Seconds"),
+    ("started", "At"),
+    ("lastAttempt", "At"),
+    ("nextAttempt", "At"),
+    ("completed", "At"),
+    ("operation.", "retries"),
+    ("lastError.", "at"),
+    ("state=\"un", "authorized\""),
+];
+/// Reasons, which are words elsewhere: only where they stand as a reason.
+const REASONS: [(&str, &str); 4] = [("Pend", "ing"), ("Unauth", "orized"), ("NotAll", "owed"), ("Reje", "cted")];
+const AROUND: [(&str, &str); 4] = [("`", "`"), ("reason: ", "\n"), ("|", "|"), ("Reason::", "")];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Whether `text` has `word`, and not as a part of a longer one.
+fn has(text: &str, word: &str) -> bool {
+    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    text.match_indices(word).any(|(at, _)| {
+        let starts_inside = word.starts_with(char::is_alphanumeric) && is_part(text[..at].chars().next_back());
+        let ends_inside =
+            word.ends_with(char::is_alphanumeric) && is_part(text[at + word.len()..].chars().next());
+        !starts_inside && !ends_inside
+    })
+}
+
+#[test]
+fn no_file_has_a_name_that_the_api_no_longer_has() {
+    let words = OLD.map(|(one, two)| format!("{one}{two}"));
+    let reasons = REASONS.iter().flat_map(|(one, two)| {
+        AROUND.map(|(before, after)| format!("{before}{one}{two}{after}"))
+    });
+    let words: Vec<String> = words.into_iter().chain(reasons).collect();
+    let mut all = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
+    for folder in FOLDERS {
+        all.extend(EXTENSIONS.iter().flat_map(|extension| files(&root().join(folder), extension)));
+    }
+    assert!(all.len() > 300, "the files were found: {}", all.len());
+    let mut found = Vec::new();
+    for file in all {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let old = words.iter().filter(|word| has(&text, word));
+        found.extend(old.map(|word| format!("{}: {}", file.display(), word.trim_end())));
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn a_word_is_found_alone_and_not_within_another_one() {
+    let word = ["completed", "At"].concat();
+    assert!(has(&format!("a {word}."), &word) && has(&word, &word));
+    assert!(!has(&format!("{word}s"), &word) && !has(&format!("x{word}"), &word));
+}
