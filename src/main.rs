@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use cde_operator::api::{crds, crds_yaml};
 use cde_operator::app;
 use cde_operator::config::{CheckArgs, Cli, Command, Output};
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use clap::error::ErrorKind;
 
 fn main() -> ExitCode {
@@ -14,6 +14,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            return ExitCode::from(2);
         }
         Err(error) => return refuse(&one_line(&error)),
     };
@@ -54,7 +58,13 @@ fn one_line(error: &clap::Error) -> String {
     let said = lines.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
     let sentence = said.collect::<Vec<_>>().join(" ");
     let sentence = sentence.trim_start_matches("error: ");
-    format!("{sentence} (see cde-operator run --help)")
+    format!("{sentence} (see {} --help)", subcommand())
+}
+
+/// The command whose help answers a usage error: that of the subcommand that was used, where there is one.
+fn subcommand() -> String {
+    let used = std::env::args().nth(1).filter(|name| Cli::command().find_subcommand(name).is_some());
+    used.map_or_else(|| "cde-operator".to_owned(), |name| format!("cde-operator {name}"))
 }
 
 fn print_crds() -> ExitCode {

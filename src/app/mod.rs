@@ -67,7 +67,7 @@ pub fn run(args: RunArgs) -> Result<(), Error> {
         let me = holder(&args);
         let traces = collector.map(|collector| collector.provider(resource(&args, &me))).transpose();
         let traces = traces.map_err(Error::Configuration)?;
-        telemetry::start(args.log_format, traces.as_ref()).map_err(Error::Configuration)?;
+        telemetry::start(args.log_format, args.log_level, traces.as_ref()).map_err(Error::Configuration)?;
         let listener = bind(args.listen).await?;
         let (stands_by, leads) = (Arc::default(), Arc::default());
         let operator = Operator { args, base, tokens, cde, kube, me, traces, stands_by, leads };

@@ -10,11 +10,11 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use uuid::Uuid;
 
-use crate::runtime::telemetry::LogFormat;
+use crate::runtime::telemetry::{LogFormat, LogLevel};
 
 /// Restores CDE connectors and rolls back their migrations, once, from Kubernetes manifests.
 #[derive(Debug, Parser)]
-#[command(version, about, propagate_version = true, arg_required_else_help = false)]
+#[command(version, about, propagate_version = true, arg_required_else_help = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -26,31 +26,31 @@ pub struct Cli {
 pub enum Command {
     /// Runs the operator.
     Run(Box<RunArgs>),
-    /// Looks whether all is there that `run` needs with these flags, and changes nothing: exit code 0 if so, else 1.
+    /// Runs read-only preflight checks with the flags of `run`; exit code 0 if all of them pass, else 1.
     Check(Box<CheckArgs>),
     /// Prints the custom resource definitions, as YAML.
     Crds,
 }
 
-/// Those of `run`, and how to look and to tell.
+/// The flags of `run`, and those of the checks.
 #[derive(Clone, Debug, Args)]
 pub struct CheckArgs {
     /// What would run.
     #[command(flatten)]
     pub run: RunArgs,
-    /// Whose rights are looked at, by impersonation, for example
-    /// system:serviceaccount:cde-operator-system:cde-operator; one's own unless set.
+    /// User whose permissions are checked, by impersonation, for example
+    /// system:serviceaccount:cde-operator-system:cde-operator; your own unless set.
     #[arg(long = "as", value_name = "USER")]
     pub as_user: Option<String>,
-    /// A connector that the token should be able to read; else one is asked for that cannot exist.
+    /// A connector that the token should be able to read; unless set, the check asks for one that cannot exist.
     #[arg(long, value_name = "UUID")]
     pub connector: Option<Uuid>,
-    /// How the findings look.
+    /// Format of the findings.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
 }
 
-/// How findings look.
+/// Format of the findings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     /// One line each, coloured on a terminal.
@@ -108,9 +108,12 @@ pub struct RunArgs {
     /// OpenTelemetry collector for traces, OTLP over HTTP; no traces unless this or `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
     #[arg(long, env = "CDE_OTLP_ENDPOINT")]
     pub otlp_endpoint: Option<String>,
-    /// How log lines look; their level comes from `RUST_LOG`.
+    /// Format of the log lines.
     #[arg(long, env = "CDE_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
+    /// Lowest level of the log lines; `RUST_LOG` wins, and can set it for single modules.
+    #[arg(long, env = "CDE_LOG_LEVEL", value_enum, default_value_t)]
+    pub log_level: LogLevel,
     /// The pod's name; the host's unless set.
     #[arg(long, env = "POD_NAME", hide = true)]
     pub pod_name: Option<String>,

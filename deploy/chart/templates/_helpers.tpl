@@ -75,7 +75,7 @@ pod is told the same. A test compares them with the program's own list.
 {{- $_ := set $all "CDE_LISTEN" .Values.listen -}}
 {{- $_ := set $all "CDE_LOG_FORMAT" .Values.log.format -}}
 {{- $_ := set $all "CDE_OTLP_ENDPOINT" .Values.tracing.endpoint -}}
-{{- $_ := set $all "RUST_LOG" .Values.log.level -}}
+{{- $_ := set $all "CDE_LOG_LEVEL" .Values.log.level -}}
 {{- $_ := set $all "HTTPS_PROXY" .Values.proxy.https -}}
 {{- $_ := set $all "HTTP_PROXY" .Values.proxy.http -}}
 {{- $_ := set $all "NO_PROXY" .Values.proxy.noProxy -}}

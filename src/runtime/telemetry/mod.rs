@@ -1,6 +1,6 @@
 //! Logs, and traces of requests.
 //!
-//! Logs are text for people or JSON for machines. The level comes from `RUST_LOG`.
+//! Logs are text for people or JSON for machines. The level is a flag; `RUST_LOG` wins.
 //!
 //! A trace shows one request: all its attempts, by whichever process. So the request's UUID is the trace's id, and
 //! the id of the root span follows from it: every process knows the parent of its [`step`]s, and the one that finishes
@@ -37,8 +37,6 @@ pub use otlp::Collector;
 pub const TARGET: &str = "cde_operator::trace";
 /// The name of the instrumentation scope.
 const SCOPE: &str = env!("CARGO_PKG_NAME");
-/// What is shown unless `RUST_LOG` says otherwise: the libraries' spans and retries are noise.
-const DEFAULT_FILTER: &str = "info,kube_runtime=warn,kube_client=warn";
 
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -50,15 +48,55 @@ pub enum LogFormat {
     Json,
 }
 
+/// The lowest level of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogLevel {
+    /// What a person must look at.
+    Error,
+    /// And what may need a person.
+    Warn,
+    /// And what the operator does.
+    #[default]
+    Info,
+    /// And why it does it.
+    Debug,
+    /// And what the libraries do.
+    Trace,
+}
+
+impl LogLevel {
+    /// What is shown unless `RUST_LOG` says otherwise: the libraries' spans and retries are noise.
+    fn filter(self) -> Targets {
+        let level = match self {
+            Self::Error => LevelFilter::ERROR,
+            Self::Warn => LevelFilter::WARN,
+            Self::Info => LevelFilter::INFO,
+            Self::Debug => LevelFilter::DEBUG,
+            Self::Trace => return Targets::new().with_default(LevelFilter::TRACE),
+        };
+        let quiet = level.min(LevelFilter::WARN);
+        Targets::new()
+            .with_default(level.min(LevelFilter::INFO))
+            .with_target("cde_operator", level)
+            .with_targets([("kube_runtime", quiet), ("kube_client", quiet)])
+    }
+}
+
 /// Starts to log to stderr, and to export spans by `traces`.
 ///
 /// # Errors
 /// If `RUST_LOG` is not a list of levels and targets.
-pub fn start(format: LogFormat, traces: Option<&SdkTracerProvider>) -> Result<(), String> {
-    let directives = env::var("RUST_LOG").unwrap_or_else(|_| DEFAULT_FILTER.to_owned());
-    let filter: Targets = directives.parse().map_err(|error| {
-        format!("RUST_LOG={directives} cannot be used ({error}); write for example RUST_LOG=info,cde_operator=debug")
-    })?;
+pub fn start(
+    format: LogFormat,
+    level: LogLevel,
+    traces: Option<&SdkTracerProvider>,
+) -> Result<(), String> {
+    let filter = match env::var("RUST_LOG") {
+        Ok(directives) => directives.parse().map_err(|error| {
+            format!("RUST_LOG={directives} cannot be used ({error}); write for example RUST_LOG=info,cde_operator=debug")
+        })?,
+        Err(_) => level.filter(),
+    };
     let lines = layer().with_writer(stderr);
     let lines = match format {
         LogFormat::Text => lines.with_target(false).with_ansi(stderr().is_terminal()).boxed(),

@@ -109,7 +109,8 @@ async fn bad_flags_end_it_with_code_2_and_one_sentence_that_names_them() {
         (vec!["--leader-election=perhaps"], vec!["--leader-election", "perhaps"]),
         (vec!["--listen", "8080"], vec!["--listen", "8080"]),
         (vec!["--listen", &taken], vec!["--listen", &taken]),
-        (vec!["--log-format", "xml"], vec!["--log-format", "xml"]),
+        (vec!["--log-format", "xml"], vec!["--log-format", "xml", "cde-operator run --help"]),
+        (vec!["--log-level", "loud"], vec!["--log-level", "loud", "debug"]),
         (vec!["--otlp-endpoint", "collector:4318"], vec!["--otlp-endpoint", "http://"]),
         (vec!["--otlp-endpoint", "http://a:canary@collector:4318"], vec!["--otlp-endpoint", "password"]),
         (vec!["--otlp-endpoint", "http://collector:4318/?key=canary"], vec!["--otlp-endpoint", "?"]),
@@ -134,14 +135,34 @@ async fn what_is_required_is_asked_for() {
         command.env_remove(variable);
         nowhere.refuses(command, flag, &[flag]).await;
     }
-    nowhere.refuses(command("/missing".as_ref()), "a subcommand", &["subcommand", "run", "crds"]).await;
     let mut command = nowhere.run();
     command.env("KUBECONFIG", nowhere.path("missing")).env("HOME", nowhere.path(""));
     nowhere.refuses(command, "a kubeconfig", &["Kubernetes", "KUBECONFIG"]).await;
 }
 
+#[tokio::test]
+async fn without_a_subcommand_it_prints_its_help_and_a_usage_error_names_the_help_of_the_one_used() {
+    let Output { status, stdout, stderr } = ended(command("/missing".as_ref())).await;
+    let help = String::from_utf8([stdout, stderr].concat()).unwrap();
+    assert_eq!(status.code(), Some(2), "{help}");
+    for subcommand in ["run", "check", "crds"] {
+        assert!(help.contains(subcommand), "{help}");
+    }
+    let nowhere = Nowhere::new();
+    for (args, named) in [
+        (vec!["check", "--unheard-of"], "(see cde-operator check --help)"),
+        (vec!["crds", "stray"], "(see cde-operator crds --help)"),
+        (vec!["run", "--timeout", "soon"], "(see cde-operator run --help)"),
+        (vec!["unheard-of"], "(see cde-operator --help)"),
+    ] {
+        let mut command = command("/missing".as_ref());
+        command.args(&args);
+        nowhere.refuses(command, &args.join(" "), &[named]).await;
+    }
+}
+
 /// The flags of the contract, and a value that is bad for each; none where any value is taken at first.
-const FLAGS: [(&str, &str); 17] = [
+const FLAGS: [(&str, &str); 18] = [
     ("--url", "nonsense"),
     ("--token-file", "/missing"),
     ("--ca-file", "/missing"),
@@ -156,6 +177,7 @@ const FLAGS: [(&str, &str); 17] = [
     ("--leader-election", "nonsense"),
     ("--listen", "nonsense"),
     ("--log-format", "nonsense"),
+    ("--log-level", "nonsense"),
     ("--otlp-endpoint", "nonsense"),
     ("--allow-http", "nonsense"),
     ("--help", ""),

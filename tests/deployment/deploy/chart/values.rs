@@ -51,6 +51,7 @@ async fn each_flag_gets_the_value_that_was_given() {
         ("leader-election", "true"),
         ("listen", "[::]:9090"),
         ("log-format", "text"),
+        ("log-level", "debug"),
         ("otlp-endpoint", "http://collector.example.com:4318"),
     ];
     for (flag, value) in expected {
