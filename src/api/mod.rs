@@ -43,5 +43,8 @@ pub use status::{
 pub const GROUP: &str = "cde.productsup.com";
 /// Version of all kinds.
 pub const VERSION: &str = "v1alpha1";
+/// Annotation that records what became of a request of unknown outcome: `OPERATION_ID:Succeeded` or
+/// `OPERATION_ID:Failed`.
+pub const CONFIRM_ANNOTATION: &str = "cde.productsup.com/confirm";
 /// Annotation that asks for another attempt: an RFC 3339 time, later than `status.lastHandledRetry`.
 pub const RETRY_ANNOTATION: &str = "cde.productsup.com/retry";

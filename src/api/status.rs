@@ -127,6 +127,8 @@ reasons! {
     Expired => Some(Outcome::Failed),
     /// `spec.deadlineSeconds`, or the operator's `--deadline`, passed before an attempt succeeded.
     DeadlineExceeded => Some(Outcome::Failed),
+    /// A person has confirmed, by annotation, that the request had no effect.
+    ConfirmedFailed => Some(Outcome::Failed),
     /// Nobody can tell whether an attempt had an effect; a person must look.
     OutcomeUnknown => Some(Outcome::Unknown),
 }
@@ -178,6 +180,8 @@ pub enum Evidence {
     ObservedChange,
     /// The connector was read and is live.
     ObservedLive,
+    /// A person has confirmed it by annotation.
+    Confirmed,
 }
 
 /// How the operation went: one record a request.
@@ -221,8 +225,8 @@ pub struct OperationRecord {
     /// When the request was finished, either way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
-    /// What the success rests on: Response (the API said so), or what was observed (the answer was lost, the
-    /// connector was read).
+    /// What the success rests on: Response (the API said so), what was observed (the answer was lost, the
+    /// connector was read), or Confirmed (a person said so by annotation).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Evidence")]
     pub evidence: Option<Evidence>,

@@ -1,7 +1,7 @@
 //! Which Events there are about an object.
 
-use crate::api::RETRY_ANNOTATION;
-use crate::operation::{Announcement, InvalidRetry, invalid_retry};
+use crate::api::{CONFIRM_ANNOTATION, RETRY_ANNOTATION};
+use crate::operation::{Announcement, InvalidConfirm, InvalidRetry, invalid_confirm, invalid_retry};
 use crate::runtime::clock;
 use crate::runtime::events::Event;
 use crate::text::clean;
@@ -16,22 +16,43 @@ pub(super) fn about<K: Kind>(object: &K, announcement: Announcement) -> Event {
     Event { regarding, warning, reason, action, note, at: clock::now() }
 }
 
-/// Warns about a retry annotation that asks for nothing, once for each value.
-pub(super) fn warn_invalid_retry<K: Kind>(scope: &Scope<K>, key: &Key, object: &K) {
-    let Some((value, why)) = invalid_retry(object, clock::now()) else { return };
-    if scope.cache.remember(key, |memory| memory.first_warning(value)) != Some(true) {
-        return;
+/// Warns about annotations that ask for nothing, once for each value.
+pub(super) fn warn_invalid_annotations<K: Kind>(scope: &Scope<K>, key: &Key, object: &K) {
+    if let Some((value, why)) = invalid_retry(object, clock::now()) {
+        let shown = clean(value, 64);
+        let why = match why {
+            InvalidRetry::Unreadable => format!("is not an RFC 3339 time: {shown}"),
+            InvalidRetry::Ahead => {
+                format!("is more than five minutes ahead of the operator's clock and asks for nothing: {shown}")
+            }
+        };
+        let note = format!(
+            "The annotation {RETRY_ANNOTATION} {why}. Write for example: kubectl annotate … {RETRY_ANNOTATION}=\"$(date -u +%FT%TZ)\" --overwrite"
+        );
+        warn(scope, key, object, (RETRY_ANNOTATION, value), "InvalidRetry", note);
     }
-    let value = clean(value, 64);
-    let why = match why {
-        InvalidRetry::Unreadable => format!("is not an RFC 3339 time: {value}"),
-        InvalidRetry::Ahead => {
-            format!("is more than five minutes ahead of the operator's clock and asks for nothing: {value}")
-        }
-    };
-    let note = format!(
-        "The annotation {RETRY_ANNOTATION} {why}. Write for example: kubectl annotate … {RETRY_ANNOTATION}=\"$(date -u +%FT%TZ)\" --overwrite"
-    );
-    let announcement = Announcement { warning: true, reason: "InvalidRetry", action: None, note };
-    scope.context.events.publish(about(object, announcement));
+    if let Some((value, why)) = invalid_confirm(object) {
+        let shown = clean(value, 64);
+        let why = match why {
+            InvalidConfirm::Unreadable => "is not OPERATION_ID:Succeeded or OPERATION_ID:Failed",
+            InvalidConfirm::OtherRequest => "names another request than status.operation.id",
+            InvalidConfirm::NotUnknown => "records nothing, because the outcome of the request is not Unknown",
+        };
+        let note = format!("The annotation {CONFIRM_ANNOTATION} {why}: {shown}");
+        warn(scope, key, object, (CONFIRM_ANNOTATION, value), "InvalidConfirm", note);
+    }
+}
+
+fn warn<K: Kind>(
+    scope: &Scope<K>,
+    key: &Key,
+    object: &K,
+    (annotation, value): (&'static str, &str),
+    reason: &'static str,
+    note: String,
+) {
+    if scope.cache.remember(key, |memory| memory.first_warning(annotation, value)) == Some(true) {
+        let announcement = Announcement { warning: true, reason, action: None, note };
+        scope.context.events.publish(about(object, announcement));
+    }
 }

@@ -15,7 +15,7 @@ use serde::de::value::MapDeserializer;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::api::RETRY_ANNOTATION;
+use crate::api::{CONFIRM_ANNOTATION, RETRY_ANNOTATION};
 
 /// An object without what nothing is decided on, or why it cannot be decoded; cheap to clone.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ struct WireMeta {
 impl From<WireMeta> for ObjectMeta {
     fn from(mut meta: WireMeta) -> Self {
         if let Some(annotations) = &mut meta.annotations {
-            annotations.retain(|name, _| name == RETRY_ANNOTATION);
+            annotations.retain(|name, _| [RETRY_ANNOTATION, CONFIRM_ANNOTATION].contains(&name.as_str()));
         }
         Self {
             name: meta.name,

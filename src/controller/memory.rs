@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{InFlight, RETRY_ANNOTATION};
+use crate::api::{CONFIRM_ANNOTATION, InFlight, RETRY_ANNOTATION};
 use crate::runtime::clock;
 
 use super::kind::Kind;
@@ -25,8 +25,8 @@ pub(super) struct Memory {
     refusals: BTreeMap<&'static str, Refusals>,
     /// The request, by `operation.id`, whose first wait was announced.
     announced: Option<String>,
-    /// The invalid retry annotation that a warning was about.
-    warned: Option<String>,
+    /// The invalid annotations that a warning was about, by their names.
+    warned: BTreeMap<&'static str, String>,
     /// It belongs to another operator, which is logged once.
     pub(super) foreign: bool,
     /// It cannot be decoded, which is logged once.
@@ -35,8 +35,8 @@ pub(super) struct Memory {
     pub(super) interruptions: u32,
 }
 
-/// Generation, retry annotation, and whether the object is being deleted.
-type Asked = (Option<i64>, Option<String>, bool);
+/// Generation, the annotations for retry and confirm, and whether the object is being deleted.
+type Asked = (Option<i64>, [Option<String>; 2], bool);
 
 /// Undocumented refusals in a row with one code.
 struct Refusals {
@@ -71,7 +71,7 @@ impl Default for Memory {
             recording: false,
             refusals: BTreeMap::new(),
             announced: None,
-            warned: None,
+            warned: BTreeMap::new(),
             foreign: false,
             undecodable: false,
             interruptions: 0,
@@ -91,8 +91,9 @@ impl Memory {
     /// Whether a person asks for something new; true for an object that was never seen.
     pub(super) fn asks_anew<K: Kind>(&mut self, object: &K) -> bool {
         let meta = object.meta();
-        let retry = meta.annotations.as_ref().and_then(|all| all.get(RETRY_ANNOTATION).cloned());
-        let asked = Some((meta.generation, retry, meta.deletion_timestamp.is_some()));
+        let annotation = |name| meta.annotations.as_ref().and_then(|all| all.get(name).cloned());
+        let annotations = [RETRY_ANNOTATION, CONFIRM_ANNOTATION].map(annotation);
+        let asked = Some((meta.generation, annotations, meta.deletion_timestamp.is_some()));
         std::mem::replace(&mut self.asked, asked.clone()) != asked
     }
 
@@ -127,9 +128,9 @@ impl Memory {
         self.announced.replace(request.to_owned()).as_deref() != Some(request)
     }
 
-    /// True the first time for each value: for a warning about it.
-    pub(super) fn first_warning(&mut self, value: &str) -> bool {
-        self.warned.replace(value.to_owned()).as_deref() != Some(value)
+    /// True the first time for each value of an annotation: for a warning about it.
+    pub(super) fn first_warning(&mut self, annotation: &'static str, value: &str) -> bool {
+        self.warned.insert(annotation, value.to_owned()).as_deref() != Some(value)
     }
 }
 

@@ -175,7 +175,8 @@ impl Metrics {
                 self.finished
                     .get_or_create(&[("kind", kind), ("outcome", outcome), ("reason", reason)])
                     .inc();
-                if let Some(took) = status.operation.as_ref().and_then(duration) {
+                let is_first = before.is_none();
+                if let Some(took) = status.operation.as_ref().and_then(duration).filter(|_| is_first) {
                     self.requests.get_or_create(&[("kind", kind)]).observe(took);
                 }
             }

@@ -17,7 +17,7 @@ use super::act::act;
 use super::claim::{Claim, Claimed, claim};
 use super::context::{Context, Scope};
 use super::error::ReconcileError;
-use super::events::warn_invalid_retry;
+use super::events::warn_invalid_annotations;
 use super::kind::{Key, Kind};
 use super::observe::{Reading, observe};
 use super::permits::{Permits, acquire};
@@ -70,7 +70,7 @@ fn newest<K: Kind>(scope: &Scope<K>, key: &Key) -> Option<Arc<K>> {
         return None;
     }
     let object = scope.cache.get(key)?;
-    warn_invalid_retry(scope, key, object.as_ref());
+    warn_invalid_annotations(scope, key, object.as_ref());
     Some(object)
 }
 

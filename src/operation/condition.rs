@@ -91,6 +91,7 @@ mod tests {
             PreconditionFailed,
             Expired,
             DeadlineExceeded,
+            ConfirmedFailed,
             OutcomeUnknown,
         ] {
             assert_eq!(shape(reason), pairs("False", Some("Stalled")), "{reason}");

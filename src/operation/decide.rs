@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use crate::cde::model::CallId;
 
+use super::confirm::confirmed;
 use super::phase::Phase;
 use super::rules::{self, Flow};
 use super::status_builder::StatusBuilder;
@@ -18,6 +19,10 @@ type Rule<O> = for<'a> fn(StatusBuilder<'a, O>, &Observed) -> Flow<'a, O>;
 /// The phase of the request says which rules hold; within a phase the first rule that speaks decides.
 #[must_use]
 pub fn decide<O: Operation>(situation: &Situation<'_, O>) -> Step<O::Result> {
+    if let Some(Ok(outcome)) = confirmed(situation.object) {
+        let Situation { object, now, settings, observed, .. } = *situation;
+        return StatusBuilder::of(object, now, settings, observed.jitter).confirm(outcome);
+    }
     let request = StatusBuilder::open(situation);
     match advance(request, situation.observed) {
         ControlFlow::Continue(request) => request.claim(situation.holder),

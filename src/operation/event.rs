@@ -32,7 +32,10 @@ pub fn event_for<R>(
     let reason = after.reason?;
     let finished_before = before.is_some_and(|status| status.outcome.is_some());
     let announced = match after.outcome {
-        Some(_) => finished_before && before.and_then(operation_id) == operation_id(after),
+        Some(outcome) => {
+            let same_request = before.and_then(operation_id) == operation_id(after);
+            finished_before && same_request && before.and_then(|before| before.outcome) == Some(outcome)
+        }
         None => !starts_to_wait(before, after, reason),
     };
     if announced {
@@ -80,8 +83,8 @@ fn action<R>(after: &Status<R>) -> Option<&'static str> {
     let evidence = after.operation.as_ref().and_then(|operation| operation.evidence);
     match (after.reason, evidence) {
         (Some(Reason::Skipped), _) => Some("Skip"),
-        (Some(Reason::OutcomeUnknown | Reason::Verifying), _)
-        | (_, Some(Evidence::ObservedChange | Evidence::ObservedLive)) => Some("Verify"),
+        (Some(Reason::OutcomeUnknown | Reason::Verifying | Reason::ConfirmedFailed), _)
+        | (_, Some(Evidence::ObservedChange | Evidence::ObservedLive | Evidence::Confirmed)) => Some("Verify"),
         _ => None,
     }
 }

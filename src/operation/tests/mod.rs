@@ -4,6 +4,7 @@
 mod circuit_breaker;
 mod claims;
 mod conditions;
+mod confirms;
 mod events;
 mod finality;
 mod fixtures;

@@ -20,7 +20,7 @@ fn status(what: &str) -> &'static str {
         | "DeletedRecord" | "EditedFailure" => "Progressing",
         "Suspended" => "Suspended",
         "OperationNotAllowed" | "AccessDenied" | "NotFound" | "RequestRejected" | "PreconditionFailed" | "Expired"
-        | "DeadlineExceeded" | "OutcomeUnknown" => "Degraded",
+        | "DeadlineExceeded" | "ConfirmedFailed" | "OutcomeUnknown" => "Degraded",
         other => panic!("{other} is not in the table"),
     }
 }

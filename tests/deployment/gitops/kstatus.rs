@@ -15,7 +15,7 @@ fn status(what: &str) -> &'static str {
         "Queued" | "OnHold" | "InProgress" | "Verifying" | "Retrying" | "TokenRejected" | "Suspended" | "New"
         | "EditedFailure" => "InProgress",
         "OperationNotAllowed" | "AccessDenied" | "NotFound" | "RequestRejected" | "PreconditionFailed" | "Expired"
-        | "DeadlineExceeded" | "OutcomeUnknown" => "Failed",
+        | "DeadlineExceeded" | "ConfirmedFailed" | "OutcomeUnknown" => "Failed",
         "Deleted" | "DeletedRecord" => "Terminating",
         other => panic!("{other} is not in the table"),
     }

@@ -2,6 +2,7 @@
 //! the CDE API over real sockets; seen through the API server, as a user sees them.
 
 mod admission;
+mod confirm;
 mod deletion;
 mod edits;
 mod kstatus;

@@ -242,7 +242,7 @@ fn row(reason: &str) -> (&'static str, Option<&'static str>, Option<&'static str
         }
         "Suspended" => ("Unknown", None, None),
         "OperationNotAllowed" | "AccessDenied" | "NotFound" | "RequestRejected" | "PreconditionFailed" | "Expired"
-        | "DeadlineExceeded" => ("False", Some("Stalled"), Some("Failed")),
+        | "DeadlineExceeded" | "ConfirmedFailed" => ("False", Some("Stalled"), Some("Failed")),
         "OutcomeUnknown" => ("False", Some("Stalled"), Some("Unknown")),
         other => panic!("{other:?} is no reason of the contract"),
     }

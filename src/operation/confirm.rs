@@ -1,0 +1,65 @@
+//! The confirm annotation: a person records what became of a request whose outcome is unknown, without another call.
+
+use crate::api::{CONFIRM_ANNOTATION, Evidence, Outcome, Reason};
+
+use super::messages::show;
+use super::status_builder::StatusBuilder;
+use super::{Operation, Step};
+
+/// Why a confirm annotation records nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvalidConfirm {
+    /// It is not `OPERATION_ID:Succeeded` or `OPERATION_ID:Failed`.
+    Unreadable,
+    /// It names another request than the object's present one.
+    OtherRequest,
+    /// The outcome of the request is not unknown.
+    NotUnknown,
+}
+
+/// What the confirm annotation of an object says: the outcome to record, or why it records nothing. `None` where there
+/// is none, or where it has been recorded.
+pub(super) fn confirmed<O: Operation>(object: &O) -> Option<Result<Outcome, InvalidConfirm>> {
+    let value = annotation(object)?;
+    let Some((id, outcome)) = parse(value) else { return Some(Err(InvalidConfirm::Unreadable)) };
+    let status = object.status();
+    let operation = status.and_then(|status| status.operation.as_ref());
+    if operation.is_none_or(|operation| operation.id != id) {
+        return Some(Err(InvalidConfirm::OtherRequest));
+    }
+    match status.and_then(|status| status.outcome) {
+        Some(Outcome::Unknown) => Some(Ok(outcome)),
+        _ if status.and_then(|status| status.reason) == Some(Reason::ConfirmedFailed) => None,
+        _ if operation.is_some_and(|operation| operation.evidence == Some(Evidence::Confirmed)) => None,
+        _ => Some(Err(InvalidConfirm::NotUnknown)),
+    }
+}
+
+/// Returns the value of the confirm annotation, and why it is invalid, where it is: worth a warning.
+#[must_use]
+pub fn invalid_confirm<O: Operation>(object: &O) -> Option<(&str, InvalidConfirm)> {
+    annotation(object).zip(confirmed(object)?.err())
+}
+
+fn annotation<O: Operation>(object: &O) -> Option<&str> {
+    object.metadata().annotations.as_ref()?.get(CONFIRM_ANNOTATION).map(String::as_str)
+}
+
+fn parse(value: &str) -> Option<(&str, Outcome)> {
+    let (id, word) = value.trim().rsplit_once(':')?;
+    let outcomes = [Outcome::Succeeded, Outcome::Failed];
+    outcomes.into_iter().find(|outcome| outcome.as_str() == word).map(|outcome| (id, outcome))
+}
+
+impl<O: Operation> StatusBuilder<'_, O> {
+    /// Ends a request of unknown outcome as a person has confirmed it.
+    pub(super) fn confirm(mut self, outcome: Outcome) -> Step<O::Result> {
+        let when = show(self.stamp().0);
+        if outcome == Outcome::Succeeded {
+            self.operation().evidence = Some(Evidence::Confirmed);
+            return self.finish(O::SUCCESS, &format!("Confirmed by annotation at {when}."));
+        }
+        let message = format!("Confirmed by annotation at {when}: the request had no effect.");
+        self.finish(Reason::ConfirmedFailed, &message)
+    }
+}
