@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use cde_operator::api::{crds, crds_yaml};
 use cde_operator::app;
 use cde_operator::config::{CheckArgs, Cli, Command, Output};
-use clap::{CommandFactory as _, Parser as _};
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

@@ -58,7 +58,8 @@ pub struct ConnectorRestoreSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = rules::LONGEST_DEADLINE))]
     pub deadline_seconds: Option<i64>,
-    /// While true no new attempt begins; one that is under way is finished and recorded.
+    /// While true no new attempt begins; one that is under way is finished and recorded. The connector is read once,
+    /// and the condition Ready says what would happen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
 }

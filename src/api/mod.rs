@@ -30,8 +30,8 @@ pub use connector_restore::{
 };
 pub use crd::{crds, crds_yaml};
 pub use migration_rollback::{
-    ConnectorName, ExecutableConditions, MigrationRollback, MigrationRollbackSpec, Preconditions, ResolvedVersion,
-    RollbackResult,
+    ConnectorName, ExecutableConditions, MigrationRollback, MigrationRollbackSpec, Preconditions,
+    ResolvedVersion, RollbackResult,
 };
 pub(crate) use status::TEXT;
 pub use status::{

@@ -23,7 +23,9 @@ pub(super) fn warn_invalid_annotations<K: Kind>(scope: &Scope<K>, key: &Key, obj
         let why = match why {
             InvalidRetry::Unreadable => format!("is not an RFC 3339 time: {shown}"),
             InvalidRetry::Ahead => {
-                format!("is more than five minutes ahead of the operator's clock and asks for nothing: {shown}")
+                format!(
+                    "is more than five minutes ahead of the operator's clock and asks for nothing: {shown}"
+                )
             }
         };
         let note = format!(
@@ -36,7 +38,9 @@ pub(super) fn warn_invalid_annotations<K: Kind>(scope: &Scope<K>, key: &Key, obj
         let why = match why {
             InvalidConfirm::Unreadable => "is not OPERATION_ID:Succeeded or OPERATION_ID:Failed",
             InvalidConfirm::OtherRequest => "names another request than status.operation.id",
-            InvalidConfirm::NotUnknown => "records nothing, because the outcome of the request is not Unknown",
+            InvalidConfirm::NotUnknown => {
+                "records nothing, because the outcome of the request is not Unknown"
+            }
         };
         let note = format!("The annotation {CONFIRM_ANNOTATION} {why}: {shown}");
         warn(scope, key, object, (CONFIRM_ANNOTATION, value), "InvalidConfirm", note);

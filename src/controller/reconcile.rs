@@ -126,8 +126,8 @@ impl Attempt {
     /// Reads the connector, once an attempt may be made; where it may not, the next decision sees why.
     async fn read<K: Kind>(&mut self, scope: &Scope<K>, (key, object): (&Key, &K), id: &CallId) {
         let context = &scope.context;
-        // The read and the call: a reading is never older than the time that they take.
-        let calls = 2;
+        // The read and the call: a reading is never older than the time that they take. No call follows a preview.
+        let calls = if object.request_spec().suspend { 1 } else { 2 };
         if let Some(permits) = &mut self.permits {
             if !permits.top_up(context, calls).await {
                 self.permits = None;

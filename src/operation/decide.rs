@@ -6,6 +6,7 @@ use crate::cde::model::CallId;
 
 use super::confirm::confirmed;
 use super::phase::Phase;
+use super::preview::suspended;
 use super::rules::{self, Flow};
 use super::status_builder::StatusBuilder;
 use super::verify::verify;
@@ -50,7 +51,7 @@ fn attempt<'a, O: Operation>(request: StatusBuilder<'a, O>, observed: &Observed)
         rules::being_deleted,
         rules::replay_guard,
         rules::limits,
-        rules::suspended,
+        suspended,
         rules::queue,
         rules::circuit_breaker,
         rules::backoff,

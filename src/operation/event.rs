@@ -84,7 +84,9 @@ fn action<R>(after: &Status<R>) -> Option<&'static str> {
     match (after.reason, evidence) {
         (Some(Reason::Skipped), _) => Some("Skip"),
         (Some(Reason::OutcomeUnknown | Reason::Verifying | Reason::ConfirmedFailed), _)
-        | (_, Some(Evidence::ObservedChange | Evidence::ObservedLive | Evidence::Confirmed)) => Some("Verify"),
+        | (_, Some(Evidence::ObservedChange | Evidence::ObservedLive | Evidence::Confirmed)) => {
+            Some("Verify")
+        }
         _ => None,
     }
 }

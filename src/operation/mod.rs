@@ -20,6 +20,7 @@ mod decide;
 mod event;
 mod messages;
 mod phase;
+mod preview;
 mod queue;
 mod rebase;
 mod response;
@@ -94,6 +95,9 @@ pub trait Operation {
     fn preflight_unreadable(&self, _status: &mut Status<Self::Result>) -> Preflight {
         Preflight::Ready
     }
+    /// While the request is suspended: what would happen, in a sentence or more, and notes what was read; `None` where the
+    /// answer lacks what is needed to tell.
+    fn preview(&self, status: &mut Status<Self::Result>, connector: &Connector) -> Option<String>;
     /// After an attempt whose effect is unknown: what the connector, as it is read now, says about it.
     fn compare(&self, result: &Self::Result, connector: &Connector) -> Comparison;
     /// What it means for an attempt whose effect is unknown that reading is refused.
@@ -129,7 +133,7 @@ pub struct RequestSpec {
 pub enum Preflight {
     /// It may.
     Ready,
-    /// It must not: the request ends here.
+    /// It must not: the request ends with this reason. The text says why, without a capital letter and a period.
     Stop(Reason, String),
     /// The read lacks what must be noted: it counts as failed for a transient reason.
     Incomplete(String),

@@ -44,6 +44,19 @@ impl Operation for ConnectorRestore {
         Call::RestoreFromBin { connector: self.spec.connector_id.to_string() }
     }
 
+    fn preview(&self, status: &mut Status<RestoreResult>, connector: &Connector) -> Option<String> {
+        let deleted = deletions(connector, self.spec.connector_id).ok()?;
+        self.note_reading(status, connector);
+        let name = status.result.connector.as_ref().and_then(|connector| connector.name.as_deref());
+        let name = name.map(|name| format!(" {name}")).unwrap_or_default();
+        let live = !deleted.is_empty() && !deleted.contains(&true);
+        Some(if live {
+            format!("The connector{name} is not in the bin: nothing would be left to do.")
+        } else {
+            format!("Would restore the connector{name} from the bin.")
+        })
+    }
+
     /// A connector is live if it has at least one version, none of which is deleted.
     fn compare(&self, _: &RestoreResult, connector: &Connector) -> Comparison {
         match deletions(connector, self.spec.connector_id) {
@@ -107,7 +120,9 @@ impl Operation for ConnectorRestore {
         let name = status.result.connector.as_ref().and_then(|connector| connector.name.as_deref());
         let name = name.map(|name| format!(" {name}")).unwrap_or_default();
         match reason {
-            Reason::AlreadyRestored => format!("The connector{name} is not in the bin. Nothing was left to do."),
+            Reason::AlreadyRestored => {
+                format!("The connector{name} is not in the bin. Nothing was left to do.")
+            }
             _ => format!("Restored the connector{name} from the bin."),
         }
     }

@@ -7,8 +7,8 @@ use semver::Version as Semver;
 use uuid::Uuid;
 
 use crate::api::{
-    ConnectorName, Evidence, Executables, MigrationRollback, PlatformConnectors, Preconditions, Reason, ResolvedVersion,
-    RollbackResult, Status, TEXT, VersionFacts,
+    ConnectorName, Evidence, Executables, MigrationRollback, PlatformConnectors, Preconditions, Reason,
+    ResolvedVersion, RollbackResult, Status, TEXT, VersionFacts,
 };
 use crate::cde::model::{Call, Connector, Data, Field, Version};
 use crate::text::clean;
@@ -54,10 +54,14 @@ impl Operation for MigrationRollback {
 
     fn preflight(&self, status: &mut Status<RollbackResult>, connector: &Connector) -> Preflight {
         status.result.connector = Some(ConnectorName { name: text(&connector.name) });
+        if status.operation.as_ref().is_none_or(|operation| operation.attempts == 0) {
+            // What a preview has resolved binds no attempt.
+            status.result.resolved_version = None;
+        }
         let version = match self.find(&status.result, connector) {
             Found::Version(version) => version,
             Found::None(what) => {
-                return Preflight::Stop(Reason::NotFound, format!("{what} Nothing was called."));
+                return Preflight::Stop(Reason::NotFound, what);
             }
             Found::Incomplete(what) => return Preflight::Incomplete(what),
         };
@@ -66,9 +70,9 @@ impl Operation for MigrationRollback {
         }
         let seen = facts(version);
         if let Some(differs) = self.spec.preconditions.as_ref().and_then(|wanted| mismatch(wanted, &seen)) {
-            let message = format!("Nothing was called: spec.preconditions do not hold: {differs}.");
             note_version(status, version);
-            return Preflight::Stop(Reason::PreconditionFailed, message);
+            let why = format!("spec.preconditions do not hold: {differs}");
+            return Preflight::Stop(Reason::PreconditionFailed, why);
         }
         let unknown = status.operation.as_ref().map_or(0, |operation| operation.unknown_attempts);
         // While an attempt may have had an effect, what was seen before it stays what a read is compared with.
@@ -82,11 +86,32 @@ impl Operation for MigrationRollback {
 
     fn preflight_unreadable(&self, status: &mut Status<RollbackResult>) -> Preflight {
         if self.spec.preconditions.is_some() {
-            let message = "Nothing was called: spec.preconditions cannot be checked, because reading the connector is refused.";
-            return Preflight::Stop(Reason::PreconditionFailed, message.to_owned());
+            let why = "spec.preconditions cannot be checked, because reading the connector is refused";
+            return Preflight::Stop(Reason::PreconditionFailed, why.to_owned());
         }
         status.result.before = None;
         Preflight::Ready
+    }
+
+    fn preview(&self, status: &mut Status<RollbackResult>, connector: &Connector) -> Option<String> {
+        match self.preflight(status, connector) {
+            Preflight::Incomplete(_) => None,
+            Preflight::Stop(_, why) => Some(format!("Would be refused: {why}.")),
+            Preflight::Ready => {
+                let result = &status.result;
+                let version = result.resolved_version.as_ref().and_then(|it| it.version.as_deref());
+                let name = result.connector.as_ref().and_then(|connector| connector.name.as_deref());
+                let executables = result.executables.clone().unwrap_or_default();
+                let number = |id: Option<i64>| id.map_or_else(|| "none".to_owned(), |id| id.to_string());
+                Some(format!(
+                    "Would roll back version {} of {} (production executable {}, legacy {}).",
+                    version.unwrap_or(&self.spec.version),
+                    name.unwrap_or("the connector"),
+                    number(executables.production),
+                    number(executables.legacy)
+                ))
+            }
+        }
     }
 
     fn compare(&self, result: &RollbackResult, connector: &Connector) -> Comparison {
@@ -185,13 +210,13 @@ impl MigrationRollback {
             (Some(major), _) => versions.with_major(major),
             (None, "main") => match &connector.main_version_number {
                 Field::Value(major) => versions.with_major(*major),
-                Field::Null => Found::None("The connector has no main version.".to_owned()),
+                Field::Null => Found::None("the connector has no main version".to_owned()),
                 Field::Missing => Found::Incomplete("its main version number is missing".to_owned()),
             },
             (None, "latest") => versions.latest(),
             (None, number) => match number.parse() {
                 Ok(major) => versions.with_major(major),
-                Err(_) => Found::None(format!("{number} is no version.")),
+                Err(_) => Found::None(format!("{number} is not a version")),
             },
         }
     }
@@ -238,7 +263,7 @@ impl<'a> Versions<'a> {
             None if self.malformed.contains(&None) => {
                 Found::Incomplete(format!("version {major} may be one that has no readable number"))
             }
-            None => Found::None(format!("The connector has no version {major}.")),
+            None => Found::None(format!("the connector has no version {major}")),
         }
     }
 
@@ -255,7 +280,7 @@ impl<'a> Versions<'a> {
             .filter(|(_, version)| version.deleted_at == Field::Null)
             .max_by(|(one, _), (other, _)| one.cmp(other))
             .map_or_else(
-                || Found::None("The connector has no version that is not deleted.".to_owned()),
+                || Found::None("the connector has no version that is not deleted".to_owned()),
                 |(_, version)| Found::Version(version),
             )
     }

@@ -8,7 +8,7 @@ use crate::api::{Outcome, Reason};
 use crate::cde::model::{Failure, FailureKind};
 
 use super::classify::{Class, classify_read};
-use super::messages::{ON_HOLD, answer_text, QUEUED, QUEUED_END, sentence, show, wait_message};
+use super::messages::{ON_HOLD, QUEUED, QUEUED_END, answer_text, sentence, show, wait_message};
 use super::status_builder::StatusBuilder;
 use super::waits::signed;
 use super::{Observed, Operation, Preflight, Step};
@@ -101,19 +101,12 @@ pub(super) fn limits<'a, O: Operation>(request: StatusBuilder<'a, O>, _: &Observ
         _ => ("Deadline exceeded", show(limit)),
     };
     let why = match request.last_error() {
-        Some(error) => format!(" Last error: {}.", answer_text(error.code, error.message.trim_end_matches('.'))),
+        Some(error) => {
+            format!(" Last error: {}.", answer_text(error.code, error.message.trim_end_matches('.')))
+        }
         None => String::new(),
     };
     Break(request.finish(reason, &format!("{what}: no attempt succeeded before {limit}.{why}")))
-}
-
-/// Suspended: nothing begins.
-pub(super) fn suspended<'a, O: Operation>(request: StatusBuilder<'a, O>, _: &Observed) -> Flow<'a, O> {
-    if !request.object.request_spec().suspend {
-        return Continue(request);
-    }
-    let message = "spec.suspend is set: no attempt begins before it is removed.";
-    Break(request.wait(Reason::Suspended, message, None))
 }
 
 /// Another request for the same connector goes first. The message names the one that was ahead when the wait began:
@@ -141,7 +134,7 @@ pub(super) fn circuit_breaker<'a, O: Operation>(
     }
 }
 
-fn has_failed(observed: &Observed) -> bool {
+pub(super) fn has_failed(observed: &Observed) -> bool {
     let failure = observed.reading.as_ref().and_then(|reading| reading.as_ref().err());
     failure.is_some_and(|failure| {
         !matches!(classify_read(failure, observed.refusal_confirmed), Class::Terminal(_))
@@ -189,7 +182,7 @@ pub(super) fn preflight<'a, O: Operation>(
     };
     match preflight {
         Preflight::Ready => Continue(request),
-        Preflight::Stop(reason, message) => Break(request.finish(reason, &message)),
+        Preflight::Stop(reason, why) => Break(request.finish(reason, &format!("Nothing was called: {why}."))),
         Preflight::Incomplete(what) => Break(request.wait_out(&incomplete(&what), Reason::Retrying)),
     }
 }

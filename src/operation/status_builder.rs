@@ -101,6 +101,11 @@ impl<'a, O: Operation> StatusBuilder<'a, O> {
         self.status.operation.as_ref().is_some_and(OperationRecord::is_unverified)
     }
 
+    /// The newest retry annotation that the stored status has acted on.
+    pub(super) fn stored_retry(&self) -> Option<Time> {
+        self.stored.last_handled_retry.clone()
+    }
+
     /// Whether the condition Ready has this reason already, with a message that starts like this.
     pub(super) fn says(&self, reason: Reason, start: &str) -> bool {
         let ready = self.status.conditions.iter().find(|condition| condition.type_ == "Ready");

@@ -45,6 +45,12 @@ impl<O: Operation> StatusBuilder<'_, O> {
         self.limits().map(|(at, _)| Time(whole_seconds(at))).min()
     }
 
+    /// When a read that is not part of an attempt is repeated.
+    pub(super) fn look_again(&self) -> Timestamp {
+        let wait = signed(self.settings.retry_max.mul_f64(f64::midpoint(1.0, self.jitter)));
+        self.now.saturating_add(wait).unwrap_or(self.now)
+    }
+
     /// How long until `at`, or the next limit, if that comes earlier.
     pub(super) fn next_look(&self, at: Option<Timestamp>) -> Option<Duration> {
         self.limits()

@@ -117,7 +117,10 @@ impl Publisher {
         }
     }
 
-    async fn create(&self, Event { regarding, warning, reason, action, note, at }: &Event) -> kube::Result<()> {
+    async fn create(
+        &self,
+        Event { regarding, warning, reason, action, note, at }: &Event,
+    ) -> kube::Result<()> {
         let namespace = regarding.namespace.as_deref().unwrap_or_default();
         let published = Published {
             api_version: "events.k8s.io/v1",

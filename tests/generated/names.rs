@@ -20,7 +20,8 @@ const OLD: [(&str, &str); 9] = [
     ("state=\"un", "authorized\""),
 ];
 /// Reasons, which are words elsewhere: only where they stand as a reason.
-const REASONS: [(&str, &str); 4] = [("Pend", "ing"), ("Unauth", "orized"), ("NotAll", "owed"), ("Reje", "cted")];
+const REASONS: [(&str, &str); 4] =
+    [("Pend", "ing"), ("Unauth", "orized"), ("NotAll", "owed"), ("Reje", "cted")];
 const AROUND: [(&str, &str); 4] = [("`", "`"), ("reason: ", "\n"), ("|", "|"), ("Reason::", "")];
 
 fn root() -> PathBuf {
@@ -31,7 +32,8 @@ fn root() -> PathBuf {
 fn has(text: &str, word: &str) -> bool {
     let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     text.match_indices(word).any(|(at, _)| {
-        let starts_inside = word.starts_with(char::is_alphanumeric) && is_part(text[..at].chars().next_back());
+        let starts_inside =
+            word.starts_with(char::is_alphanumeric) && is_part(text[..at].chars().next_back());
         let ends_inside =
             word.ends_with(char::is_alphanumeric) && is_part(text[at + word.len()..].chars().next());
         !starts_inside && !ends_inside
@@ -41,9 +43,9 @@ fn has(text: &str, word: &str) -> bool {
 #[test]
 fn no_file_has_a_name_that_the_api_no_longer_has() {
     let words = OLD.map(|(one, two)| format!("{one}{two}"));
-    let reasons = REASONS.iter().flat_map(|(one, two)| {
-        AROUND.map(|(before, after)| format!("{before}{one}{two}{after}"))
-    });
+    let reasons = REASONS
+        .iter()
+        .flat_map(|(one, two)| AROUND.map(|(before, after)| format!("{before}{one}{two}{after}")));
     let words: Vec<String> = words.into_iter().chain(reasons).collect();
     let mut all = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
     for folder in FOLDERS {

@@ -82,8 +82,13 @@ pub(crate) static SAMPLES: [Sample; 14] = [
                 .main(2)
         },
     ),
-    rollback("price-export-never-released", uuid!("9bf31c7f-f062-436a-96d3-c8bd1f8f2f08"), "OperationNotAllowed", 0)
-        .seeded(|one| one.version(Version::new("1.0.0").state("synchronized-to-dev").development(70, 7))),
+    rollback(
+        "price-export-never-released",
+        uuid!("9bf31c7f-f062-436a-96d3-c8bd1f8f2f08"),
+        "OperationNotAllowed",
+        0,
+    )
+    .seeded(|one| one.version(Version::new("1.0.0").state("synchronized-to-dev").development(70, 7))),
     rollback("review-import-guarded", uuid!("c74d97b0-1eae-457e-84aa-9d5bade97b09"), "RolledBack", 1)
         .seeded(|one| one.version(released("1.4.0", 25, 24))),
     rollback(

@@ -37,7 +37,10 @@ fn a_request_that_ran_out_of_time_says_which_limit_it_was_and_why_no_attempt_suc
     let sentence = "Expired: no attempt succeeded before 2026-11-20T08:01:40Z (spec.notAfter).";
     assert_eq!(expired.message(), sentence);
     let failed = rollback().not_after(100).claimed(0).failed(423, 1).clock(100).told();
-    assert_eq!(failed.message(), format!("{sentence} Last error: the CDE API answered 423: the API's message."));
+    assert_eq!(
+        failed.message(),
+        format!("{sentence} Last error: the CDE API answered 423: the API's message.")
+    );
     let late = rollback().not_after(2 * DAY).clock(DAY).told();
     assert_eq!(late.message(), "Deadline exceeded: no attempt succeeded before 2026-11-21T08:00:00Z.");
 }

@@ -12,6 +12,7 @@ mod limits;
 mod order;
 mod pinning;
 mod preconditions;
+mod previews;
 mod purity;
 mod quiet;
 mod refusals;

@@ -114,7 +114,9 @@ fn an_unpinned_word_stays_unpinned_while_reading_is_refused() {
 
 #[test]
 fn a_read_that_is_rejected_otherwise_ends_the_request() {
-    for (code, reason) in [(400, Reason::OperationNotAllowed), (410, Reason::RequestRejected), (422, Reason::RequestRejected)] {
+    for (code, reason) in
+        [(400, Reason::OperationNotAllowed), (410, Reason::RequestRejected), (422, Reason::RequestRejected)]
+    {
         let story = rollback().reading_fails(status(code)).told();
         assert_eq!((story.reason(), story.calls.len()), (reason, 0), "{code}");
     }

@@ -98,7 +98,9 @@ fn the_look_at_what_was_not_found_is_repeated_until_it_tells() {
 
 #[test]
 fn another_refusal_than_not_found_is_believed() {
-    for (code, reason) in [(400, Reason::OperationNotAllowed), (403, Reason::AccessDenied), (410, Reason::RequestRejected)] {
+    for (code, reason) in
+        [(400, Reason::OperationNotAllowed), (403, Reason::AccessDenied), (410, Reason::RequestRejected)]
+    {
         let story = restore().answered(Err(status(code))).told();
         assert_eq!((story.reason(), story.reads, story.writes), (reason, 0, 2));
     }
@@ -122,7 +124,8 @@ fn a_refusal_after_an_unknown_attempt_is_a_success_where_the_connector_is_live()
 fn at_most_ten_versions_are_shown_newest_first_and_the_main_one_is_among_them() {
     let many = versions((1..=60).map(|major| version(&format!("{major}.0.0")).state("built")));
     for (main, last) in [(2, "2.0.0"), (55, "51.0.0"), (51, "51.0.0"), (50, "50.0.0"), (70, "51.0.0")] {
-        let story = unknown().reads(Connector { main_version_number: Field::Value(main), ..many.clone() }).told();
+        let story =
+            unknown().reads(Connector { main_version_number: Field::Value(main), ..many.clone() }).told();
         let shown: Vec<_> = story.status().result.versions.iter().map(|it| it.version.as_str()).collect();
         assert_eq!((shown.len(), shown[0], shown[8], shown[9]), (10, "60.0.0", "52.0.0", last), "{main}");
         assert_eq!(story.status().state.as_deref(), Some("built"));

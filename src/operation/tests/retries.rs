@@ -179,7 +179,10 @@ fn a_record_handles_none_that_is_newer_than_its_claim() {
     let mut failing = story.clone();
     let refused = failing.respond(Err(&status(400)));
     failing.record(&refused);
-    assert_eq!((failing.reason(), &failing.status().last_handled_retry), (Reason::OperationNotAllowed, &None));
+    assert_eq!(
+        (failing.reason(), &failing.status().last_handled_retry),
+        (Reason::OperationNotAllowed, &None)
+    );
     assert_eq!(failing.clock(10).told().reason(), Reason::RolledBack, "it opens a request of its own");
 }
 

@@ -179,7 +179,11 @@ fn a_token_that_was_replaced_brings_the_next_attempt_at_once_under_its_own_claim
     story.record(&refused);
     let story = story.told();
     assert_eq!((story.reason(), story.operation().attempts), (Reason::RolledBack, 2));
-    assert_eq!((story.operation().backoff_step, story.writes), (0, 4), "each claim and each outcome is stored");
+    assert_eq!(
+        (story.operation().backoff_step, story.writes),
+        (0, 4),
+        "each claim and each outcome is stored"
+    );
     assert_eq!(story.operation().last_error.as_ref().unwrap().code, Some(401));
 }
 

@@ -86,11 +86,7 @@ impl LogLevel {
 ///
 /// # Errors
 /// If `RUST_LOG` is not a list of levels and targets.
-pub fn start(
-    format: LogFormat,
-    level: LogLevel,
-    traces: Option<&SdkTracerProvider>,
-) -> Result<(), String> {
+pub fn start(format: LogFormat, level: LogLevel, traces: Option<&SdkTracerProvider>) -> Result<(), String> {
     let filter = match env::var("RUST_LOG") {
         Ok(directives) => directives.parse().map_err(|error| {
             format!("RUST_LOG={directives} cannot be used ({error}); write for example RUST_LOG=info,cde_operator=debug")

@@ -79,7 +79,11 @@ fn thought_of(evil: &str) -> Vec<(Kind, Value, Value)> {
         all.push((Kind::Restore, spec, json!({})));
         let versioned = json!({"connectorID": id(), "version": bad, "notAfter": later});
         // Pinned by nobody, and not to be looked up either.
-        all.push((Kind::Rollback, versioned, json!({"operation": {"id": bad, "attempts": 0, "backoffStep": 0}})));
+        all.push((
+            Kind::Rollback,
+            versioned,
+            json!({"operation": {"id": bad, "attempts": 0, "backoffStep": 0}}),
+        ));
     }
     for huge in ["x".repeat(1 << 20), "../".repeat(1 << 18)] {
         all.push((Kind::Restore, json!({"connectorID": huge}), json!({})));
@@ -108,7 +112,9 @@ fn thought_of(evil: &str) -> Vec<(Kind, Value, Value)> {
         operation(json!({"nextAttemptTime": later})),
         operation(json!({"nextAttemptTime": later, "waitStartTime": "1970-01-01T00:00:00Z",
             "lastError": {"time": "1970-01-01T00:00:00Z", "code": 429, "message": "m"}})),
-        operation(json!({"nextAttemptTime": later, "lastError": {"time": later, "code": 429, "message": "m"}})),
+        operation(
+            json!({"nextAttemptTime": later, "lastError": {"time": later, "code": 429, "message": "m"}}),
+        ),
         operation(
             json!({"startTime": "-000001-01-01T00:00:00Z", "lastError": {"time": later, "code": 99, "message": "\u{0}"}}),
         ),

@@ -16,11 +16,18 @@ const DELETED: &str = "The request is being deleted";
 fn status(what: &str) -> &'static str {
     match what {
         "Restored" | "AlreadyRestored" | "RolledBack" | "Skipped" | "EditedRecord" => "Healthy",
-        "Queued" | "OnHold" | "InProgress" | "Verifying" | "Retrying" | "TokenRejected" | "New" | "Deleted"
-        | "DeletedRecord" | "EditedFailure" => "Progressing",
+        "Queued" | "OnHold" | "InProgress" | "Verifying" | "Retrying" | "TokenRejected" | "New"
+        | "Deleted" | "DeletedRecord" | "EditedFailure" => "Progressing",
         "Suspended" => "Suspended",
-        "OperationNotAllowed" | "AccessDenied" | "NotFound" | "RequestRejected" | "PreconditionFailed" | "Expired"
-        | "DeadlineExceeded" | "ConfirmedFailed" | "OutcomeUnknown" => "Degraded",
+        "OperationNotAllowed"
+        | "AccessDenied"
+        | "NotFound"
+        | "RequestRejected"
+        | "PreconditionFailed"
+        | "Expired"
+        | "DeadlineExceeded"
+        | "ConfirmedFailed"
+        | "OutcomeUnknown" => "Degraded",
         other => panic!("{other} is not in the table"),
     }
 }

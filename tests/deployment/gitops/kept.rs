@@ -94,7 +94,9 @@ pub(crate) fn example(case: &Case) -> Value {
         // The third refusal in a row confirms the first, unless it comes too soon.
         "RequestRejected" | "EditedFailure" => count(&mut object["status"]["operation"], 3, 2),
         // The next probe of the token may come before anybody looks; that of a rollback is its read.
-        "TokenRejected" => count(&mut object["status"]["operation"], u64::from(case.kind == Kind::Restore), 1),
+        "TokenRejected" => {
+            count(&mut object["status"]["operation"], u64::from(case.kind == Kind::Restore), 1)
+        }
         _ => {}
     }
     let texts = texts(&case.object);
@@ -114,6 +116,15 @@ fn count(operation: &mut Value, attempts: u64, waits: u64) {
 fn texts(object: &Value) -> Vec<(String, String)> {
     let not_after = object["spec"]["notAfter"].as_str().map(|text| (text, example_of(text)));
     let status = &object["status"];
+    let created: Timestamp = object["metadata"]["creationTimestamp"].as_str().unwrap().parse().unwrap();
+    let later = |seconds| (created + SignedDuration::from_secs(seconds)).to_string();
+    let (deadline, limit) = match object["spec"]["deadlineSeconds"].as_i64() {
+        Some(1) => (later(1), "2026-11-23T09:00:01Z"),
+        _ => (later(24 * 3600), "2026-11-24T09:00:00Z"),
+    };
+    // Messages have this time alone.
+    let confirmed = status["operation"]["completionTime"].as_str();
+    let confirmed = confirmed.filter(|_| status["reason"] == "ConfirmedFailed");
     let pairs = [
         (&object["spec"]["connectorID"], CONNECTOR),
         (&object["metadata"]["creationTimestamp"], CREATED),
@@ -123,7 +134,8 @@ fn texts(object: &Value) -> Vec<(String, String)> {
         (&status["operation"]["inFlight"]["holder"], HOLDER),
     ];
     let pairs = pairs.into_iter().filter_map(|(of_run, of_example)| Some((of_run.as_str()?, of_example)));
-    pairs.chain(not_after).map(|(from, to)| (from.to_owned(), to.to_owned())).collect()
+    let more = [(deadline.as_str(), limit)].into_iter().chain(confirmed.map(|at| (at, "2026-11-23T09:00:03Z")));
+    pairs.chain(not_after).chain(more).map(|(from, to)| (from.to_owned(), to.to_owned())).collect()
 }
 
 /// The example's `notAfter` for one that is long past, just past, or ahead.

@@ -12,10 +12,17 @@ use crate::tools::tools;
 fn status(what: &str) -> &'static str {
     match what {
         "Restored" | "AlreadyRestored" | "RolledBack" | "Skipped" | "EditedRecord" => "Current",
-        "Queued" | "OnHold" | "InProgress" | "Verifying" | "Retrying" | "TokenRejected" | "Suspended" | "New"
-        | "EditedFailure" => "InProgress",
-        "OperationNotAllowed" | "AccessDenied" | "NotFound" | "RequestRejected" | "PreconditionFailed" | "Expired"
-        | "DeadlineExceeded" | "ConfirmedFailed" | "OutcomeUnknown" => "Failed",
+        "Queued" | "OnHold" | "InProgress" | "Verifying" | "Retrying" | "TokenRejected" | "Suspended"
+        | "New" | "EditedFailure" => "InProgress",
+        "OperationNotAllowed"
+        | "AccessDenied"
+        | "NotFound"
+        | "RequestRejected"
+        | "PreconditionFailed"
+        | "Expired"
+        | "DeadlineExceeded"
+        | "ConfirmedFailed"
+        | "OutcomeUnknown" => "Failed",
         "Deleted" | "DeletedRecord" => "Terminating",
         other => panic!("{other} is not in the table"),
     }

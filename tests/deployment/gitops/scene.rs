@@ -92,7 +92,15 @@ async fn finished(env: &TestEnv, cases: &mut Vec<Case>) {
 
     env.apply_all(plans.iter().map(|(_, manifest, _)| manifest.clone())).await;
     for (request, _, reason) in plans {
-        keep(cases, request.kind, reason, env.wait_for(&request, reason).await);
+        let object = env.wait_for(&request, reason).await;
+        let id = object.request_id().to_owned();
+        keep(cases, request.kind, reason, object);
+        if reason == "OutcomeUnknown" {
+            let confirm = json!({"cde.productsup.com/confirm": format!("{id}:Failed")});
+            env.patch(&request, json!({"metadata": {"annotations": confirm}})).await;
+            let confirmed = env.wait_for(&request, "ConfirmedFailed").await;
+            keep(cases, request.kind, "ConfirmedFailed", confirmed);
+        }
     }
 }
 
@@ -190,8 +198,14 @@ async fn unauthorized(env: &TestEnv, cases: &mut Vec<Case>) {
         env.sandbox.set_token(format!("another-{}", request.name));
         env.apply(&request.manifest()).await;
         keep(cases, kind, "TokenRejected", env.wait_for(&request, "TokenRejected").await);
+        let held = Request::new(kind, "on-hold");
+        env.sandbox.put(held.ready_connector());
+        env.apply(&held.manifest()).await;
+        keep(cases, kind, "OnHold", env.wait_for(&held, "OnHold").await);
         std::fs::write(env.token_file(), env.sandbox.token()).expect("a token file");
-        env.wait_for(&request, request.success()).await;
+        for request in [&request, &held] {
+            env.wait_for(request, request.success()).await;
+        }
     }
 }
 

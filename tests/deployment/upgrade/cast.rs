@@ -71,7 +71,8 @@ impl Cast {
     pub(crate) async fn play(env: &TestEnv) -> Self {
         let mut finished = finished(env);
         let rejected = Fault::on(Operation::Changing).answer(422).always();
-        finished.extend(BOTH.map(|kind| (env.request(kind, "rejected", rejected.clone()), "RequestRejected")));
+        finished
+            .extend(BOTH.map(|kind| (env.request(kind, "rejected", rejected.clone()), "RequestRejected")));
         let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", LONG);
         let waiting = BOTH.map(|kind| env.request(kind, "waiting", locked.clone()));
         let paused = BOTH.map(|kind| env.request(kind, "paused", locked.clone()));

@@ -63,7 +63,7 @@ fn extremes(kind: Kind) -> Vec<Value> {
         let executables = |id: i64| json!({"legacy": id, "production": id, "development": id});
         all.extend([
             json!({"preconditions": {"state": "x", "executables": executables(0)}}),
-            json!({"preconditions": {"state": "ü".repeat(256), "executables": executables(i64::MAX)}}),
+            json!({"preconditions": {"state": "ü".repeat(256), "executables": executables((1 << 53) - 1)}}),
         ]);
     }
     all
@@ -71,8 +71,7 @@ fn extremes(kind: Kind) -> Vec<Value> {
 
 /// Whether what is set ends a request that is open and looked at meanwhile.
 fn is_limit(change: &Value) -> bool {
-    change["deadlineSeconds"] == 1
-        || change["notAfter"].as_str().is_some_and(|time| time.starts_with("1970"))
+    change["deadlineSeconds"] == 1 || change["notAfter"].as_str().is_some_and(|time| time.starts_with("1970"))
 }
 
 /// Sets the fields of `change`, and puts them back as they were.

@@ -95,6 +95,7 @@ async fn bounds_and_shapes_of_the_other_fields_are_kept() {
         (good().spec("preconditions", json!({"state": ""})), conditions),
         (good().spec("preconditions", json!({"state": "x".repeat(257)})), conditions),
         (good().spec("preconditions", json!({"executables": {"legacy": -1}})), conditions),
+        (good().spec("preconditions", json!({"executables": {"legacy": 1_i64 << 53}})), conditions),
         (good().spec("preconditions", json!({"executables": {"production": "25"}})), conditions),
     ];
     assert_refused(&env, cases).await;
@@ -104,10 +105,10 @@ async fn bounds_and_shapes_of_the_other_fields_are_kept() {
 async fn a_field_that_is_not_known_is_refused_by_a_strict_apply_and_stored_by_none() {
     let env = TestEnv::new().await;
     for (kind, manifest) in [(Kind::Rollback, good()), (Kind::Restore, restore("out", new_id()))] {
-        let typo = manifest.spec("connectorID", "x").spec("suspended", true);
+        let typo = manifest.spec("connectorid", "x").spec("suspended", true);
         let refusal = env.try_kubectl(&["apply", "--validate=strict", "-f", "-"], &typo.yaml()).await;
         let refusal = refusal.expect_err("it is refused");
-        assert!(refusal.contains(r#"unknown field "spec.connectorID""#), "{refusal}");
+        assert!(refusal.contains(r#"unknown field "spec.connectorid""#), "{refusal}");
         assert!(refusal.contains(r#"unknown field "spec.suspended""#), "{refusal}");
 
         env.kubectl(&["apply", "--validate=ignore", "-f", "-"], &typo.yaml()).await;
@@ -115,7 +116,7 @@ async fn a_field_that_is_not_known_is_refused_by_a_strict_apply_and_stored_by_no
         let name = if kind == Kind::Rollback { "back" } else { "out" };
         let stored = env.get(kind, name).await;
         assert_eq!(
-            (&stored.0["spec"]["connectorID"], &stored.0["spec"]["suspended"]),
+            (&stored.0["spec"]["connectorid"], &stored.0["spec"]["suspended"]),
             (&Value::Null, &Value::Null)
         );
     }
@@ -187,8 +188,7 @@ async fn the_number_of_attempts_of_one_request_never_goes_down() {
         [(Kind::Rollback, rollback("it", new_id(), "main")), (Kind::Restore, restore("it", new_id()))]
     {
         env.apply(&manifest).await;
-        let operation =
-            |id: &str, attempts: u32| json!({"operation": {"id": id, "attempts": attempts, "backoffStep": 0}});
+        let operation = |id: &str, attempts: u32| json!({"operation": {"id": id, "attempts": attempts, "backoffStep": 0}});
         write_status(&env, kind, "it", operation("one", 2)).await.expect("it is the first");
         for status in [operation("one", 1), operation("one", 0), json!({"operation": null}), json!(null)] {
             let refusal = write_status(&env, kind, "it", status.clone()).await.expect_err("it is refused");

@@ -39,7 +39,7 @@ fn id(object: &Object) -> &str {
 async fn a_confirmed_success_turns_the_request_green_and_nothing_is_called() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     for (request, unknown) in unknown_outcomes(&env, "done").await {
-        let calls = env.sandbox.ledger().total();
+        let calls = env.sandbox.calls(Operation::Any, request.id).len();
         confirm(&env, &request, &format!("{}:Succeeded", id(&unknown))).await;
 
         let done = env.wait_for(&request, request.success()).await;
@@ -50,7 +50,7 @@ async fn a_confirmed_success_turns_the_request_green_and_nothing_is_called() {
         assert_eq!((id(&done), done.attempts()), (id(&unknown), unknown.attempts()));
         env.annotate_retry(&request, &from_now(0)).await;
         env.settle().await;
-        assert_eq!(env.sandbox.ledger().total(), calls, "{}", request.name);
+        assert_eq!(env.sandbox.calls(Operation::Any, request.id).len(), calls, "{}", request.name);
         let told = env.events(&request.name).await;
         let last = told.last().expect("an Event");
         assert_eq!((last.0.as_str(), last.1.as_str()), ("Normal", request.success()), "{told:?}");
@@ -61,12 +61,12 @@ async fn a_confirmed_success_turns_the_request_green_and_nothing_is_called() {
 async fn a_confirmed_failure_is_a_failure_that_a_retry_opens_again() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     for (request, unknown) in unknown_outcomes(&env, "not-done").await {
-        let calls = env.sandbox.ledger().total();
+        let calls = env.sandbox.calls(Operation::Any, request.id).len();
         confirm(&env, &request, &format!("{}:Failed", id(&unknown))).await;
         let failed = env.wait_for(&request, "ConfirmedFailed").await;
         assert_eq!((failed.outcome(), id(&failed)), (Some("Failed"), id(&unknown)));
         env.settle().await;
-        assert_eq!(env.sandbox.ledger().total(), calls, "{}", request.name);
+        assert_eq!(env.sandbox.calls(Operation::Any, request.id).len(), calls, "{}", request.name);
 
         env.sandbox.clear_faults();
         env.annotate_retry(&request, &from_now(0)).await;

@@ -94,7 +94,8 @@ async fn a_request_whose_token_is_refused_is_in_progress_and_goes_on_with_anothe
 async fn a_request_that_failed_is_failed_and_stays_so_when_its_edit_was_observed() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let answer = |code: u16| Fault::on(Operation::Rollback).answer(code).always();
-    let rejections = [("OperationNotAllowed", 400), ("AccessDenied", 403), ("NotFound", 404), ("RequestRejected", 422)];
+    let rejections =
+        [("OperationNotAllowed", 400), ("AccessDenied", 403), ("NotFound", 404), ("RequestRejected", 422)];
     let mut cases: Vec<(Request, &str)> = Vec::new();
     for (reason, code) in rejections {
         cases.push((env.request(Kind::Rollback, &code.to_string(), answer(code)), reason));

@@ -47,7 +47,10 @@ async fn a_list_shows_what_stands_and_a_wide_one_shows_the_rest() {
     let columns = ["NAME", "CONNECTOR", "VERSION", "STATE", "LEGACY", "PRODUCTION", "READY", "REASON", "AGE"];
     assert_eq!(headers(&row), columns);
     let values: Vec<&str> = row.iter().take(8).map(|(_, value)| value.as_str()).collect();
-    assert_eq!(values, [&done.name, "Name", "main", "synchronized-to-prod", "25", "24", "True", "RolledBack"]);
+    assert_eq!(
+        values,
+        [&done.name, "Name", "main", "synchronized-to-prod", "25", "24", "True", "RolledBack"]
+    );
     let row = cells(&narrow, &waiting.name);
     assert_eq!((cell(&row, "READY"), cell(&row, "REASON")), ("Unknown", "Retrying"));
 
@@ -70,7 +73,10 @@ async fn a_list_shows_what_stands_and_a_wide_one_shows_the_rest() {
     let columns = ["NAME", "CONNECTOR", "STATE", "READY", "REASON", "AGE"];
     let more = ["ID", "ATTEMPTS", "NEXT", "DEADLINE", "COMPLETED", "SERVER", "MESSAGE"];
     assert_eq!(headers(&row), [&columns[..], &more[..]].concat());
-    assert_eq!((cell(&row, "CONNECTOR"), cell(&row, "STATE"), cell(&row, "READY")), ("Shop", "created", "True"));
+    assert_eq!(
+        (cell(&row, "CONNECTOR"), cell(&row, "STATE"), cell(&row, "READY")),
+        ("Shop", "created", "True")
+    );
     assert_eq!(cell(&row, "MESSAGE"), "Restored the connector Shop from the bin.");
 }
 

@@ -113,7 +113,8 @@ async fn a_refusal_for_good_fails_the_request_with_its_reason_and_is_told_once_a
 #[tokio::test]
 async fn a_message_of_the_api_is_shown_in_one_bounded_line_without_control_characters() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
-    let [drawing, long] = ["drawing", "long"].map(|what| Case::new(Kind::Restore, what, "RequestRejected", 422, ""));
+    let [drawing, long] =
+        ["drawing", "long"].map(|what| Case::new(Kind::Restore, what, "RequestRejected", 422, ""));
     let refusal = |case: &Case| Fault::on(Operation::Restore).connector(case.request.id).answer(422).always();
     env.sandbox.inject(refusal(&drawing).control_characters());
     env.sandbox.inject(refusal(&long).set("/message", json!("long ".repeat(1000))));

@@ -88,7 +88,10 @@ async fn every_failure_is_opened_again_as_a_new_request_that_counts_from_zero() 
         assert_eq!(done.last_error(), &Value::Null, "{name}");
         assert_eq!(done.operation()["unknownAttempts"], Value::Null, "{name}");
         assert_eq!(time(&done.status()["lastHandledRetry"]), asked.parse().expect("a time"), "{name}");
-        assert!(time(&done.operation()["startTime"]) >= time(&failed.operation()["completionTime"]), "{name}");
+        assert!(
+            time(&done.operation()["startTime"]) >= time(&failed.operation()["completionTime"]),
+            "{name}"
+        );
         let keys: Vec<_> =
             env.attempts(request).into_iter().filter_map(|call| call.idempotency_key).collect();
         assert_eq!(keys.last().map(String::as_str), done.operation()["id"].as_str(), "{name}");

@@ -1,6 +1,6 @@
 //! `spec.suspend`: no new attempt begins, in whatever phase the request is.
 
-use cde_sandbox::cde::{Fault, HoldPoint, Operation};
+use cde_sandbox::cde::{Connector, Fault, HoldPoint, Operation};
 use serde_json::{Value, json};
 
 use cde_harness::{Kind, Object, Request, TestEnv, from_now};
@@ -27,7 +27,8 @@ async fn a_suspended_request_says_so_and_calls_nothing_until_it_is_resumed() {
     }
     env.settle().await;
     for request in &requests {
-        assert_eq!(env.sandbox.calls(Operation::Any, request.id).len(), 0, "{}", request.name);
+        assert_eq!(env.sandbox.calls(Operation::Changing, request.id).len(), 0, "{}", request.name);
+        assert_eq!(env.sandbox.calls(Operation::Read, request.id).len(), 1, "one read for the preview");
         suspend(&env, request, false).await;
     }
 
@@ -125,7 +126,7 @@ async fn the_time_that_a_request_is_suspended_counts_towards_its_deadline() {
 
     env.wait_for(&request, "DeadlineExceeded").await;
 
-    assert_eq!(env.sandbox.calls(Operation::Any, request.id).len(), 0);
+    assert_eq!(env.sandbox.calls(Operation::Changing, request.id).len(), 0);
 }
 
 #[tokio::test]
@@ -138,4 +139,94 @@ async fn an_edit_while_it_sleeps_is_observed() {
     env.patch(&request, json!({"spec": {"deadlineSeconds": 600}})).await;
 
     assert_eq!(env.wait_for_generation(&request, 2).await.reason(), "Suspended");
+}
+
+fn status_writes(env: &TestEnv, request: &Request) -> usize {
+    env.operator_writes(&request.name).iter().filter(|event| event.verb == "update").count()
+}
+
+/// Suspended requests, whose previews say what is expected of them.
+async fn previewed(env: &TestEnv, cases: &[(&Request, &str)]) {
+    env.apply_all(cases.iter().map(|(it, _)| it.manifest().spec("suspend", true))).await;
+    for (request, expected) in cases {
+        let object = env.wait_for(request, "Suspended").await;
+        assert_eq!(object.message(), format!("Suspended. {expected}"), "{}", request.name);
+    }
+    env.settle().await;
+    for (request, _) in cases {
+        assert_eq!(env.sandbox.calls(Operation::Changing, request.id).len(), 0, "{}", request.name);
+        assert_eq!(status_writes(env, request), 1, "{}", request.name);
+    }
+}
+
+#[tokio::test]
+async fn a_suspended_request_shows_what_it_would_do() {
+    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let [ready, absent, denied] =
+        ["ready", "absent", "denied"].map(|what| Request::new(Kind::Rollback, what));
+    let [binned, live] = ["binned", "live"].map(|what| Request::new(Kind::Restore, what));
+    env.sandbox.put(ready.ready_connector().name("Shop"));
+    env.sandbox.put(absent.ready_connector().main(7));
+    env.sandbox.put(denied.ready_connector().reading_forbidden());
+    env.sandbox.put(binned.ready_connector().name("Shop").readable_in_bin());
+    env.sandbox.put(Connector::migrated(live.id).name("Shop"));
+    let cases = [
+        (&ready, "Would roll back version 1.0.0 of Shop (production executable 25, legacy 24)."),
+        (&absent, "Would be refused: the connector has no version 7."),
+        (&denied, "The connector cannot be read: access denied."),
+        (&binned, "Would restore the connector Shop from the bin."),
+        (&live, "The connector Shop is not in the bin: nothing would be left to do."),
+    ];
+    previewed(&env, &cases).await;
+    let object = env.get(ready.kind, &ready.name).await;
+    assert_eq!(
+        object.status()["before"]["executables"],
+        json!({"legacy": 24, "production": 25, "development": 26})
+    );
+    assert_eq!(object.status()["connector"]["name"], "Shop");
+}
+
+#[tokio::test]
+async fn a_connector_that_changes_after_the_preview_is_previewed_again_when_asked_and_read_before_the_claim()
+{
+    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let request = Request::new(Kind::Rollback, "moving");
+    env.sandbox.put(request.ready_connector());
+    env.apply(&request.manifest().spec("suspend", true)).await;
+    env.wait_for(&request, "Suspended").await;
+    let mut connector = env.sandbox.get(request.id).expect("the connector");
+    connector.versions[0].production = Some(77);
+    env.sandbox.put(connector);
+
+    env.annotate_retry(&request, &from_now(0)).await;
+    let newer = |object: &Object| object.message().contains("production executable 77");
+    env.wait_until(request.kind, &request.name, "previewed again", newer).await;
+    let mut connector = env.sandbox.get(request.id).expect("the connector");
+    connector.versions[0].production = Some(78);
+    env.sandbox.put(connector);
+    suspend(&env, &request, false).await;
+
+    let done = env.wait_for(&request, "RolledBack").await;
+    assert_eq!(done.status()["before"]["executables"]["production"], 78, "the read before the claim decides");
+}
+
+#[tokio::test]
+async fn an_outage_delays_a_preview_and_costs_one_write_more() {
+    let (env, _operator) = TestEnv::with_fast_retries().await;
+    let requests: Vec<Request> =
+        (0..8).map(|n| Request::new(Kind::Rollback, &format!("early-{n}"))).collect();
+    for request in &requests {
+        env.sandbox.put(request.ready_connector());
+    }
+    env.sandbox.inject(Fault::on(Operation::Any).answer(503).always());
+    env.apply_all(requests.iter().map(|it| it.manifest().spec("suspend", true))).await;
+    for request in &requests {
+        env.wait_for(request, "Suspended").await;
+    }
+    env.sandbox.clear_faults();
+    for request in &requests {
+        let shown = |object: &Object| object.message().starts_with("Suspended. Would roll back");
+        env.wait_until(request.kind, &request.name, "previewed", shown).await;
+        assert!(status_writes(&env, request) <= 2, "{}", request.name);
+    }
 }

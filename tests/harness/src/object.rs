@@ -208,7 +208,10 @@ impl Object {
             self.reason() == "InProgress",
             "the claim of {self:#?}"
         );
-        assert!(outcome.is_none() || operation["nextAttemptTime"].is_null(), "a finished one waits: {self:#?}");
+        assert!(
+            outcome.is_none() || operation["nextAttemptTime"].is_null(),
+            "a finished one waits: {self:#?}"
+        );
         assert!(!self.message().is_empty(), "a message: {self:#?}");
         self.assert_generations(matches!(outcome, Some("Succeeded" | "Skipped")));
     }
@@ -241,8 +244,14 @@ fn row(reason: &str) -> (&'static str, Option<&'static str>, Option<&'static str
             ("Unknown", Some("Reconciling"), None)
         }
         "Suspended" => ("Unknown", None, None),
-        "OperationNotAllowed" | "AccessDenied" | "NotFound" | "RequestRejected" | "PreconditionFailed" | "Expired"
-        | "DeadlineExceeded" | "ConfirmedFailed" => ("False", Some("Stalled"), Some("Failed")),
+        "OperationNotAllowed"
+        | "AccessDenied"
+        | "NotFound"
+        | "RequestRejected"
+        | "PreconditionFailed"
+        | "Expired"
+        | "DeadlineExceeded"
+        | "ConfirmedFailed" => ("False", Some("Stalled"), Some("Failed")),
         "OutcomeUnknown" => ("False", Some("Stalled"), Some("Unknown")),
         other => panic!("{other:?} is no reason of the contract"),
     }

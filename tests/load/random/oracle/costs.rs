@@ -42,8 +42,9 @@ pub(crate) fn costs(evidence: &Evidence) -> Vec<Cost> {
     let mut all = Vec::new();
     for history in &evidence.histories {
         let claims = steps(history, |before, after| before.attempts() < after.attempts());
-        let waits =
-            steps(history, |before, after| before.operation()["backoffStep"] != after.operation()["backoffStep"]);
+        let waits = steps(history, |before, after| {
+            before.operation()["backoffStep"] != after.operation()["backoffStep"]
+        });
         let wishes = steps(history, |before, after| {
             before.0["spec"] != after.0["spec"]
                 || before.metadata()["annotations"] != after.metadata()["annotations"]
