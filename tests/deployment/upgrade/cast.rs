@@ -34,6 +34,15 @@ impl Left {
         self.has_cost(env, 0, 0);
     }
 
+    /// It is suspended as before, but for its preview: an operator that knows none writes another message.
+    async fn is_suspended_as_it_was(&self, env: &TestEnv) {
+        let name = &self.request.name;
+        let now = env.get(self.request.kind, name).await;
+        assert_eq!((now.reason(), now.operation()), ("Suspended", self.object.operation()), "{name}");
+        assert_eq!(env.events(name).await.len(), self.events, "{name} was told of");
+        self.has_cost(env, 0, 0);
+    }
+
     /// So many calls more, and so many effects.
     fn has_cost(&self, env: &TestEnv, calls: usize, effects: usize) {
         let request = &self.request;
@@ -114,11 +123,13 @@ impl Cast {
         }
     }
 
-    /// Whether finished, waiting and sleeping: nothing was written, told or called.
+    /// Whether finished, waiting or suspended: nothing was told or called, and nothing was written but previews.
     pub(crate) async fn is_as_it_was(&self, env: &TestEnv) {
-        let open = [&self.waiting, &self.doubtful, &self.asleep, &self.paused];
-        for left in self.finished.iter().chain(open.into_iter().flatten()) {
+        for left in self.finished.iter().chain(&self.waiting).chain(&self.doubtful) {
             left.is_as_it_was(env).await;
+        }
+        for left in self.asleep.iter().chain(&self.paused) {
+            left.is_suspended_as_it_was(env).await;
         }
     }
 

@@ -11,14 +11,24 @@ use anyhow::{Context as _, Result, ensure};
 use cde_sandbox::process::{self, output};
 use cde_sandbox::program;
 
-/// Complete as an operator; its definitions, its Lease and its rights differ from the present ones.
-pub(crate) const COMMIT: &str = "8a133084ba4743e94c38c4dde734b5e1e003c71f";
+/// The first commit that has the names of the API as they are released: nothing older was.
+pub(crate) const COMMIT: &str = "3bbf81c410b4694b2e5436fa148b6731bb61e897";
 /// What of it is kept: what its program is built of, and what is applied to a cluster.
-pub(crate) const PARTS: [&str; 6] =
-    ["Cargo.toml", "Cargo.lock", "src", "crds", "deploy/rbac", "sandbox/Cargo.toml"];
+pub(crate) const PARTS: [&str; 8] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "src",
+    "crds",
+    "deploy/rbac",
+    "sandbox/Cargo.toml",
+    "bench/Cargo.toml",
+    "tests/harness/Cargo.toml",
+];
+/// Members of its workspace of which only the manifest is kept: its lock file was made for them.
+const MANIFESTS: [&str; 3] = ["sandbox", "bench", "tests/harness"];
 pub(crate) const ARCHIVE: &[u8] = include_bytes!("earlier/source.tar.gz");
 /// SHA-256 of the archive.
-pub(crate) const CHECKSUM: &str = "551a70cb8365249fd2f2de918919dc498e167f1def44fdb8fc9d2ed8512224bf";
+pub(crate) const CHECKSUM: &str = "849ad07a99d5eff6f98279042eb5ec62886fd8a73d5c652093e75410a2d6f92c";
 
 const NAME: &str = "cde-operator";
 
@@ -99,12 +109,14 @@ fn build_dir() -> Result<PathBuf> {
     Ok(build_dir.to_owned())
 }
 
-/// Unpacks the archive. Of the sandbox it has the manifest alone, for which its lock file was made.
+/// Unpacks the archive.
 pub(crate) async fn unpack(source: &Path) -> Result<()> {
-    let sandbox = source.join("sandbox/src");
-    fs::create_dir_all(&sandbox)?;
-    fs::write(sandbox.join("lib.rs"), "")?;
-    fs::write(sandbox.join("main.rs"), "fn main() {}\n")?;
+    for member in MANIFESTS {
+        let empty = source.join(member).join("src");
+        fs::create_dir_all(&empty)?;
+        fs::write(empty.join("lib.rs"), "")?;
+        fs::write(empty.join("main.rs"), "fn main() {}\n")?;
+    }
     let mut tar = Command::new("tar");
     tar.args(["-xz", "-f", "-", "-C"]).arg(source);
     let done = output(tar, ARCHIVE).await?;

@@ -8,12 +8,7 @@ use crate::upgrade::earlier::unpack;
 use crate::upgrade::schema::breaches;
 
 /// What has changed since the earlier commit and was found harmless, by its path.
-const REVIEWED: [(&str, &str); 3] = [
-    // The same pattern and the same dates stand in the rule below, which says what is wrong.
-    (".spec.notAfter format", "was \"date-time\" and is null"),
-    (".spec.notAfter pattern", "was "),
-    (".spec.notAfter", "has a new rule: self.matches('^(19[7-9][0-9]|"),
-];
+const REVIEWED: [(&str, &str); 0] = [];
 
 fn present() -> Vec<Value> {
     crds().iter().map(|crd| serde_json::to_value(crd).expect("a definition is JSON")).collect()
