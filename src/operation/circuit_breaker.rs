@@ -19,7 +19,7 @@ use super::backoff::backoff;
 use super::classify::{Class, classify, looks_down, pauses_all};
 
 /// So many calls in a row find the API down before it counts as down.
-const FAILURE_THRESHOLD: usize = 5;
+const FAILURE_THRESHOLD: u32 = 5;
 /// An object that is offered the probe and does not use it in this time is passed over.
 const OFFER: Duration = Duration::from_secs(5);
 /// No pause is longer than this.
@@ -100,6 +100,15 @@ enum Probe {
     Taken(Arc<str>),
 }
 
+/// The calls in a row that found the API down.
+struct Failures {
+    count: u32,
+    /// The connector of the first one.
+    connector: Uuid,
+    /// Another connector was among them.
+    on_several: bool,
+}
+
 /// The circuit breaker; `K` names an object on hold.
 pub struct CircuitBreaker<K> {
     server: String,
@@ -109,8 +118,7 @@ pub struct CircuitBreaker<K> {
     restored_from: Option<Timestamp>,
     limits_in_a_row: u32,
     tripped: Option<Tripped>,
-    /// Connectors of the calls in a row that found the API down.
-    failures: Vec<Uuid>,
+    failures: Option<Failures>,
     /// The objects on hold, with their last calls.
     on_hold: HashMap<Arc<str>, (Timestamp, K)>,
 }
@@ -126,7 +134,7 @@ impl<K> CircuitBreaker<K> {
             restored_from: None,
             limits_in_a_row: 0,
             tripped: None,
-            failures: Vec::new(),
+            failures: None,
             on_hold: HashMap::new(),
         }
     }
@@ -238,10 +246,9 @@ impl<K> CircuitBreaker<K> {
             self.limits_in_a_row = 0;
         }
         if down {
-            self.failures.push(call.connector);
-            self.count_failures(call.open_connectors, now.monotonic);
+            self.count_failure(call, now.monotonic);
         } else {
-            self.failures.clear();
+            self.failures = None;
         }
         if refused && !call.token_changed {
             self.trip(CallState::TokenRejected, now.monotonic);
@@ -262,15 +269,14 @@ impl<K> CircuitBreaker<K> {
         self.paused_until = self.paused_until.max(Some(now.monotonic + wait.min(LONGEST_PAUSE)));
     }
 
-    fn count_failures(&mut self, open_connectors: usize, now: Duration) {
-        let mut connectors = self.failures.clone();
-        connectors.sort_unstable();
-        connectors.dedup();
-        if self.failures.len() >= FAILURE_THRESHOLD && connectors.len() >= open_connectors.min(2) {
+    fn count_failure(&mut self, call: &CallResult<'_>, now: Duration) {
+        let first = Failures { count: 0, connector: call.connector, on_several: false };
+        let failures = self.failures.get_or_insert(first);
+        failures.count = failures.count.saturating_add(1);
+        failures.on_several |= failures.connector != call.connector;
+        if failures.count >= FAILURE_THRESHOLD && (failures.on_several || call.open_connectors < 2) {
             self.trip(CallState::Down, now);
         }
-        let surplus = self.failures.len().saturating_sub(4 * FAILURE_THRESHOLD);
-        self.failures.drain(..surplus);
     }
 
     /// Lets one call at a time through. A refused token goes before an outage, which a response has ended.

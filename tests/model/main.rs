@@ -96,7 +96,6 @@ fn a_rollback_keeps_every_promise_whatever_happens_within_the_bounds() {
     explore_all::<MigrationRollback>(&[
         RolledBack,
         Skipped,
-        Queued,
         OnHold,
         InProgress,
         Verifying,
@@ -116,7 +115,6 @@ fn a_restore_keeps_every_promise_whatever_happens_within_the_bounds() {
         Restored,
         AlreadyRestored,
         Skipped,
-        Queued,
         OnHold,
         InProgress,
         Verifying,

@@ -12,12 +12,14 @@ use crate::operation::{CallResult, CallState, CircuitBreaker, Now};
 struct Story {
     breaker: CircuitBreaker<&'static str>,
     second: i64,
+    jitter: f64,
 }
 
 fn closed() -> Story {
     Story {
         breaker: CircuitBreaker::new(SERVER, (Duration::from_secs(1), Duration::from_mins(5))),
         second: 0,
+        jitter: 1.0,
     }
 }
 
@@ -38,7 +40,7 @@ impl Story {
             failure,
             token_changed: false,
             open_connectors: 2,
-            jitter: 1.0,
+            jitter: self.jitter,
         };
         self.breaker.report(&call, Now { monotonic: seconds(self.second), wall: at(self.second) });
         self
@@ -74,6 +76,52 @@ fn a_limit_pauses_all_until_the_time_that_was_asked_for() {
     story = story.at(60);
     assert_eq!(story.woken(), ["a", "b"]);
     assert_eq!((story.state(), story.acquires("b")), (CallState::Open, true));
+}
+
+#[test]
+fn a_pause_is_over_at_its_very_end() {
+    let story = closed().called("a", 1, Some(&asking(60, status(429)))).at(60);
+    assert_eq!((story.state(), story.breaker.resumes_in(seconds(60))), (CallState::Open, None));
+}
+
+#[test]
+fn each_state_has_its_word_in_metrics() {
+    assert_eq!(CallState::ALL.map(CallState::as_str), ["open", "paused", "down", "token_rejected"]);
+}
+
+#[test]
+fn where_one_connector_is_open_its_failures_alone_trip_it() {
+    let failure = status(503);
+    let mut story = closed();
+    for call in 1..=5 {
+        assert_eq!(story.state(), CallState::Open, "before call {call}");
+        let call = CallResult {
+            uid: "a",
+            connector: Uuid::from_u128(1),
+            failure: Some(&failure),
+            token_changed: false,
+            open_connectors: 1,
+            jitter: 1.0,
+        };
+        story.breaker.report(&call, Now { monotonic: seconds(0), wall: at(0) });
+    }
+    assert_eq!(story.state(), CallState::Down);
+}
+
+#[test]
+fn probes_come_at_growing_intervals_of_which_half_is_jitter() {
+    for (jitter, second_wait) in [(1.0, 2000), (0.5, 1500), (0.0, 1000)] {
+        for refusal in [401, 503] {
+            let tripped =
+                if refusal == 401 { closed().called("a", 1, Some(&status(401))) } else { closed().down() };
+            assert_eq!(tripped.breaker.resumes_in(seconds(0)), Some(seconds(1)));
+            let mut story = Story { jitter, ..tripped }.held("b", 0).at(1);
+            assert_eq!((story.woken(), story.acquires("b")), (vec!["b"], true));
+            let story = story.called("b", 1, Some(&status(refusal)));
+            let next = story.breaker.resumes_in(seconds(1));
+            assert_eq!(next, Some(Duration::from_millis(second_wait)), "{refusal} {jitter}");
+        }
+    }
 }
 
 #[test]
@@ -167,8 +215,35 @@ fn a_start_restores_the_pause_from_what_an_open_request_says() {
     assert_eq!(restored(&rollback().claimed(0).failing(&asking(70, status(423)), 1)), nothing);
     assert_eq!(restored(&rollback().claimed(0).failing(&asking(5, status(429)), 1)), nothing, "it is over");
     assert_eq!(restored(&rollback().claimed(0).failing(&asking(9 * DAY, status(429)), 1)), nothing);
+    // As long as a day is believed, and a 503 that is not longer than a backoff may be one.
+    assert_eq!(restored(&rollback().claimed(0).failing(&asking(DAY + 1, status(429)), 1)), paused(DAY - 9));
+    for asked in [200, 301] {
+        assert_eq!(restored(&rollback().claimed(0).failing(&asking(asked, status(503)), 1)), nothing);
+    }
+    assert_eq!(restored(&rollback().claimed(0).failing(&asking(302, status(503)), 1)), paused(292));
     assert_eq!(restored(&rollback().claimed(0).failed(401, 1)).0, CallState::TokenRejected);
     let mut elsewhere = rollback().claimed(0).failing(&asking(70, status(429)), 1);
     elsewhere.object.status.as_mut().unwrap().operation.as_mut().unwrap().server = Some("https://b".into());
     assert_eq!(restored(&elsewhere), nothing);
+}
+
+#[test]
+fn of_several_open_requests_the_newest_limit_counts_at_a_start() {
+    let limited = |asked, second| rollback().claimed(0).failing(&asking(asked, status(429)), second);
+    for (stories, left) in [
+        ([limited(70, 1), limited(40, 5)], 30),
+        ([limited(40, 5), limited(70, 1)], 30),
+        ([limited(70, 1), limited(40, 1)], 60),
+    ] {
+        let mut breaker = CircuitBreaker::<()>::new(SERVER, (Duration::from_secs(1), Duration::from_mins(5)));
+        for story in &stories {
+            breaker.restore(story.status(), Now { monotonic: seconds(0), wall: at(10) });
+        }
+        assert_eq!(breaker.resumes_in(seconds(0)), Some(seconds(left)));
+    }
+}
+
+#[test]
+fn refusals_that_the_api_does_not_document_must_last_for_a_fifth_of_the_longest_backoff() {
+    assert_eq!(rollback().settings.confirmation_time(), Duration::from_mins(1));
 }

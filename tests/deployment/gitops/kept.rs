@@ -95,7 +95,7 @@ pub(crate) fn example(case: &Case) -> Value {
         "RequestRejected" | "EditedFailure" => count(&mut object["status"]["operation"], 3, 2),
         // The next probe of the token may come before anybody looks; that of a rollback is its read.
         "TokenRejected" => {
-            count(&mut object["status"]["operation"], u64::from(case.kind == Kind::Restore), 1)
+            count(&mut object["status"]["operation"], u64::from(case.kind == Kind::Restore), 1);
         }
         _ => {}
     }
@@ -134,7 +134,8 @@ fn texts(object: &Value) -> Vec<(String, String)> {
         (&status["operation"]["inFlight"]["holder"], HOLDER),
     ];
     let pairs = pairs.into_iter().filter_map(|(of_run, of_example)| Some((of_run.as_str()?, of_example)));
-    let more = [(deadline.as_str(), limit)].into_iter().chain(confirmed.map(|at| (at, "2026-11-23T09:00:03Z")));
+    let more =
+        [(deadline.as_str(), limit)].into_iter().chain(confirmed.map(|at| (at, "2026-11-23T09:00:03Z")));
     pairs.chain(not_after).chain(more).map(|(from, to)| (from.to_owned(), to.to_owned())).collect()
 }
 

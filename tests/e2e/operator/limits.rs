@@ -23,7 +23,11 @@ async fn a_request_whose_time_has_passed_expires_before_anything_is_called() {
 
     for request in &requests {
         let failed = env.wait_for(request, "Expired").await;
-        assert!(failed.message().starts_with("Expired: no attempt succeeded before 2"), "{}", failed.message());
+        assert!(
+            failed.message().starts_with("Expired: no attempt succeeded before 2"),
+            "{}",
+            failed.message()
+        );
         assert_eq!(failed.attempts(), 0);
         assert_eq!(env.sandbox.calls(Operation::Any, request.id).len(), 0);
         let told = env.until_events(&request.name, 1).await;
@@ -47,7 +51,11 @@ async fn a_request_that_waits_past_its_limit_fails_with_it_and_its_last_error_an
     let mut calls = Vec::new();
     for (request, reason) in &cases {
         let failed = env.wait_for(request, reason).await;
-        assert!(failed.message().ends_with("Last error: the CDE API answered 423: Locked."), "{}", failed.message());
+        assert!(
+            failed.message().ends_with("Last error: the CDE API answered 423: Locked."),
+            "{}",
+            failed.message()
+        );
         assert_eq!(failed.last_error()["code"], 423, "{}", request.name);
         calls.push(env.attempts(request).len());
         assert_eq!(calls.last().map(|calls| *calls as u64), Some(failed.attempts()), "{}", request.name);
@@ -66,7 +74,11 @@ async fn the_operators_deadline_holds_for_objects_without_one_of_their_own() {
     env.apply_all([own, without.manifest()]).await;
 
     let failed = env.wait_for(&without, "DeadlineExceeded").await;
-    assert!(failed.message().starts_with("Deadline exceeded: no attempt succeeded before 2"), "{}", failed.message());
+    assert!(
+        failed.message().starts_with("Deadline exceeded: no attempt succeeded before 2"),
+        "{}",
+        failed.message()
+    );
 
     env.sandbox.clear_faults();
     env.wait_for(&with, "Restored").await;

@@ -117,8 +117,7 @@ async fn a_restore_is_carried_out_once_and_its_status_says_all_that_came_of_it()
 }
 
 #[tokio::test]
-async fn a_restored_connector_shows_its_ten_newest_versions_and_the_state_of_the_newest_without_a_main_one()
-{
+async fn a_restored_connector_shows_its_ten_newest_versions_and_the_state_of_the_newest_without_a_main_one() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let id = new_id();
     let numbers = (0..60).map(|minor| format!("1.{minor}.0"));

@@ -98,7 +98,11 @@ async fn a_success_with_fields_missing_or_of_another_type_is_a_success_with_a_wa
         }
         assert_eq!(env.attempts(case).len(), 1, "{}", case.name);
         let events = env.until_events(&case.name, 1).await;
-        assert_eq!((events[0].0.as_str(), events[0].1.as_str()), ("Warning", "IncompleteResponse"), "{events:?}");
+        assert_eq!(
+            (events[0].0.as_str(), events[0].1.as_str()),
+            ("Warning", "IncompleteResponse"),
+            "{events:?}"
+        );
         assert!(events[0].2.contains("state") || *odd, "{events:?}");
     }
 }
