@@ -128,7 +128,7 @@ pub struct RollbackResult {
     pub before: Option<VersionFacts>,
 }
 
-/// What a rollback tells of its connector.
+/// The connector of a rollback, as the CDE names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectorName {
     /// Its name.

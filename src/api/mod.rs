@@ -48,3 +48,5 @@ pub const VERSION: &str = "v1alpha1";
 pub const CONFIRM_ANNOTATION: &str = "cde.productsup.com/confirm";
 /// Annotation that asks for another attempt: an RFC 3339 time, later than `status.lastHandledRetry`.
 pub const RETRY_ANNOTATION: &str = "cde.productsup.com/retry";
+/// The annotations by which a person asks for something.
+pub const ANNOTATIONS: [&str; 2] = [RETRY_ANNOTATION, CONFIRM_ANNOTATION];

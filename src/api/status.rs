@@ -101,7 +101,7 @@ reasons! {
     Skipped => Some(Outcome::Skipped),
     /// Another request for the same connector goes first.
     Queued => None,
-    /// No call goes out at present: the CDE API is unavailable, rate limited, or rejects the token.
+    /// CDE API calls are on hold: the API is unavailable, limits calls, or rejects the token.
     OnHold => None,
     /// A call is under way.
     InProgress => None,

@@ -15,7 +15,7 @@ use serde::de::value::MapDeserializer;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::api::{CONFIRM_ANNOTATION, RETRY_ANNOTATION};
+use crate::api::ANNOTATIONS;
 
 /// An object without what nothing is decided on, or why it cannot be decoded; cheap to clone.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ struct WireMeta {
 impl From<WireMeta> for ObjectMeta {
     fn from(mut meta: WireMeta) -> Self {
         if let Some(annotations) = &mut meta.annotations {
-            annotations.retain(|name, _| [RETRY_ANNOTATION, CONFIRM_ANNOTATION].contains(&name.as_str()));
+            annotations.retain(|name, _| ANNOTATIONS.contains(&name.as_str()));
         }
         Self {
             name: meta.name,
@@ -112,7 +112,7 @@ impl<K: Resource + Clone> Resource for Guarded<K> {
 mod tests {
     use serde_json::json;
 
-    use crate::api::ConnectorRestore;
+    use crate::api::{ConnectorRestore, RETRY_ANNOTATION};
 
     use super::*;
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{CONFIRM_ANNOTATION, InFlight, RETRY_ANNOTATION};
+use crate::api::{ANNOTATIONS, InFlight};
 use crate::runtime::clock;
 
 use super::kind::Kind;
@@ -35,8 +35,8 @@ pub(super) struct Memory {
     pub(super) interruptions: u32,
 }
 
-/// Generation, the annotations for retry and confirm, and whether the object is being deleted.
-type Asked = (Option<i64>, [Option<String>; 2], bool);
+/// Generation, the annotations, and whether the object is being deleted.
+type Asked = (Option<i64>, [Option<String>; ANNOTATIONS.len()], bool);
 
 /// Undocumented refusals in a row with one code.
 struct Refusals {
@@ -92,7 +92,7 @@ impl Memory {
     pub(super) fn asks_anew<K: Kind>(&mut self, object: &K) -> bool {
         let meta = object.meta();
         let annotation = |name| meta.annotations.as_ref().and_then(|all| all.get(name).cloned());
-        let annotations = [RETRY_ANNOTATION, CONFIRM_ANNOTATION].map(annotation);
+        let annotations = ANNOTATIONS.map(annotation);
         let asked = Some((meta.generation, annotations, meta.deletion_timestamp.is_some()));
         std::mem::replace(&mut self.asked, asked.clone()) != asked
     }

@@ -4,7 +4,7 @@ use crate::api::{CONFIRM_ANNOTATION, Evidence, Outcome, Reason};
 
 use super::messages::show;
 use super::status_builder::StatusBuilder;
-use super::{Operation, Step};
+use super::{Operation, Step, annotation};
 
 /// Why a confirm annotation records nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum InvalidConfirm {
 /// What the confirm annotation of an object says: the outcome to record, or why it records nothing. `None` where there
 /// is none, or where it has been recorded.
 pub(super) fn confirmed<O: Operation>(object: &O) -> Option<Result<Outcome, InvalidConfirm>> {
-    let value = annotation(object)?;
+    let value = annotation(object, CONFIRM_ANNOTATION)?;
     let Some((id, outcome)) = parse(value) else { return Some(Err(InvalidConfirm::Unreadable)) };
     let status = object.status();
     let operation = status.and_then(|status| status.operation.as_ref());
@@ -38,11 +38,7 @@ pub(super) fn confirmed<O: Operation>(object: &O) -> Option<Result<Outcome, Inva
 /// Returns the value of the confirm annotation, and why it is invalid, where it is: worth a warning.
 #[must_use]
 pub fn invalid_confirm<O: Operation>(object: &O) -> Option<(&str, InvalidConfirm)> {
-    annotation(object).zip(confirmed(object)?.err())
-}
-
-fn annotation<O: Operation>(object: &O) -> Option<&str> {
-    object.metadata().annotations.as_ref()?.get(CONFIRM_ANNOTATION).map(String::as_str)
+    annotation(object, CONFIRM_ANNOTATION).zip(confirmed(object)?.err())
 }
 
 fn parse(value: &str) -> Option<(&str, Outcome)> {

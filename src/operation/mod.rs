@@ -115,6 +115,11 @@ pub trait Operation {
     fn success_message(&self, reason: Reason, status: &Status<Self::Result>) -> String;
 }
 
+/// The value of an annotation of an object.
+fn annotation<'a, O: Operation>(object: &'a O, name: &str) -> Option<&'a str> {
+    object.metadata().annotations.as_ref()?.get(name).map(String::as_str)
+}
+
 /// What every kind's spec holds.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestSpec {

@@ -47,8 +47,7 @@ impl Operation for ConnectorRestore {
     fn preview(&self, status: &mut Status<RestoreResult>, connector: &Connector) -> Option<String> {
         let deleted = deletions(connector, self.spec.connector_id).ok()?;
         self.note_reading(status, connector);
-        let name = status.result.connector.as_ref().and_then(|connector| connector.name.as_deref());
-        let name = name.map(|name| format!(" {name}")).unwrap_or_default();
+        let name = name(status);
         let live = !deleted.is_empty() && !deleted.contains(&true);
         Some(if live {
             format!("The connector{name} is not in the bin: nothing would be left to do.")
@@ -117,8 +116,7 @@ impl Operation for ConnectorRestore {
     }
 
     fn success_message(&self, reason: Reason, status: &Status<RestoreResult>) -> String {
-        let name = status.result.connector.as_ref().and_then(|connector| connector.name.as_deref());
-        let name = name.map(|name| format!(" {name}")).unwrap_or_default();
+        let name = name(status);
         match reason {
             Reason::AlreadyRestored => {
                 format!("The connector{name} is not in the bin. Nothing was left to do.")
@@ -138,7 +136,13 @@ pub(super) fn deletions(connector: &Connector, id: Uuid) -> Result<Vec<bool>, &'
     deleted.collect::<Option<_>>().ok_or("a version does not say whether it is deleted")
 }
 
-/// What a status tells of a connector.
+/// The connector's name with a space before it, for a sentence; nothing where it is not known.
+fn name(status: &Status<RestoreResult>) -> String {
+    let name = status.result.connector.as_ref().and_then(|connector| connector.name.as_deref());
+    name.map(|name| format!(" {name}")).unwrap_or_default()
+}
+
+/// What a status shows of a connector.
 pub(super) fn summary(connector: &Connector) -> ConnectorSummary {
     ConnectorSummary {
         name: text(&connector.name),

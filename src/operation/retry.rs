@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::api::{OperationRecord, RETRY_ANNOTATION};
 
 use super::status_builder::StatusBuilder;
-use super::{Operation, whole_seconds};
+use super::{Operation, annotation, whole_seconds};
 
 /// A retry annotation further ahead of the operator's clock than this asks for nothing: a fast clock must not disable
 /// later retries.
@@ -25,7 +25,7 @@ pub enum InvalidRetry {
 /// Returns the value of the retry annotation, and why it is invalid, where it is: worth a warning.
 #[must_use]
 pub fn invalid_retry<O: Operation>(object: &O, now: Timestamp) -> Option<(&str, InvalidRetry)> {
-    let value = annotation(object)?;
+    let value = annotation(object, RETRY_ANNOTATION)?;
     match value.parse() {
         Err(_) => Some((value, InvalidRetry::Unreadable)),
         Ok(asked) if is_ahead(asked, now) => Some((value, InvalidRetry::Ahead)),
@@ -35,10 +35,6 @@ pub fn invalid_retry<O: Operation>(object: &O, now: Timestamp) -> Option<(&str, 
 
 fn is_ahead(asked: Timestamp, now: Timestamp) -> bool {
     asked.duration_since(now) > MOST_AHEAD
-}
-
-fn annotation<O: Operation>(object: &O) -> Option<&str> {
-    object.metadata().annotations.as_ref()?.get(RETRY_ANNOTATION).map(String::as_str)
 }
 
 impl<O: Operation> StatusBuilder<'_, O> {
@@ -61,7 +57,10 @@ impl<O: Operation> StatusBuilder<'_, O> {
 
     /// The retry that is asked for and was not handled before.
     fn asked(&self) -> Option<Timestamp> {
-        let asked = annotation(self.object)?.parse().ok().filter(|asked| !is_ahead(*asked, self.now))?;
+        let asked = annotation(self.object, RETRY_ANNOTATION)?
+            .parse()
+            .ok()
+            .filter(|asked| !is_ahead(*asked, self.now))?;
         let asked = whole_seconds(asked);
         let handled = self.status.last_handled_retry.as_ref();
         Some(asked).filter(|asked| handled.is_none_or(|handled| *asked > handled.0))

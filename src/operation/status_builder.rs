@@ -198,7 +198,7 @@ impl<'a, O: Operation> StatusBuilder<'a, O> {
             conditions(&self.status.conditions, reason, message, self.status.observed_generation, self.now);
         self.status.reason = Some(reason);
         self.status.outcome = outcome;
-        self.status.deadline_time = if outcome.is_none() { self.deadline_time() } else { None };
+        self.status.deadline_time = self.deadline_time();
     }
 
     /// The newest spec has been seen. A final record answers for every generation, and so names none.
@@ -208,7 +208,7 @@ impl<'a, O: Operation> StatusBuilder<'a, O> {
         }
         let generation = self.object.metadata().generation;
         self.status.observed_generation = generation;
-        self.status.deadline_time = if self.status.outcome.is_none() { self.deadline_time() } else { None };
+        self.status.deadline_time = self.deadline_time();
         for condition in &mut self.status.conditions {
             condition.observed_generation = generation;
         }

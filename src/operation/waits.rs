@@ -40,9 +40,10 @@ impl<O: Operation> StatusBuilder<'_, O> {
         self.limits().find(|(at, _)| *at <= self.now)
     }
 
-    /// From when on no attempt begins, as Kubernetes stores it.
+    /// From when on no attempt begins, as Kubernetes stores it; `None` once the request is finished.
     pub(super) fn deadline_time(&self) -> Option<Time> {
-        self.limits().map(|(at, _)| Time(whole_seconds(at))).min()
+        let limit = self.limits().map(|(at, _)| Time(whole_seconds(at))).min();
+        limit.filter(|_| self.status.outcome.is_none())
     }
 
     /// When a read that is not part of an attempt is repeated.
