@@ -148,12 +148,15 @@ async fn definitions_and_namespace_are_marked_to_be_kept() {
 
 #[tokio::test]
 async fn the_operator_can_be_removed_without_the_definitions() {
-    for part in ["deploy/operator", "deploy/rbac"] {
+    for part in ["deploy/operator", "deploy/rbac", "deploy/policies/warnings"] {
         for object in rendered(part).await {
             assert!(object["kind"] != "CustomResourceDefinition" && object["kind"] != "Namespace", "{part}");
         }
     }
-    let parts = rendered("deploy/operator").await.len() + rendered("deploy/rbac").await.len();
+    let mut parts = 0;
+    for part in ["deploy/operator", "deploy/rbac", "deploy/policies/warnings"] {
+        parts += rendered(part).await.len();
+    }
     let kept = 3;
     assert_eq!(parts + kept, rendered("deploy").await.len());
 }

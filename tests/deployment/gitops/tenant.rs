@@ -55,8 +55,9 @@ async fn a_tenants_operator_is_all_in_its_own_namespace_but_for_one_binding_in_t
     }
     let shared = names(&rendered(&env, "/shared").await);
     let kinds: Vec<&str> = shared.iter().filter_map(|name| name.split(' ').next()).collect();
-    let (role, definition) = ("ClusterRole", "CustomResourceDefinition");
-    assert_eq!(kinds, [role, role, role, definition, definition]);
+    let (role, crd) = ("ClusterRole", "CustomResourceDefinition");
+    let (policy, binding) = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding");
+    assert_eq!(kinds, [role, role, role, crd, crd, policy, policy, binding, binding]);
 }
 
 #[tokio::test]

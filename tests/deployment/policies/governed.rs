@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use crate::tools::tools;
 use cde_harness::{ControlPlane, LIMIT, Manifest, POLL, SharedControlPlane, TestEnv, restore};
 
-const POLICIES: [&str; 3] = ["connectors-by-namespace", "retry-only", "production-preconditions"];
+const POLICIES: [&str; 4] = ["connectors-by-namespace", "retry-only", "production-preconditions", "warnings"];
 
 /// A namespace that is given these connectors.
 pub(crate) async fn governed(given: &str) -> TestEnv {

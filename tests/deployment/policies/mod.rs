@@ -6,3 +6,4 @@ mod life;
 mod production;
 mod retry;
 mod roles;
+mod warnings;

@@ -28,10 +28,18 @@ fn without_tools(object: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn accounts_roles_and_bindings_are_those_of_the_base() {
+async fn accounts_roles_bindings_and_warnings_are_those_of_the_base() {
     let (base, chart) = both().await;
     let mut compared = 0;
-    for kind in ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"] {
+    for kind in [
+        "ServiceAccount",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "Role",
+        "RoleBinding",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+    ] {
         assert_eq!(chart.of(kind).len(), base.of(kind).len(), "{kind}");
         for object in base.of(kind) {
             let twin = chart.named(kind, object["metadata"]["name"].as_str().unwrap());
@@ -39,7 +47,7 @@ async fn accounts_roles_and_bindings_are_those_of_the_base() {
             compared += 1;
         }
     }
-    assert_eq!(compared, 7);
+    assert_eq!(compared, 11);
 }
 
 #[tokio::test]
