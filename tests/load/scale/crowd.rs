@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use cde_sandbox::cde::{Fault, Operation};
 
-use cde_harness::{Kind, POLL, Request, TestEnv};
+use cde_harness::{Kind, Manifest, POLL, Request, TestEnv};
 
 /// Who has not come further in this time is stuck.
 const STANDSTILL: Duration = Duration::from_mins(1);
@@ -35,16 +35,28 @@ impl Crowd {
 
     /// Creates them all.
     pub(crate) async fn create(&self, env: &TestEnv) {
-        let created = stream::iter(&self.requests).map(|request| create(env, request));
+        self.create_with(env, |manifest| manifest).await;
+    }
+
+    /// Creates them all, each with a changed manifest.
+    pub(crate) async fn create_with(&self, env: &TestEnv, change: impl Fn(Manifest) -> Manifest) {
+        let created = stream::iter(&self.requests)
+            .map(|request| create(env, request.kind, change(request.manifest()).yaml()));
         created.buffer_unordered(AT_ONCE).try_collect::<()>().await.expect("all are created");
     }
 
     /// Waits until each has succeeded, however long it takes, as long as it goes on; how long it took.
     pub(crate) async fn all_succeed(&self, env: &TestEnv) -> Duration {
+        self.none_matches(env, "status.outcome!=Succeeded").await
+    }
+
+    /// Waits until none matches the field selector, as long as their number falls; returns how long it took.
+    pub(crate) async fn none_matches(&self, env: &TestEnv, selector: &str) -> Duration {
         let begun = Instant::now();
         let (mut last, mut left) = (Instant::now(), usize::MAX);
         while left > 0 {
-            let now = open::<ConnectorRestore>(env).await + open::<MigrationRollback>(env).await;
+            let now = matching::<ConnectorRestore>(env, selector).await
+                + matching::<MigrationRollback>(env, selector).await;
             if now < left {
                 (last, left) = (Instant::now(), now);
             }
@@ -63,9 +75,8 @@ impl Crowd {
     }
 }
 
-async fn create(env: &TestEnv, request: &Request) -> kube::Result<()> {
-    let manifest = request.manifest().yaml();
-    match request.kind {
+async fn create(env: &TestEnv, kind: Kind, manifest: String) -> kube::Result<()> {
+    match kind {
         Kind::Restore => create_as::<ConnectorRestore>(env, &manifest).await,
         Kind::Rollback => create_as::<MigrationRollback>(env, &manifest).await,
     }
@@ -84,12 +95,12 @@ fn api<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(env: &Test
     Api::namespaced(env.client.clone(), &env.namespace)
 }
 
-/// How many have not succeeded.
-async fn open<K>(env: &TestEnv) -> usize
+/// How many match the field selector.
+async fn matching<K>(env: &TestEnv, selector: &str) -> usize
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned,
     K: std::fmt::Debug,
 {
-    let open = ListParams::default().fields("status.outcome!=Succeeded");
-    api::<K>(env).list_metadata(&open).await.expect("a list").items.len()
+    let params = ListParams::default().fields(selector);
+    api::<K>(env).list_metadata(&params).await.expect("a list").items.len()
 }
