@@ -29,6 +29,9 @@ struct Args {
     /// The operator's program, instead of the one that is built here: an image's, for example.
     #[arg(long, value_name = "FILE")]
     operator: Option<PathBuf>,
+    /// Write a recording of the requests as an animated SVG.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -48,7 +51,9 @@ async fn perform(args: Args) -> anyhow::Result<ExitCode> {
     let mut interrupt = Interrupt::listen()?;
     let Some(stage) = interrupt.or(Stage::set(args.operator)).await else { return Ok(INTERRUPTED.into()) };
     let stage = stage?;
-    let Some(played) = interrupt.or(demo::play(&stage)).await else { return Ok(INTERRUPTED.into()) };
+    let Some(played) = interrupt.or(demo::play(&stage, args.svg.as_deref())).await else {
+        return Ok(INTERRUPTED.into());
+    };
     let verdict = played.unwrap_or_else(|error| {
         complain(&error);
         false

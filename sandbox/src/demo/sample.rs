@@ -182,6 +182,20 @@ mod tests {
     }
 
     #[test]
+    fn the_recording_in_the_readme_shows_every_sample_and_its_reason() {
+        let svg = std::fs::read_to_string(workspace().join("docs/demo.svg")).unwrap();
+        for sample in &SAMPLES {
+            let shown =
+                |line: &str| line.contains(&format!("  {} ", sample.name)) && line.contains(sample.reason);
+            assert!(
+                svg.lines().any(shown),
+                "{} is not in docs/demo.svg: run cargo demo --svg docs/demo.svg",
+                sample.name
+            );
+        }
+    }
+
+    #[test]
     fn no_two_samples_share_a_connector() {
         let mut ids: Vec<Uuid> = SAMPLES.iter().map(|sample| sample.connector).collect();
         ids.sort();

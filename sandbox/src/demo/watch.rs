@@ -15,6 +15,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::NAMESPACE;
+use super::recording::Recording;
 use super::sample::{Kind, SAMPLES, Sample};
 use super::screen::Live;
 
@@ -66,7 +67,7 @@ impl Seen {
 ///
 /// # Errors
 /// If the API server refuses or breaks a watch.
-pub(crate) async fn follow(control_plane: &ControlPlane) -> Result<Objects> {
+pub(crate) async fn follow(control_plane: &ControlPlane, recording: &mut Recording) -> Result<Objects> {
     let client = control_plane.admin().await?;
     let mut changes = select_all([Kind::Restore, Kind::Rollback].map(|kind| changes(&client, kind)));
     let (begin, mut objects, mut live) = (Instant::now(), Objects::new(), Live::new());
@@ -81,7 +82,9 @@ pub(crate) async fn follow(control_plane: &ControlPlane) -> Result<Objects> {
             let spoken_of = seen.reason.is_some();
             objects.insert(name, seen);
             if spoken_of {
-                live.draw(&table(&objects), &news);
+                let table = table(&objects);
+                live.draw(&table, &news);
+                recording.add(begin.elapsed(), &table);
             }
         }
     }
