@@ -1,49 +1,49 @@
 {{/*
-What no schema can say in a sentence: refused before anything is installed, in the words of the operator's own
-configuration where it has some.
+Rejects values that values.schema.json cannot reject with a clear message. The messages match those of the operator's
+own configuration checks where both exist.
 */}}
 {{- define "cde-operator.check" -}}
 {{- include "cde-operator.checkUrl" . -}}
 {{- if not .Values.cde.token.secret -}}
-{{- fail (printf "cde.token.secret must name the Secret that holds the CDE token; make one with `kubectl -n %s create secret generic cde-operator-token --from-file=token=FILE`, and give --set cde.token.secret=cde-operator-token" .Release.Namespace) -}}
+{{- fail (printf "cde.token.secret must name the Secret that holds the CDE token; create one with `kubectl -n %s create secret generic cde-operator-token --from-file=token=FILE`, and pass --set cde.token.secret=cde-operator-token" .Release.Namespace) -}}
 {{- end -}}
 {{- if and .Values.cde.ca.configMap .Values.cde.ca.secret -}}
-{{- fail "cde.ca has both a configMap and a secret: name the one that holds the certificates" -}}
+{{- fail "cde.ca sets both configMap and secret; set only the one that holds the certificates" -}}
 {{- end -}}
 {{- range $name, $value := dict "proxy.https" .Values.proxy.https "proxy.http" .Values.proxy.http "tracing.endpoint" .Values.tracing.endpoint -}}
 {{- if contains "@" $value -}}
-{{- fail (printf "%s must not hold a user or password, for Helm keeps all values; take the address from a Secret by extraEnv" $name) -}}
+{{- fail (printf "%s must not contain a user or password, because Helm stores all values in the cluster; set the URL from a Secret with extraEnv" $name) -}}
 {{- end -}}
 {{- end -}}
 {{- include "cde-operator.checkTimes" . -}}
 {{- $names := list -}}
 {{- range include "cde-operator.env" . | fromYamlArray -}}
 {{- if has .name $names -}}
-{{- fail (printf "extraEnv has %s, which another value sets: give one of them" .name) -}}
+{{- fail (printf "extraEnv sets %s, which another value already sets; remove one of them" .name) -}}
 {{- end -}}
 {{- $names = append $names .name -}}
 {{- end -}}
 {{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection) -}}
-{{- fail "replicas is more than 1, but leaderElection is false: the replicas would work at the same time; set it to true" -}}
+{{- fail "replicas is greater than 1, but leaderElection is false, so all replicas would work at the same time; set leaderElection to true" -}}
 {{- end -}}
 {{- if and .Values.podDisruptionBudget.enabled (gt (int .Values.replicas) 1) (ge (int .Values.podDisruptionBudget.minAvailable) (int .Values.replicas)) -}}
-{{- fail "podDisruptionBudget.minAvailable must be less than replicas, or no node with the operator can be drained" -}}
+{{- fail "podDisruptionBudget.minAvailable must be less than replicas; otherwise no node that runs the operator can be drained" -}}
 {{- end -}}
 {{- if and .Values.metrics.podMonitor.enabled .Values.metrics.serviceMonitor.enabled -}}
-{{- fail "metrics has both podMonitor and serviceMonitor: every figure would be there twice; enable one" -}}
+{{- fail "metrics enables both podMonitor and serviceMonitor, so Prometheus would scrape every metric twice; enable only one" -}}
 {{- end -}}
 {{- end -}}
 
 {{- define "cde-operator.checkUrl" -}}
 {{- $url := trim .Values.cde.url -}}
 {{- if not $url -}}
-{{- fail "cde.url must be the base address of the CDE API; give --set cde.url=https://cde.example.com" -}}
+{{- fail "cde.url must be the base URL of the CDE API; pass --set cde.url=https://cde.example.com" -}}
 {{- else if contains "@" $url -}}
-{{- fail "cde.url must not hold a user or password; the token is read from cde.token.secret" -}}
+{{- fail "cde.url must not contain a user or password; the token is read from cde.token.secret" -}}
 {{- else if or (contains "?" $url) (contains "#" $url) -}}
 {{- fail "cde.url must end with the host or a path; remove what begins with ? or #" -}}
 {{- else if and (hasPrefix "http://" $url) (not .Values.cde.allowHttp) -}}
-{{- fail "cde.url would send the token unencrypted to another host; use https, or cde.allowHttp where the network is trusted" -}}
+{{- fail "cde.url would send the token unencrypted to another host; use https, or set cde.allowHttp if the network is trusted" -}}
 {{- else if not (or (hasPrefix "https://" $url) (hasPrefix "http://" $url)) -}}
 {{- fail "cde.url must begin with https://" -}}
 {{- end -}}
@@ -54,7 +54,7 @@ configuration where it has some.
 {{- range $name, $time := $times -}}
 {{- $bare := and (eq $name "deadline") (eq (toString $time) "0") -}}
 {{- if not (or $bare (regexMatch "^([0-9]{1,9}(ms|s|m|h))+$" (toString $time))) -}}
-{{- fail (printf "%s is %q, which is no duration: write it as 30s, 5m or 1h30m" $name (toString $time)) -}}
+{{- fail (printf "%s is %q, which is not a duration; write it as 30s, 5m or 1h30m" $name (toString $time)) -}}
 {{- end -}}
 {{- end -}}
 {{- $timeout := include "cde-operator.milliseconds" .Values.cde.timeout | int64 -}}
@@ -64,13 +64,13 @@ configuration where it has some.
 {{- $min := include "cde-operator.milliseconds" .Values.retryMin | int64 -}}
 {{- $max := include "cde-operator.milliseconds" .Values.retryMax | int64 -}}
 {{- if gt $min $max -}}
-{{- fail "retryMin is longer than retryMax: make it the shorter one" -}}
+{{- fail "retryMin is longer than retryMax; make it the shorter one" -}}
 {{- end -}}
 {{- if eq $max 0 -}}
 {{- fail "retryMax must be longer than 0s" -}}
 {{- end -}}
 {{- $grace := int64 .Values.terminationGracePeriodSeconds -}}
 {{- if and $grace (lt (mul $grace 1000) (add $timeout 10000)) -}}
-{{- fail (printf "terminationGracePeriodSeconds must be at least cde.timeout (%s) and 10 s, or a call under way is cut off before it is recorded; 0 computes it" .Values.cde.timeout) -}}
+{{- fail (printf "terminationGracePeriodSeconds must be at least cde.timeout (%s) plus 10 s, or a call under way is cut off before it is recorded; 0 computes the value" .Values.cde.timeout) -}}
 {{- end -}}
 {{- end -}}

@@ -1,4 +1,4 @@
-{{/* What all objects of the release are called. */}}
+{{/* The name of the release's objects. */}}
 {{- define "cde-operator.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
@@ -24,13 +24,13 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The pods of this release, and of no other. */}}
+{{/* The labels that select the pods of this release only. */}}
 {{- define "cde-operator.selector" -}}
 app.kubernetes.io/name: {{ include "cde-operator.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
-{{/* A label of the values replaces none of ours. */}}
+{{/* The labels of every object. commonLabels cannot override the chart's own labels. */}}
 {{- define "cde-operator.labels" -}}
 {{- $ours := include "cde-operator.selector" . | fromYaml -}}
 {{- $ours = set $ours "app.kubernetes.io/version" .Chart.AppVersion -}}
@@ -39,7 +39,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- merge $ours .Values.commonLabels | toYaml -}}
 {{- end -}}
 
-{{/* Without the versions: a new chart with the same pods restarts none. */}}
+{{/* The labels of the pods. They have no version, so that a new chart with the same pods does not restart them. */}}
 {{- define "cde-operator.podLabels" -}}
 {{- merge (include "cde-operator.selector" . | fromYaml) .Values.podLabels .Values.commonLabels | toYaml -}}
 {{- end -}}
@@ -55,8 +55,8 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{/*
-All that the operator is told: each flag of `cde-operator run` by its variable, so that `cde-operator check` in the same
-pod is told the same. A test compares them with the program's own list.
+The operator's configuration: each flag of `cde-operator run` as its environment variable, so that `cde-operator check`
+in the same pod has the same configuration. A test compares the variables with the program's own flags.
 */}}
 {{- define "cde-operator.env" -}}
 {{- $all := dict "CDE_URL" .Values.cde.url "CDE_TOKEN_FILE" "/var/run/secrets/cde/token" "CDE_ALLOW_HTTP" .Values.cde.allowHttp -}}
@@ -97,7 +97,7 @@ pod is told the same. A test compares them with the program's own list.
 {{- end -}}
 
 {{- define "cde-operator.volumeMounts" -}}
-# The directory, not the file (subPath): only so does a new token arrive in a running pod.
+# Mount the directory and not the file (subPath): only a directory is updated when the Secret changes.
 - name: cde-token
   mountPath: /var/run/secrets/cde
   readOnly: true
@@ -144,7 +144,7 @@ pod is told the same. A test compares them with the program's own list.
 {{- ($epoch | dateModify (toString .)).UnixMilli -}}
 {{- end -}}
 
-{{/* The port of an address such as https://cde.example.com:8443/path. */}}
+{{/* The port of a URL such as https://cde.example.com:8443/path. */}}
 {{- define "cde-operator.portOf" -}}
 {{- $url := urlParse . -}}
 {{- regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary "80" "443" (eq $url.scheme "http")) -}}

@@ -11,7 +11,7 @@ use crate::tools::test_env;
 use cde_harness::Kind;
 
 const HEAD: &str = "\
-# Health and actions of both kinds, for a running Argo CD. Written from the scripts beside it; do not edit.
+# Health checks and actions for both kinds, for a running Argo CD. Generated from resource_customizations; do not edit.
 #   kubectl -n argocd patch configmap argocd-cm --patch-file deploy/argocd/argocd-cm.yaml
 apiVersion: v1
 kind: ConfigMap

@@ -17,8 +17,8 @@ async fn create(env: &TestEnv, manifest: &Manifest) -> Result<String, String> {
 fn sentence(env: &TestEnv, connector: Uuid) -> String {
     let namespace = &env.namespace;
     format!(
-        "the namespace {namespace} is not given the connector {connector}: ask whoever runs the operator to add it \
-         under the key {namespace} of the ConfigMap cde-connectors in the namespace of the operator"
+        "the connector {connector} is not assigned to the namespace {namespace}; ask the team that runs the operator \
+         to add it under the key {namespace} of the ConfigMap cde-connectors in the namespace of the operator"
     )
 }
 

@@ -8,8 +8,8 @@ use cde_harness::{Manifest, TestEnv, restore, rollback};
 
 fn words(env: &TestEnv) -> String {
     format!(
-        "the namespace {} is a production one: set spec.preconditions.executables.production to the executable that \
-         runs in production now, so that the rollback cannot hit another release",
+        "the namespace {} is a production namespace; set spec.preconditions.executables.production to the executable \
+         that runs in production now, so that the rollback cannot affect another release",
         env.namespace
     )
 }

@@ -34,8 +34,9 @@ async fn who_may_not_create_may_set_the_retry_annotation_and_nothing_else() {
             let patch = [&on_call, "patch", short, name, "--type=merge", "-p", &change];
             let refusal = env.try_kubectl(&patch, "").await.expect_err("it is refused");
             let words = format!(
-                "{} may set only the annotation cde.productsup.com/retry of a request in {}: to change anything else, \
-                 change its manifest where it is kept, or ask for the role cde-operator-requester",
+                "{} can set only the annotation cde.productsup.com/retry of a request in {}; to change anything else, \
+                 change the manifest in its source (such as Git), or ask an administrator for the role \
+                 cde-operator-requester",
                 on_call.trim_start_matches("--as="),
                 env.namespace
             );

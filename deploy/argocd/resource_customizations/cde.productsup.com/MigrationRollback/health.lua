@@ -1,6 +1,6 @@
--- The record of a request that succeeded or was skipped names no observedGeneration: it answers for every
--- generation. Anything else counts only when it answers for the newest one, so that an object which the operator
--- has not seen is never taken for done.
+-- A request that succeeded or was skipped has no observedGeneration, because its status is valid for every
+-- generation. Every other status counts only if its observedGeneration is current. An object that the operator has
+-- not seen yet is therefore never treated as finished.
 local hs = {
   status = "Progressing",
   message = "Waiting for cde-operator to see the request",

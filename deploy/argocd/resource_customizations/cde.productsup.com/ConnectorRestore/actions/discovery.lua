@@ -1,5 +1,5 @@
--- A finished success is final: no action does anything to it. A retry opens a failed request again, or ends a wait
--- for the next attempt.
+-- A success is final, so no action applies to it. A retry reopens a failed request, or ends the wait for the next
+-- attempt.
 local outcome = nil
 local waits = false
 if obj.status ~= nil then

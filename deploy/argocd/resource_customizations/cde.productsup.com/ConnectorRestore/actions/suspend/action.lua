@@ -1,3 +1,3 @@
--- No new attempt begins; one that is under way is finished and recorded.
+-- No new attempt begins. The operator finishes and records an attempt that is under way.
 obj.spec.suspend = true
 return obj

@@ -1,4 +1,4 @@
--- A time later than status.lastHandledRetry asks for another attempt; an older one asks for nothing.
+-- A time later than status.lastHandledRetry asks for another attempt. The operator ignores an older one.
 local os = require("os")
 if obj.metadata.annotations == nil then
   obj.metadata.annotations = {}
