@@ -1,4 +1,4 @@
-//! The rules: what promtool says of them, when they fire, and what they say.
+//! The alerting rules: promtool accepts them, they fire when they should, and their texts are complete.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The commands that people are told of work.
+//! The commands and log lines that alerts and documentation name.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::monitoring::repository::{alerts, field, text};
 use crate::tools::test_env;
 use cde_harness::rollback;
 
-/// Where people are told of commands and lines of the log, with the labels of an alert filled in.
+/// Returns the texts that name commands and log lines, with the labels of each alert filled in.
 fn told() -> Vec<String> {
     let mut all = vec![text("docs/runbook.md"), text("docs/observability.md")];
     for alert in alerts() {
@@ -23,11 +23,11 @@ fn told() -> Vec<String> {
     all
 }
 
-/// Each kubectl command of a text that only reads, in its words; those with a placeholder apart.
+/// Returns the words of each kubectl command in a text that only reads and has no placeholder.
 fn reads(text: &str) -> BTreeSet<Vec<String>> {
     let mut all = BTreeSet::new();
     for (at, _) in text.match_indices("kubectl ") {
-        // In a block a line is a command; in a sentence it goes on to the back quote.
+        // In a code block, a command ends with the line. In a sentence, it ends at the backtick.
         let in_block = at == 0 || text[..at].ends_with('\n');
         let end = |c: char| matches!(c, '`' | '#' | '|' | ')') || (in_block && c == '\n');
         let command = text[at..].split(end).next().unwrap_or_default();
@@ -68,7 +68,7 @@ fn each_line_of_the_log_that_people_are_told_to_look_for_is_one_that_the_operato
             sought.extend(parts.map(str::to_owned));
         }
     }
-    // What only stands in an example.
+    // It is only in an example.
     sought.remove("\"connectors/omdb-back-to-legacy\"");
     assert!(sought.len() > 5, "{sought:#?}");
     for words in sought {
@@ -76,7 +76,7 @@ fn each_line_of_the_log_that_people_are_told_to_look_for_is_one_that_the_operato
     }
 }
 
-/// All source text below a directory.
+/// Returns all source text below a directory.
 fn source(directory: &Path) -> String {
     let mut all = String::new();
     for entry in std::fs::read_dir(directory).unwrap() {

@@ -1,4 +1,4 @@
-//! The dashboard, and the rules, on a real Prometheus that scrapes a real operator.
+//! The dashboard and the rules on a real Prometheus that scrapes a real operator.
 
 use std::collections::BTreeSet;
 
@@ -11,12 +11,12 @@ use crate::tools::test_env;
 
 const DASHBOARD: &str = "deploy/monitoring/dashboard.json";
 
-/// Its panels, rows apart.
+/// Returns the panels without the rows.
 fn panels(dashboard: &Value) -> impl Iterator<Item = &Value> {
     items(&dashboard["panels"]).filter(|panel| field(panel, "type") != "row")
 }
 
-/// A query as Grafana sends it, for all namespaces.
+/// Returns a query as Grafana sends it for all namespaces.
 fn filled(query: &str) -> String {
     let filled = query.replace("$namespace", ".*");
     let filled = filled.replace("$__rate_interval", "5m").replace("$__interval", "5m");
@@ -37,7 +37,7 @@ async fn each_query_of_the_dashboard_finds_data_and_each_rule_is_evaluated() {
     for panel in panels(&dashboard) {
         for target in items(&panel["targets"]) {
             let query = filled(field(target, "expr"));
-            // A limit of memory is there only where this test runs within one.
+            // The metric is absent unless this test runs under a memory limit.
             if query.contains("memory_limit") {
                 prometheus.values(&query).await;
             } else {
@@ -58,7 +58,7 @@ async fn each_query_of_the_dashboard_finds_data_and_each_rule_is_evaluated() {
     prometheus.until(r#"ALERTS{alertname="CdeRequestOutcomeUnknown"}"#, holds).await;
 }
 
-/// All rules are loaded, and none met an error.
+/// Asserts that all rules are loaded and that none had an error.
 async fn evaluated(prometheus: &Prometheus) {
     let rules = prometheus.get("rules", &[]).await;
     let rules: Vec<&Value> = items(&rules["groups"]).flat_map(|group| items(&group["rules"])).collect();
@@ -98,7 +98,7 @@ fn each_panel_has_a_name_an_explanation_a_place_of_its_own_and_the_chosen_data_s
 #[tokio::test]
 async fn an_overlay_with_the_component_has_rules_and_dashboard_and_says_where_the_runbook_is() {
     let env = test_env().await;
-    // Kustomize takes relative paths only; both are below the root.
+    // Kustomize accepts only relative paths, and both directories are below the root.
     let up = "../".repeat(env.scratch.path().components().count());
     let root = format!("{up}{}", env!("CARGO_MANIFEST_DIR").trim_start_matches('/'));
     let overlay = serde_json::json!({

@@ -1,4 +1,4 @@
-//! What the figures say of the process's place, and since when they say that something waits.
+//! Metrics about leadership, prerequisites, the token, and since when requests have been open.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -24,7 +24,7 @@ async fn figures(operator: &mut Operator) -> Figures {
     samples.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// Waits until the figures are as `condition` wants them.
+/// Waits until the metrics satisfy `condition`.
 async fn until(operator: &mut Operator, what: &str, condition: impl Fn(&Figures) -> bool) -> Figures {
     let begun = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! The log at `info`: a line for each transition, and nothing else.
+//! The log at `info` has one line for each transition and nothing else.
 
 use cde_sandbox::cde::{Fault, Operation};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::monitoring::scene::{a_restore, a_rollback, lively};
 use crate::tools::{test_env, with_operator};
 use cde_harness::{Kind, Operator};
 
-/// Each line of the log that tells of this object; a line that is no JSON object ends the test.
+/// Returns the log lines about this object. Panics at a line that is not JSON.
 fn lines(operator: &Operator, object: &str) -> Vec<Value> {
     let log = operator.log();
     let lines =
@@ -16,7 +16,7 @@ fn lines(operator: &Operator, object: &str) -> Vec<Value> {
     lines.filter(|line: &Value| field(&line["spans"][0], "object") == object).collect()
 }
 
-/// Where a line stands: which attempt of which operation.
+/// Returns the operation and the attempt of a line.
 fn place(line: &Value) -> (String, u64) {
     let step = items(&line["spans"]).last().unwrap();
     (field(step, "operation").to_owned(), step["attempt"].as_u64().unwrap())
@@ -86,7 +86,7 @@ async fn the_line_in_the_documentation_has_the_fields_of_a_real_one() {
     );
 }
 
-/// A value with its texts and numbers left out.
+/// Returns a value with its texts and numbers replaced.
 fn shape(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {

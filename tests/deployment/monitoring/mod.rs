@@ -1,5 +1,5 @@
-//! What the operator tells, as those who watch it get it: figures that promtool accepts, rules that fire when they
-//! should, a dashboard with data behind each query, logs without noise, and a runbook that leaves nothing out.
+//! Observability, as its users see it: metrics that promtool accepts, alerts that fire when they should, a dashboard
+//! with data behind each query, logs without noise, and a complete runbook.
 
 mod alerts;
 mod commands;

@@ -1,4 +1,4 @@
-//! The figures by their names: promtool has nothing to say, and the documentation has all of them.
+//! The names of the metrics: promtool accepts them, and the documentation lists all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use crate::monitoring::repository::text;
 use crate::monitoring::scene::{live, lively, pause};
 use crate::tools::test_env;
 
-/// Told only where a container has a limit.
+/// Absent unless the container has a memory limit.
 const DEPENDS: &str = "cde_operator_process_memory_limit_bytes";
 
 #[tokio::test]
@@ -30,8 +30,8 @@ async fn promtool_has_no_complaint_and_the_documentation_has_each_figure_with_it
     assert_eq!(told, served);
 }
 
-/// `OpenMetrics` in the older text format, the only one that promtool checks: there the suffix of a counter or an info is
-/// a part of the name, and an info is a gauge.
+/// Converts `OpenMetrics` to the older text format, the only one that promtool checks. There, the suffix of a counter
+/// or an info is part of the name, and an info is a gauge.
 fn plain(open_metrics: &str) -> String {
     let text = open_metrics.strip_suffix("# EOF\n").expect("a whole text of OpenMetrics");
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
@@ -46,10 +46,10 @@ fn plain(open_metrics: &str) -> String {
     })
 }
 
-/// Labels and type of each figure, by its name.
+/// Labels and type of each metric, by name.
 type Figures = BTreeMap<String, (BTreeSet<String>, String)>;
 
-/// What the table in the documentation says.
+/// Returns the metrics in the table of the documentation.
 fn documented() -> Figures {
     let document = text("docs/observability.md");
     let table = document.lines().skip_while(|line| *line != "| Metric | Type | Description |").skip(2);
@@ -65,7 +65,7 @@ fn documented() -> Figures {
         .collect()
 }
 
-/// What an operator says of itself.
+/// Returns the metrics that an operator serves.
 fn served(figures: &str) -> Figures {
     let types = figures.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let mut all: Figures =

@@ -11,7 +11,7 @@ use crate::monitoring::repository::{field, items, yaml};
 use crate::tools::tools;
 use cde_harness::{LIMIT, Operator, POLL, TestEnv};
 
-/// Runs promtool; what it says, on both outputs.
+/// Runs promtool and returns its output.
 pub(crate) async fn promtool(args: &[&str], directory: &Path, stdin: &str) -> Output {
     let program = &tools().await.promtool;
     let mut command = Command::new(program);
@@ -19,12 +19,12 @@ pub(crate) async fn promtool(args: &[&str], directory: &Path, stdin: &str) -> Ou
     output(command, stdin.as_bytes()).await.unwrap()
 }
 
-/// All that a program said.
+/// Returns both outputs of a program as one text.
 pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.as_slice(), output.stderr.as_slice()].concat()).into_owned()
 }
 
-/// Writes the rules in their plain form into `directory`, as `rules.yaml`.
+/// Writes the rules without the Kubernetes object to `rules.yaml` in `directory`.
 pub(crate) fn plain_rules(directory: &Path) -> PathBuf {
     let path = directory.join("rules.yaml");
     // JSON is YAML.
@@ -32,12 +32,12 @@ pub(crate) fn plain_rules(directory: &Path) -> PathBuf {
     path
 }
 
-/// There are values, and none is 0.
+/// Whether there are values and all are greater than 0.
 pub(crate) fn holds(values: &[f64]) -> bool {
     !values.is_empty() && values.iter().all(|value| *value > 0.0)
 }
 
-/// A running Prometheus that scrapes one operator every second; killed when it is dropped.
+/// A running Prometheus that scrapes one operator every second. It is killed when dropped.
 pub(crate) struct Prometheus {
     process: Process,
     log: PathBuf,
@@ -98,7 +98,7 @@ impl Prometheus {
         }
     }
 
-    /// It answers before it can: with 503.
+    /// Waits until Prometheus is ready. Before that it answers 503.
     async fn ready(&self) {
         let begun = Instant::now();
         loop {
@@ -111,7 +111,7 @@ impl Prometheus {
         }
     }
 
-    /// The data of an answer of its API.
+    /// Returns the data of a response of its API.
     pub(crate) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Value {
         let query: Vec<String> = query
             .iter()
@@ -127,14 +127,14 @@ impl Prometheus {
         answer["data"].clone()
     }
 
-    /// The values that an expression has now; those that are no number apart.
+    /// Returns the current values of an expression, without NaN.
     pub(crate) async fn values(&self, expression: &str) -> Vec<f64> {
         let data = self.get("query", &[("query", expression)]).await;
         let values = items(&data["result"]).filter_map(|sample| sample["value"][1].as_str()?.parse().ok());
         values.filter(|value: &f64| !value.is_nan()).collect()
     }
 
-    /// Waits until the values of an expression are as `condition` wants them.
+    /// Waits until the values of an expression satisfy `condition`.
     pub(crate) async fn until(&self, expression: &str, condition: impl Fn(&[f64]) -> bool) {
         let begun = Instant::now();
         loop {

@@ -1,4 +1,4 @@
-//! The runbook leaves nothing out, and has nothing that is not there any more.
+//! The runbook has an entry for each reason and each alert, and no others.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,13 +7,13 @@ use cde_operator::api::Reason;
 
 use crate::monitoring::repository::{alert_names, text};
 
-/// The entries by their heading, in order.
+/// Returns the heading and the text of each entry, in order.
 fn entries(document: &str) -> Vec<(&str, &str)> {
     document.split("\n### ").skip(1).filter_map(|part| part.split_once('\n')).collect()
 }
 
 #[test]
-fn each_reason_and_each_alert_has_an_entry_that_says_what_it_means_what_to_look_at_and_what_to_do() {
+fn each_reason_and_each_alert_has_an_entry_with_meaning_check_and_action() {
     let document = text("docs/runbook.md");
     let entries = entries(&document);
     let mut expected = alert_names();
@@ -25,8 +25,7 @@ fn each_reason_and_each_alert_has_an_entry_that_says_what_it_means_what_to_look_
         let entry = entry.split("\n## ").next().unwrap();
         let parts: Vec<&str> =
             entry.split("\n- ").skip(1).filter_map(|part| part.split(' ').next()).collect();
-        let look = if parts.get(1) == Some(&"**Look") { "**Look" } else { "" };
-        assert_eq!(parts, ["**Means:**", look, "**Do:**"], "{heading}");
+        assert_eq!(parts, ["**Meaning:**", "**Check:**", "**Action:**"], "{heading}");
     }
 }
 
@@ -66,7 +65,7 @@ fn links_within_the_two_documents_lead_somewhere() {
     }
 }
 
-/// As Git hosts make it of a heading.
+/// Returns the anchor that Git hosts give to a heading.
 fn anchor_of(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.collect::<String>().to_lowercase().replace(' ', "-")
