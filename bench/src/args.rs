@@ -10,46 +10,46 @@ use clap::{Parser, Subcommand};
 use crate::scenario::{ALL, Scenario, Size};
 use crate::writer::WriterArgs;
 
-/// Measures the operator against a bare writer, on a control plane of its own.
+/// Measures the operator against a bare writer, on its own control plane.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
-    /// What to measure; everything unless named.
+    /// The scenarios to run; all of them by default.
     #[arg(value_parser = names())]
     scenarios: Vec<String>,
-    /// Runs of each scenario.
+    /// The number of runs of each scenario.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
     runs: u8,
-    /// Objects (of each kind, where there are both) instead of each scenario's own number.
+    /// The number of objects (of each kind, where a scenario has both), instead of each scenario's default.
     #[arg(long)]
     objects: Option<usize>,
-    /// Objects worked on at the same time instead of each scenario's own number.
+    /// The number of objects processed at the same time, instead of each scenario's default.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: Option<u16>,
-    /// Minutes instead of each scenario's own.
+    /// The duration in minutes, instead of each scenario's default.
     #[arg(long)]
     minutes: Option<f64>,
-    /// Writes all values there too, as JSON.
+    /// Also writes all values to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// The operator's program, instead of the release build that is made otherwise.
+    /// The operator binary to measure, instead of a new release build.
     #[arg(long, value_name = "FILE")]
     pub(crate) operator: Option<PathBuf>,
-    /// One run of what takes seconds, with hardly any objects and all on one control plane: shows that the benchmark
-    /// works, and measures nothing.
+    /// Runs the scenarios that take seconds once, with few objects and on one control plane. This shows that the
+    /// benchmark works; the measurements mean nothing.
     #[arg(long)]
     pub(crate) smoke: bool,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
 
-/// Processes of the benchmark's own.
+/// Child processes of the benchmark.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// A simulated CDE.
+    /// Serves a simulated CDE.
     #[command(hide = true)]
     Cde(CdeArgs),
-    /// The bare writer.
+    /// Runs the bare writer.
     #[command(hide = true)]
     Write(WriterArgs),
 }
@@ -67,7 +67,7 @@ fn names() -> PossibleValuesParser {
 }
 
 impl Args {
-    /// Which scenarios are played, and in which size.
+    /// Returns the scenarios to run, each with its size.
     ///
     /// # Errors
     /// If there are none.
@@ -78,11 +78,11 @@ impl Args {
         let chosen = ALL.into_iter().filter(|scenario| named(scenario));
         let programme: Vec<_> =
             chosen.filter_map(|scenario| Some((scenario, self.size(scenario)?))).collect();
-        ensure!(!programme.is_empty(), "nothing of this can be played in seconds: leave --smoke out");
+        ensure!(!programme.is_empty(), "none of these scenarios can run with --smoke");
         Ok(programme)
     }
 
-    /// What is not used stays 0.
+    /// Returns the size of a scenario; what the scenario does not use stays 0.
     fn size(&self, scenario: &Scenario) -> Option<Size> {
         let size = if self.smoke { scenario.smoke? } else { scenario.size };
         Some(Size {
@@ -92,7 +92,7 @@ impl Args {
         })
     }
 
-    /// How often each scenario is played.
+    /// Returns how often each scenario runs.
     pub(crate) fn runs(&self) -> usize {
         if self.smoke { 1 } else { usize::from(self.runs) }
     }
@@ -100,7 +100,7 @@ impl Args {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
     use clap::CommandFactory as _;
 
@@ -112,17 +112,17 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_is_valid() {
         Args::command().debug_assert();
     }
 
     #[test]
-    fn everything_is_played_unless_named_and_in_its_own_size_unless_said() {
+    fn all_scenarios_run_by_default_and_flags_override_sizes() {
         assert_eq!(programme(&[]).len(), ALL.len());
         let own = ALL[0].size;
         assert_eq!(programme(&[ALL[0].name]), [(ALL[0].name, own)]);
         assert_eq!(programme(&[ALL[0].name, "--objects", "7"]), [(ALL[0].name, Size { objects: 7, ..own })]);
         let unused = programme(&[ALL[0].name, "--minutes", "7"]);
-        assert_eq!(unused, [(ALL[0].name, own)], "what a scenario does not use stays unused");
+        assert_eq!(unused, [(ALL[0].name, own)], "a flag that a scenario does not use changes nothing");
     }
 }

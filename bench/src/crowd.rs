@@ -1,4 +1,4 @@
-//! Very many objects, each for a connector of its own.
+//! A large number of objects, each for its own connector.
 
 use anyhow::Result;
 use cde_sandbox::cde::{Connector, Remote};
@@ -8,16 +8,16 @@ use uuid::Uuid;
 use crate::kind::{Each, Kind};
 use crate::stage::Stage;
 
-/// So many objects or connectors are in memory twice at a time.
+/// The number of objects or connectors that are stored in one batch, and are in memory twice meanwhile.
 const AT_ONCE: usize = 5000;
 
-/// Objects of both kinds by turns, all in one namespace.
+/// Objects of both kinds, alternating, all in one namespace.
 pub(crate) struct Crowd {
     pub(crate) namespace: String,
     members: Vec<Member>,
 }
 
-/// One of them.
+/// One object of a crowd.
 pub(crate) struct Member {
     pub(crate) kind: Kind,
     pub(crate) number: usize,
@@ -25,22 +25,22 @@ pub(crate) struct Member {
 }
 
 impl Crowd {
-    /// So many of each kind; their names begin with `prefix`.
+    /// Returns `each` objects of each kind, not stored yet.
     pub(crate) fn new(namespace: &str, each: usize) -> Self {
         let member = |number, kind| Member { kind, number, connector: Uuid::new_v4() };
         let members = (0..each).flat_map(|number| Kind::ALL.map(|kind| member(number, kind))).collect();
         Self { namespace: namespace.to_owned(), members }
     }
 
-    /// How many there are, of both kinds.
+    /// Returns the number of objects of both kinds.
     pub(crate) fn len(&self) -> usize {
         self.members.len()
     }
 
-    /// Their connectors are in the CDE, such that they succeed.
+    /// Puts the connectors of all objects into the CDE, in a state in which their requests succeed.
     ///
     /// # Errors
-    /// If the CDE does not take them.
+    /// If the CDE does not accept them.
     pub(crate) async fn known_to(&self, cde: &Remote) -> Result<()> {
         for members in self.members.chunks(AT_ONCE) {
             let connectors: Vec<Connector> =
@@ -50,11 +50,11 @@ impl Crowd {
         Ok(())
     }
 
-    /// Stores them all, each like the one of its kind in `like` but for what `change` makes of it, and waits until
+    /// Stores all objects as copies of the object of their kind in `like`, each modified by `change`, and waits until
     /// the API server serves them.
     ///
     /// # Errors
-    /// If etcd refuses them, or the API server does not take them in.
+    /// If etcd rejects them, or the API server does not serve them in time.
     pub(crate) async fn store(
         &self,
         stage: &Stage,
@@ -81,7 +81,7 @@ impl Crowd {
     fn object(&self, member: &Member, like: &Value) -> Value {
         let mut object = like.clone();
         let id = Uuid::new_v4();
-        // Names of several crowds in one namespace differ.
+        // The suffix keeps the names of several crowds in one namespace apart.
         let name = format!("{}-{:05}-{}", member.kind.word(), member.number, &id.simple().to_string()[..6]);
         object["metadata"]["name"] = name.into();
         object["metadata"]["namespace"] = self.namespace.clone().into();

@@ -1,8 +1,8 @@
-//! What a scenario measures: named figures, and what they should be.
+//! The measurements of a scenario: a name, a value and an optional goal each.
 
 use std::fmt;
 
-/// What a figure should be; judged by the median of the runs.
+/// The goal of a measurement, judged by the median of the runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Goal {
     AtLeast(f64),
@@ -27,7 +27,7 @@ impl fmt::Display for Goal {
     }
 }
 
-/// One figure of one run.
+/// One measurement of one run.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Figure {
     pub(crate) name: String,
@@ -36,7 +36,7 @@ pub(crate) struct Figure {
     pub(crate) goal: Option<Goal>,
 }
 
-/// The figures of one run, in the order in which they are shown.
+/// The measurements of one run, in the order in which the report shows them.
 #[derive(Debug, Default)]
 pub(crate) struct Figures(pub(crate) Vec<Figure>);
 
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_goal_is_met_at_its_bound_and_never_by_what_is_no_number() {
+    fn a_goal_is_met_at_its_bound_and_never_by_nan() {
         assert!(Goal::AtLeast(0.95).is_met_by(0.95) && !Goal::AtLeast(0.95).is_met_by(0.94));
         assert!(Goal::AtMost(1.3).is_met_by(1.3) && !Goal::AtMost(1.3).is_met_by(1.31));
         assert!(!Goal::AtMost(1.3).is_met_by(f64::NAN) && !Goal::AtLeast(1.3).is_met_by(f64::NAN));

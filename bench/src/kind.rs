@@ -1,4 +1,4 @@
-//! The two kinds, and how one of each is asked for.
+//! The two kinds, and how to request one of each.
 
 use cde_sandbox::cde::{Connector, Version};
 use jiff::{SignedDuration, Timestamp};
@@ -27,7 +27,7 @@ impl Kind {
         }
     }
 
-    /// As in paths.
+    /// Returns the plural, as in API paths.
     pub(crate) fn plural(self) -> String {
         match self {
             Self::Restore => ConnectorRestore::plural(&()).into_owned(),
@@ -35,7 +35,7 @@ impl Kind {
         }
     }
 
-    /// As in figures.
+    /// Returns the kind's name in reports.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Restore => "restore",
@@ -43,12 +43,12 @@ impl Kind {
         }
     }
 
-    /// The objects of this kind in a namespace.
+    /// Returns the API for the objects of this kind in a namespace.
     pub(crate) fn api(self, client: &Client, namespace: &str) -> Api<DynamicObject> {
         Api::namespaced_with(client.clone(), namespace, &self.resource())
     }
 
-    /// An object as a user writes it.
+    /// Returns a manifest as a user writes it.
     pub(crate) fn manifest(self, name: &str, connector: Uuid) -> Value {
         let mut manifest = json!({
             "apiVersion": format!("{GROUP}/{VERSION}"),
@@ -64,7 +64,7 @@ impl Kind {
         manifest
     }
 
-    /// A connector with which a request of this kind succeeds.
+    /// Returns a connector for which a request of this kind succeeds.
     pub(crate) fn willing(self, id: Uuid) -> Connector {
         match self {
             Self::Restore => Connector::in_bin(id).version(Version::default()).main(1),
@@ -73,7 +73,7 @@ impl Kind {
     }
 }
 
-/// One of each kind.
+/// One value per kind.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Each<T> {
     pub(crate) restore: T,

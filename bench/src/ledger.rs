@@ -1,4 +1,4 @@
-//! What the CDE was asked, by its own book.
+//! The calls that the simulated CDE received, by its own ledger.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use cde_sandbox::cde::Remote;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-/// Every call so far.
+/// All calls so far.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Ledger {
     pub(crate) calls: Vec<Call>,
@@ -21,15 +21,15 @@ pub(crate) struct Call {
 }
 
 impl Ledger {
-    /// As it is now.
+    /// Reads the current ledger.
     ///
     /// # Errors
-    /// If the CDE does not answer.
+    /// If the CDE does not respond.
     pub(crate) async fn of(cde: &Remote) -> Result<Self> {
         cde.ledger().await
     }
 
-    /// The most calls in any second of the first so many seconds, counted from the first call after `start`.
+    /// Returns the number of calls in the busiest of the first `seconds`, counted from the first call after `start`.
     pub(crate) fn busiest_second(&self, start: Timestamp, seconds: u64) -> usize {
         let late = self.calls.iter().map(|call| call.at).filter(|at| *at >= start);
         let Some(first) = late.clone().min() else { return 0 };

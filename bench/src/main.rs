@@ -1,8 +1,8 @@
-//! `cargo benchmark`: measures the operator's release build, a process of its own, against a bare writer of the same
-//! statuses, on a control plane and a simulated CDE that it brings up itself.
+//! `cargo benchmark`: measures the operator's release build against a bare writer of the same statuses, on a control
+//! plane and a simulated CDE that the benchmark starts.
 //!
-//! Every scenario is played several times, each time on a new control plane; ratios are taken within a run. Tables go
-//! to standard output, progress to standard error. Whatever it started ends with it.
+//! Every scenario runs several times, each time on a new control plane. Ratios are computed within a run. Tables go to
+//! standard output, progress to standard error. All child processes end with the benchmark.
 
 mod args;
 mod crowd;
@@ -34,7 +34,7 @@ use tokio::runtime::Builder;
 use args::{Args, CdeArgs, Command};
 
 fn main() -> ExitCode {
-    // Tolerates `cargo benchmark -- --runs 1`: the alias has brought a `--` of its own.
+    // Tolerates `cargo benchmark -- --runs 1`: the alias already contains a `--`.
     let args = Args::parse_from(std::env::args_os().filter(|arg| arg != "--"));
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<()> {
     let mut runtime = match args.command {
-        // As the operator's.
+        // Like the operator.
         Some(Command::Write(_)) => Builder::new_current_thread(),
         _ => Builder::new_multi_thread(),
     };
@@ -59,7 +59,7 @@ fn run(args: Args) -> Result<()> {
     }
 }
 
-/// A simulated CDE, until it is killed.
+/// Serves a simulated CDE until the process is killed.
 async fn simulate(args: CdeArgs) -> Result<()> {
     let sandbox = Sandbox::builder().listen(args.listen).token(args.token).start().await?;
     writeln!(std::io::stdout(), "CDE sandbox on {}", sandbox.url())?;

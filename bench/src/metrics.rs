@@ -1,43 +1,43 @@
-//! What an operator says of itself under `/metrics`, as numbers.
+//! The metrics that an operator serves under `/metrics`, as numbers.
 
 use anyhow::Result;
 use cde_sandbox::operator::Operator;
 
 use crate::statistics::count;
 
-/// The figures of one moment.
+/// The metrics at one moment.
 pub(crate) struct Metrics(String);
 
 impl Metrics {
-    /// As the operator tells them now.
+    /// Reads the operator's current metrics.
     ///
     /// # Errors
-    /// If it does not answer.
+    /// If it does not respond.
     pub(crate) async fn of(operator: &Operator) -> Result<Self> {
         Ok(Self(operator.metrics().await?))
     }
 
-    /// Calls to the CDE API, answered or not.
+    /// Returns the number of calls to the CDE API, with or without a response.
     pub(crate) fn calls(&self) -> f64 {
         self.sum("cde_api_requests_total")
     }
 
-    /// Requests that were finished, however.
+    /// Returns the number of finished requests, whatever their outcome.
     pub(crate) fn finished(&self) -> f64 {
         self.sum("cde_operator_requests_finished_total")
     }
 
-    /// Tasks of its runtime.
+    /// Returns the number of tasks of the async runtime.
     pub(crate) fn tasks(&self) -> f64 {
         self.sum("cde_operator_process_tasks")
     }
 
-    /// How many values there are: each set of labels is one.
+    /// Returns the number of time series: each set of labels is one.
     pub(crate) fn series(&self) -> f64 {
         count(self.samples().count())
     }
 
-    /// The sum of a metric over its labels.
+    /// Returns the sum of a metric over its labels.
     fn sum(&self, metric: &str) -> f64 {
         let meant = self.samples().filter(|(name, _)| name.split('{').next() == Some(metric));
         meant.filter_map(|(_, value)| value.parse::<f64>().ok()).sum()

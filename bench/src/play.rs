@@ -1,4 +1,4 @@
-//! Plays what was asked for, and tells what came of it.
+//! Runs the requested scenarios and reports their results.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::scenario::{Scenario, Size};
 use crate::stage::Stage;
 use crate::usage::load;
 
-/// Plays each scenario as often as it is to be, and prints its table as soon as there is one.
+/// Runs each scenario as often as requested, and prints its table when its last run ends.
 ///
 /// # Errors
 /// If something cannot be built, started or measured.
@@ -39,7 +39,7 @@ pub(crate) async fn play(args: &Args) -> Result<()> {
         writeln!(std::io::stdout(), "{}", report.text())?;
         reports.push(report.json());
         if let Some(file) = &args.json {
-            // After each scenario: who is interrupted keeps what there is.
+            // Written after each scenario, so that an interrupted benchmark keeps its results.
             let all = json!({"started": started, "cores": cores(), "scenarios": reports});
             std::fs::write(file, format!("{all:#}\n")).with_context(|| format!("{}", file.display()))?;
         }
@@ -54,7 +54,7 @@ async fn measure(scenario: &Scenario, size: &Size, stage: &Stage) -> Result<Run>
 }
 
 async fn operator(args: &Args) -> Result<PathBuf> {
-    // Whoever comes second is told that there is a provider already, which is fine.
+    // Fails if a provider is installed already, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     if let Some(program) = &args.operator {
         return Ok(program.clone());
@@ -72,7 +72,7 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(0, usize::from)
 }
 
-/// Nobody to read it is no reason to end.
+/// Prints progress; a closed standard error does not end the benchmark.
 fn note(line: &str) {
     let _ = writeln!(std::io::stderr(), "bench: {line}");
 }

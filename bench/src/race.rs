@@ -1,4 +1,4 @@
-//! The same objects, done by the operator and by the bare writer, in one run on one control plane.
+//! The operator and the bare writer process equal sets of objects, in one run on one control plane.
 
 use std::time::{Duration, Instant};
 
@@ -16,17 +16,17 @@ use crate::traffic::Traffic;
 use crate::usage::{Usage, megabytes};
 use crate::writer;
 
-/// Who does the work.
+/// The program that processes the objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Runner {
-    /// The status writes alone.
+    /// The bare writer: status writes only.
     Writer,
-    /// And an Event each.
+    /// The bare writer, with one Event per object.
     WriterWithEvents,
     Operator,
 }
 
-/// What one of them took.
+/// The measurements of one program.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Lap {
     objects: f64,
@@ -35,43 +35,44 @@ pub(crate) struct Lap {
     servers_cpu: f64,
     /// MB.
     pub(crate) peak: f64,
-    /// Events for each object.
+    /// Events per object.
     pub(crate) events: f64,
 }
 
 impl Lap {
-    /// Objects a second, from the arrival of the first status write at the API server to its answer to the last one.
+    /// Returns objects per second, from the arrival of the first status write at the API server to its response to the
+    /// last one.
     pub(crate) fn throughput(&self) -> f64 {
         self.objects / self.span
     }
 
-    /// Milliseconds of CPU an object, from the start of the process to its last Event.
+    /// Returns milliseconds of CPU per object, from the start of the process to its last Event.
     pub(crate) fn cpu(&self) -> f64 {
         1000.0 * self.cpu / self.objects
     }
 
-    /// Milliseconds of CPU that etcd and kube-apiserver took for an object.
+    /// Returns milliseconds of CPU that etcd and kube-apiserver took per object.
     pub(crate) fn servers_cpu(&self) -> f64 {
         1000.0 * self.servers_cpu / self.objects
     }
 }
 
-/// What all laps of a run have in common.
+/// The settings that all laps of a run share.
 pub(crate) struct Race<'a> {
     stage: &'a Stage,
     like: Each<Value>,
     each: usize,
     concurrency: u16,
-    /// What a call to the CDE takes.
+    /// The duration of a call to the CDE.
     delay: Duration,
     limit: Duration,
 }
 
 impl<'a> Race<'a> {
-    /// Prepares laps over so many new objects of each kind.
+    /// Prepares laps over `each` new objects of each kind.
     ///
     /// # Errors
-    /// If what the operator writes cannot be recorded.
+    /// If the new objects cannot be created.
     pub(crate) async fn prepare(
         stage: &'a Stage,
         each: usize,
@@ -83,11 +84,11 @@ impl<'a> Race<'a> {
         Ok(Self { stage, like, each, concurrency, delay, limit })
     }
 
-    /// One after the other does as many objects, in an order that changes with the run: what comes later has a fuller
-    /// store to write to.
+    /// Lets one program after the other process as many objects. The order changes with the run, because later laps
+    /// write to a fuller store.
     ///
     /// # Errors
-    /// If one of them does not come to its end.
+    /// If one of them does not finish.
     pub(crate) async fn laps<const N: usize>(&self, runners: [Runner; N]) -> Result<[Lap; N]> {
         let mut laps = [Lap::default(); N];
         for turn in 0..N {
@@ -146,7 +147,7 @@ impl<'a> Race<'a> {
     }
 }
 
-/// How long something takes.
+/// Measures how long `work` takes.
 pub(crate) async fn timed<T>(work: impl Future<Output = Result<T>>) -> Result<(T, Duration)> {
     let begun = Instant::now();
     let done = work.await?;

@@ -1,4 +1,4 @@
-//! The runs of a scenario in one table, for people and for programs.
+//! The runs of a scenario as a table for people and as JSON for programs.
 
 use cde_sandbox::table;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use crate::figure::{Figure, Figures};
 use crate::scenario::{Scenario, Size};
 use crate::statistics::{Spread, spread};
 
-/// One run: its figures, and the load of the machine before and after it.
+/// One run: its measurements, and the machine's load before and after it.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) figures: Figures,
@@ -23,7 +23,7 @@ pub(crate) struct Report<'a> {
     pub(crate) runs: Vec<Run>,
 }
 
-/// A figure over all runs.
+/// One measurement over all runs.
 #[derive(Debug, Serialize)]
 struct Row<'a> {
     name: &'a str,
@@ -58,7 +58,7 @@ impl Report<'_> {
         }
     }
 
-    /// A heading and a table.
+    /// Returns a heading and a table.
     pub(crate) fn text(&self) -> String {
         let Self { scenario, size, runs } = self;
         let rows = self.rows().into_iter().map(|row| {
@@ -68,7 +68,8 @@ impl Report<'_> {
             let name = row.name.to_owned();
             [name, row.unit.to_owned(), number(min), number(median), number(max), goal, met.to_owned()]
         });
-        let table = table::render(["FIGURE", "UNIT", "MIN", "MEDIAN", "MAX", "GOAL", ""], rows).join("\n");
+        let table =
+            table::render(["MEASUREMENT", "UNIT", "MIN", "MEDIAN", "MAX", "GOAL", ""], rows).join("\n");
         let loads: Vec<String> =
             runs.iter().map(|run| format!("{:.1} → {:.1}", run.load[0], run.load[1])).collect();
         format!(
@@ -81,7 +82,7 @@ impl Report<'_> {
         )
     }
 
-    /// The same with all values.
+    /// Returns the report as JSON, with the values of every run.
     pub(crate) fn json(&self) -> Value {
         let Self { scenario, size, runs } = self;
         let load: Vec<[f64; 2]> = runs.iter().map(|run| run.load).collect();
@@ -95,7 +96,7 @@ impl Report<'_> {
     }
 }
 
-/// As the flags that ask for it.
+/// Returns the size as command-line flags.
 fn said(size: &Size) -> String {
     let objects = (size.objects > 0).then(|| format!("--objects {}", size.objects));
     let concurrency = (size.concurrency > 0).then(|| format!("--concurrency {}", size.concurrency));
@@ -103,7 +104,7 @@ fn said(size: &Size) -> String {
     objects.into_iter().chain(concurrency).chain(minutes).collect::<Vec<_>>().join(" ")
 }
 
-/// As many digits as mean something.
+/// Formats a value with its significant digits.
 fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_find_every_value_and_the_load_beside_it() {
+    fn json_has_every_value_and_the_load() {
         let json = report(&[1.0, 2.0]).json();
         assert_eq!(json["figures"][0]["values"], json!([1.0, 2.0]));
         assert_eq!((&json["figures"][0]["median"], &json["figures"][0]["met"]), (&json!(1.5), &json!(true)));
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_as_many_digits_as_mean_something() {
+    fn numbers_are_rounded_to_significant_digits() {
         assert_eq!([0.0, 0.0123, 1.234, 12.34, 1234.5].map(number), ["0", "0.012", "1.23", "12.3", "1234"]);
     }
 }

@@ -1,6 +1,7 @@
-//! What the operator writes for a request, recorded from the operator itself, and objects as it leaves them.
+//! Records what the operator writes for a request, and the objects that it leaves.
 //!
-//! So the bare writer always does the writes that the operator does, byte for byte but for names and versions.
+//! The bare writer replays these writes, so it always makes the same writes as the operator, byte for byte except for
+//! names and versions.
 
 use std::time::{Duration, Instant};
 
@@ -20,19 +21,19 @@ const NAME: &str = "mould";
 const LIMIT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(20);
 
-/// The writes for one request that succeeds at once.
+/// The writes for one request that succeeds at the first attempt.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Script {
-    /// The statuses, in their order.
+    /// The statuses, in order.
     pub(crate) statuses: Each<Vec<Value>>,
-    /// The Event about a restore; that about a rollback is like it.
+    /// The Event about a restore; the one about a rollback is similar.
     pub(crate) event: Value,
 }
 
 /// Records what the operator writes.
 ///
 /// # Errors
-/// If it does not write what it should.
+/// If the operator does not make the expected writes.
 pub(crate) async fn record(stage: &Stage) -> Result<Script> {
     let (cde, namespace) = (stage.cde().await?, stage.namespace("script").await?);
     let proxy = Proxy::start(&stage.plane).await?;
@@ -48,7 +49,7 @@ pub(crate) async fn record(stage: &Stage) -> Result<Script> {
         if let Some(event) = calls.find(is_event) {
             break event.json();
         }
-        ensure!(begun.elapsed() < LIMIT, "the operator has published no Event");
+        ensure!(begun.elapsed() < LIMIT, "the operator published no Event");
         tokio::time::sleep(POLL).await;
     };
     let statuses = |kind: Kind| -> Vec<Value> {
@@ -64,10 +65,10 @@ fn is_event(call: &Call) -> bool {
     call.method == http::Method::POST && call.path.ends_with("/events")
 }
 
-/// One new object of each kind, as it is stored.
+/// Creates one new object of each kind and returns them as etcd stores them.
 ///
 /// # Errors
-/// If the API server refuses them.
+/// If the API server rejects them.
 pub(crate) async fn new_objects(stage: &Stage) -> Result<Each<Value>> {
     let namespace = stage.namespace("new").await?;
     for kind in Kind::ALL {
@@ -76,10 +77,11 @@ pub(crate) async fn new_objects(stage: &Stage) -> Result<Each<Value>> {
     stored(stage, &namespace).await
 }
 
-/// One object of each kind, as the operator leaves it with this reason; what brings it there is told to `cde` before.
+/// Returns one object of each kind as the operator leaves it with the given reason. The caller prepares `cde` so that the
+/// requests get there.
 ///
 /// # Errors
-/// If the operator does not bring it there.
+/// If an object does not get its reason in time.
 pub(crate) async fn objects_with(
     stage: &Stage,
     cde: &Remote,
@@ -100,7 +102,7 @@ async fn stored(stage: &Stage, namespace: &str) -> Result<Each<Value>> {
     Ok(Each { restore, rollback: stage.store.get(Kind::Rollback, namespace, NAME).await? })
 }
 
-/// A request for a connector that the CDE knows.
+/// Creates a request for a connector that the CDE knows.
 async fn request(stage: &Stage, cde: &Remote, kind: Kind, namespace: &str) -> Result<()> {
     let connector = Uuid::new_v4();
     cde.put(&[kind.willing(connector)]).await?;
@@ -116,7 +118,7 @@ async fn create(stage: &Stage, kind: Kind, namespace: &str, connector: Uuid) -> 
 async fn reaches(stage: &Stage, kind: Kind, namespace: &str, field: &str, word: &str) -> Result<()> {
     let begun = Instant::now();
     loop {
-        let object = stage.store.get(kind, namespace, NAME).await.context("the mould")?;
+        let object = stage.store.get(kind, namespace, NAME).await.context("the template object")?;
         if object.pointer(field).and_then(Value::as_str) == Some(word) {
             return Ok(());
         }

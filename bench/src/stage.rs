@@ -1,4 +1,4 @@
-//! What every scenario plays on: a control plane of its own with the operator's definitions and rights.
+//! The environment of a scenario: its own control plane with the operator's CRDs and permissions.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -20,21 +20,21 @@ use crate::script::{self, Script};
 use crate::store::Store;
 use crate::usage::Usage;
 
-/// How often is asked whether all are finished: seldom, for it costs what is measured.
+/// The interval between checks whether all objects are finished. It is long because each check affects the measurement.
 const POLL: Duration = Duration::from_millis(500);
-/// The API server has taken in what was stored by then.
+/// The time limit for the API server to serve what was stored in etcd.
 const SERVED: Duration = Duration::from_mins(2);
 /// The operator's service account.
 pub(crate) const ACCOUNT: &str = "cde-operator";
 
-/// A control plane and what is needed to play on it. All of it ends when it is dropped.
+/// A control plane and the tools to use it. Dropping it ends all of its processes.
 pub(crate) struct Stage {
     pub(crate) plane: ControlPlane,
     pub(crate) admin: Client,
     pub(crate) store: Store,
     /// A kubeconfig of the operator's service account.
     pub(crate) kubeconfig: PathBuf,
-    /// Counts from 0.
+    /// The number of the run, from 0.
     pub(crate) run: usize,
     operator: PathBuf,
     script: OnceCell<Script>,
@@ -42,10 +42,10 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Starts a control plane for the operator `program`.
+    /// Starts a control plane for the operator binary `program`.
     ///
     /// # Errors
-    /// If it does not start, or something cannot be installed.
+    /// If the control plane does not start, or the manifests cannot be installed.
     pub(crate) async fn set(program: &Path, run: usize) -> Result<Self> {
         let scratch = process::scratch_dir()?;
         let plane = ControlPlane::start().await?;
@@ -56,10 +56,10 @@ impl Stage {
         Ok(Self { plane, admin, store, kubeconfig, run, operator, script, scratch })
     }
 
-    /// A new namespace, its name beginning with `what`.
+    /// Creates a namespace whose name begins with `what`, and returns the name.
     ///
     /// # Errors
-    /// If the API server refuses.
+    /// If the API server rejects it.
     pub(crate) async fn namespace(&self, what: &str) -> Result<String> {
         let name = format!("{what}-{}", &Uuid::new_v4().simple().to_string()[..8]);
         let mut namespace = Namespace::default();
@@ -68,15 +68,15 @@ impl Stage {
         Ok(name)
     }
 
-    /// What the operator writes for a request; recorded when it is first asked for.
+    /// Returns what the operator writes for a request; the first call records it.
     ///
     /// # Errors
-    /// If it does not write what it should.
+    /// If the operator does not make the expected writes.
     pub(crate) async fn script(&self) -> Result<&Script> {
         self.script.get_or_try_init(|| script::record(self)).await
     }
 
-    /// An empty CDE, in a process of its own.
+    /// Starts an empty simulated CDE in its own process.
     ///
     /// # Errors
     /// If it does not start.
@@ -84,18 +84,18 @@ impl Stage {
         Remote::start(&std::env::current_exe()?, &["cde"]).await
     }
 
-    /// A ready operator that watches `namespace`.
+    /// Starts an operator that watches `namespace`, and waits until it is ready.
     ///
     /// # Errors
-    /// If it does not get ready.
+    /// If it does not become ready.
     pub(crate) async fn operator(&self, cde: &Remote, namespace: &str, flags: &[&str]) -> Result<Operator> {
         self.operator_as(&self.kubeconfig, cde, namespace, flags).await
     }
 
-    /// The same with another kubeconfig.
+    /// Does the same with another kubeconfig.
     ///
     /// # Errors
-    /// If it does not get ready.
+    /// If it does not become ready.
     pub(crate) async fn operator_as(
         &self,
         kubeconfig: &Path,
@@ -107,15 +107,15 @@ impl Stage {
         Operator::start(&self.operator, self.scratch.path(), kubeconfig, cde, &flags).await
     }
 
-    /// Where files may be put.
+    /// Returns the path of a temporary file with this name.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)
     }
 
-    /// CPU time of etcd and kube-apiserver so far.
+    /// Returns the CPU time of etcd and kube-apiserver so far.
     ///
     /// # Errors
-    /// If one of them does not run.
+    /// If one of them is not running.
     pub(crate) fn servers_cpu(&self) -> Result<Duration> {
         self.plane.process_ids().into_iter().map(|id| Ok(Usage::of(id)?.cpu)).sum()
     }
@@ -128,22 +128,25 @@ impl Stage {
         let begun = Instant::now();
         for kind in Kind::ALL {
             while self.any(kind, namespace, "status.outcome!=Succeeded").await? {
-                ensure!(begun.elapsed() < limit, "not all are finished after {limit:?} (see {namespace})");
+                ensure!(
+                    begun.elapsed() < limit,
+                    "not all objects in {namespace} are finished after {limit:?}"
+                );
                 tokio::time::sleep(POLL).await;
             }
         }
         Ok(())
     }
 
-    /// Waits until the API server's cache has this object, which comes after all that were stored before it: else
-    /// whoever asks next would wait for that.
+    /// Waits until the API server's cache has this object and all objects that were stored before it. Otherwise the
+    /// next request would wait for the cache.
     ///
     /// # Errors
-    /// If that does not come.
+    /// If the object does not appear in time.
     pub(crate) async fn serves(&self, kind: Kind, object: &Value) -> Result<()> {
         let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
         let (api, begun) = (kind.api(&self.admin, text("namespace")), Instant::now());
-        // Any version: what the cache has, without waiting for it.
+        // Any version: the cached one, without waiting for a newer one.
         while let Err(error) = api.get_with(text("name"), &GetParams::any()).await {
             ensure!(begun.elapsed() < SERVED, "{} is not served: {error}", text("name"));
             tokio::time::sleep(POLL / 10).await;
@@ -151,15 +154,15 @@ impl Stage {
         Ok(())
     }
 
-    /// Whether there is any object that the selector means.
+    /// Returns whether any object matches the field selector.
     ///
     /// # Errors
-    /// If the API server does not say.
+    /// If the API server does not list them.
     pub(crate) async fn any(&self, kind: Kind, namespace: &str, selector: &str) -> Result<bool> {
         let one = ListParams::default().fields(selector).limit(1);
         let list = kind.api(&self.admin, namespace).list_metadata(&one).await;
-        let list = list.with_context(|| format!("a list of {}", kind.plural()))?;
-        // A page may be empty and yet not be the last one.
+        let list = list.with_context(|| format!("listing {}", kind.plural()))?;
+        // An empty page is not always the last page.
         Ok(!list.items.is_empty() || list.metadata.continue_.is_some_and(|token| !token.is_empty()))
     }
 }

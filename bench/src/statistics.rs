@@ -1,6 +1,6 @@
-//! What is computed of measured values.
+//! Statistics of measured values.
 
-/// Least, middle and greatest.
+/// Minimum, median and maximum.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub(crate) struct Spread {
     pub(crate) min: f64,
@@ -8,7 +8,7 @@ pub(crate) struct Spread {
     pub(crate) max: f64,
 }
 
-/// The spread of `values`; of none it is not a number.
+/// Returns the spread of `values`, or NaN if there are none.
 pub(crate) fn spread(values: &[f64]) -> Spread {
     let sorted = sorted(values);
     let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
@@ -16,15 +16,14 @@ pub(crate) fn spread(values: &[f64]) -> Spread {
     Spread { min: at(0), median: f64::midpoint(at(last / 2), at(last.div_ceil(2))), max: at(last) }
 }
 
-/// The value that so many hundredths of `values` do not exceed; of none it is not a number.
+/// Returns the percentile `hundredths` of `values`, or NaN if there are none.
 pub(crate) fn percentile(values: &[f64], hundredths: usize) -> f64 {
     let sorted = sorted(values);
     let rank = (sorted.len() * hundredths).div_ceil(100).max(1);
     sorted.get(rank - 1).copied().unwrap_or(f64::NAN)
 }
 
-/// By how much the second of each pair grows when the first grows by one: the line of least squares. Zero where that
-/// cannot be told.
+/// Returns the slope of the least-squares line through the points, or 0 if it is undefined.
 pub(crate) fn slope(points: &[(f64, f64)]) -> f64 {
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count(points.len());
     let (x, y) = (mean(|point| point.0), mean(|point| point.1));
@@ -33,7 +32,7 @@ pub(crate) fn slope(points: &[(f64, f64)]) -> f64 {
     if own > 0.0 { common / own } else { 0.0 }
 }
 
-/// A count as a number to compute with.
+/// Converts a count for arithmetic.
 #[expect(clippy::cast_precision_loss, reason = "nothing here is counted beyond 2^52")]
 pub(crate) fn count(number: usize) -> f64 {
     number as f64
@@ -58,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_percentile_is_the_least_value_that_so_many_do_not_exceed() {
+    fn a_percentile_is_the_least_value_that_so_many_values_do_not_exceed() {
         let values: Vec<f64> = (1..=200).rev().map(f64::from).collect();
         let found = [50, 99, 100].map(|hundredths| percentile(&values, hundredths));
         assert_eq!(found.map(f64::to_bits), [100.0, 198.0, 200.0].map(f64::to_bits));

@@ -1,4 +1,4 @@
-//! One status write, as lean as it can be: a recorded status goes out, and of the answer only the version is read.
+//! One status write at minimal cost: it sends a recorded status, and reads only the version from the response.
 
 use anyhow::Result;
 use cde_operator::api::{GROUP, VERSION};
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::kind::Kind;
 
-/// An object whose status is written.
+/// An object to write the status of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Target {
     pub(crate) kind: Kind,
@@ -49,10 +49,10 @@ struct StoredMetadata {
 }
 
 impl Target {
-    /// Replaces the status, and remembers the version that this makes.
+    /// Replaces the status and keeps the new resource version.
     ///
     /// # Errors
-    /// If the API server refuses.
+    /// If the API server rejects the write.
     pub(crate) async fn put(&mut self, client: &Client, status: &RawValue) -> Result<()> {
         let resource = self.kind.resource();
         let write = Write {

@@ -1,5 +1,5 @@
-//! Objects straight into etcd: tens of thousands in seconds, where the API server would take minutes. What is put is
-//! what the API server itself has stored for a like object, so it serves them as its own.
+//! Writes objects directly into etcd: tens of thousands in seconds, where the API server would take minutes. The bytes are
+//! copies of what the API server stored for a similar object, so it serves them as its own.
 
 use anyhow::{Context, Result, bail};
 use base64::Engine;
@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 
 use crate::kind::Kind;
 
-/// So many are put at the same time. Each by itself: of several objects with one revision a watch may show only some,
-/// and the API server gives each its own.
+/// The number of concurrent puts. Each object is put by itself, as the API server does, because a watch may show only
+/// some of several objects with the same revision.
 const AT_ONCE: usize = 64;
 
 /// etcd, over its JSON gateway.
@@ -20,29 +20,29 @@ const AT_ONCE: usize = 64;
 pub(crate) struct Store(reqwest::Client);
 
 impl Store {
-    /// That of `plane`.
+    /// Returns a client for the etcd of `plane`.
     ///
     /// # Errors
-    /// If there is no client for it.
+    /// If the client cannot be built.
     pub(crate) fn of(plane: &ControlPlane) -> Result<Self> {
         let socket = plane.dir().join("etcd.sock");
         Ok(Self(reqwest::Client::builder().no_proxy().unix_socket(socket).build()?))
     }
 
-    /// An object as it is stored.
+    /// Returns an object as etcd stores it.
     ///
     /// # Errors
-    /// If there is none of this name.
+    /// If there is none with this name.
     pub(crate) async fn get(&self, kind: Kind, namespace: &str, name: &str) -> Result<Value> {
         let answer = self.call("range", &json!({"key": STANDARD.encode(key(kind, namespace, name))})).await?;
         let value = answer["kvs"][0]["value"].as_str().with_context(|| format!("etcd has no {name}"))?;
         Ok(serde_json::from_slice(&STANDARD.decode(value)?)?)
     }
 
-    /// Puts objects where their kind, namespace and name say.
+    /// Stores objects under the key of their kind, namespace and name.
     ///
     /// # Errors
-    /// If etcd refuses one.
+    /// If etcd rejects one.
     pub(crate) async fn put(&self, objects: &[(Kind, Value)]) -> Result<()> {
         for objects in objects.chunks(AT_ONCE) {
             let mut puts = JoinSet::new();
@@ -62,11 +62,11 @@ impl Store {
 
     async fn call(&self, what: &str, body: &Value) -> Result<Value> {
         let request = self.0.post(format!("http://etcd/v3/kv/{what}")).body(body.to_string());
-        let answer = request.send().await.context("etcd does not answer")?;
+        let answer = request.send().await.context("etcd does not respond")?;
         let status = answer.status();
         let text = answer.text().await?;
         if !status.is_success() {
-            bail!("etcd refuses ({status}): {text}");
+            bail!("etcd rejected the request ({status}): {text}");
         }
         Ok(serde_json::from_str(&text)?)
     }

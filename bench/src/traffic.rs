@@ -1,5 +1,5 @@
-//! What the API server was asked in one namespace by the operator, or by who writes in its place: counted in the
-//! audit log, which costs whoever is measured nothing.
+//! The requests to the API server in one namespace by the operator, or by the bare writer in its place. They are counted
+//! in the audit log, which costs the measured process nothing.
 
 use std::time::{Duration, Instant};
 
@@ -8,15 +8,15 @@ use cde_sandbox::control_plane::{AuditEvent, OPERATOR_NAMESPACE};
 
 use crate::stage::{ACCOUNT, Stage};
 
-/// After so long without news nothing more comes.
+/// Without a new Event for this long, no more are expected.
 const QUIET: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(500);
 
-/// Requests that were answered; watches are among them when they have ended.
+/// Completed requests; a watch counts once it has ended.
 pub(crate) struct Traffic(Vec<AuditEvent>);
 
 impl Traffic {
-    /// All so far.
+    /// Returns all requests so far.
     ///
     /// # Errors
     /// If the audit log cannot be read.
@@ -27,7 +27,7 @@ impl Traffic {
         Ok(Self(events))
     }
 
-    /// All, when there are so many Events or no more come.
+    /// Waits for the expected number of Events, or until no more come, and returns all requests.
     ///
     /// # Errors
     /// If the audit log cannot be read.
@@ -46,27 +46,27 @@ impl Traffic {
         }
     }
 
-    /// Status writes that were stored.
+    /// Returns the status writes that were stored.
     pub(crate) fn status_writes(&self) -> impl Iterator<Item = &AuditEvent> {
         self.0.iter().filter(|event| event.subresource == "status" && event.code < 300)
     }
 
-    /// Events that were published.
+    /// Returns the number of published Events.
     pub(crate) fn events(&self) -> usize {
         self.0.iter().filter(|event| event.resource == "events" && event.code < 300).count()
     }
 
-    /// Requests that were to change something, Events among them.
+    /// Returns the number of requests that change something, including Events.
     pub(crate) fn writes(&self) -> usize {
         self.count(|event| !matches!(event.verb.as_str(), "get" | "list" | "watch"))
     }
 
-    /// Requests that meet a condition.
+    /// Returns the number of requests that meet a condition.
     pub(crate) fn count(&self, condition: impl Fn(&AuditEvent) -> bool) -> usize {
         self.0.iter().filter(|event| condition(event)).count()
     }
 
-    /// From the arrival of the first status write to the answer to the last one.
+    /// Returns the time from the arrival of the first status write to the response to the last one.
     ///
     /// # Errors
     /// If there is none.

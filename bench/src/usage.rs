@@ -1,4 +1,4 @@
-//! What a process has used, as the kernel tells it.
+//! The resources that a process has used, as the kernel reports them.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 /// CPU time and memory of a process so far.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Usage {
-    /// In user and in system mode, in steps of 10 ms.
+    /// In user and system mode, in steps of 10 ms.
     pub(crate) cpu: Duration,
-    /// Resident at present, in bytes.
+    /// Resident memory now, in bytes.
     pub(crate) resident: u64,
-    /// The most that was ever resident, in bytes.
+    /// Peak resident memory, in bytes.
     pub(crate) peak: u64,
     pub(crate) threads: u64,
     /// Open files and sockets.
@@ -22,18 +22,18 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// Of the process with this id.
+    /// Returns the usage of the process with this id.
     ///
     /// # Errors
-    /// If it does not run.
+    /// If it is not running.
     pub(crate) fn of(id: u32) -> Result<Self> {
         Self::read(&Process::new(i32::try_from(id)?)?).with_context(|| format!("process {id}"))
     }
 
-    /// Of this process.
+    /// Returns the usage of this process.
     ///
     /// # Errors
-    /// If the kernel does not tell.
+    /// If the kernel does not report it.
     pub(crate) fn own() -> Result<Self> {
         Self::read(&Process::myself()?)
     }
@@ -51,42 +51,42 @@ impl Usage {
         })
     }
 
-    /// Resident at present, in MB.
+    /// Returns the resident memory now, in MB.
     pub(crate) fn megabytes(&self) -> f64 {
         megabytes(self.resident)
     }
 }
 
-/// Bytes in MB, of 1,000,000 bytes each.
+/// Converts bytes to MB of 1,000,000 bytes.
 #[expect(clippy::cast_precision_loss, reason = "no process has 2^52 bytes")]
 pub(crate) fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-/// How many processes wanted to run, on average of the last minute.
+/// Returns the load average of the last minute.
 ///
 /// # Errors
-/// If the kernel does not tell.
+/// If the kernel does not report it.
 pub(crate) fn load() -> Result<f64> {
     Ok(f64::from(LoadAverage::current()?.one))
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
     use super::*;
 
     #[test]
-    fn a_process_knows_itself_as_others_do() {
+    fn own_usage_and_usage_by_id_agree() {
         let (own, same) = (Usage::own().unwrap(), Usage::of(std::process::id()).unwrap());
         assert!(own.resident > 0 && own.peak >= own.resident && own.threads > 0 && own.files > 2, "{own:?}");
-        // Other tests of this process run meanwhile, and the kernel notes a peak late: it may seem to go down.
+        // Other tests of this process run meanwhile, and the kernel updates a peak late, so the peak may seem to go down.
         assert!(same.cpu >= own.cpu && same.peak > own.peak / 2, "{same:?} {own:?}");
     }
 
     #[test]
-    fn who_does_not_run_uses_nothing() {
+    fn the_usage_of_a_process_that_is_not_running_is_an_error() {
         assert!(Usage::of(u32::MAX).is_err());
     }
 }

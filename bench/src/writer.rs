@@ -1,8 +1,8 @@
-//! The bare writer, which the operator is measured against: a process that lists the objects of a namespace and does
-//! for each the status writes that the operator does, and nothing else.
+//! The bare writer, which is the baseline for the operator: a process that lists the objects of a namespace and makes the
+//! operator's status writes for each of them, and nothing else.
 //!
-//! Its client is configured as the operator's, its runtime is the operator's, and as many objects are worked on at the
-//! same time. At the end it says on one line what it has used.
+//! It has the operator's client configuration, runtime and concurrency. At the end it prints its resource usage on one
+//! line.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -28,31 +28,31 @@ use crate::stage::Stage;
 use crate::status::Target;
 use crate::usage::Usage;
 
-/// As the operator's.
+/// The operator's request timeout.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const PAGE: u32 = 500;
 
-/// What the process is told.
+/// The arguments of the process.
 #[derive(Debug, Args)]
 pub(crate) struct WriterArgs {
-    /// Where the objects are.
+    /// The namespace of the objects.
     #[arg(long)]
     namespace: String,
-    /// Objects worked on at the same time.
+    /// The number of objects processed at the same time.
     #[arg(long)]
     concurrency: u16,
-    /// Publish an Event for each, too.
+    /// Also publish an Event for each object.
     #[arg(long)]
     events: bool,
-    /// What to write.
+    /// The file with the recorded writes.
     #[arg(long)]
     script: PathBuf,
 }
 
-/// Runs a writer to its end, and gives what it has used.
+/// Runs a writer to its end and returns the resources that it used.
 ///
 /// # Errors
-/// If it fails; with what it says.
+/// If it fails; the error contains its standard error.
 pub(crate) async fn run(stage: &Stage, namespace: &str, concurrency: u16, events: bool) -> Result<Usage> {
     let script = stage.file("script.json");
     std::fs::write(&script, serde_json::to_vec(stage.script().await?)?)?;
@@ -60,16 +60,16 @@ pub(crate) async fn run(stage: &Stage, namespace: &str, concurrency: u16, events
     command.args(["write", "--namespace", namespace, "--concurrency", &concurrency.to_string(), "--script"]);
     command.arg(script).args(events.then_some("--events")).env("KUBECONFIG", &stage.kubeconfig);
     let output = process::output(command, b"").await?;
-    ensure!(output.status.success(), "the bare writer fails: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).context("the bare writer does not say what it has used")
+    ensure!(output.status.success(), "the bare writer failed: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).context("the bare writer printed no usage")
 }
 
-/// The process.
+/// The main function of the process.
 ///
 /// # Errors
-/// If anything is refused.
+/// If the API server rejects a request.
 pub(crate) async fn write(args: WriterArgs) -> Result<()> {
-    // Whoever comes second is told that there is a provider already, which is fine.
+    // Fails if a provider is installed already, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = client(Config::infer().await?, TIMEOUT, None)?;
     let script: Script = serde_json::from_slice(&std::fs::read(&args.script)?)?;

@@ -1,10 +1,10 @@
-//! The benchmark works: all of it that takes seconds is played once, with hardly any objects.
+//! Shows that the benchmark works: runs every scenario that takes seconds once, with few objects.
 
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
     missing_docs,
-    reason = "a test ends at what it did not expect, and its name is its documentation"
+    reason = "a test may panic, and its name is its documentation"
 )]
 
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ use cde_sandbox::process;
 use cde_sandbox::program::{self, Profile};
 use serde_json::{Value, json};
 
-/// It takes half a minute.
+/// The test usually takes half a minute.
 const LIMIT: Duration = Duration::from_mins(5);
 
-/// Built with this test where the whole workspace is tested; else by ourselves.
+/// Returns the operator binary: the one that a test of the whole workspace has built, or a new build.
 async fn operator(scratch: &Path) -> PathBuf {
     let beside = Path::new(env!("CARGO_BIN_EXE_bench")).with_file_name("cde-operator");
     if beside.exists() {
@@ -30,13 +30,13 @@ async fn operator(scratch: &Path) -> PathBuf {
 fn figure<'a>(report: &'a Value, scenario: &str, name: &str) -> &'a Value {
     let named = |list: &'a Value, key: &str, name: &str| -> &'a Value {
         let found = list.as_array().unwrap().iter().find(|one| one[key] == name);
-        found.unwrap_or_else(|| panic!("{name} is not in {list:#}"))
+        found.unwrap_or_else(|| panic!("{name} is missing from {list:#}"))
     };
     &named(&named(&report["scenarios"], "scenario", scenario)["figures"], "name", name)["median"]
 }
 
 #[tokio::test]
-async fn every_scenario_that_takes_seconds_measures_something_and_counts_what_is_known() {
+async fn every_short_scenario_measures_numbers_and_the_known_counts() {
     let scratch = process::scratch_dir().unwrap();
     let json = scratch.path().join("smoke.json");
     let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
@@ -47,7 +47,7 @@ async fn every_scenario_that_takes_seconds_measures_something_and_counts_what_is
 
     let report: Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
     let played = report["scenarios"].as_array().unwrap();
-    assert_eq!(played.len(), 9, "all but the outage: {said}");
+    assert_eq!(played.len(), 9, "all scenarios except the outage: {said}");
     for scenario in played {
         for figure in scenario["figures"].as_array().unwrap() {
             assert!(figure["median"].is_number(), "{} measures nothing: {figure}", scenario["scenario"]);
@@ -56,8 +56,8 @@ async fn every_scenario_that_takes_seconds_measures_something_and_counts_what_is
     for (scenario, name, known) in [
         ("requests", "restore: status writes", 2.0),
         ("requests", "rollback: status writes", 2.0),
-        ("requests", "calls of the CDE that read", 1.0),
-        ("requests", "calls of the CDE that change", 1.0),
+        ("requests", "CDE calls that read", 1.0),
+        ("requests", "CDE calls that change", 1.0),
         ("throughput", "Events of the operator", 1.0),
         ("history", "200: writes", 0.0),
         ("history", "200: calls to the CDE", 0.0),

@@ -1,4 +1,4 @@
-//! Records of the past, kept for ever: what they cost an operator that starts.
+//! Finished requests that stay in the cluster: what they cost an operator at startup.
 
 use std::time::Duration;
 
@@ -19,16 +19,16 @@ use crate::usage::{Usage, megabytes};
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "history",
-    about: "the operator starts where there are none, a fifth and all of so many succeeded objects of both kinds",
+    about: "an operator starts with no succeeded objects, with a fifth of --objects, and with all of them",
     size: Size { objects: 50_000, concurrency: 0, minutes: 0.0 },
     smoke: Some(Size { objects: 200, concurrency: 0, minutes: 0.0 }),
     run: |stage, size| Box::pin(run(stage, size)),
 };
 
-/// What a start leaves to be done is done by then.
+/// The time after which a started operator has done all its work.
 const SETTLED: Duration = Duration::from_secs(1);
 
-/// What one start took and did.
+/// The cost of one start.
 struct Start {
     /// Milliseconds.
     ready: f64,
@@ -46,9 +46,9 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
     let namespace = stage.namespace("history").await?;
     let empty = start(stage, &cde, &namespace).await?;
     let mut figures = Figures::default();
-    figures.add("none: time to ready", "ms", empty.ready);
-    figures.add("none: memory", "MB", empty.resident);
-    figures.add("none: peak memory", "MB", empty.peak);
+    figures.add("no objects: time to ready", "ms", empty.ready);
+    figures.add("no objects: memory", "MB", empty.resident);
+    figures.add("no objects: peak memory", "MB", empty.peak);
     let mut there = 0;
     for total in [size.objects / 5, size.objects] {
         let crowd = Crowd::new(&namespace, (total - there) / 2);
@@ -56,9 +56,9 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
         there += crowd.len();
         let start = start(stage, &cde, &namespace).await?;
         let more = start.ready - empty.ready;
-        figures.judge(format!("{total}: time to ready beyond none"), "ms", more, Goal::AtMost(1000.0));
+        figures.judge(format!("{total}: additional time to ready"), "ms", more, Goal::AtMost(1000.0));
         let more = start.resident - empty.resident;
-        figures.judge(format!("{total}: memory beyond none"), "MB", more, Goal::AtMost(5.0));
+        figures.judge(format!("{total}: additional memory"), "MB", more, Goal::AtMost(5.0));
         figures.add(format!("{total}: peak memory"), "MB", start.peak);
         figures.judge(format!("{total}: writes"), "", start.writes, Goal::AtMost(0.0));
         figures.judge(format!("{total}: calls to the CDE"), "", start.calls, Goal::AtMost(0.0));

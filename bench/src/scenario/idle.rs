@@ -1,4 +1,4 @@
-//! Nothing to do: what an operator costs by being there.
+//! The cost of an operator that has nothing to do.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use crate::usage::{Usage, megabytes};
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "idle",
-    about: "an operator that leads, and so many failed objects that nobody asks anything of",
+    about: "a leading operator with --objects failed requests of each kind and nothing to do",
     size: Size { objects: 500, concurrency: 0, minutes: 10.0 },
     smoke: Some(Size { objects: 5, concurrency: 0, minutes: 0.03 }),
     run: |stage, size| Box::pin(run(stage, size)),
@@ -50,8 +50,8 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
     let share = 100.0 * cpu / lasted.as_secs_f64();
     figures.judge("CPU", "% of a core", share, Goal::AtMost(0.1));
     let writes = count(Traffic::of(stage, &namespace)?.writes());
-    figures.judge("writes but for the Lease", "", writes, Goal::AtMost(0.0));
-    figures.add("writes of Leases", "1/min", count(leases) / (lasted.as_secs_f64() / 60.0));
+    figures.judge("writes other than of the Lease", "", writes, Goal::AtMost(0.0));
+    figures.add("writes of the Lease", "1/min", count(leases) / (lasted.as_secs_f64() / 60.0));
     figures.add("memory at the end", "MB", after.megabytes());
     figures.add("peak memory", "MB", megabytes(after.peak));
     figures.add("memory grows by", "kB/min", 1000.0 * slope(&memory));

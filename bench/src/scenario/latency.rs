@@ -1,4 +1,4 @@
-//! One new object, the operator idle: how long until it is Ready, against its parts alone.
+//! The time from one new object to its success with an idle operator, compared with the sum of its parts.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ use crate::status::Target;
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "latency",
-    about: "one new object at a time, from its creation until a watch shows it succeeded, against its parts alone",
+    about: "one new object at a time, from its creation until a watch shows that it succeeded, against the sum of its parts",
     size: Size { objects: 200, concurrency: 0, minutes: 0.0 },
     smoke: Some(Size { objects: 3, concurrency: 0, minutes: 0.0 }),
     run: |stage, size| Box::pin(run(stage, size)),
@@ -36,15 +36,15 @@ const LIMIT: Duration = Duration::from_mins(1);
 /// Milliseconds.
 #[derive(Default)]
 struct Parts {
-    /// From the request that creates until the watch shows the object.
+    /// From the create request until the watch shows the object.
     watch: Vec<f64>,
-    /// The first status write, until its answer.
+    /// The first status write, until its response.
     claim: Vec<f64>,
     calls: Vec<f64>,
     /// The last status write, until the watch shows it.
     record: Vec<f64>,
     sum: Vec<f64>,
-    /// The operator's time for the same.
+    /// The operator's time for the whole.
     whole: Vec<f64>,
 }
 
@@ -52,7 +52,7 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
     let (script, cde) = (stage.script().await?, stage.cde().await?);
     let (alone, operated) = (stage.namespace("alone").await?, stage.namespace("operated").await?);
     let _operator = stage.operator(&cde, &operated, &["--rate", "0"]).await?;
-    // Two, as the operator has: a watch takes the connection that it finds.
+    // Two clients, like the operator: a watch occupies the connection that it uses.
     let (watching, writing) = (like_the_operators(stage).await?, like_the_operators(stage).await?);
     let player = Player { stage, script, cde, watching, writing };
     let mut figures = Figures::default();
@@ -101,7 +101,7 @@ struct Player<'a> {
     writing: Client,
 }
 
-/// A new object, since when, and what a watch shows of it.
+/// A new object, the time of its creation, and its watch events.
 struct Watched {
     target: Target,
     connector: Uuid,
@@ -110,7 +110,7 @@ struct Watched {
 }
 
 impl Player<'_> {
-    /// Creates an object that is watched already, for a connector that the CDE knows already.
+    /// Starts a watch and creates the object, for a connector that is in the CDE already.
     async fn create(&self, kind: Kind, namespace: &str) -> Result<Watched> {
         let (connector, name) = (Uuid::new_v4(), format!("one-{}", Uuid::new_v4().simple()));
         self.cde.put(&[kind.willing(connector)]).await?;
@@ -119,7 +119,7 @@ impl Player<'_> {
         let events = api.watch(&one, "0").await?.boxed();
         let object = serde_json::from_value(kind.manifest(&name, connector))?;
         let begun = Instant::now();
-        // As the administrator: the operator may not create.
+        // As the administrator: the operator has no permission to create requests.
         let made = kind.api(&self.stage.admin, namespace).create(&PostParams::default(), &object).await?;
         let target = Target {
             kind,
@@ -131,14 +131,14 @@ impl Player<'_> {
         Ok(Watched { target, connector, begun, events })
     }
 
-    /// From the creation until the operator has succeeded.
+    /// Measures the time from the creation until the operator has succeeded.
     async fn whole(&self, kind: Kind, namespace: &str) -> Result<f64> {
         let mut object = self.create(kind, namespace).await?;
         object.shows(succeeded).await?;
         Ok(milliseconds(object.begun))
     }
 
-    /// The parts, one after the other, without an operator.
+    /// Measures the parts, one after the other, without an operator.
     async fn alone(&self, kind: Kind, namespace: &str, all: &mut Parts) -> Result<()> {
         let mut object = self.create(kind, namespace).await?;
         object.shows(|_| true).await?;
@@ -170,7 +170,7 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// The calls that the operator makes.
+    /// Makes the operator's calls to the CDE.
     async fn call(&self, kind: Kind, connector: Uuid) -> Result<()> {
         let base = format!("connectors/{connector}");
         match kind {
@@ -191,13 +191,13 @@ impl Watched {
                     WatchEvent::Added(object) | WatchEvent::Modified(object) if condition(&object) => {
                         return Ok(());
                     }
-                    WatchEvent::Error(error) => bail!("a watch ends: {error}"),
+                    WatchEvent::Error(error) => bail!("the watch ended: {error}"),
                     _ => {}
                 }
             }
-            bail!("a watch ends too early")
+            bail!("the watch ended too early")
         };
-        tokio::time::timeout(LIMIT, shown).await.context("a watch does not show what it should")?
+        tokio::time::timeout(LIMIT, shown).await.context("the watch did not show the expected state")?
     }
 }
 

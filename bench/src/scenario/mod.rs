@@ -1,4 +1,4 @@
-//! The scenarios: one file each, and one line here.
+//! The scenarios: one file and one line in `ALL` each.
 
 mod history;
 mod idle;
@@ -20,7 +20,7 @@ use crate::figure::Figures;
 use crate::stage::Stage;
 use crate::statistics::count;
 
-/// All of them, in the order in which they are played.
+/// All scenarios, in the order in which they run.
 pub(crate) const ALL: [&Scenario; 10] = [
     &throughput::SCENARIO,
     &slow_api::SCENARIO,
@@ -34,29 +34,29 @@ pub(crate) const ALL: [&Scenario; 10] = [
     &soak::SCENARIO,
 ];
 
-/// How much is played; what a scenario does not use is 0.
+/// The size of a scenario; what a scenario does not use is 0.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub(crate) struct Size {
-    /// Objects, of each kind where there are both.
+    /// The number of objects, of each kind where a scenario has both.
     pub(crate) objects: usize,
-    /// Objects worked on at the same time.
+    /// The number of objects processed at the same time.
     pub(crate) concurrency: u16,
     pub(crate) minutes: f64,
 }
 
-/// Something that is measured.
+/// One measured situation.
 #[derive(Debug)]
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
     pub(crate) size: Size,
-    /// So little that it only shows that the scenario works; none where that cannot be had in seconds.
+    /// The size for `--smoke`, which only shows that the scenario works; `None` if the scenario cannot run in seconds.
     pub(crate) smoke: Option<Size>,
-    /// One run.
+    /// Performs one run.
     pub(crate) run: for<'a> fn(&'a Stage, &'a Size) -> BoxFuture<'a, Result<Figures>>,
 }
 
-/// How long so many objects may take at most: ten times what a slow machine needs.
+/// Returns the time limit for `objects`: ten times what a slow machine needs.
 pub(crate) fn patience(objects: usize) -> Duration {
     Duration::from_mins(2) + Duration::from_millis(100).mul_f64(count(objects))
 }

@@ -1,4 +1,4 @@
-//! Objects that are not finished, or have failed: the operator keeps these in mind, and must not rush at its start.
+//! Open and failed requests: the operator keeps them in memory, and must not send a burst of calls at startup.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::usage::{Usage, megabytes};
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "open",
-    about: "the operator starts where so many objects have failed and as many wait, all of them due, --rate 10",
+    about: "an operator starts with --objects failed requests and as many waiting ones, all of them due, at --rate 10",
     size: Size { objects: 10_000, concurrency: 0, minutes: 0.0 },
     smoke: Some(Size { objects: 50, concurrency: 0, minutes: 0.0 }),
     run: |stage, size| Box::pin(run(stage, size)),
@@ -29,7 +29,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
 
 /// The default of `--rate`.
 const RATE: f64 = 10.0;
-/// Calls are counted in each of so many seconds.
+/// The number of seconds in which calls are counted.
 const SECONDS: u64 = 3;
 
 async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
@@ -38,7 +38,7 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
     let reasons = Each { restore: "AccessDenied", rollback: "AccessDenied" };
     let failed = script::objects_with(stage, &cde, &[], reasons).await?;
     cde.clear_faults().await?;
-    // Nothing has happened, and nothing else is held up by it.
+    // A 423 has no effect and delays no other request.
     cde.inject(&[Fault::on(Operation::Changing).answer(423).always()]).await?;
     let reasons = Each { restore: "Retrying", rollback: "Retrying" };
     let long = ["--retry-min", "6h", "--retry-max", "6h"];
@@ -61,7 +61,7 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
         || Ok::<_, anyhow::Error>(Traffic::of(stage, &namespace)?.count(|event| event.verb == "list"));
     let (start, before_start) = (Timestamp::now(), lists()?);
     let (operator, took) = timed(stage.operator(&cde, &namespace, &[])).await?;
-    // The first call comes when all lists are there; a second more completes the last one counted.
+    // The first call follows the last list; one more second completes the last counted one.
     tokio::time::sleep(Duration::from_secs(SECONDS + 1)).await;
     let after = Usage::of(operator.process_id())?;
     let calls = Ledger::of(&cde).await?.busiest_second(start, SECONDS);
@@ -70,12 +70,12 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
     let objects = 2.0 * count(size.objects / 2 * 2);
     let kilobytes = 1000.0 * (after.megabytes() - before.megabytes()) / objects;
     let mut figures = Figures::default();
-    figures.judge("memory beyond none", "kB/object", kilobytes, Goal::AtMost(2.5));
+    figures.judge("additional memory", "kB/object", kilobytes, Goal::AtMost(2.5));
     let kilobytes = (megabytes(after.peak) - megabytes(before.peak)) * 1000.0 / objects;
-    figures.add("peak memory beyond none", "kB/object", kilobytes);
+    figures.add("additional peak memory", "kB/object", kilobytes);
     figures.add("memory", "MB", after.megabytes());
     figures.add("time to ready", "ms", 1000.0 * took.as_secs_f64());
-    // The bucket may hold one more at its beginning.
+    // The token bucket may hold one more at the beginning.
     figures.judge("calls in the busiest second", "1/s", count(calls), Goal::AtMost(RATE + 1.0));
     figures.judge("lists that were not streamed", "", count(lists), Goal::AtMost(0.0));
     operator.stop().await?;

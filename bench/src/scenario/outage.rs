@@ -1,5 +1,5 @@
-//! Very many objects wait, and the CDE API is down for ten minutes: in a twentieth of the time, with each of the
-//! operator's own times divided by twenty, so that the counts are those of the defaults.
+//! Many objects wait while the CDE API is down for ten minutes. The run takes a twentieth of that time, and all of the
+//! operator's times are divided by twenty, so that the counts are those of the defaults.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use crate::usage::Usage;
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "outage",
-    about: "objects wait, the CDE API answers 503 and then not at all for --minutes, all times a twentieth of what is said",
+    about: "objects wait while the CDE API responds with 503 and then not at all for --minutes; all times are divided by twenty",
     size: Size { objects: 5000, concurrency: 0, minutes: 10.0 },
     smoke: None,
     run: |stage, size| Box::pin(run(stage, size)),
@@ -40,7 +40,7 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
     Ok(figures)
 }
 
-/// Seconds from the start of an operator until all are done.
+/// Returns the seconds from the start of an operator until all requests are done.
 async fn fresh(stage: &Stage, size: &Size, like: &Each<Value>) -> Result<f64> {
     let (cde, namespace) = (stage.cde().await?, stage.namespace("fresh").await?);
     let crowd = Crowd::new(&namespace, size.objects);
@@ -77,7 +77,7 @@ async fn outage(
     figures.judge("calls in the outage", "1/min", calls / size.minutes, Goal::AtMost(2.0));
     let objects = count(crowd.len());
     figures.judge("status writes in the outage", "1/object", writes / objects, Goal::AtMost(1.0));
-    figures.add("memory beyond that at the start", "MB", during.megabytes() - before.megabytes());
+    figures.add("memory added since the start", "MB", during.megabytes() - before.megabytes());
     figures.add("CPU in the outage", "s", (during.cpu.saturating_sub(before.cpu)).as_secs_f64());
 
     returns(&mut cde, &crowd).await?;
@@ -85,17 +85,17 @@ async fn outage(
     while Metrics::of(&operator).await?.finished() < 1.0 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    figures.add("its return is noticed after", "s", back.elapsed().as_secs_f64());
+    figures.add("recovery noticed after", "s", back.elapsed().as_secs_f64());
     let noticed = Instant::now();
     stage.all_succeeded(&namespace, patience(crowd.len())).await?;
-    figures.add("all done after its return", "s", back.elapsed().as_secs_f64());
+    figures.add("all done after the recovery", "s", back.elapsed().as_secs_f64());
     let ratio = noticed.elapsed().as_secs_f64() / fresh;
-    figures.add("all done after it is noticed / fresh run", "", ratio);
+    figures.add("all done after the recovery is noticed / fresh run", "", ratio);
     let ratio = back.elapsed().as_secs_f64() / fresh;
-    figures.judge("all done after its return / fresh run", "", ratio, Goal::AtMost(1.2));
+    figures.judge("all done after the recovery / fresh run", "", ratio, Goal::AtMost(1.2));
     let needed = 1.5 * objects;
     let calls = Metrics::of(&operator).await?.calls() - calls;
-    figures.add("calls after its return / needed", "", calls / needed);
+    figures.add("calls after the recovery / needed", "", calls / needed);
     Ok(())
 }
 

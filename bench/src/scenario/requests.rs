@@ -1,4 +1,4 @@
-//! What one object costs the API server: requests, counted by itself, and bytes of watches, counted on their way.
+//! The cost of one object at the API server: requests, from its audit log, and watch traffic, measured by a proxy.
 
 use anyhow::Result;
 use cde_sandbox::control_plane::{AuditEvent, OPERATOR_NAMESPACE};
@@ -16,7 +16,7 @@ use crate::traffic::Traffic;
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "requests",
-    about: "requests an object at the API server and at the CDE, and bytes of the watches, for a ready operator",
+    about: "requests per object to the API server and to the CDE, and watch traffic, with a ready operator",
     size: Size { objects: 500, concurrency: 0, minutes: 0.0 },
     smoke: Some(Size { objects: 5, concurrency: 0, minutes: 0.0 }),
     run: |stage, size| Box::pin(run(stage, size)),
@@ -48,18 +48,18 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
     }
     let events = count(traffic.count(|event| event.resource == "events")) / (2.0 * each);
     figures.judge("Events", "1/object", events, Goal::AtMost(1.0));
-    figures.add("lists, all in all", "", count(traffic.count(|event| event.verb == "list")));
+    figures.add("lists in total", "", count(traffic.count(|event| event.verb == "list")));
     let ledger = Ledger::of(&cde).await?;
     let reads = count(ledger.calls.iter().filter(|call| call.method == "GET").count()) / each;
-    figures.judge("calls of the CDE that read", "1/rollback", reads, Goal::AtMost(1.0));
+    figures.judge("CDE calls that read", "1/rollback", reads, Goal::AtMost(1.0));
     let changes = count(ledger.calls.iter().filter(|call| call.method != "GET").count()) / (2.0 * each);
-    figures.judge("calls of the CDE that change", "1/object", changes, Goal::AtMost(1.0));
+    figures.judge("CDE calls that change", "1/object", changes, Goal::AtMost(1.0));
     let bytes = watched(&proxy) - before;
     figures.add("watches", "kB/object", bytes / 1000.0 / (2.0 * each));
     Ok(figures)
 }
 
-/// Bytes that came through all watches so far.
+/// Returns the bytes of all watches so far.
 fn watched(proxy: &Proxy) -> f64 {
     let watches = proxy.ledger().into_iter().filter(|exchange| exchange.call.is_watch());
     watches.map(|exchange| count(usize::try_from(exchange.response_bytes).unwrap_or_default())).sum()

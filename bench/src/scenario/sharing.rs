@@ -1,4 +1,4 @@
-//! Two operators share the work by label: what the second one brings.
+//! Two operators share the work by label: what the second one adds.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::writer;
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "sharing",
-    about: "two operators with two selectors against one: while calls of 200 ms are the limit, and while the API server is",
+    about: "two operators with two selectors against one operator, limited by calls of 200 ms and limited by the API server",
     size: Size { objects: 1000, concurrency: 8, minutes: 0.0 },
     smoke: Some(Size { objects: 4, concurrency: 4, minutes: 0.0 }),
     run: |stage, size| Box::pin(run(stage, size)),
@@ -26,7 +26,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
 
 const DELAY: Duration = Duration::from_millis(200);
 const HALVES: [&str; 2] = ["bench.example.com/half=0", "bench.example.com/half=1"];
-/// Of each operator where the API server is the limit.
+/// The concurrency of each operator where the API server is the limit.
 const CONCURRENCY: u16 = 32;
 
 async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
@@ -48,7 +48,7 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
     let written = 2.0 * count(size.objects) / Traffic::of(stage, &namespace)?.span()?.as_secs_f64();
     figures.add("no delay: one operator", "objects/s", one);
     figures.add("no delay: two operators", "objects/s", two);
-    figures.add("no delay: bare writer with Events, as many at once", "objects/s", written);
+    figures.add("no delay: bare writer with Events, same concurrency", "objects/s", written);
     figures.add("no delay: two / one", "", two / one);
     figures.add("no delay: two / bare writer with Events", "", two / written);
     Ok(figures)
@@ -61,7 +61,7 @@ struct Team<'a> {
 }
 
 impl Team<'_> {
-    /// Objects a second, done by one operator for each selector.
+    /// Returns objects per second, with one operator per selector.
     async fn works(&self, delay: Duration, concurrency: &str, selectors: &[Option<&str>]) -> Result<f64> {
         let (crowd, cde) = self.crowd(delay).await?;
         let flags = ["--rate", "0", "--concurrency", concurrency];
@@ -76,7 +76,7 @@ impl Team<'_> {
         Ok(count(crowd.len()) / span.as_secs_f64())
     }
 
-    /// New objects, half of them for either selector, and their CDE.
+    /// Stores new objects, half of them for each selector, and returns them with their CDE.
     async fn crowd(&self, delay: Duration) -> Result<(Crowd, cde_sandbox::cde::Remote)> {
         let (cde, namespace) = (self.stage.cde().await?, self.stage.namespace("sharing").await?);
         if !delay.is_zero() {

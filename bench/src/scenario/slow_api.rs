@@ -1,4 +1,4 @@
-//! The same as `throughput` with a CDE that takes its time: whether all workers are busy calling.
+//! The same as `throughput` with a slow CDE: whether all workers are busy with calls.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::stage::Stage;
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "slow-api",
-    about: "new objects of each kind, each call to the CDE takes 200 ms: against what the calls and the bare writer allow",
+    about: "new objects of each kind, with CDE calls that take 200 ms, against what the calls and the bare writer allow",
     size: Size { objects: 3000, concurrency: 32, minutes: 0.0 },
     smoke: Some(Size { objects: 4, concurrency: 8, minutes: 0.0 }),
     run: |stage, size| Box::pin(run(stage, size)),
@@ -26,12 +26,12 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
     let [publisher, operator] = race.laps([Runner::WriterWithEvents, Runner::Operator]).await?;
     let calls = f64::from(size.concurrency) / DELAY.as_secs_f64() / CALLS;
     let mut figures = Figures::default();
-    figures.add("concurrency / 200 ms / 1.5 calls an object", "objects/s", calls);
+    figures.add("concurrency / 200 ms / 1.5 calls per object", "objects/s", calls);
     figures.add("bare writer with Events", "objects/s", publisher.throughput());
     figures.add("operator", "objects/s", operator.throughput());
     let limit = calls.min(publisher.throughput());
     let ratio = operator.throughput() / limit;
-    figures.judge("operator / the lower of both", "", ratio, Goal::AtLeast(0.95));
+    figures.judge("operator / the lower of the two", "", ratio, Goal::AtLeast(0.95));
     figures.add("CPU of the operator", "ms/object", operator.cpu());
     figures.add("peak memory of the operator", "MB", operator.peak);
     Ok(figures)

@@ -1,4 +1,4 @@
-//! For a long time objects come, fail, are retried, and go: whether anything grows.
+//! Objects are created, fail, are retried and deleted for a long time: whether anything grows.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -24,21 +24,21 @@ use crate::usage::{Usage, megabytes};
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "soak",
-    about: "objects are created, fail every second time, are retried and deleted; slopes leave the first sixth out",
+    about: "objects are created, fail every second time, are retried and deleted; slopes leave out the first sixth",
     size: Size { objects: 0, concurrency: 0, minutes: 30.0 },
     smoke: Some(Size { objects: 0, concurrency: 0, minutes: 0.05 }),
     run: |stage, size| Box::pin(run(stage, size)),
 };
 
-/// One object of each kind is created as often.
+/// The interval at which one object of each kind is created.
 const TICK: Duration = Duration::from_millis(100);
-/// After so many ticks who has failed is retried.
+/// The number of ticks after which a failed object is retried.
 const RETRIED: usize = 10;
-/// After so many it is deleted.
+/// The number of ticks after which an object is deleted.
 const DELETED: usize = 20;
 const SAMPLES: u32 = 180;
 
-/// Every value is a pair with the minute in which it was taken.
+/// Each sample is a pair of the minute and the value.
 #[derive(Default)]
 struct Growth {
     memory: Vec<(f64, f64)>,
@@ -59,7 +59,7 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
 
     let mut figures = Figures::default();
     figures.add("objects created", "1/s", count(created) / length.as_secs_f64());
-    figures.add("requests finished, retries too", "1/object", finished / count(created));
+    figures.add("requests finished, including retries", "1/object", finished / count(created));
     figures.add("CPU", "ms/request", 1000.0 * usage.cpu.as_secs_f64() / finished);
     figures.add("memory at the end", "MB", usage.megabytes());
     figures.add("peak memory", "MB", megabytes(usage.peak));
@@ -111,7 +111,7 @@ struct One {
 }
 
 impl People<'_> {
-    /// Creates, retries and deletes for so long; how many were created.
+    /// Creates, retries and deletes objects for `length`, and returns how many it created.
     async fn work(&self, length: Duration) -> Result<usize> {
         let (begun, mut created) = (Instant::now(), 0);
         let (mut waiting, mut leaving) = (VecDeque::new(), VecDeque::new());
@@ -148,7 +148,7 @@ impl People<'_> {
         Ok(One { kind, name, connector, fails })
     }
 
-    /// Where it has failed its cause is mended, and another attempt asked for.
+    /// Fixes the cause of a failure and requests a retry; does nothing for an object that did not fail.
     async fn retry(&self, one: &One) -> Result<()> {
         if !one.fails {
             return Ok(());

@@ -1,4 +1,4 @@
-//! New objects of each kind, a CDE that answers at once: as fast as it goes.
+//! The maximum throughput with new objects of each kind and a CDE that responds at once.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::stage::Stage;
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "throughput",
-    about: "new objects of each kind, the CDE answers at once: the operator against a bare writer of the same statuses",
+    about: "new objects of each kind, with a CDE that responds at once: the operator against a bare writer of the same statuses",
     size: Size { objects: 3000, concurrency: 32, minutes: 0.0 },
     smoke: Some(Size { objects: 12, concurrency: 4, minutes: 0.0 }),
     run: |stage, size| Box::pin(run(stage, size)),
@@ -33,10 +33,10 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
     figures.add("CPU of the operator", "ms/object", operator.cpu());
     let event = publisher.cpu() - writer.cpu();
     let ratio = (operator.cpu() - event) / writer.cpu();
-    figures.judge("CPU of the operator but for the Event / bare writer", "", ratio, Goal::AtMost(1.3));
+    figures.judge("CPU of the operator without the Event / bare writer", "", ratio, Goal::AtMost(1.3));
     figures.add("CPU of the operator / bare writer with Events", "", operator.cpu() / publisher.cpu());
     figures.add("CPU of etcd and kube-apiserver for the bare writer", "ms/object", writer.servers_cpu());
-    figures.add("the same with Events", "ms/object", publisher.servers_cpu());
+    figures.add("the same for the bare writer with Events", "ms/object", publisher.servers_cpu());
     figures.add("the same for the operator", "ms/object", operator.servers_cpu());
     figures.add("Events of the operator", "1/object", operator.events);
     figures.add("peak memory of the bare writer", "MB", writer.peak);
