@@ -55,8 +55,7 @@ fn every_link_leads_to_a_file_and_a_heading_in_it() {
             if file.contains("://") {
                 continue;
             }
-            let path =
-                if file.is_empty() { page.clone() } else { page.parent().unwrap_or(&page).join(file) };
+            let path = if file.is_empty() { page.clone() } else { page.parent().unwrap_or(&page).join(file) };
             let found = path.exists()
                 && (anchor.is_empty() || (path.extension().is_some() && anchors(&path).contains(anchor)));
             if !found {

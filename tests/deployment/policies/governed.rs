@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use crate::tools::tools;
 use cde_harness::{ControlPlane, LIMIT, Manifest, POLL, SharedControlPlane, TestEnv, restore};
 
-const POLICIES: [&str; 4] = ["connectors-by-namespace", "retry-only", "production-preconditions", "warnings"];
+const POLICIES: [&str; 4] = ["connectors-by-namespace", "on-call", "production-preconditions", "warnings"];
 
 /// A namespace that is given these connectors.
 pub(crate) async fn governed(given: &str) -> TestEnv {
@@ -33,7 +33,7 @@ pub(crate) async fn ungiven() -> TestEnv {
             }
         })
         .await;
-    until(&env, &[], &restore("probe", new_id()), Some("is not given the connector")).await;
+    until(&env, &[], &restore("probe", new_id()), Some("is not assigned to the namespace")).await;
     env
 }
 
@@ -46,7 +46,7 @@ pub(crate) async fn give(env: &TestEnv, given: &str) {
     match given.split_whitespace().next() {
         Some("*") => until(env, &[], &restore("probe", new_id()), None).await,
         Some(id) => until(env, &[], &restore("probe", id.parse().unwrap()), None).await,
-        None => until(env, &[], &restore("probe", new_id()), Some("is not given the connector")).await,
+        None => until(env, &[], &restore("probe", new_id()), Some("is not assigned to the namespace")).await,
     }
 }
 

@@ -11,7 +11,7 @@ async fn requests_are_carried_out_and_opened_again_under_all_policies() {
     let env = governed("*").await;
     let label = ["label", "namespace", &env.namespace, "cde.productsup.com/environment=production"];
     env.control_plane.kubectl_ok(&label, "").await.unwrap();
-    let on_call = person(&env, "on-call", "cde-operator-retrier").await;
+    let on_call = person(&env, "on-call", "cde-operator-on-call").await;
     let _operator = env.start(Flags::fast_retries()).await;
     for kind in [Kind::Restore, Kind::Rollback] {
         let done = Request::new(kind, "done");

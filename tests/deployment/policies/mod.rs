@@ -3,7 +3,7 @@
 mod connectors;
 mod governed;
 mod life;
+mod on_call;
 mod production;
-mod retry;
 mod roles;
 mod warnings;

@@ -133,7 +133,7 @@ async fn wrong_values_are_refused_with_a_sentence_that_names_them() {
             json!({"metrics": {"podMonitor": {"enabled": true}, "serviceMonitor": {"enabled": true}}}),
             "would scrape every metric twice",
         ),
-        (json!({"extraEnv": [{"name": "CDE_RATE", "value": "5"}]}), "extraEnv has CDE_RATE"),
+        (json!({"extraEnv": [{"name": "CDE_RATE", "value": "5"}]}), "extraEnv sets CDE_RATE"),
         (json!({"image": {"digest": "sha256:short"}}), "/image/digest"),
         (json!({"leaderElected": true}), "'leaderElected'"),
     ] {

@@ -9,17 +9,20 @@ const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
 const RETRY: &str = "cde.productsup.com/retry=2026-11-23T12:00:00Z";
 
 #[tokio::test]
-async fn who_may_not_create_may_set_the_retry_annotation_and_nothing_else() {
+async fn who_may_not_create_may_retry_and_confirm_and_change_nothing_else() {
     let env = governed("*").await;
-    let on_call = person(&env, "on-call", "cde-operator-retrier").await;
+    let on_call = person(&env, "on-call", "cde-operator-on-call").await;
     for kind in BOTH {
         let request = Request::new(kind, "it");
         let manifest = request.manifest().annotation("example.com/note", "kept").label("team", "a");
         env.apply(&manifest.spec("suspend", true)).await;
         let (short, name) = (kind.short(), request.name.as_str());
 
-        env.kubectl(&[&on_call, "annotate", short, name, RETRY], "").await;
-        env.kubectl(&[&on_call, "annotate", short, name, "cde.productsup.com/retry-"], "").await;
+        for annotation in [RETRY, "cde.productsup.com/confirm=id:Failed"] {
+            env.kubectl(&[&on_call, "annotate", short, name, annotation], "").await;
+        }
+        let removed = ["cde.productsup.com/retry-", "cde.productsup.com/confirm-"];
+        env.kubectl(&[&[on_call.as_str(), "annotate", short, name], &removed[..]].concat(), "").await;
 
         for change in [
             json!({"spec": {"suspend": false}}),
@@ -34,8 +37,8 @@ async fn who_may_not_create_may_set_the_retry_annotation_and_nothing_else() {
             let patch = [&on_call, "patch", short, name, "--type=merge", "-p", &change];
             let refusal = env.try_kubectl(&patch, "").await.expect_err("it is refused");
             let words = format!(
-                "{} can set only the annotation cde.productsup.com/retry of a request in {}; to change anything else, \
-                 change the manifest in its source (such as Git), or ask an administrator for the role \
+                "{} can set only the annotations cde.productsup.com/retry and cde.productsup.com/confirm of a request in \
+                 {}; to change anything else, change the manifest in its source (such as Git), or ask an administrator for the role \
                  cde-operator-requester",
                 on_call.trim_start_matches("--as="),
                 env.namespace
@@ -48,7 +51,7 @@ async fn who_may_not_create_may_set_the_retry_annotation_and_nothing_else() {
 #[tokio::test]
 async fn who_may_only_retry_can_neither_create_nor_delete_nor_write_a_status() {
     let env = governed("*").await;
-    let on_call = person(&env, "on-call", "cde-operator-retrier").await;
+    let on_call = person(&env, "on-call", "cde-operator-on-call").await;
     for kind in BOTH {
         let [there, new] = ["there", "new"].map(|what| Request::new(kind, what));
         env.apply(&there.manifest().spec("suspend", true)).await;
@@ -83,7 +86,7 @@ async fn who_may_create_may_change_what_can_be_changed() {
 #[tokio::test]
 async fn the_finalizer_of_a_deletion_in_the_foreground_can_be_taken_off_by_who_may_not_create() {
     let env = governed("*").await;
-    let collector = person(&env, "collector", "cde-operator-retrier").await;
+    let collector = person(&env, "collector", "cde-operator-on-call").await;
     let request = Request::new(Kind::Rollback, "it");
     env.apply(&request.manifest().spec("suspend", true)).await;
     env.kubectl(&["delete", "mrb", &request.name, "--cascade=foreground", "--wait=false"], "").await;
