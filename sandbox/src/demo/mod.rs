@@ -1,31 +1,31 @@
-//! The demo in its steps: set the stage, apply the samples, watch them, show what a person would look at, judge.
+//! The steps of the demo: start everything, apply the samples, watch them, show the result with kubectl, and check it.
 
 mod cluster;
+pub(crate) mod environment;
 pub(crate) mod keep;
 mod ledger;
 mod report;
 mod sample;
-pub(crate) mod screen;
-pub(crate) mod stage;
-mod verdict;
+mod summary;
+pub(crate) mod terminal;
 mod watch;
 
 use anyhow::Result;
 
-use screen::heading;
-use stage::Stage;
+use environment::Environment;
+use terminal::heading;
 
-/// Where the samples go.
+/// The namespace of the samples.
 const NAMESPACE: &str = "connectors";
 
-/// Applies the samples, shows how they move and where they end, and says whether all keep their promise.
-pub(crate) async fn play(stage: &Stage) -> Result<bool> {
-    heading("The samples");
-    let control_plane = &stage.control_plane;
+/// Applies the samples, shows their progress and result, and returns whether all ended as their files say.
+pub(crate) async fn run(environment: &Environment) -> Result<bool> {
+    heading("Applying the samples");
+    let control_plane = &environment.control_plane;
     let (objects, ()) =
         tokio::try_join!(watch::follow(control_plane), cluster::apply_samples(control_plane))?;
     report::show(control_plane).await?;
-    let ledger = stage.sandbox.ledger().await?;
+    let ledger = environment.sandbox.ledger().await?;
     ledger::show(&ledger);
-    Ok(verdict::judge(&objects, &ledger))
+    Ok(summary::print(&objects, &ledger))
 }
