@@ -1,5 +1,5 @@
-//! The operator's program under the permissions of the manifests, a real API server, and the CDE API over real sockets;
-//! judged by what a user, an auditor and the CDE API see.
+//! The operator's program with the permissions of the manifests, a real API server, and the CDE API over real sockets.
+//! The tests check what a user, an auditor and the CDE API see.
 
 #![allow(
     clippy::expect_used,
