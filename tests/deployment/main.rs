@@ -1,5 +1,5 @@
-//! What a platform team installs from `deploy/` and how it is operated: manifests, the Helm chart, `GitOps`, policies,
-//! monitoring and upgrades, by the real tools.
+//! What a platform team installs from `deploy/` and how it operates the result: manifests, the Helm chart, `GitOps`,
+//! policies, monitoring and upgrades, tested with the real tools.
 
 #![allow(
     clippy::expect_used,

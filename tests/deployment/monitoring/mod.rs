@@ -1,13 +1,13 @@
-//! What the operator tells, as those who watch it get it: figures that promtool accepts, rules that fire when they
-//! should, a dashboard with data behind each query, logs without noise, and a runbook that leaves nothing out.
+//! Monitoring as users get it: metrics that promtool accepts, alerts that fire when they should, a dashboard with data
+//! for each query, logs without noise, and a complete runbook.
 
 mod alerts;
 mod commands;
 mod dashboard;
-mod figures;
+mod fixture;
 mod logs;
+mod metrics;
 mod names;
 mod prometheus;
 mod repository;
 mod runbook;
-mod scene;

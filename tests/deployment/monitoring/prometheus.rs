@@ -11,7 +11,7 @@ use crate::monitoring::repository::{field, items, yaml};
 use crate::tools::tools;
 use cde_harness::{LIMIT, Operator, POLL, TestEnv};
 
-/// Runs promtool; what it says, on both outputs.
+/// Runs promtool and returns its output.
 pub(crate) async fn promtool(args: &[&str], directory: &Path, stdin: &str) -> Output {
     let program = &tools().await.promtool;
     let mut command = Command::new(program);
@@ -19,12 +19,12 @@ pub(crate) async fn promtool(args: &[&str], directory: &Path, stdin: &str) -> Ou
     output(command, stdin.as_bytes()).await.unwrap()
 }
 
-/// All that a program said.
+/// Returns both outputs of a program.
 pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.as_slice(), output.stderr.as_slice()].concat()).into_owned()
 }
 
-/// Writes the rules in their plain form into `directory`, as `rules.yaml`.
+/// Writes the rules in plain form into `directory`, as `rules.yaml`.
 pub(crate) fn plain_rules(directory: &Path) -> PathBuf {
     let path = directory.join("rules.yaml");
     // JSON is YAML.
@@ -32,12 +32,12 @@ pub(crate) fn plain_rules(directory: &Path) -> PathBuf {
     path
 }
 
-/// There are values, and none is 0.
+/// Returns whether there are values and none is 0.
 pub(crate) fn holds(values: &[f64]) -> bool {
     !values.is_empty() && values.iter().all(|value| *value > 0.0)
 }
 
-/// A running Prometheus that scrapes one operator every second; killed when it is dropped.
+/// A running Prometheus that scrapes one operator every second. It is killed when it is dropped.
 pub(crate) struct Prometheus {
     process: Process,
     log: PathBuf,
@@ -98,7 +98,7 @@ impl Prometheus {
         }
     }
 
-    /// It answers before it can: with 503.
+    /// Waits until it is ready. Before that, it responds with 503.
     async fn ready(&self) {
         let begun = Instant::now();
         loop {
@@ -106,12 +106,12 @@ impl Prometheus {
             if answer.is_ok_and(|answer| answer.status().is_success()) {
                 return;
             }
-            assert!(begun.elapsed() < LIMIT, "Prometheus does not get ready");
+            assert!(begun.elapsed() < LIMIT, "Prometheus is not ready");
             tokio::time::sleep(POLL).await;
         }
     }
 
-    /// The data of an answer of its API.
+    /// Returns the data of a response of its API.
     pub(crate) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Value {
         let query: Vec<String> = query
             .iter()
@@ -127,14 +127,14 @@ impl Prometheus {
         answer["data"].clone()
     }
 
-    /// The values that an expression has now; those that are no number apart.
+    /// Returns the present values of an expression, without those that are not numbers.
     pub(crate) async fn values(&self, expression: &str) -> Vec<f64> {
         let data = self.get("query", &[("query", expression)]).await;
         let values = items(&data["result"]).filter_map(|sample| sample["value"][1].as_str()?.parse().ok());
         values.filter(|value: &f64| !value.is_nan()).collect()
     }
 
-    /// Waits until the values of an expression are as `condition` wants them.
+    /// Waits until the values of an expression satisfy `condition`.
     pub(crate) async fn until(&self, expression: &str, condition: impl Fn(&[f64]) -> bool) {
         let begun = Instant::now();
         loop {

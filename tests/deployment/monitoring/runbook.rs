@@ -1,4 +1,4 @@
-//! The runbook leaves nothing out, and has nothing that is not there any more.
+//! The runbook is complete and has no outdated entries.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,20 +7,20 @@ use cde_operator::api::Reason;
 
 use crate::monitoring::repository::{alert_names, text};
 
-/// The entries by their heading, in order.
+/// Returns the entries by their headings, in order.
 fn entries(document: &str) -> Vec<(&str, &str)> {
     document.split("\n### ").skip(1).filter_map(|part| part.split_once('\n')).collect()
 }
 
 #[test]
-fn each_reason_and_each_alert_has_an_entry_that_says_what_it_means_what_to_look_at_and_what_to_do() {
+fn each_reason_and_each_alert_has_a_complete_entry_in_the_runbook() {
     let document = text("docs/runbook.md");
     let entries = entries(&document);
     let mut expected = alert_names();
     expected.extend(Reason::ALL.map(|reason| reason.as_str().to_owned()));
     let found: BTreeSet<String> = entries.iter().map(|(heading, _)| (*heading).to_owned()).collect();
     assert_eq!(found, expected);
-    assert_eq!(found.len(), entries.len(), "an entry is there twice");
+    assert_eq!(found.len(), entries.len(), "a duplicate entry");
     for (heading, entry) in entries {
         let entry = entry.split("\n## ").next().unwrap();
         let parts: Vec<&str> =
@@ -31,7 +31,7 @@ fn each_reason_and_each_alert_has_an_entry_that_says_what_it_means_what_to_look_
 }
 
 #[test]
-fn all_reasons_are_those_of_the_definitions() {
+fn the_reasons_match_the_crds() {
     let known: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
     for crd in cde_operator::api::crds() {
         let crd = serde_json::to_value(&crd.spec.versions[0].schema).unwrap();
@@ -43,7 +43,7 @@ fn all_reasons_are_those_of_the_definitions() {
 }
 
 #[test]
-fn links_within_the_two_documents_lead_somewhere() {
+fn links_within_the_two_documents_have_a_target() {
     let documents = ["docs/runbook.md", "docs/observability.md"];
     for name in documents {
         let document = text(name);
@@ -66,7 +66,7 @@ fn links_within_the_two_documents_lead_somewhere() {
     }
 }
 
-/// As Git hosts make it of a heading.
+/// Returns the anchor that Git hosts make of a heading.
 fn anchor_of(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.collect::<String>().to_lowercase().replace(' ', "-")

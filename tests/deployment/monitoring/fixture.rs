@@ -1,4 +1,4 @@
-//! A environment in which each part of the machine has something to tell.
+//! An environment in which every metric, alert and panel has something to show.
 
 use cde_sandbox::cde::{Connector, Fault, Operation, Sandbox, Version, new_id};
 use serde_json::json;
@@ -6,39 +6,39 @@ use uuid::Uuid;
 
 use cde_harness::{Flags, Kind, Manifest, Operator, TestEnv, restore, rollback};
 
-/// A rollback that succeeds.
+/// Returns a rollback that succeeds.
 pub(crate) fn a_rollback(sandbox: &Sandbox, name: &str) -> (Manifest, Uuid) {
     let id = new_id();
     sandbox.put(Connector::migrated(id));
     (rollback(name, id, "main"), id)
 }
 
-/// A restore that succeeds.
+/// Returns a restore that succeeds.
 pub(crate) fn a_restore(sandbox: &Sandbox, name: &str) -> (Manifest, Uuid) {
     let id = new_id();
     sandbox.put(Connector::in_bin(id).version(Version::default()));
     (restore(name, id), id)
 }
 
-/// What soon repeats what fails.
-pub(crate) fn lively() -> Flags {
+/// Returns flags with fast retries.
+pub(crate) fn fast_retries() -> Flags {
     Flags::default().with("--retry-min", "200ms").with("--retry-max", "1s")
 }
 
-/// Lets requests of each fate live in a environment with a running operator: done, failed, suspended, of unknown outcome,
-/// and one, `waits`, that is refused for passing reasons for ever. Gives the connector of that.
-pub(crate) async fn live(env: &TestEnv) -> Uuid {
+/// Creates requests with each result in an environment with a running operator: succeeded, failed, suspended, of
+/// unknown outcome, and `waits`, which is refused forever for temporary reasons. Returns the connector of `waits`.
+pub(crate) async fn populate(env: &TestEnv) -> Uuid {
     let sandbox = &env.sandbox;
     let (done, _) = a_rollback(sandbox, "done");
     let (back, _) = a_restore(sandbox, "back");
     let (suspended, _) = a_restore(sandbox, "suspended");
     let (unknown, lost) = a_rollback(sandbox, "unknown");
     let (waits, id) = a_rollback(sandbox, "waits");
-    // The answer is lost, and nobody lets us look what became of it.
+    // The response is lost, and reading is refused.
     sandbox.inject(Fault::on(Operation::Changing).connector(lost).answer(500));
     sandbox.inject(Fault::on(Operation::Read).connector(lost).skip(1).answer(403).always());
     sandbox.inject(Fault::on(Operation::Changing).connector(id).answer(423).always());
-    // A gateway speaks once.
+    // One response comes from a gateway.
     let forbidden = Fault::on(Operation::Read).connector(id).answer(403).set("/message", json!("Forbidden"));
     sandbox.inject(forbidden);
     let missing = rollback("missing", new_id(), "1");
@@ -56,7 +56,7 @@ pub(crate) async fn live(env: &TestEnv) -> Uuid {
     id
 }
 
-/// From now on the CDE API asks all calls to wait for ten minutes.
+/// Makes the CDE API ask all calls to wait for ten minutes.
 pub(crate) async fn pause(env: &TestEnv, operator: &Operator, id: Uuid) {
     let limits = Fault::on(Operation::Read).connector(id).answer(429).header("retry-after", "600");
     env.sandbox.inject(limits.always());
