@@ -1,6 +1,6 @@
-//! What the operator survives with very many objects: an outage, and a restart in the middle of the work.
+//! Very many objects: an outage, and a restart in the middle of the work.
 
 mod crowd;
-mod figures;
+mod metrics;
 mod outage;
 mod restart;
