@@ -1,10 +1,10 @@
-//! A simulated CDE API: stateful, over real HTTP/1.1 sockets (TLS on demand), with a ledger of every call,
-//! faults on demand and calls that can be held at will.
+//! A simulated CDE API: stateful, over real HTTP/1.1 sockets (optionally with TLS), with a ledger of every call,
+//! faults on demand and calls that a test can hold.
 //!
-//! It answers what the API's pages show, field by field, with wire shapes of its own, so that a mistake in a
-//! client's types shows. Nothing is global: any number of sandboxes run side by side, each on a free port,
-//! and each ends when its last handle is dropped. A call that has arrived is carried out even if its client
-//! goes away meanwhile, as servers do.
+//! Its responses have every field that the API reference shows. They are written by hand and share no types with the
+//! client, so that a mistake in the client's types shows. There is no global state: any number of sandboxes run side
+//! by side, each on a free port, and each ends when its last handle is dropped. As on a real server, a call that has
+//! arrived is carried out even if its client disconnects.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -21,7 +21,7 @@
 //!
 //! # Over HTTP
 //!
-//! What the handle does can also be done with JSON under `/_sandbox/`, without a token:
+//! Everything that the handle can do is also available as JSON under `/_sandbox/`, without a token:
 //!
 //! ```text
 //! curl $URL/_sandbox/connectors
@@ -37,7 +37,7 @@
 //! curl $URL/_sandbox/ledger
 //! ```
 //!
-//! The fields are those of [`Connector`], [`Version`] and [`Fault`], all optional, in kebab-case.
+//! The fields are those of [`Connector`], [`Version`] and [`Fault`], in kebab-case. All are optional.
 
 mod connector;
 mod control;
@@ -70,18 +70,18 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What can go wrong with the sandbox itself; what it answers to clients is never an error here.
+/// An error of the sandbox itself. A response to a client is never an error here.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address is taken or not ours.
+    /// The address is in use or does not belong to this machine.
     #[error("cannot listen on {address}: {cause}; choose another address, or port 0 for a free one")]
     Listen {
-        /// The address asked for.
+        /// The requested address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the operating system.
         cause: std::io::Error,
     },
-    /// The certificates could not be made.
+    /// The certificates could not be created.
     #[error("cannot set up TLS: {0}")]
     Tls(String),
     /// [`Sandbox::wait_for`] ran out of time.
@@ -97,7 +97,7 @@ pub enum Error {
     NotArrived(Duration),
 }
 
-/// A test that panicked while it looked at the ledger must not take the server with it.
+/// A test that panicked while it read the ledger must not stop the server.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,10 @@
-//! A wall clock of one's own for a program, that can be set forward and back while it runs.
+//! A wall clock for one program that a test can set forward and back while the program runs.
 //!
-//! A few lines of C, compiled once a process and preloaded, stand between the program and the C library's
-//! `clock_gettime` and `time`. The monotonic clock stays as it is, as when a machine's time is corrected.
+//! A few lines of C, compiled once per process and preloaded, replace the C library's `clock_gettime` and `time`. The
+//! monotonic clock does not change, as when a machine's time is corrected.
 //!
-//! Caveat: programs that are linked statically, or that ask the kernel themselves (those made with Go), see the
-//! real clock.
+//! Caveat: programs that are linked statically, or that ask the kernel directly (such as Go programs), see the real
+//! clock.
 
 use std::fs::File;
 use std::io;
@@ -19,10 +19,10 @@ use crate::process::{ScratchDir, scratch_dir};
 
 const SOURCE: &str = include_str!("clock.c");
 
-/// The compiled library, which goes with our process.
+/// The compiled library, which is removed when this process ends.
 static LIBRARY: Mutex<Option<(ScratchDir, PathBuf)>> = Mutex::new(None);
 
-/// The wall clock of the programs that are started with it; right until it is set.
+/// The wall clock of the programs that are started with it. It is correct until it is set.
 #[derive(Debug)]
 pub struct Clock {
     library: PathBuf,
@@ -31,10 +31,11 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that is right.
+    /// Returns a clock that shows the real time.
     ///
     /// # Errors
-    /// If the library cannot be compiled (with `cc`, as whatever links Rust programs) or no file be made.
+    /// If the library cannot be compiled with `cc` (which linking Rust programs needs too), or a file cannot be
+    /// written.
     pub fn new() -> io::Result<Self> {
         let scratch = scratch_dir()?;
         let shift = File::create_new(scratch.path().join("shift"))?;
@@ -43,15 +44,15 @@ impl Clock {
         Ok(clock)
     }
 
-    /// What must be in the environment of a program that goes by this clock.
+    /// Returns the environment variables of a program that uses this clock.
     #[must_use]
     pub fn variables(&self) -> [(&'static str, String); 2] {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         [("LD_PRELOAD", text(&self.library)), ("CDE_SANDBOX_CLOCK", text(&self.scratch.path().join("shift")))]
     }
 
-    /// Sets the clock so far ahead of the real one, or behind where `shift` is negative; running programs see it
-    /// at once.
+    /// Sets the clock ahead of the real one by `shift`, or behind it if `shift` is negative. Running programs see the
+    /// change at once.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -82,7 +83,7 @@ fn library() -> io::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+    #![allow(clippy::unwrap_used, reason = "tests panic on unexpected results")]
 
     use std::io::{BufRead, BufReader, Write};
     use std::process::Stdio;
@@ -92,7 +93,7 @@ mod tests {
     const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
     #[test]
-    fn a_running_program_sees_its_clock_set_forward_and_back() {
+    fn a_running_program_sees_its_clock_move_forward_and_back() {
         let clock = Clock::new().unwrap();
         let mut program = Command::new("bash")
             .args(["-c", "while read -r _; do printf '%(%s)T\\n' -1; done"])

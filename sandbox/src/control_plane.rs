@@ -1,12 +1,12 @@
 //! A real etcd and kube-apiserver on loopback, and the kubectl of the same release.
 //!
-//! The programs are found (`KUBEBUILDER_ASSETS`, the user's cache) or built once from Go modules; a start takes a few
-//! seconds. RBAC, service-account tokens, default admission, priority and fairness and an audit log are on. All files
-//! are in one scratch directory; processes and files go when the value is dropped or the process that made it ends,
-//! however it ends.
+//! The programs are found (in `KUBEBUILDER_ASSETS` or the user's cache) or built once from Go modules. A start takes a
+//! few seconds. RBAC, service account tokens, the default admission plugins, priority and fairness and an audit log
+//! are on. All files are in one scratch directory. The processes end and the files are removed when the value is
+//! dropped, or when the process that created it ends in any way.
 //!
-//! Only the API server runs, no controller manager: nobody creates the service account `default` of a new namespace,
-//! fills aggregated roles, collects garbage, empties namespaces that are being deleted, or runs pods.
+//! No controller manager runs. So nothing creates the service account `default` of a new namespace, aggregates roles,
+//! collects garbage, empties a namespace that is being deleted, or runs pods.
 
 mod access;
 mod audit;
@@ -30,23 +30,23 @@ use crate::process::{self, ScratchDir};
 
 static SHARED: OnceCell<ControlPlane> = OnceCell::const_new();
 
-/// A running control plane. It is tied to no runtime; clients are made per caller.
+/// A running control plane. It does not depend on a tokio runtime. Each caller creates its own client.
 #[derive(Debug)]
 pub struct ControlPlane {
     url: String,
     admin_token: String,
     binaries: Binaries,
-    // The servers end before their files are removed: fields are dropped in this order.
+    // Fields are dropped in this order, so the servers end before their files are removed.
     servers: Servers,
     scratch: ScratchDir,
 }
 
 impl ControlPlane {
-    /// Starts a control plane of one's own and waits until it is ready. The first start on a machine may have to build
-    /// the programs for minutes, and says so on standard error.
+    /// Starts a control plane for one caller and waits until it is ready. The first start on a machine may have to
+    /// build the programs, which takes minutes and is reported on standard error.
     ///
     /// # Errors
-    /// If the programs can neither be found nor built, or do not get ready; the sentence says what to do, or shows the
+    /// If the programs can neither be found nor built, or do not become ready. The error says what to do, or shows the
     /// last lines of their logs.
     pub async fn start() -> Result<Self> {
         let binaries = tokio::task::spawn_blocking(binaries::find_or_build).await??;
@@ -63,21 +63,22 @@ impl ControlPlane {
         Ok(control_plane)
     }
 
-    /// The one control plane that all tests of a program share, started by whoever asks first. It must not be stopped.
+    /// Returns the control plane that all tests of a program share. The first caller starts it. It must not be
+    /// stopped.
     ///
     /// # Errors
-    /// As [`Self::start`]; the next caller tries again.
+    /// As [`Self::start`]. The next caller tries again.
     pub async fn shared() -> Result<&'static Self> {
         SHARED.get_or_try_init(Self::start).await
     }
 
-    /// The address of kube-apiserver, `https://127.0.0.1:PORT`; it stays the same when that is started again.
+    /// The URL of kube-apiserver, `https://127.0.0.1:PORT`. It stays the same when kube-apiserver is started again.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The certificate of the authority that signed kube-apiserver's, as PEM.
+    /// The certificate of the authority that signed kube-apiserver's certificate, as PEM.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.servers.pki.ca_pem
@@ -89,20 +90,21 @@ impl ControlPlane {
         self.scratch.path().join("admin.kubeconfig")
     }
 
-    /// The directory with all files of this control plane, logs included; it goes with it.
+    /// The directory with all files of this control plane, logs included. It is removed with the control plane.
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.scratch.path()
     }
 
-    /// The process ids of the servers that run now: etcd's, kube-apiserver's.
+    /// The process IDs of the running servers: etcd, then kube-apiserver.
     #[must_use]
     pub fn process_ids(&self) -> Vec<u32> {
         self.servers.ids()
     }
 
-    /// What kube-apiserver has answered so far about the operator's kinds, Events and Leases, by anybody, in order. An
-    /// event may be a moment later here than its answer is at the client; a watch appears when it ends.
+    /// Returns the requests about the operator's kinds, Events and Leases that kube-apiserver has answered so far, of
+    /// all clients and in order. An event may appear here a moment after the client has the response. A watch appears
+    /// when it ends.
     ///
     /// # Errors
     /// If the audit log cannot be read.
@@ -110,8 +112,8 @@ impl ControlPlane {
         Ok(AuditReader::from_start(self.servers.audit_log()).events()?.to_vec())
     }
 
-    /// Returns a reader of what kube-apiserver answers from now on about one namespace. Where many tests share a control
-    /// plane, reading all of the log again and again takes seconds.
+    /// Returns a reader of the requests about one namespace that kube-apiserver answers from now on. Where many tests
+    /// share a control plane, reading the whole log again each time would take seconds.
     ///
     /// # Errors
     /// If the audit log cannot be read.
@@ -119,10 +121,10 @@ impl ControlPlane {
         AuditReader::from_now(self.servers.audit_log(), namespace)
     }
 
-    /// Kills etcd: kube-apiserver goes on and fails. Does nothing if it is stopped.
+    /// Kills etcd. kube-apiserver keeps running and fails. Does nothing if etcd is stopped.
     ///
     /// # Errors
-    /// If the operating system refuses.
+    /// If the operating system rejects the signal.
     pub fn stop_etcd(&self) -> Result<()> {
         self.servers.stop_etcd()
     }
@@ -139,15 +141,15 @@ impl ControlPlane {
         self.servers.ready(&self.admin().await?).await
     }
 
-    /// Kills kube-apiserver: connections break, new ones are refused. Does nothing if it is stopped.
+    /// Kills kube-apiserver. Connections break, and new ones are refused. Does nothing if it is stopped.
     ///
     /// # Errors
-    /// If the operating system refuses.
+    /// If the operating system rejects the signal.
     pub fn stop_api_server(&self) -> Result<()> {
         self.servers.stop_api_server()
     }
 
-    /// Freezes kube-apiserver: connections stand, and nobody answers. Does nothing if it is stopped.
+    /// Freezes kube-apiserver. Connections stay open and get no response. Does nothing if it is stopped.
     ///
     /// # Errors
     /// If it has ended.
@@ -155,7 +157,7 @@ impl ControlPlane {
         self.servers.freeze_api_server()
     }
 
-    /// Lets a frozen kube-apiserver go on. Does nothing if it is stopped.
+    /// Resumes a frozen kube-apiserver. Does nothing if it is stopped.
     ///
     /// # Errors
     /// If it has ended.

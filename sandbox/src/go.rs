@@ -1,7 +1,7 @@
-//! Programs of others, built once from a pinned Go module into the user's cache.
+//! Third-party programs, each built once from a pinned Go module into the user's cache.
 //!
-//! What is built depends on the module's text and flags alone: another text is another directory, so nothing is ever
-//! out of date. Of several processes one builds and the others wait.
+//! The result depends only on the module's text and flags. Another text goes to another directory, so nothing is ever
+//! out of date. If several processes need the same program, one builds it and the others wait.
 
 mod build;
 
@@ -11,21 +11,21 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// A Go module that exists to pin programs.
+/// A Go module that pins the versions of programs.
 #[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct Module {
-    /// What messages and the cache call it, and its directory under `sandbox/tools`.
+    /// The name in messages and in the cache, and the directory under `sandbox/tools`.
     pub(crate) name: &'static str,
     pub(crate) go_mod: &'static str,
     pub(crate) go_sum: &'static str,
     /// The module's own `main.go`, where it has one.
     pub(crate) main: Option<&'static str>,
     pub(crate) programs: &'static [Program],
-    /// Comma separated, as `go build -tags` takes them.
+    /// Comma-separated, as `go build -tags` takes them.
     pub(crate) tags: &'static str,
-    /// Variables set by the linker to the version of a module: how programs learn what they are.
+    /// Variables that the linker sets to the version of a module, from which programs know their own version.
     pub(crate) versions: &'static [Version],
-    /// What one may do instead of having it built; ends the errors.
+    /// What a user can do instead of a build. Errors end with it.
     pub(crate) instead: &'static str,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct Program {
     pub(crate) package: &'static str,
 }
 
-/// Which of `variables` of a Go package hold which part of the version of `module`.
+/// Which `variables` of a Go package hold which part of the version of `module`.
 #[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct Version {
     pub(crate) module: &'static str,
@@ -45,7 +45,7 @@ pub(crate) struct Version {
 }
 
 impl Module {
-    /// The directory with the programs, in the user's cache. Blocks: minutes when it has to build.
+    /// Returns the directory with the programs, in the user's cache. Blocks, for minutes if it has to build.
     ///
     /// # Errors
     /// If no cache directory is known, or the build fails.
@@ -53,7 +53,7 @@ impl Module {
         self.find_or_build_in(&self.cache_dir()?)
     }
 
-    /// As [`Self::find_or_build`], in `cache`, which is made where missing.
+    /// As [`Self::find_or_build`], in `cache`, which is created if it is missing.
     pub(crate) fn find_or_build_in(&self, cache: &Path) -> Result<PathBuf> {
         let dir = cache.join(self.fingerprint());
         if self.missing_in(&dir).is_none() {
@@ -68,12 +68,12 @@ impl Module {
         Ok(dir)
     }
 
-    /// The first program that is not in `dir`.
+    /// Returns the first program that is not in `dir`.
     pub(crate) fn missing_in(&self, dir: &Path) -> Option<&'static str> {
         self.programs.iter().map(|program| program.name).find(|name| !dir.join(name).is_file())
     }
 
-    /// The version that go.mod requires of `module`, such as `1.36.3`.
+    /// Returns the version of `module` that go.mod requires, such as `1.36.3`.
     pub(crate) fn version_of(&self, module: &str) -> Result<&'static str> {
         self.go_mod
             .lines()
@@ -84,7 +84,8 @@ impl Module {
             .with_context(|| format!("go.mod of {} requires no version of {module}", self.name))
     }
 
-    /// Names what was built from what. A hash that changes with the Rust release costs a build, nothing else.
+    /// Returns a name for what was built from which source. A hash that changes with the Rust release only costs a
+    /// build.
     fn fingerprint(&self) -> String {
         let mut hasher = DefaultHasher::new();
         (self, std::env::consts::OS, std::env::consts::ARCH).hash(&mut hasher);
@@ -106,7 +107,7 @@ pub(crate) fn non_empty_var(name: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+    #![allow(clippy::unwrap_used, reason = "tests panic on unexpected results")]
 
     use super::*;
 
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_that_is_complete_is_used_as_it_is() {
+    fn a_complete_cache_is_used_without_a_build() {
         let cache = crate::process::scratch_dir().unwrap();
         let dir = cache.path().join(MODULE.fingerprint());
         fs::create_dir_all(&dir).unwrap();
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn another_flag_is_another_directory() {
+    fn another_flag_leads_to_another_directory() {
         let tagged = Module { tags: "netgo", ..MODULE };
         assert_ne!(tagged.fingerprint(), MODULE.fingerprint());
     }

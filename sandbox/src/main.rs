@@ -1,4 +1,4 @@
-//! The CDE API's sandbox as a program, for people who want to try manifests without a CDE.
+//! The sandbox of the CDE API as a program, for people who want to try manifests without access to the CDE.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -23,37 +23,37 @@ Control endpoints (JSON, no token):
   curl -X DELETE $URL/_sandbox/faults
   curl $URL/_sandbox/ledger
 
-A connector may also say: name, type, in-bin, readable-in-bin, in-use,
+More fields of a connector: name, type, in-bin, readable-in-bin, in-use,
   access: open | reading-forbidden | forbidden
   rollback: swap | to-legacy | state-only | invisible | moving
   repeated-rollback: another-effect | refused
-A fault may say:
+Fields of a fault:
   operation: restore | rollback | read | list-bin | move-to-bin | changing | any
   connector, skip, times (null: always), after-effect, delay-ms, status, headers
   body: {\"text\": \"…\"} | html | empty | truncated-json | broken-utf8 | {\"huge\": BYTES}
-  edits: [{\"pointer\": \"/data/state\", \"value\": 7}]   (without value: removed)
+  edits: [{\"pointer\": \"/data/state\", \"value\": 7}]   (without a value: remove the member)
   wire: whole | {\"cut\": before-headers | after-headers | within-body} | hang | {\"drip-ms\": N} | {\"crawl-ms\": N}";
 
-/// A simulated CDE API: answers as the real one, keeps a ledger, injects faults on demand.
+/// Run a simulated CDE API with the documented responses, a ledger of all calls, and faults on demand.
 #[derive(Parser)]
 #[command(version, after_long_help = CONTROL)]
 struct Args {
-    /// Address to listen on; port 0 takes a free one.
+    /// Address to listen on; port 0 means any free port.
     #[arg(long, default_value = "127.0.0.1:8089")]
     listen: SocketAddr,
-    /// Token to accept; drawn at random if absent.
+    /// Token to accept [default: random].
     #[arg(long)]
     token: Option<String>,
-    /// Speak TLS, with a certificate authority made for this run.
+    /// Serve TLS, with a certificate authority created for this run.
     #[arg(long)]
     tls: bool,
-    /// Where to write the authority's certificate (PEM).
+    /// File to write the authority's certificate to (PEM).
     #[arg(long, value_name = "FILE", requires = "tls")]
     ca_out: Option<PathBuf>,
-    /// Connectors to start with instead of the samples: a JSON list as `PUT /_sandbox/connectors` takes it.
+    /// Initial connectors instead of the samples: a JSON list as for `PUT /_sandbox/connectors`.
     #[arg(long, value_name = "FILE")]
     seed: Option<PathBuf>,
-    /// Listen on an address that other machines reach; anyone there can change everything.
+    /// Allow an address that other machines can reach. Anyone there can change everything.
     #[arg(long)]
     allow_remote: bool,
 }
@@ -84,7 +84,7 @@ async fn main() -> anyhow::Result<()> {
         say(&describe(&connector));
         sandbox.put(connector);
     }
-    say("\nCtrl-C ends it. Calls:");
+    say("\nPress Ctrl-C to stop. Calls:");
     tokio::signal::ctrl_c().await?;
     sandbox.down().await;
     Ok(())
@@ -96,7 +96,7 @@ fn read_seed(file: &Path) -> anyhow::Result<Vec<Connector>> {
         .with_context(|| format!("{} is not a JSON list of connectors; see --help", file.display()))
 }
 
-/// One connector for each thing there is to see, with ids that manifests can name.
+/// Returns one connector for each behavior, with IDs that manifests can name.
 fn samples() -> Vec<Connector> {
     let id = |last: u128| Uuid::from_u128(0x0c0f_fee0_0000_4000_8000_0000_0000_0000 + last);
     let created = || Version::new("1.0.0");
@@ -120,7 +120,7 @@ fn log(call: &Call) {
     say(&call.to_string());
 }
 
-/// Nobody to read it is no reason to end.
+/// A closed standard output does not end the sandbox.
 fn say(line: &str) {
     drop(writeln!(std::io::stdout(), "{line}"));
 }

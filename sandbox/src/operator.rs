@@ -1,4 +1,4 @@
-//! The operator: the real program, as a process of its own, with the rights that `deploy/` gives it and no more.
+//! The operator's own program as a process, with only the permissions that `deploy/` gives it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,29 +13,29 @@ use crate::control_plane::OPERATOR_NAMESPACE;
 use crate::process::{self, Process, Signal};
 
 const READY_LIMIT: Duration = Duration::from_mins(2);
-/// The default of `--timeout` and 10 s, and a little for a busy machine.
+/// The default of `--timeout` plus 10 s, and some time for a busy machine.
 const STOP_LIMIT: Duration = Duration::from_secs(45);
-/// Small against what a start takes, which is measured with it.
+/// Small compared with the duration of a start, which is measured with it.
 const POLL: Duration = Duration::from_millis(5);
 const TAIL_LINES: usize = 40;
 
-/// A running operator; killed when it is dropped.
+/// A running operator. It is killed when it is dropped.
 #[derive(Debug)]
 pub struct Operator {
-    /// Where its probes and metrics are.
+    /// The base URL of its probes and metrics.
     pub url: String,
-    /// All that it prints.
+    /// The file with all its output.
     pub log: PathBuf,
     process: Process,
     http: reqwest::Client,
 }
 
 impl Operator {
-    /// Starts `program` with `flags`, as whom `kubeconfig` names, and waits until it is ready. Its log is a file in
+    /// Starts `program` with `flags` as the user in `kubeconfig`, and waits until it is ready. Its log is a file in
     /// `scratch`.
     ///
     /// # Errors
-    /// If it ends or does not get ready in time; with the end of its log.
+    /// If it ends, or is not ready in time. The error has the end of its log.
     pub async fn start(
         program: &Path,
         scratch: &Path,
@@ -72,13 +72,13 @@ impl Operator {
         Ok(operator)
     }
 
-    /// The id of its process.
+    /// Its process ID.
     #[must_use]
     pub fn process_id(&self) -> u32 {
         self.process.id()
     }
 
-    /// What it says of itself under `/metrics`.
+    /// Returns its metrics.
     ///
     /// # Errors
     /// If it does not answer.
@@ -87,7 +87,7 @@ impl Operator {
         Ok(answer.error_for_status()?.text().await?)
     }
 
-    /// The address that it says it listens on.
+    /// Returns the URL from the log line that names the listen address.
     fn address(&self) -> Option<String> {
         let log = fs::read_to_string(&self.log).ok()?;
         let (_, rest) = log.split_once("listen=\"")?;
@@ -105,11 +105,11 @@ impl Operator {
                 }
             }
             if let Some(status) = self.process.try_wait()? {
-                bail!("the operator has ended ({status}); the end of its log:\n{}", self.log_tail());
+                bail!("the operator ended ({status}); last lines of its log:\n{}", self.log_tail());
             }
             if begin.elapsed() > READY_LIMIT {
                 bail!(
-                    "the operator is not ready after {READY_LIMIT:?}; the end of its log:\n{}",
+                    "the operator is not ready after {READY_LIMIT:?}; last lines of its log:\n{}",
                     self.log_tail()
                 );
             }
@@ -117,19 +117,19 @@ impl Operator {
         }
     }
 
-    /// The last lines of its log.
+    /// Returns the last lines of its log.
     #[must_use]
     pub fn log_tail(&self) -> String {
         process::tail(&self.log, TAIL_LINES)
     }
 
-    /// Asks it to end, as a kubelet would.
+    /// Stops it with SIGTERM, as a kubelet does.
     ///
     /// # Errors
-    /// If it does not end well, or in time.
+    /// If it does not end in time with status 0.
     pub async fn stop(mut self) -> Result<()> {
         let tail = |operator: &Self| {
-            format!("the operator does not stop as asked; the end of its log:\n{}", operator.log_tail())
+            format!("the operator did not stop cleanly; last lines of its log:\n{}", operator.log_tail())
         };
         if let Err(error) = self.process.signal(Signal::TERM) {
             return Err(error).with_context(|| tail(&self));

@@ -1,12 +1,13 @@
-//! Child processes and directories that do not outlive whoever made them.
+//! Child processes and directories that do not outlive their owner.
 //!
-//! Every [`Process`] is killed and every [`ScratchDir`] removed when it is dropped. Where nothing is dropped any
-//! more (`SIGKILL`, an abort, Ctrl-C, statics at the end of `main`), a *reaper* does it: one small `sh` per process
-//! of ours that reads what exists from a pipe which only we hold open. When the pipe closes it kills, removes, ends.
+//! Every [`Process`] is killed and every [`ScratchDir`] removed when it is dropped. Where nothing is dropped
+//! (`SIGKILL`, an abort, Ctrl-C, statics at the end of `main`), a *reaper* cleans up: one small `sh` per process of
+//! ours, which reads the list of what exists from a pipe that only our process holds open. When the pipe closes, the
+//! reaper kills the processes, removes the directories and ends.
 //!
-//! Caveats: a `SIGKILL` of ours in the few microseconds between the start of a child and its registration leaves
-//! that child alone. Each child leads a process group of its own, so a Ctrl-C on the terminal reaches only us, and
-//! what a child has started goes with it, unless that moved to yet another group.
+//! Caveats: a `SIGKILL` of our process in the few microseconds between the start of a child and its registration
+//! leaves that child running. Each child leads a process group of its own, so Ctrl-C on the terminal reaches only our
+//! process, and everything that a child has started ends with it, unless it moved to yet another group.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, BufRead, BufReader, Seek, Write};
@@ -21,10 +22,10 @@ pub use rustix::process::Signal;
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// How often a wait for the end of a process looks.
+/// How often a wait checks whether a process has ended.
 const POLL: Duration = Duration::from_millis(10);
 
-/// What the reaper runs. A dying process may still write for a moment, hence the repeated `rm`.
+/// The script of the reaper. A dying process may still write for a moment, hence the repeated `rm`.
 const REAPER_SCRIPT: &str = r#"
 trap '' HUP INT TERM
 set -f
@@ -49,7 +50,7 @@ for dir in $dirs; do
 done
 "#;
 
-/// The reaper's standard input; it starts with the first line told.
+/// The reaper's standard input. The first line starts the reaper.
 static REAPER: Mutex<Option<ChildStdin>> = Mutex::new(None);
 
 fn tell_reaper(verb: &str, what: impl std::fmt::Display) -> io::Result<()> {
@@ -82,8 +83,8 @@ pub struct Process {
     status: Option<ExitStatus>,
 }
 
-/// Starts `command` in a process group of its own, its streams as the command has them. Standard input should not
-/// be a terminal: a process in the background that reads one is stopped.
+/// Starts `command` in a process group of its own, with the streams that the command has. Standard input should not be
+/// a terminal, because the system stops a background process that reads one.
 ///
 /// # Errors
 /// If the program or the reaper cannot be started.
@@ -98,25 +99,26 @@ pub fn spawn(mut command: Command) -> io::Result<Process> {
     Ok(process)
 }
 
-/// As [`spawn`], without standard input; both outputs are appended to the file `log`, created where missing.
+/// As [`spawn`], without standard input. Both outputs are appended to the file `log`, which is created if it is
+/// missing.
 ///
 /// # Errors
-/// If the file cannot be opened or the program not be started.
+/// If the file cannot be opened or the program cannot be started.
 pub fn spawn_logged(mut command: Command, log: &Path) -> io::Result<Process> {
     let file = File::options().create(true).append(true).open(log)?;
     command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
     spawn(command)
 }
 
-/// The last `count` lines of a log, for an error message; empty where there is none.
+/// Returns the last `count` lines of a log for an error message; empty where there is none.
 pub(crate) fn tail(log: &Path, count: usize) -> String {
     let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
-/// As [`spawn`], without standard input; each line of both outputs comes from the receiver, in order within one of
-/// them. It is not tied to a runtime (`blocking_recv` and `recv().await`) and ends when both outputs are closed.
+/// As [`spawn`], without standard input. The receiver returns each line of both outputs, in order within each output.
+/// It is not tied to a runtime (`blocking_recv` and `recv().await`) and ends when both outputs are closed.
 ///
 /// # Errors
 /// If the program cannot be started.
@@ -132,18 +134,18 @@ pub fn spawn_lines(mut command: Command) -> io::Result<(Process, UnboundedReceiv
     Ok((process, receiver))
 }
 
-/// Reads to the end even when nobody listens any more: a full pipe would stop the child.
+/// Reads to the end even if the receiver is gone, because a full pipe would block the child.
 fn forward_lines(stream: impl io::Read, lines: &UnboundedSender<String>) {
     for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
         let _ = lines.send(String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned());
     }
 }
 
-/// Runs `command` to its end with `stdin` as its whole input, and gives its status and both outputs. It blocks no
-/// thread of the runtime, and the process is killed when the future is dropped.
+/// Runs `command` to its end with `stdin` as its whole input, and returns its status and both outputs. It does not
+/// block a thread of the runtime. Dropping the future kills the process.
 ///
 /// # Errors
-/// If the program cannot be started, or its streams (unnamed temporary files) not be read or written.
+/// If the program cannot be started, or its streams (unnamed temporary files) cannot be read or written.
 pub async fn output(mut command: Command, stdin: &[u8]) -> io::Result<Output> {
     let (mut input, mut out, mut err) = (tempfile::tempfile()?, tempfile::tempfile()?, tempfile::tempfile()?);
     input.write_all(stdin)?;
@@ -173,7 +175,7 @@ impl Process {
         self.child.id()
     }
 
-    /// Sends `signal` to the process alone, as a container runtime would; [`Self::kill`] means its whole group.
+    /// Sends `signal` to the process only, as a container runtime does. [`Self::kill`] kills its whole group.
     ///
     /// # Errors
     /// If the process has ended.
@@ -184,13 +186,13 @@ impl Process {
         }
     }
 
-    /// Stops the process with `SIGSTOP`; when this returns, none of its threads runs any more. `SIGCONT` wakes it.
+    /// Stops the process with `SIGSTOP`. When this returns, none of its threads runs. `SIGCONT` resumes it.
     ///
     /// # Errors
     /// If the process has ended.
     pub fn freeze(&mut self) -> io::Result<()> {
         self.signal(Signal::STOP)?;
-        // A thread that runs elsewhere goes on for a moment.
+        // A thread that runs on another core continues for a moment.
         let stands_still = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         rustix::process::waitid(WaitId::Pid(Pid::from_child(&self.child)), stands_still)?;
         Ok(())
@@ -199,7 +201,7 @@ impl Process {
     /// The exit status if the process has ended.
     ///
     /// # Errors
-    /// If the operating system cannot tell.
+    /// If the operating system does not know it.
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         if self.status.is_none() {
             let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
@@ -210,10 +212,10 @@ impl Process {
         self.kill().map(Some)
     }
 
-    /// Waits for the end of the process, for `limit` at most.
+    /// Waits until the process ends, for `limit` at most.
     ///
     /// # Errors
-    /// If it has not ended by then (it goes on), or the operating system cannot tell.
+    /// If it has not ended by then (it keeps running), or the operating system does not know its status.
     pub async fn wait(&mut self, limit: Duration) -> io::Result<ExitStatus> {
         let begin = Instant::now();
         loop {
@@ -228,7 +230,8 @@ impl Process {
         }
     }
 
-    /// Kills the process and its group with `SIGKILL` and gives the exit status; that of before, if it had ended.
+    /// Kills the process and its group with `SIGKILL` and returns the exit status, or the earlier one if it had
+    /// already ended.
     ///
     /// # Errors
     /// If the operating system cannot wait for it.
@@ -236,7 +239,7 @@ impl Process {
         if let Some(status) = self.status {
             return Ok(status);
         }
-        // Until `wait` below the id is taken, so neither this kill nor the reaper's can hit a stranger.
+        // Until `wait` below, the ID is taken, so neither this kill nor the reaper's can hit an unrelated process.
         let _ = rustix::process::kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = tell_reaper("forget", self.id());
         let status = self.child.wait()?;
@@ -251,7 +254,7 @@ impl Drop for Process {
     }
 }
 
-/// Whether a process of this id runs; one that has ended and waits to be reaped does not.
+/// Returns whether a process with this ID runs. One that has ended and waits to be reaped does not count.
 #[must_use]
 pub fn is_running(id: u32) -> bool {
     let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) else { return false };
@@ -259,29 +262,28 @@ pub fn is_running(id: u32) -> bool {
     !ended && rustix::process::test_kill_process(pid).is_ok()
 }
 
-/// A directory for us alone (mode 0700) that is removed, with all in it, when this value is dropped or our process
-/// ends.
+/// A private directory (mode 0700) that is removed, with its content, when this value is dropped or our process ends.
 #[derive(Debug)]
 pub struct ScratchDir {
     path: PathBuf,
 }
 
-/// Makes a scratch directory where the system keeps temporary files. Its path is short enough for Unix sockets.
+/// Creates a scratch directory in the system's temporary directory. Its path is short enough for Unix sockets.
 ///
 /// # Errors
-/// If it cannot be made.
+/// If it cannot be created.
 pub fn scratch_dir() -> io::Result<ScratchDir> {
     scratch_dir_in(&std::env::temp_dir())
 }
 
-/// Makes a scratch directory in `parent`, for what will be renamed to a place beside it.
+/// Creates a scratch directory in `parent`, for content that will be renamed to a place beside it.
 ///
 /// # Errors
-/// If it cannot be made.
+/// If it cannot be created.
 pub fn scratch_dir_in(parent: &Path) -> io::Result<ScratchDir> {
     let id = uuid::Uuid::new_v4().simple().to_string();
     let path = std::path::absolute(parent)?.join(format!("cde-{}", &id[..16]));
-    // Registered first, so that there is no moment in which it exists and nobody would remove it.
+    // Registered first, so that the directory never exists without anything that would remove it.
     tell_reaper("remove", path.display())?;
     DirBuilder::new().mode(0o700).create(&path).map_err(|error| {
         io::Error::new(error.kind(), format!("cannot create {}: {error}", path.display()))
@@ -305,7 +307,7 @@ impl Drop for ScratchDir {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may end at what they did not expect")]
+    #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests panic on unexpected results")]
 
     use super::*;
 
@@ -326,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reaper_spares_what_it_was_told_to_forget() {
+    fn the_reaper_does_not_kill_what_it_was_told_to_forget() {
         let (mut spared, mut killed) =
             (spawn(shell("exec sleep 600")).unwrap(), spawn(shell("exec sleep 600")).unwrap());
         let mut reaper =
@@ -350,7 +352,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wait_ends_with_the_status_or_with_the_limit() {
+    async fn a_wait_ends_with_the_exit_status_or_at_the_limit() {
         let mut process = spawn(shell("exec sleep 600")).unwrap();
         let error = process.wait(Duration::from_millis(30)).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -362,7 +364,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_command_is_fed_its_input_and_gives_status_and_outputs() {
+    async fn a_command_gets_its_input_and_returns_status_and_outputs() {
         let done = output(shell("cat; echo oops >&2; exit 3"), b"as it came").await.unwrap();
         assert_eq!(
             (done.status.code(), done.stdout.as_slice(), done.stderr.as_slice()),
@@ -371,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frozen_process_does_nothing_until_it_is_woken() {
+    fn a_frozen_process_does_nothing_until_it_is_resumed() {
         let (mut process, mut lines) = spawn_lines(shell("while echo on; do :; done")).unwrap();
         assert!(lines.blocking_recv().is_some());
         process.freeze().unwrap();
@@ -385,13 +387,13 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_program_is_named() {
+    fn the_error_names_a_missing_program() {
         let error = spawn(Command::new("no-such-program")).unwrap_err();
         assert!(error.to_string().contains("cannot start `no-such-program`"), "{error}");
     }
 
     #[test]
-    fn a_scratch_directory_is_private_and_goes_with_its_guard() {
+    fn a_scratch_directory_is_private_and_is_removed_with_its_guard() {
         let scratch = scratch_dir().unwrap();
         let path = scratch.path().to_owned();
         fs::create_dir(path.join("inner")).unwrap();

@@ -1,4 +1,4 @@
-//! The programs of this workspace, built by the cargo that runs whoever asks.
+//! The programs of this workspace, built by the cargo that runs the caller.
 
 use std::env;
 use std::fs::{self, File};
@@ -29,23 +29,23 @@ pub fn workspace() -> &'static Path {
     sandbox.parent().unwrap_or(sandbox)
 }
 
-/// One line of what cargo tells other programs.
+/// One line of cargo's machine-readable output.
 #[derive(Deserialize)]
 struct Message {
     executable: Option<PathBuf>,
 }
 
-/// Builds the only program of the package `name`, which has the same name; gives its path. Cargo's progress goes to
-/// standard error.
+/// Builds the only program of the package `name`, which has the same name, and returns its path. Cargo's progress goes
+/// to standard error.
 ///
 /// # Errors
-/// If cargo cannot be started or the program not be built; cargo has then said why.
+/// If cargo cannot be started, or cannot build the program. Cargo has then printed why.
 pub async fn build(name: &str, profile: Profile, scratch: &Path) -> Result<PathBuf> {
     let more: &[&str] = if profile == Profile::Release { &["--release"] } else { &[] };
     build_in(workspace(), name, more, scratch).await
 }
 
-/// The same in the workspace of this directory, with `more` arguments for cargo.
+/// As [`build`], in the workspace of this directory, with `more` arguments for cargo.
 ///
 /// # Errors
 /// As [`build`].
@@ -58,7 +58,7 @@ pub async fn build_in(workspace: &Path, name: &str, more: &[&str], scratch: &Pat
         .args(more)
         .stdin(Stdio::null())
         .stdout(File::create(&answer)?);
-    // What `cargo run` tells us of ourselves is not true of what is built here.
+    // `cargo run` describes this program in these variables. They would be wrong for the one that is built here.
     for (variable, _) in env::vars_os() {
         let text = variable.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
@@ -66,12 +66,12 @@ pub async fn build_in(workspace: &Path, name: &str, more: &[&str], scratch: &Pat
         }
     }
     let status = process::spawn(cargo)?.wait(LIMIT).await?;
-    ensure!(status.success(), "{name} cannot be built; see what cargo says above");
+    ensure!(status.success(), "cannot build {name}; cargo's output above says why");
     executable(&fs::read_to_string(&answer)?)
-        .with_context(|| format!("cargo does not say where it put {name}"))
+        .with_context(|| format!("cargo does not report the path of {name}"))
 }
 
-/// Only what can be run has one.
+/// Only a message about an executable has a path.
 fn executable(answer: &str) -> Option<PathBuf> {
     answer
         .lines()
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_program_is_found_among_what_cargo_says() {
+    fn the_path_of_the_program_is_found_in_the_output_of_cargo() {
         let answer = r#"{"reason":"compiler-artifact","executable":null}
 {"reason":"compiler-artifact","executable":"/target/debug/it"}
 {"reason":"build-finished","success":true}"#;

@@ -1,9 +1,9 @@
-//! A plain-HTTP reverse proxy in front of kube-apiserver, to hold, cut, answer and count requests.
+//! A plain-HTTP reverse proxy in front of kube-apiserver that holds, cuts, answers and counts requests.
 //!
-//! Requests go on with their headers, `Authorization` among them, and whole; answers are streamed, watches too. A
-//! request goes its way even when its client has gone, so a test can kill a client and then let its last write
-//! arrive. A request that fails on the way to the API server is cut. Protocol upgrades are not passed on, and kubectl
-//! cannot use it: that sends no token without TLS.
+//! The proxy forwards requests whole and with their headers, including `Authorization`. It streams responses, watches
+//! included. It forwards a request even when its client has gone, so a test can kill a client and then let its last
+//! write arrive. If forwarding fails, the proxy closes the client's connection. It does not support protocol upgrades.
+//! kubectl cannot use it, because kubectl sends no token without TLS.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -38,7 +38,7 @@ use self::relay::Relay;
 pub use self::rule::{Call, Rule};
 use crate::control_plane::ControlPlane;
 
-/// A running proxy; it ends, with all its connections, when dropped. It lives in the runtime that started it.
+/// A running proxy. It ends with all its connections when it is dropped. It runs in the runtime that started it.
 #[derive(Debug)]
 pub struct Proxy {
     relay: Arc<Relay>,
@@ -47,7 +47,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts a proxy for `control_plane` on a free port of loopback.
+    /// Starts a proxy for `control_plane` on a free loopback port.
     ///
     /// # Errors
     /// If no port is free.
@@ -57,25 +57,25 @@ impl Proxy {
         Ok(Self { relay, url: format!("http://127.0.0.1:{port}"), listener: tokio::spawn(listener) })
     }
 
-    /// Its address, `http://127.0.0.1:PORT`, to be used in place of the API server's.
+    /// Its URL, `http://127.0.0.1:PORT`, to use in place of the API server's.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Holds the requests that `rule` means at `point`, until the returned value decides.
+    /// Holds the requests that match `rule` at `point`, until the returned value decides.
     #[must_use]
     pub fn hold(&self, rule: Rule, point: Point) -> Held {
         self.relay.faults.hold(rule, point)
     }
 
-    /// Closes the connections of the requests that `rule` means at `point`, without an answer.
+    /// Closes the connections of the requests that match `rule` at `point`, without a response.
     pub fn cut(&self, rule: Rule, point: Point) {
         self.relay.faults.add(rule, point, Verdict::Cut);
     }
 
-    /// Answers the requests that `rule` means in place of the API server, which at [`Point::BeforeReply`] has done
-    /// them all the same. The content type is JSON unless `headers` has another.
+    /// Answers the requests that match `rule` in place of the API server, which at [`Point::BeforeReply`] has already
+    /// carried them out. The content type is JSON unless `headers` sets another.
     pub fn answer(
         &self,
         rule: Rule,
@@ -87,34 +87,35 @@ impl Proxy {
         self.relay.faults.add(rule, point, Verdict::Answer(Answer::new(status, headers, body)));
     }
 
-    /// Lets the requests that `rule` means wait so long at `point`.
+    /// Delays the requests that match `rule` at `point`.
     pub fn delay(&self, rule: Rule, point: Point, delay: Duration) {
         self.relay.faults.delay(rule, point, delay);
     }
 
-    /// Changes the answers of the API server to the requests that `rule` means, document by document: each event of a
-    /// watch, else the whole body. A document for which `rewrite` gives none is withheld.
+    /// Changes the API server's responses to the requests that match `rule`, document by document: each event of a
+    /// watch, or otherwise the whole body. A document for which `rewrite` returns `None` is withheld.
     pub fn rewrite(&self, rule: Rule, rewrite: impl Fn(&str) -> Option<String> + Send + Sync + 'static) {
         self.relay.rewrites.add(rule, Arc::new(rewrite));
     }
 
-    /// From now on nothing goes on in either direction, as on a half-open connection; new connections are accepted.
+    /// Stops all traffic in both directions from now on, as on a half-open connection. New connections are still
+    /// accepted.
     pub fn pause(&self) {
         self.relay.gate.send_modify(|gate| gate.paused = true);
     }
 
-    /// Ends [`Self::pause`]; what has waited goes on.
+    /// Ends [`Self::pause`]. Whatever has waited continues.
     pub fn resume(&self) {
         self.relay.gate.send_modify(|gate| gate.paused = false);
     }
 
-    /// Cuts all watches that run now, in the middle of their stream.
+    /// Cuts all current watches in the middle of their stream.
     pub fn cut_watches(&self) {
         self.relay.gate.send_modify(|gate| gate.watch_cuts += 1);
     }
 
-    /// The watches that run now tell nothing any more, and nobody hears of it, as when a connection dies in silence;
-    /// later ones run as ever.
+    /// Makes all current watches silent without closing them, as when a connection is lost unnoticed. Later watches
+    /// work as usual.
     pub fn stall_watches(&self) {
         self.relay.gate.send_modify(|gate| gate.watch_stalls += 1);
     }
@@ -125,7 +126,7 @@ impl Proxy {
         self.relay.ledger.all()
     }
 
-    /// How many requests so far meet the conditions of `rule` (its `skip` and `times` do not count).
+    /// Returns how many requests so far meet the conditions of `rule`. Its `skip` and `times` do not count.
     #[must_use]
     pub fn count(&self, rule: &Rule) -> usize {
         self.relay.ledger.count(|call| rule.matches(call))

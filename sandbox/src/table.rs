@@ -1,8 +1,8 @@
-//! Text in columns.
+//! Text in aligned columns.
 
 use std::iter;
 
-/// A header and rows as lines, columns as wide as their widest cell and two spaces apart.
+/// Returns a header and rows as lines. Columns are as wide as their widest cell and two spaces apart.
 #[must_use]
 pub fn render<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> Vec<String> {
     let lines: Vec<[String; N]> = iter::once(header.map(str::to_owned)).chain(rows).collect();
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_aligned_and_lines_end_without_blanks() {
+    fn columns_are_aligned_and_lines_have_no_trailing_spaces() {
         let rows = [["é".to_owned(), "b".to_owned()], ["long".to_owned(), String::new()]];
         assert_eq!(render(["A", "B"], rows), ["A     B", "é     b", "long"]);
     }

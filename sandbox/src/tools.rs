@@ -1,6 +1,6 @@
-//! The real tools that judge what the repository ships, each built once from a Go module pinned in `sandbox/tools`.
+//! Third-party tools that check what the repository ships, each built once from a Go module pinned in `sandbox/tools`.
 //!
-//! All of them block while they build, for minutes at most; later calls find what is there.
+//! All functions block while they build, for minutes at most. Later calls find the result in the cache.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ const HELM: Module = Module {
     main: None,
     programs: &[Program { name: "helm", package: "helm.sh/helm/v3/cmd/helm" }],
     tags: "",
-    // Which Kubernetes `helm template` and `helm lint` assume where no server is asked.
+    // The Kubernetes version that `helm template` and `helm lint` assume when they contact no server.
     versions: &[
         Version {
             module: "helm.sh/helm/v3",
@@ -45,7 +45,7 @@ const PROMETHEUS: Module = Module {
         Program { name: "prometheus", package: "github.com/prometheus/prometheus/cmd/prometheus" },
         Program { name: "promtool", package: "github.com/prometheus/prometheus/cmd/promtool" },
     ],
-    // Static targets are all that is scraped here; the clouds' libraries would be most of the build.
+    // Only static targets are scraped here. The cloud providers' libraries would be most of the build.
     tags: "netgo,remove_all_sd",
     versions: &[],
     instead: INSTEAD,
@@ -73,15 +73,15 @@ const KSTATUS: Module = Module {
     instead: INSTEAD,
 };
 
-/// Helm 3.
+/// Returns the path of Helm 3.
 ///
 /// # Errors
-/// If it cannot be built: without Go, without its modules, or without a place for it.
+/// If it cannot be built: without Go, its modules, or a cache directory.
 pub fn helm() -> Result<PathBuf> {
     program(&HELM, "helm")
 }
 
-/// The Prometheus server, which discovers nothing but static targets.
+/// Returns the path of the Prometheus server, built with static targets only.
 ///
 /// # Errors
 /// As [`helm`].
@@ -89,7 +89,7 @@ pub fn prometheus() -> Result<PathBuf> {
     program(&PROMETHEUS, "prometheus")
 }
 
-/// Checks metrics, rules and their tests.
+/// Returns the path of promtool, which checks metrics, rules and their tests.
 ///
 /// # Errors
 /// As [`helm`].
@@ -97,7 +97,8 @@ pub fn promtool() -> Result<PathBuf> {
     program(&PROMETHEUS, "promtool")
 }
 
-/// Runs scripts in the Lua of Argo CD: a JSON list of scripts with objects in, a JSON list of results out.
+/// Returns the path of a program that runs scripts in Argo CD's Lua: a JSON list of scripts with objects in, a JSON
+/// list of results out.
 ///
 /// # Errors
 /// As [`helm`].
@@ -105,7 +106,8 @@ pub fn gopher_lua() -> Result<PathBuf> {
     program(&GOPHER_LUA, "gopher-lua")
 }
 
-/// Says what the kstatus library of Flux and Helm makes of objects: a JSON list in, a JSON list out.
+/// Returns the path of a program that computes the kstatus of objects as Flux and Helm do: a JSON list in, a JSON list
+/// out.
 ///
 /// # Errors
 /// As [`helm`].

@@ -1,10 +1,5 @@
-//! The local control plane as its users meet it: kubectl, clients, service accounts, outages, a killed owner.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    missing_docs,
-    reason = "tests may end at what they did not expect"
-)]
+//! The local control plane as its users see it: kubectl, clients, service accounts, outages and a killed owner.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests panic on unexpected results")]
 
 use std::time::{Duration, Instant};
 
@@ -42,12 +37,12 @@ async fn namespace(client: &Client, name: &str, labels: Value) {
 fn code(error: &kube::Error) -> u16 {
     match error {
         kube::Error::Api(status) => status.code,
-        other => panic!("not an answer of the API server: {other}"),
+        other => panic!("not a response of the API server: {other}"),
     }
 }
 
 #[tokio::test]
-async fn kubectl_and_server_are_of_the_pinned_release() {
+async fn kubectl_and_the_server_have_the_pinned_version() {
     let control_plane = ControlPlane::shared().await.unwrap();
     let answer = control_plane.kubectl_ok(&["version", "--output=json"], "").await.unwrap();
     let versions: Value = serde_json::from_str(&answer).unwrap();
@@ -57,7 +52,7 @@ async fn kubectl_and_server_are_of_the_pinned_release() {
 }
 
 #[tokio::test]
-async fn kubectl_reads_its_input_and_leaves_its_cache_in_scratch() {
+async fn kubectl_reads_its_input_and_keeps_its_cache_in_the_scratch_directory() {
     let control_plane = ControlPlane::shared().await.unwrap();
     let manifest =
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "from-input"}}).to_string();
@@ -67,14 +62,14 @@ async fn kubectl_reads_its_input_and_leaves_its_cache_in_scratch() {
 }
 
 #[tokio::test]
-async fn a_failing_kubectl_is_quoted() {
+async fn the_error_of_a_failing_kubectl_is_quoted() {
     let control_plane = ControlPlane::shared().await.unwrap();
     let error = control_plane.kubectl_ok(&["get", "ns", "nowhere"], "").await.unwrap_err().to_string();
     assert!(error.contains("`kubectl get ns nowhere` failed") && error.contains("NotFound"), "{error}");
 }
 
 #[tokio::test]
-async fn a_service_account_may_do_what_its_role_says_and_nothing_else() {
+async fn a_service_account_has_the_permissions_of_its_role_and_no_others() {
     let control_plane = ControlPlane::shared().await.unwrap();
     let admin = control_plane.admin().await.unwrap();
     namespace(&admin, "accounts", json!({})).await;
@@ -104,7 +99,7 @@ async fn a_service_account_may_do_what_its_role_says_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn admission_holds_pods_to_the_security_standard_of_their_namespace() {
+async fn admission_enforces_the_pod_security_standard_of_a_namespace() {
     let control_plane = ControlPlane::shared().await.unwrap();
     let admin = control_plane.admin().await.unwrap();
     namespace(&admin, "restricted", json!({"pod-security.kubernetes.io/enforce": "restricted"})).await;
@@ -116,7 +111,7 @@ async fn admission_holds_pods_to_the_security_standard_of_their_namespace() {
 }
 
 #[tokio::test]
-async fn the_audit_log_counts_each_request_with_its_outcome() {
+async fn the_audit_log_has_each_request_with_its_status_code() {
     let control_plane = ControlPlane::shared().await.unwrap();
     let admin = control_plane.admin().await.unwrap();
     namespace(&admin, "audited", json!({})).await;
@@ -149,7 +144,7 @@ async fn the_audit_log_counts_each_request_with_its_outcome() {
 }
 
 #[tokio::test]
-async fn two_control_planes_live_side_by_side_and_a_dropped_one_is_gone() {
+async fn two_control_planes_run_side_by_side_and_a_dropped_one_is_gone() {
     let shared = ControlPlane::shared().await.unwrap();
     let own = ControlPlane::start().await.unwrap();
     assert_ne!(own.url(), shared.url());
@@ -164,7 +159,7 @@ async fn two_control_planes_live_side_by_side_and_a_dropped_one_is_gone() {
 }
 
 #[tokio::test]
-async fn an_outage_keeps_data_port_and_tokens() {
+async fn data_port_and_tokens_survive_an_outage() {
     let control_plane = ControlPlane::start().await.unwrap();
     let admin = control_plane.admin().await.unwrap();
     let namespaces = Api::<Namespace>::all(admin.clone());

@@ -1,5 +1,5 @@
-//! What remains of a program that was killed: nothing.
-#![allow(clippy::unwrap_used, missing_docs, reason = "tests may end at what they did not expect")]
+//! Checks that a killed program leaves no processes and no files.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests panic on unexpected results")]
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -17,7 +17,7 @@ async fn eventually(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-/// Starts the program that owns `what`, and says which processes and which directory it owns.
+/// Starts the program that owns `what`, and returns the processes and the directory that it owns.
 async fn owner_of(what: &str) -> (Process, Vec<u32>, PathBuf) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_owner"));
     command.arg(what);
@@ -42,11 +42,11 @@ async fn leaves_nothing(what: &str) {
 }
 
 #[tokio::test]
-async fn a_killed_owner_leaves_neither_process_nor_directory() {
+async fn a_killed_owner_leaves_no_process_and_no_directory() {
     leaves_nothing("child").await;
 }
 
 #[tokio::test]
-async fn a_killed_owner_leaves_neither_server_nor_file_of_a_control_plane() {
+async fn a_killed_owner_of_a_control_plane_leaves_no_server_and_no_file() {
     leaves_nothing("control-plane").await;
 }

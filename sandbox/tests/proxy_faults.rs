@@ -1,10 +1,5 @@
-//! The proxy between a client and a real API server: what passes, and each thing that it can do to a request.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    missing_docs,
-    reason = "tests may end at what they did not expect"
-)]
+//! The proxy between a client and a real API server: what it forwards, and each thing that it can do to a request.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests panic on unexpected results")]
 
 use std::time::{Duration, Instant};
 
@@ -20,15 +15,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A namespace of the test's own, with a service account that may do all in it; a proxy, and a client through it.
-struct World {
+/// A namespace of its own with a service account that may do everything in it, a proxy, and a client that uses both.
+struct TestEnv {
     proxy: Proxy,
     direct: Api<ConfigMap>,
     through: Api<ConfigMap>,
     client: Client,
 }
 
-async fn world(namespace: &str) -> World {
+async fn test_env(namespace: &str) -> TestEnv {
     let control_plane = ControlPlane::shared().await.unwrap();
     let admin = control_plane.admin().await.unwrap();
     let object = serde_json::from_value(json!({"metadata": {"name": namespace}})).unwrap();
@@ -51,7 +46,7 @@ async fn world(namespace: &str) -> World {
     .await;
     let kubeconfig = control_plane.service_account(namespace, "worker", Some(proxy.url())).await.unwrap();
     let client = control_plane.client(&kubeconfig).await.unwrap();
-    World {
+    TestEnv {
         direct: Api::namespaced(admin, namespace),
         through: Api::namespaced(client.clone(), namespace),
         proxy,
@@ -91,8 +86,8 @@ async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 }
 
 #[tokio::test]
-async fn requests_pass_as_the_service_account_that_sent_them_and_are_in_the_ledger() {
-    let World { proxy, direct, through, client } = world("proxy-pass").await;
+async fn requests_are_forwarded_as_their_service_account_and_are_in_the_ledger() {
+    let TestEnv { proxy, direct, through, client } = test_env("proxy-pass").await;
     create(&through, "one").await.unwrap();
     assert!(direct.get_opt("one").await.unwrap().is_some());
     let refused =
@@ -116,8 +111,8 @@ async fn requests_pass_as_the_service_account_that_sent_them_and_are_in_the_ledg
 }
 
 #[tokio::test]
-async fn a_watch_is_passed_on_event_by_event_until_it_is_cut() {
-    let World { proxy, direct, through, .. } = world("proxy-watch").await;
+async fn a_watch_is_forwarded_event_by_event_until_it_is_cut() {
+    let TestEnv { proxy, direct, through, .. } = test_env("proxy-watch").await;
     let mut events = Box::pin(through.watch(&no_bookmarks(), "0").await.unwrap());
     for name in ["one", "two"] {
         create(&direct, name).await.unwrap();
@@ -135,8 +130,8 @@ async fn a_watch_is_passed_on_event_by_event_until_it_is_cut() {
 }
 
 #[tokio::test]
-async fn a_request_held_before_it_is_forwarded_is_done_when_released() {
-    let World { proxy, direct, through, .. } = world("proxy-hold").await;
+async fn a_request_held_before_it_is_forwarded_is_carried_out_when_released() {
+    let TestEnv { proxy, direct, through, .. } = test_env("proxy-hold").await;
     let held = proxy.hold(
         creation().and("named two", |call| call.json()["metadata"]["name"] == "two"),
         Point::BeforeForward,
@@ -154,8 +149,8 @@ async fn a_request_held_before_it_is_forwarded_is_done_when_released() {
 }
 
 #[tokio::test]
-async fn a_held_request_arrives_late_when_its_client_has_gone() {
-    let World { proxy, direct, through, .. } = world("proxy-late").await;
+async fn a_held_request_arrives_after_its_client_has_gone() {
+    let TestEnv { proxy, direct, through, .. } = test_env("proxy-late").await;
     let held = proxy.hold(creation(), Point::BeforeForward);
     let waiting = tokio::spawn(async move { create(&through, "late").await });
     held.seen().await.unwrap();
@@ -167,8 +162,8 @@ async fn a_held_request_arrives_late_when_its_client_has_gone() {
 }
 
 #[tokio::test]
-async fn a_cut_before_the_forward_leaves_no_effect_and_one_before_the_reply_leaves_it() {
-    let World { proxy, direct, through, .. } = world("proxy-cut").await;
+async fn a_cut_before_forwarding_prevents_the_effect_and_one_before_the_reply_does_not() {
+    let TestEnv { proxy, direct, through, .. } = test_env("proxy-cut").await;
     proxy.cut(creation(), Point::BeforeForward);
     assert_eq!(answered(&create(&through, "lost").await.unwrap_err()), None);
     assert!(direct.get_opt("lost").await.unwrap().is_none());
@@ -189,8 +184,8 @@ async fn a_cut_before_the_forward_leaves_no_effect_and_one_before_the_reply_leav
 }
 
 #[tokio::test]
-async fn the_proxy_answers_as_often_as_told_with_the_headers_it_was_given() {
-    let World { proxy, direct, through, .. } = world("proxy-answer").await;
+async fn the_proxy_answers_with_the_given_headers_as_often_as_it_was_told() {
+    let TestEnv { proxy, direct, through, .. } = test_env("proxy-answer").await;
     let body =
         json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "wait", "code": 503})
             .to_string();
@@ -221,8 +216,8 @@ async fn the_proxy_answers_as_often_as_told_with_the_headers_it_was_given() {
 }
 
 #[tokio::test]
-async fn an_answer_in_place_of_the_reply_hides_a_write_that_was_stored() {
-    let World { proxy, direct, through, .. } = world("proxy-stored").await;
+async fn an_answer_in_place_of_the_reply_hides_a_stored_write() {
+    let TestEnv { proxy, direct, through, .. } = test_env("proxy-stored").await;
     proxy.answer(creation(), Point::BeforeReply, 504, &[], "");
     create(&through, "stored").await.unwrap_err();
     assert_eq!(proxy.ledger()[0].status, Some(504));
@@ -230,8 +225,8 @@ async fn an_answer_in_place_of_the_reply_hides_a_write_that_was_stored() {
 }
 
 #[tokio::test]
-async fn a_delayed_request_waits_that_long_and_is_done() {
-    let World { proxy, through, .. } = world("proxy-delay").await;
+async fn a_delayed_request_waits_and_is_carried_out() {
+    let TestEnv { proxy, through, .. } = test_env("proxy-delay").await;
     let delay = Duration::from_millis(500);
     proxy.delay(creation(), Point::BeforeForward, delay);
     let begin = Instant::now();
@@ -243,8 +238,8 @@ async fn a_delayed_request_waits_that_long_and_is_done() {
 }
 
 #[tokio::test]
-async fn answers_are_rewritten_document_by_document_and_some_are_withheld() {
-    let World { proxy, direct, through, .. } = world("proxy-rewrite").await;
+async fn responses_are_rewritten_document_by_document_and_some_are_withheld() {
+    let TestEnv { proxy, direct, through, .. } = test_env("proxy-rewrite").await;
     let config_maps = || Rule::verb(Method::GET).path_ends_with("/configmaps").always();
     proxy.rewrite(config_maps(), |text| {
         (!text.contains("\"hidden\"")).then(|| text.replace("\"shown\"", "\"another\""))
@@ -264,8 +259,8 @@ async fn answers_are_rewritten_document_by_document_and_some_are_withheld() {
 }
 
 #[tokio::test]
-async fn while_paused_nothing_passes_and_afterwards_all_does() {
-    let World { proxy, direct, through, client } = world("proxy-pause").await;
+async fn a_paused_proxy_forwards_nothing_and_catches_up_when_resumed() {
+    let TestEnv { proxy, direct, through, client } = test_env("proxy-pause").await;
     let request =
         http::Request::get("/api/v1/namespaces/proxy-pause/configmaps?watch=true").body(Vec::new()).unwrap();
     let mut watch = client.request_stream(request).await.unwrap().lines();
@@ -290,8 +285,8 @@ async fn while_paused_nothing_passes_and_afterwards_all_does() {
 }
 
 #[tokio::test]
-async fn a_stalled_watch_tells_nothing_more_and_a_later_one_does() {
-    let World { proxy, direct, through, .. } = world("proxy-stall").await;
+async fn a_stalled_watch_is_silent_and_a_later_watch_works() {
+    let TestEnv { proxy, direct, through, .. } = test_env("proxy-stall").await;
     let mut stalled = Box::pin(through.watch(&no_bookmarks(), "0").await.unwrap());
     create(&direct, "before").await.unwrap();
     assert!(tokio::time::timeout(LIMIT, stalled.try_next()).await.unwrap().unwrap().is_some());
@@ -307,8 +302,8 @@ async fn a_stalled_watch_tells_nothing_more_and_a_later_one_does() {
 }
 
 #[tokio::test]
-async fn a_dropped_proxy_refuses_and_ends_its_connections() {
-    let World { proxy, through, .. } = world("proxy-drop").await;
+async fn a_dropped_proxy_ends_its_connections_and_refuses_new_ones() {
+    let TestEnv { proxy, through, .. } = test_env("proxy-drop").await;
     let mut events = Box::pin(through.watch(&no_bookmarks(), "0").await.unwrap());
     let address = proxy.url().strip_prefix("http://").unwrap().to_owned();
     drop(proxy);

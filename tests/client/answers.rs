@@ -1,4 +1,4 @@
-//! What the API, or something before it, answers when all is not well: how far the call got, and one request.
+//! What the client makes of errors of the API and of servers in front of it, and that it sends one request per call.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ fn fault() -> Fault {
     Fault::on(Operation::Rollback).after_effect()
 }
 
-async fn struck_by(fault: Fault) -> Failure {
+async fn fail_with(fault: Fault) -> Failure {
     Api::migrated().await.with(fault).failed_rollback().await
 }
 
 #[tokio::test]
-async fn a_success_that_cannot_be_read_is_unreadable() {
+async fn a_success_with_an_unusable_body_is_unreadable() {
     for (fault, says) in [
         (fault().empty(), "body is empty"),
         (fault().html(), "cannot be parsed"),
@@ -33,32 +33,32 @@ async fn a_success_that_cannot_be_read_is_unreadable() {
         (fault().cut(CutPoint::AfterHeaders), "body was cut"),
         (fault().cut(CutPoint::WithinBody), "body was cut"),
     ] {
-        let failure = struck_by(fault.clone()).await;
+        let failure = fail_with(fault.clone()).await;
         assert_eq!(failure.kind, FailureKind::Unreadable { code: 200 }, "{fault:?}");
         assert!(failure.message.contains(says), "{failure:?}");
     }
-    let failure = struck_by(fault().answer(204).empty()).await;
+    let failure = fail_with(fault().answer(204).empty()).await;
     assert_eq!(failure.kind, FailureKind::Unreadable { code: 204 });
 }
 
 #[tokio::test]
-async fn a_body_is_read_up_to_its_limit() {
+async fn a_body_is_read_up_to_the_limit() {
     let padded = |body: &str, size: usize| format!("{body}{}", " ".repeat(size - body.len()));
     let (success, limit) = (r#"{"data": {}}"#, 8 * 1024 * 1024);
     let api = Api::migrated().await.with(fault().body(padded(success, limit)));
     let (version, _) = api.roll_back().await.unwrap();
     assert_eq!(version, Version::default());
-    let failure = struck_by(fault().body(padded(success, limit + 1))).await;
+    let failure = fail_with(fault().body(padded(success, limit + 1))).await;
     assert_eq!(failure.kind, FailureKind::Unreadable { code: 200 });
 
     let (error, limit) = (r#"{"message": "No."}"#, 64 * 1024);
     let at_404 = |size| Fault::on(Operation::Rollback).answer(404).body(padded(error, size));
-    assert_eq!(struck_by(at_404(limit)).await.kind, from_api(404));
-    assert_eq!(struck_by(at_404(limit + 1)).await.kind, not_from_api(404));
+    assert_eq!(fail_with(at_404(limit)).await.kind, from_api(404));
+    assert_eq!(fail_with(at_404(limit + 1)).await.kind, not_from_api(404));
 }
 
 #[tokio::test]
-async fn a_success_with_malformed_fields_is_a_success_that_names_them() {
+async fn a_success_with_malformed_fields_names_these_fields() {
     let api = Api::migrated().await.with(fault().wrong_types());
     let (version, missing_fields) = api.roll_back().await.unwrap();
     assert_eq!(version, Version { deleted_at: Field::Null, ..Version::default() });
@@ -77,16 +77,16 @@ async fn a_success_with_malformed_fields_is_a_success_that_names_them() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_before_the_status_line_is_no_answer() {
-    let failure = struck_by(fault().cut(CutPoint::BeforeHeaders)).await;
+async fn a_connection_cut_before_the_status_line_means_no_response() {
+    let failure = fail_with(fault().cut(CutPoint::BeforeHeaders)).await;
     assert_eq!(failure.kind, FailureKind::NoAnswer);
     assert!(failure.message.starts_with("the connection ended before an answer"), "{failure:?}");
 }
 
 #[tokio::test]
-async fn the_time_out_ends_every_call() {
+async fn the_timeout_ends_every_call() {
     let timeout = Duration::from_millis(400);
-    let slow = || async { Api::migrated().await.impatient(timeout) };
+    let slow = || async { Api::migrated().await.with_timeout(timeout) };
     let failure = slow().await.with(fault().hang()).failed_rollback().await;
     assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::NoAnswer, "no answer within 400ms"));
 
@@ -101,7 +101,7 @@ async fn the_time_out_ends_every_call() {
 }
 
 #[tokio::test]
-async fn what_the_api_itself_says_is_its_message() {
+async fn the_message_in_a_response_of_the_api_is_kept() {
     let forbidden = Sandbox::start().await.unwrap();
     let api = Api::of(forbidden, |id| cde_sandbox::cde::Connector::migrated(id).forbidden());
     for failure in [api.failed_rollback().await, api.read().await.unwrap_err()] {
@@ -124,7 +124,7 @@ async fn what_the_api_itself_says_is_its_message() {
 }
 
 #[tokio::test]
-async fn errors_of_a_refusal_are_shown_where_they_name_fields() {
+async fn the_errors_of_a_refusal_are_shown_if_they_name_fields() {
     for (errors, shown) in [
         ("", "No."),
         (r#", "errors": []"#, "No."),
@@ -132,7 +132,7 @@ async fn errors_of_a_refusal_are_shown_where_they_name_fields() {
         (r#", "errors": {"a": "bad", "b": 7, "c": "worse"}"#, "No. (a: bad; c: worse)"),
     ] {
         let body = format!(r#"{{"message": "No."{errors}}}"#);
-        let failure = struck_by(Fault::on(Operation::Rollback).answer(400).body(body)).await;
+        let failure = fail_with(Fault::on(Operation::Rollback).answer(400).body(body)).await;
         assert_eq!((failure.kind, failure.message.as_str()), (from_api(400), shown));
     }
 }
@@ -141,23 +141,23 @@ async fn errors_of_a_refusal_are_shown_where_they_name_fields() {
 async fn every_status_is_reported_with_whether_the_api_sent_it() {
     let at = |code| Fault::on(Operation::Rollback).answer(code);
     for code in [400, 401, 403, 404, 405, 408, 409, 410, 422, 423, 425, 429, 500, 502, 503, 504, 520, 599] {
-        assert_eq!(struck_by(at(code)).await.kind, from_api(code));
+        assert_eq!(fail_with(at(code)).await.kind, from_api(code));
         for mute in
             [at(code).html(), at(code).empty(), at(code).body("{\"message\": 7}"), at(code).body("[]")]
         {
-            let failure = struck_by(mute).await;
+            let failure = fail_with(mute).await;
             assert_eq!(failure.kind, not_from_api(code));
             assert!(failure.message.contains(&code.to_string()), "{failure:?}");
             assert_eq!(failure.message.contains("check --url"), code < 500, "{failure:?}");
         }
     }
     let cut = at(404).cut(CutPoint::WithinBody);
-    assert_eq!(struck_by(cut).await.kind, not_from_api(404), "half a message is none");
-    assert_eq!(struck_by(at(404).huge(MIB)).await.kind, not_from_api(404));
+    assert_eq!(fail_with(cut).await.kind, not_from_api(404), "half a message does not count");
+    assert_eq!(fail_with(at(404).huge(MIB)).await.kind, not_from_api(404));
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed_and_its_target_sees_nothing() {
+async fn a_redirect_is_not_followed_and_its_target_receives_nothing() {
     for code in [301, 302, 303, 307, 308] {
         let elsewhere = Sandbox::start().await.unwrap();
         let fault = Fault::on(Operation::Any).redirect(elsewhere.url() + "/hunter2").answer(code).html();
@@ -167,12 +167,12 @@ async fn a_redirect_is_not_followed_and_its_target_sees_nothing() {
         assert!(failure.message.contains("redirect") && !failure.message.contains("hunter2"), "{failure:?}");
         api.sandbox.inject(fault);
         assert_eq!(api.read().await.unwrap_err().kind, not_from_api(code));
-        assert_eq!(elsewhere.ledger().total(), 0, "the token must not follow");
+        assert_eq!(elsewhere.ledger().total(), 0, "the token must not be sent to the target");
     }
 }
 
 #[tokio::test]
-async fn an_answer_may_say_when_to_come_back() {
+async fn the_time_of_the_next_attempt_is_read_from_the_headers() {
     let unix = (Timestamp::now().as_second() + 50).to_string();
     for (code, name, value, seconds) in [
         (429, "retry-after", "30", Some(30)),
@@ -184,7 +184,7 @@ async fn an_answer_may_say_when_to_come_back() {
         (307, "retry-after", "30", Some(30)),
     ] {
         let asked = Timestamp::now();
-        let failure = struck_by(Fault::on(Operation::Rollback).answer(code).header(name, value)).await;
+        let failure = fail_with(Fault::on(Operation::Rollback).answer(code).header(name, value)).await;
         let ahead = failure.retry_at.map(|at| at.duration_since(asked).as_secs());
         match (ahead, seconds) {
             (Some(ahead), Some(seconds)) => {
@@ -193,12 +193,12 @@ async fn an_answer_may_say_when_to_come_back() {
             (ahead, seconds) => assert_eq!(ahead, seconds, "{name}: {value}"),
         }
     }
-    let failure = struck_by(fault().html().header("retry-after", "30")).await;
+    let failure = fail_with(fault().html().header("retry-after", "30")).await;
     assert!(failure.retry_at.is_some(), "{failure:?}");
 }
 
 #[tokio::test]
-async fn a_server_that_speaks_no_http_is_no_answer_and_an_unasked_protocol_is_a_status() {
+async fn a_server_without_http_sends_no_response_and_101_is_a_status() {
     for (answer, kind) in [
         ("SSH-2.0-OpenSSH_9.9\r\n", FailureKind::NoAnswer),
         ("", FailureKind::NoAnswer),

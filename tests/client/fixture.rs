@@ -1,4 +1,4 @@
-//! A sandbox with one connector, a client for it, and servers that say only what a test tells them.
+//! A sandbox with one connector, a client for it, and servers that send only what a test tells them to.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 pub(crate) const OPERATION: &str = "0d9f6a2e-8a37-4a35-9c6c-2f6a6d1c3b11";
-/// Long enough that it never ends a call that is meant to be answered.
-pub(crate) const PATIENT: Duration = Duration::from_secs(30);
+/// Long enough that it never ends a call that gets a response.
+pub(crate) const LONG_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// One connector behind a sandbox, and how to call it.
+/// One connector in a sandbox, and a client for it.
 pub(crate) struct Api {
     pub(crate) sandbox: Sandbox,
     pub(crate) client: Client,
@@ -25,12 +25,12 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// A connector with a migration that can be rolled back.
+    /// Returns a connector with a migration that can be rolled back.
     pub(crate) async fn migrated() -> Self {
         Self::of(Sandbox::start().await.unwrap(), sandbox::Connector::migrated)
     }
 
-    /// A connector in the bin, with two versions.
+    /// Returns a connector in the bin, with two versions.
     pub(crate) async fn in_bin() -> Self {
         Self::of(Sandbox::start().await.unwrap(), |id| {
             let (old, new) = (sandbox::Version::new("1.0.0"), sandbox::Version::new("2.0.0"));
@@ -43,17 +43,17 @@ impl Api {
         sandbox.put(connector(id));
         let token_file = file(sandbox.token());
         let tokens = TokenFile::open(token_file.path()).unwrap();
-        let client = client(&sandbox.url(), PATIENT);
+        let client = client(&sandbox.url(), LONG_TIMEOUT);
         Self { sandbox, client, tokens, token_file, id }
     }
 
-    /// Gives up after this time.
-    pub(crate) fn impatient(mut self, timeout: Duration) -> Self {
+    /// Sets a timeout.
+    pub(crate) fn with_timeout(mut self, timeout: Duration) -> Self {
         self.client = client(&self.sandbox.url(), timeout);
         self
     }
 
-    /// Lets this fault meet the next call.
+    /// Adds a fault for the next call.
     pub(crate) fn with(self, fault: Fault) -> Self {
         self.sandbox.inject(fault);
         self
@@ -86,7 +86,7 @@ impl Api {
         Call::RollBackMigration { connector: self.id.to_string(), version: version.into() }
     }
 
-    /// A rollback fails; exactly one request was sent for it.
+    /// Makes a rollback that fails, and checks that exactly one request was sent.
     pub(crate) async fn failed_rollback(&self) -> Failure {
         let before = self.sandbox.ledger().total();
         let failure = self.roll_back().await.unwrap_err();
@@ -100,7 +100,7 @@ pub(crate) fn call_id() -> CallId {
 }
 
 pub(crate) fn config(base: &str, timeout: Duration) -> ClientConfig {
-    // Refused where another test of this process has installed it already.
+    // An error only means that another test has installed a provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     ClientConfig {
         base: BaseUrl::parse(base, false).unwrap(),
@@ -128,7 +128,7 @@ pub(crate) fn not_from_api(code: u16) -> FailureKind {
     FailureKind::Status { code, from_api: false }
 }
 
-/// A rollback sent to any address with any token.
+/// Makes a rollback with any token.
 pub(crate) async fn roll_back_at(client: &Client) -> Result<Answer, Failure> {
     let token_file = file("canary-token");
     let token = TokenFile::open(token_file.path()).unwrap().current();
@@ -136,7 +136,8 @@ pub(crate) async fn roll_back_at(client: &Client) -> Result<Answer, Failure> {
     client.send(&call, &call_id(), &token).await
 }
 
-/// A server that reads one request, answers these bytes and hangs up; resolves to the request's text.
+/// Starts a server that reads one request, sends these bytes and closes the connection. The handle resolves to the
+/// request's text.
 pub(crate) async fn answering(answer: &'static str) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());

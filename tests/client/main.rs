@@ -1,12 +1,12 @@
-//! The client of the CDE API over real sockets: against the simulated API, against servers that misbehave, and with input
-//! of any shape.
+//! The client of the CDE API over real sockets: with the simulated API, with servers that misbehave, and with input of
+//! any shape.
 
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
     clippy::panic,
     missing_docs,
-    reason = "a test ends where something is missing, and its name is its documentation"
+    reason = "tests panic on unexpected results, and their names document them"
 )]
 
 mod answers;

@@ -1,16 +1,16 @@
-//! What goes out, and what comes back when all is well.
+//! What the client sends, and what it returns for successes.
 
 use cde_operator::cde::model::{Call, FailureKind, Field};
 use cde_sandbox::cde::{Connector, Operation, Sandbox, Version};
 
-use crate::fixture::{Api, OPERATION, PATIENT, answering, client, roll_back_at};
+use crate::fixture::{Api, LONG_TIMEOUT, OPERATION, answering, client, roll_back_at};
 
 fn text(text: &str) -> Field<String> {
     Field::Value(text.into())
 }
 
 #[tokio::test]
-async fn a_rollback_answers_the_version_as_it_is_afterwards() {
+async fn a_rollback_returns_the_version_after_the_change() {
     let api = Api::migrated().await;
     let (version, missing_fields) = api.roll_back().await.unwrap();
     assert_eq!(missing_fields, Vec::<String>::new());
@@ -27,7 +27,7 @@ async fn a_rollback_answers_the_version_as_it_is_afterwards() {
 }
 
 #[tokio::test]
-async fn each_form_of_a_version_names_it_in_the_path() {
+async fn each_form_of_a_version_is_sent_in_the_path() {
     for word in ["main", "latest", "1"] {
         let api = Api::migrated().await;
         api.send(&api.rollback_to(word)).await.unwrap();
@@ -36,7 +36,7 @@ async fn each_form_of_a_version_names_it_in_the_path() {
 }
 
 #[tokio::test]
-async fn a_restore_answers_the_connector_with_its_versions_alive() {
+async fn a_restore_returns_the_connector_with_its_restored_versions() {
     let api = Api::in_bin().await;
     let (connector, missing_fields) = api.restore().await.unwrap();
     assert_eq!(missing_fields, Vec::<String>::new());
@@ -60,7 +60,7 @@ async fn a_restore_answers_the_connector_with_its_versions_alive() {
 }
 
 #[tokio::test]
-async fn a_read_answers_the_connector_and_changes_nothing() {
+async fn a_read_returns_the_connector_and_changes_nothing() {
     let api = Api::of(Sandbox::start().await.unwrap(), |id| {
         Connector::migrated(id).version(Version::new("2.1.0").development(31, 7).deleted()).kind("export")
     });
@@ -79,7 +79,7 @@ async fn a_read_answers_the_connector_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn each_call_says_who_calls_and_which_attempt_of_what_it_is() {
+async fn each_call_identifies_the_client_the_operation_and_the_attempt() {
     let api = Api::migrated().await;
     api.roll_back().await.unwrap();
     api.read().await.unwrap();
@@ -92,7 +92,7 @@ async fn each_call_says_who_calls_and_which_attempt_of_what_it_is() {
     }
     assert_eq!(rollback.idempotency_key.as_deref(), Some(OPERATION));
     assert_eq!(read.idempotency_key, None, "reading changes nothing");
-    assert_eq!(rollback.connection, read.connection, "the connection is used again");
+    assert_eq!(rollback.connection, read.connection, "the connection is reused");
 
     let api = Api::in_bin().await;
     api.restore().await.unwrap();
@@ -100,9 +100,9 @@ async fn each_call_says_who_calls_and_which_attempt_of_what_it_is() {
 }
 
 #[tokio::test]
-async fn a_changing_call_has_no_body_and_says_so() {
+async fn a_changing_call_has_a_content_length_of_zero() {
     let (base, server) = answering("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").await;
-    roll_back_at(&client(&format!("{base}/prefix/"), PATIENT)).await.unwrap_err();
+    roll_back_at(&client(&format!("{base}/prefix/"), LONG_TIMEOUT)).await.unwrap_err();
     let request = server.await.unwrap().to_ascii_lowercase();
     assert!(request.starts_with("post /prefix/connectors/"), "{request}");
     for line in ["content-length: 0", "accept: application/json", "authorization: bearer canary-token"] {
@@ -114,7 +114,7 @@ async fn a_changing_call_has_no_body_and_says_so() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_no_id_reaches_no_other_resource() {
+async fn an_invalid_id_cannot_reach_another_resource() {
     let api = Api::migrated().await;
     for rubbish in ["", ".", ".."] {
         let call = Call::RestoreFromBin { connector: rubbish.into() };

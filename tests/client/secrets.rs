@@ -1,4 +1,4 @@
-//! The token: which one a call used, and that it shows nowhere.
+//! The token: which one a call used, and that it is never shown.
 
 use cde_operator::cde::model::FailureKind;
 use cde_sandbox::cde::{CutPoint, Fault, Operation, Sandbox};
@@ -8,12 +8,12 @@ use crate::fixture::{Api, from_api};
 const CANARY: &str = "canary-7f3a";
 
 #[tokio::test]
-async fn a_replaced_token_is_used_once_it_is_read_and_tells_that_it_is_another() {
+async fn a_replaced_token_is_used_after_the_next_read_and_is_recognized_as_new() {
     let api = Api::migrated().await;
     let refused = api.tokens.current();
     api.sandbox.set_token("the-next-token");
     assert_eq!(api.failed_rollback().await.kind, from_api(401));
-    assert!(!api.tokens.reload(), "nobody has written it yet");
+    assert!(!api.tokens.reload(), "the new token is not written yet");
 
     std::fs::write(api.token_file.path(), "the-next-token\n").unwrap();
     assert!(api.tokens.reload());
@@ -23,7 +23,7 @@ async fn a_replaced_token_is_used_once_it_is_read_and_tells_that_it_is_another()
 }
 
 #[tokio::test]
-async fn the_token_stands_in_no_message_and_no_debug_output() {
+async fn the_token_is_in_no_message_and_no_debug_output() {
     let echo =
         format!(r#"{{"message": "Bearer {CANARY} is bad\u0000", "errors": {{"{CANARY}": "{CANARY}"}}}}"#);
     let at = || Fault::on(Operation::Any);
@@ -50,7 +50,7 @@ async fn the_token_stands_in_no_message_and_no_debug_output() {
 }
 
 #[tokio::test]
-async fn a_message_draws_nothing_on_a_terminal() {
+async fn a_message_has_no_control_characters() {
     let api = Api::migrated().await.with(Fault::on(Operation::Any).answer(400).control_characters());
     let failure = api.failed_rollback().await;
     assert_eq!(failure.kind, FailureKind::Status { code: 400, from_api: true });

@@ -1,4 +1,4 @@
-//! Connections that never stand, and TLS.
+//! Connections that fail, and TLS.
 
 use std::time::Duration;
 
@@ -7,23 +7,23 @@ use cde_operator::cde::model::{Connector, FailureKind};
 use cde_sandbox::cde::{self as sandbox, Sandbox};
 use tokio::net::TcpListener;
 
-use crate::fixture::{Api, PATIENT, client, config, file, roll_back_at};
+use crate::fixture::{Api, LONG_TIMEOUT, client, config, file, roll_back_at};
 
 #[tokio::test]
-async fn a_host_that_cannot_be_reached_was_sent_nothing() {
+async fn nothing_is_sent_to_an_unreachable_host() {
     let closed = {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         format!("http://{}", listener.local_addr().unwrap())
     };
     for base in [closed.as_str(), "https://no-such-host.invalid"] {
-        let failure = roll_back_at(&client(base, PATIENT)).await.unwrap_err();
+        let failure = roll_back_at(&client(base, LONG_TIMEOUT)).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::NotSent, "{failure:?}");
         assert!(failure.message.contains("nothing was sent"), "{failure:?}");
     }
 }
 
 #[tokio::test]
-async fn a_handshake_that_is_never_answered_was_sent_nothing() {
+async fn nothing_is_sent_before_an_unanswered_handshake() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("https://{}", listener.local_addr().unwrap());
     let failure = roll_back_at(&client(&base, Duration::from_millis(400))).await.unwrap_err();
@@ -31,11 +31,11 @@ async fn a_handshake_that_is_never_answered_was_sent_nothing() {
 }
 
 #[tokio::test]
-async fn an_api_that_is_down_was_sent_nothing_and_is_called_again_when_it_is_back() {
+async fn nothing_is_sent_while_the_api_is_down_and_calls_work_when_it_is_back() {
     let api = Api::migrated().await;
     api.read().await.unwrap();
     api.sandbox.down().await;
-    // The pooled connection may be found dead only when it is used.
+    // The pooled connection may turn out to be dead only when it is used.
     let first = api.roll_back().await.unwrap_err();
     assert!(matches!(first.kind, FailureKind::NotSent | FailureKind::NoAnswer), "{first:?}");
     let second = api.roll_back().await.unwrap_err();
@@ -46,7 +46,7 @@ async fn an_api_that_is_down_was_sent_nothing_and_is_called_again_when_it_is_bac
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_reused_only_while_a_common_server_keeps_it() {
+async fn an_idle_connection_is_reused_only_as_long_as_common_servers_keep_it() {
     for (idle, reused) in [(3, true), (5, false)] {
         let api = Api::migrated().await;
         api.read().await.unwrap();
@@ -58,7 +58,7 @@ async fn an_idle_connection_is_reused_only_while_a_common_server_keeps_it() {
     }
 }
 
-/// Lets this time pass for the tasks of this runtime, in steps in which they all run.
+/// Lets this time pass for the tasks of this runtime, in steps in which all of them run.
 async fn pass_time(duration: Duration) {
     tokio::time::pause();
     for _ in 0..100 {
@@ -68,7 +68,7 @@ async fn pass_time(duration: Duration) {
 }
 
 #[tokio::test]
-async fn an_unknown_authority_is_refused_and_one_from_the_ca_file_is_accepted() {
+async fn an_unknown_authority_is_rejected_and_one_from_the_ca_file_is_accepted() {
     let tls = Sandbox::builder().tls().start().await.unwrap();
     let mut api = Api::of(tls, sandbox::Connector::migrated);
     let failure = api.roll_back().await.unwrap_err();
@@ -77,7 +77,7 @@ async fn an_unknown_authority_is_refused_and_one_from_the_ca_file_is_accepted() 
     assert_eq!(api.sandbox.ledger().total(), 0);
 
     let ca = file(api.sandbox.ca_pem().unwrap());
-    let mut config = config(&api.sandbox.url(), PATIENT);
+    let mut config = config(&api.sandbox.url(), LONG_TIMEOUT);
     config.ca_file = Some(ca.path().to_owned());
     api.client = Client::new(&config).unwrap();
     api.roll_back().await.unwrap();
@@ -86,17 +86,17 @@ async fn an_unknown_authority_is_refused_and_one_from_the_ca_file_is_accepted() 
 }
 
 #[tokio::test]
-async fn a_ca_file_that_holds_no_certificate_is_refused_in_a_sentence() {
+async fn a_ca_file_without_a_certificate_is_rejected_with_a_clear_message() {
     let broken = "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n";
     let not_one = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     for content in ["", "not PEM", broken, not_one] {
         let ca = file(content);
-        let mut config = config("https://cde.example.com", PATIENT);
+        let mut config = config("https://cde.example.com", LONG_TIMEOUT);
         config.ca_file = Some(ca.path().to_owned());
         let error = Client::new(&config).unwrap_err().to_string();
         assert!(error.contains(&format!("--ca-file {}", ca.path().display())), "{content}: {error}");
     }
-    let mut config = config("https://cde.example.com", PATIENT);
+    let mut config = config("https://cde.example.com", LONG_TIMEOUT);
     config.ca_file = Some("/no/such/file".into());
     let error = Client::new(&config).unwrap_err().to_string();
     assert!(error.starts_with("--ca-file /no/such/file cannot be read"), "{error}");

@@ -1,12 +1,12 @@
-//! What a platform team installs from `deploy/` and how it is operated: manifests, the Helm chart, `GitOps`, policies,
-//! monitoring and upgrades, by the real tools.
+//! What a platform team installs from `deploy/` and how it operates the result: manifests, the Helm chart, `GitOps`,
+//! policies, monitoring and upgrades, tested with the real tools.
 
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
     clippy::panic,
     missing_docs,
-    reason = "a test ends where something is missing, and its name is its documentation"
+    reason = "tests panic on unexpected results, and their names document them"
 )]
 
 mod deploy;

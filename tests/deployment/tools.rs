@@ -1,7 +1,7 @@
-//! What these tests do not bring themselves: the tools of others, and the operator of an earlier commit.
+//! What these tests need from elsewhere: third-party tools, and the operator of an earlier commit.
 //!
-//! All of it is found in the user's cache or built into it before the first control plane starts: a build that begins
-//! in the middle of a scenario would outlast the calls that it holds.
+//! Everything is found in the user's cache or built into it before the first control plane starts. A build that
+//! started in the middle of a test would outlast the calls that the test holds.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 
 use crate::upgrade::Earlier;
 
-/// Programs that are ready to be run.
+/// Programs that are ready to run.
 #[derive(Debug)]
 pub(crate) struct Tools {
     pub(crate) helm: PathBuf,
@@ -24,8 +24,8 @@ pub(crate) struct Tools {
     pub(crate) earlier: Earlier,
 }
 
-/// Returns all of them. On a machine with an empty cache the first call takes minutes; each build says on standard error
-/// what it does.
+/// Returns all of them. On a machine with an empty cache the first call takes minutes, and each build reports on
+/// standard error what it does.
 pub(crate) async fn tools() -> &'static Tools {
     static TOOLS: OnceCell<Tools> = OnceCell::const_new();
     let tools = TOOLS.get_or_try_init(find_or_build).await;

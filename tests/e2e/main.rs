@@ -1,12 +1,12 @@
-//! The operator's program under the permissions of the manifests, a real API server, and the CDE API over real sockets;
-//! judged by what a user, an auditor and the CDE API see.
+//! The operator's program with the permissions of the manifests, a real API server, and the CDE API over real sockets.
+//! The tests check what a user, an auditor and the CDE API see.
 
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
     clippy::panic,
     missing_docs,
-    reason = "a test ends where something is missing, and its name is its documentation"
+    reason = "tests panic on unexpected results, and their names document them"
 )]
 
 mod check;

@@ -1,22 +1,23 @@
-//! Bytes as the answer to a call: whatever they are, they are read, classed and concluded on, and the rules hold.
+//! Uses bytes as the response to a call. Whatever they are, the operator classifies and applies them, and the rules
+//! hold.
 //!
-//! The first two bytes are the status, the third says what else happens, the rest is the body.
+//! The first two bytes are the status, the third selects what else happens, and the rest is the body.
 
 #![no_main]
 
 mod cde;
-#[path = "../client/hostile/story.rs"]
-mod story;
+#[path = "../client/hostile/life.rs"]
+mod life;
 
 use cde_operator::api::{ConnectorRestore, MigrationRollback};
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
-use story::{Pass, live};
+use life::{Reconciliation, run};
 
 fuzz_target!(|bytes: &[u8]| {
     let [low, high, how, body @ ..] = bytes else { return };
     let code = 200 + u16::from_le_bytes([*low, *high]) % 400;
-    let pass = |later, version, code, body| Pass {
+    let reconciliation = |later, version, code, body| Reconciliation {
         later,
         seen_for: 4000,
         calls_held: false,
@@ -27,9 +28,9 @@ fuzz_target!(|bytes: &[u8]| {
         answer: Some(cde::answer(code, body, version)),
     };
     for version in [false, true] {
-        let passes = [pass(1, version, code, body), pass(4000, version, code, body)];
-        live::<ConnectorRestore>(serde_json::from_value(request("ConnectorRestore")).unwrap(), &passes);
-        live::<MigrationRollback>(serde_json::from_value(request("MigrationRollback")).unwrap(), &passes);
+        let reconciliations = [reconciliation(1, version, code, body), reconciliation(4000, version, code, body)];
+        run::<ConnectorRestore>(serde_json::from_value(request("ConnectorRestore")).unwrap(), &reconciliations);
+        run::<MigrationRollback>(serde_json::from_value(request("MigrationRollback")).unwrap(), &reconciliations);
     }
 });
 

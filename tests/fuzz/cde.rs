@@ -1,6 +1,6 @@
-//! The client's own reading of bodies, which it shows to nobody else.
+//! The client's private code that reads bodies.
 
-#![allow(dead_code, reason = "each target uses a part, and the client the rest")]
+#![allow(dead_code, reason = "each target uses a part, and the client uses the rest")]
 
 pub mod model {
     pub use cde_operator::cde::model::*;
@@ -10,13 +10,13 @@ mod wire;
 
 use model::{Connector, Data, Failure, FailureKind};
 
-/// What the client makes of an answer to a read.
+/// Returns the client's result for a response to a read.
 pub fn reading(code: u16, body: &[u8]) -> Result<Connector, Failure> {
     success(code, body)?;
     wire::connector(body).map(|(connector, _)| connector).map_err(|_| unreadable(code))
 }
 
-/// What the client makes of an answer to a changing call.
+/// Returns the client's result for a response to a changing call.
 pub fn answer(code: u16, body: &[u8], version: bool) -> Result<Data, Failure> {
     success(code, body)?;
     let data = if version {

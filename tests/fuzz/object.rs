@@ -1,37 +1,37 @@
-//! Bytes as a stored object: what can be read of them is decided on, and the rules hold.
+//! Uses bytes as a stored object. If they can be read, the operator decides on it, and the rules hold.
 //!
-//! The first two bytes say what happens, the rest is JSON: `{"spec": …, "status": …, "metadata": …}`.
+//! The first two bytes select what happens, and the rest is JSON: `{"spec": …, "status": …, "metadata": …}`.
 
 #![no_main]
 
-#[path = "../client/hostile/story.rs"]
-mod story;
+#[path = "../client/hostile/life.rs"]
+mod life;
 
 use cde_operator::api::{ConnectorRestore, MigrationRollback};
 use cde_operator::cde::model::{Connector, Failure, FailureKind, Field, Version};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use story::{Pass, live};
+use life::{Reconciliation, run};
 
 fuzz_target!(|bytes: &[u8]| {
     let [how, what, json @ ..] = bytes else { return };
     let Ok(object) = serde_json::from_slice::<Value>(json) else { return };
-    let passes = [pass(*how, *what, 0), pass(what.rotate_left(4), *how, 60), pass(*how, !what, 90_000)];
+    let reconciliations = [reconciliation(*how, *what, 0), reconciliation(what.rotate_left(4), *how, 60), reconciliation(*how, !what, 90_000)];
     if let Ok(object) = serde_json::from_value::<ConnectorRestore>(object.clone()) {
-        live(object, &passes);
+        run(object, &reconciliations);
     }
     if let Ok(object) = serde_json::from_value::<MigrationRollback>(object) {
-        live(object, &passes);
+        run(object, &reconciliations);
     }
 });
 
-fn pass(how: u8, what: u8, later: u32) -> Pass {
+fn reconciliation(how: u8, what: u8, later: u32) -> Reconciliation {
     let is = |bit: u8| how & (1 << bit) > 0;
     let code = [200, 400, 401, 403, 404, 409, 423, 429, 500, 503, 504, 302][usize::from(what) % 12];
     let failure = Failure {
         kind: FailureKind::Status { code, from_api: is(0) },
         message: "message".to_owned(),
-        retry_at: is(1).then(story::dawn),
+        retry_at: is(1).then(life::start_time),
     };
     let ids = [Field::Missing, Field::Null, Field::Value(24), Field::Value(25)];
     let version = Version {
@@ -49,7 +49,7 @@ fn pass(how: u8, what: u8, later: u32) -> Pass {
         versions: Field::Value(vec![version]),
         ..Connector::default()
     };
-    Pass {
+    Reconciliation {
         later,
         seen_for: if is(3) { 4000 } else { 0 },
         calls_held: is(4) && is(5),

@@ -6,7 +6,7 @@
     clippy::unwrap_used,
     clippy::panic,
     missing_docs,
-    reason = "a test ends where something is missing, and its name is its documentation"
+    reason = "tests panic on unexpected results, and their names document them"
 )]
 
 mod crds;

@@ -1,4 +1,4 @@
-//! Names that are no longer used: neither code nor manifests nor pages may still have one.
+//! Names that are no longer used. No code, manifest or page may still contain one.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use crate::reliability::files;
 const EXTENSIONS: [&str; 9] = ["rs", "md", "yaml", "yml", "json", "lua", "tpl", "txt", "patch"];
 const FOLDERS: [&str; 7] = ["src", "crds", "deploy", "docs", "tests", "sandbox", "bench"];
 
-/// Each in two parts, so that this file has none of them.
+/// Each in two parts, so that this file does not contain them.
 const OLD: [(&str, &str); 9] = [
     ("connector", "Id"),
     ("activeDeadline", "Seconds"),
@@ -19,7 +19,7 @@ const OLD: [(&str, &str); 9] = [
     ("lastError.", "at"),
     ("state=\"un", "authorized\""),
 ];
-/// Reasons, which are words elsewhere: only where they stand as a reason.
+/// Reasons that are ordinary words elsewhere, so they count only where they are used as a reason.
 const REASONS: [(&str, &str); 4] =
     [("Pend", "ing"), ("Unauth", "orized"), ("NotAll", "owed"), ("Reje", "cted")];
 const AROUND: [(&str, &str); 4] = [("`", "`"), ("reason: ", "\n"), ("|", "|"), ("Reason::", "")];
@@ -28,7 +28,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Whether `text` has `word`, and not as a part of a longer one.
+/// Returns whether `text` has `word`, and not only as a part of a longer word.
 fn has(text: &str, word: &str) -> bool {
     let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     text.match_indices(word).any(|(at, _)| {
@@ -41,7 +41,7 @@ fn has(text: &str, word: &str) -> bool {
 }
 
 #[test]
-fn no_file_has_a_name_that_the_api_no_longer_has() {
+fn no_file_contains_a_removed_name() {
     let words = OLD.map(|(one, two)| format!("{one}{two}"));
     let reasons = REASONS
         .iter()
@@ -62,7 +62,7 @@ fn no_file_has_a_name_that_the_api_no_longer_has() {
 }
 
 #[test]
-fn a_word_is_found_alone_and_not_within_another_one() {
+fn a_word_is_not_found_within_a_longer_word() {
     let word = ["completed", "At"].concat();
     assert!(has(&format!("a {word}."), &word) && has(&word, &word));
     assert!(!has(&format!("{word}s"), &word) && !has(&format!("x{word}"), &word));

@@ -1,5 +1,5 @@
-//! The patches of `tests/protocol_mutations` fit the operator and the tests as they are now. `run` there shows that the tests
-//! catch them, which takes longer.
+//! The patches in `tests/protocol_mutations` apply to the present operator and name existing tests. The script `run`
+//! there checks that the tests catch them, which takes longer.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,17 +9,17 @@ use crate::reliability::{files, root, tests};
 
 const FOLDER: &str = "tests/protocol_mutations";
 
-/// A mistake in the protocol, and who must catch it.
+/// A mistake in the protocol, and the tests that must catch it.
 pub(crate) struct Mutation {
     pub(crate) name: String,
-    /// Numbers of the faults of `docs/reliability.md`.
+    /// Numbers of the faults in `docs/reliability.md`.
     pub(crate) faults: Vec<usize>,
     patch: PathBuf,
-    /// Test program and name of a test.
+    /// The test program and the name of each test.
     caught_by: Vec<(String, String)>,
 }
 
-/// Returns all of them, in the order of their names.
+/// Returns all of them, in order of their names.
 pub(crate) fn mutations() -> Vec<Mutation> {
     files(&root().join(FOLDER), "patch").into_iter().map(read).collect()
 }
@@ -49,7 +49,7 @@ fn every_protocol_mutation_still_applies_to_the_operator() {
     let outdated = |mutation: &Mutation| {
         let mut git = Command::new("git");
         git.current_dir(root()).args(["apply", "--check"]).arg(&mutation.patch);
-        let checked = git.output().expect("git is started");
+        let checked = git.output().expect("git starts");
         let stderr = String::from_utf8_lossy(&checked.stderr).into_owned();
         (!checked.status.success()).then(|| format!("{}: {stderr}", mutation.name))
     };

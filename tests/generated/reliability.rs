@@ -1,4 +1,5 @@
-//! `docs/reliability.md` is true: its table of faults is made of the doc comments of the tests, and each fault has a test.
+//! The table of faults in `docs/reliability.md` is generated from the doc comments of the tests, and each fault has a
+//! test.
 //!
 //! `UPDATE_DOCS=1 cargo test --test generated reliability::` writes the table.
 
@@ -12,10 +13,10 @@ const DOCUMENT: &str = "docs/reliability.md";
 const BEGIN: &str = "<!-- faults: made by tests/generated/reliability.rs -->\n";
 const END: &str = "<!-- end of faults -->\n";
 
-/// What is survived, by its number, under the heading of its theme.
+/// The faults by number, under their headings.
 const FAULTS: [(&str, &[&str]); 7] = [
     (
-        "The process dies or is told to stop",
+        "The process dies or is stopped",
         &[
             "before the claim",
             "claim sent, no reply",
@@ -29,14 +30,14 @@ const FAULTS: [(&str, &[&str]); 7] = [
         ],
     ),
     (
-        "What it sees is old or has gaps",
+        "Outdated or missing observations",
         &[
             "the cache lacks its own last write",
-            "the watch is served old news after a reconnect",
-            "deleted and created again under the same name, unseen",
+            "the watch serves old events after a reconnect",
+            "object deleted and recreated under the same name, unseen",
             "410 Gone and a new list during an operation",
             "spec or annotation changed and changed back between two reads",
-            "created and deleted unseen",
+            "object created and deleted unseen",
             "token file replaced unseen",
         ],
     ),
@@ -44,32 +45,32 @@ const FAULTS: [(&str, &[&str]); 7] = [
         "The API server",
         &[
             "409 on the claim, from another writer",
-            "504 on a write that was stored, then 409 on its repetition",
+            "504 on a write that was stored, then 409 on its retry",
             "429, 503, 504 with every form of `Retry-After`",
             "half-open connection, on a write and on a watch",
-            "status write refused (rights lost)",
+            "status write forbidden (permissions lost)",
             "API server down, etcd down",
         ],
     ),
     (
         "The CDE API",
         &[
-            "cut before the headers, after them, within the body",
-            "time-out with and without the effect",
+            "connection cut before the headers, after them, within the body",
+            "timeout with and without the effect",
             "200 with an empty, wrong, HTML or huge body",
             "400 with `errors` as list, object, absent",
             "token expires during an operation; 403; 404 after a success",
             "429 with every form of `Retry-After`; 408, 425, 500, 502, 503, 504, 520",
             "redirect to another host",
-            "one byte a second",
+            "one byte per second",
             "TLS and DNS failure",
-            "down for long with a thousand objects waiting",
+            "long outage with a thousand objects waiting",
         ],
     ),
     (
-        "Several at once",
+        "Several operators or objects",
         &[
-            "two operators who both believe that they lead",
+            "two operators that both act as the leader",
             "two objects for one connector",
             "rolling update with overlap",
             "clock steps forward and back by an hour; two operators an hour apart",
@@ -79,8 +80,8 @@ const FAULTS: [(&str, &[&str]); 7] = [
     (
         "Input",
         &[
-            "every spec field to invalid, smallest, largest and back",
-            "deleted, suspended and resumed in each phase",
+            "every spec field set to invalid, smallest and largest values and back",
+            "object deleted, suspended and resumed in each phase",
             "ten thousand objects and a restart",
         ],
     ),
@@ -88,25 +89,26 @@ const FAULTS: [(&str, &[&str]); 7] = [
         "Reported from the field",
         &[
             "one of several watched namespaces cannot be listed, from the start or once its Role is deleted: the \
-             others go on, and it is named",
-            "status writes are refused in one namespace while its outcomes wait to be stored: the others go on",
-            "a gateway answers 403 or 404 in JSON, with a message of its own, for a minute: no request ends",
-            "a streamed initial list never ends: the paged list takes over",
+             others continue, and it is named",
+            "status writes are refused in one namespace while its outcomes wait to be stored: the other namespaces \
+             continue",
+            "a gateway answers 403 or 404 in JSON with its own message for a minute: no request ends",
+            "a streaming initial list never ends: a paged list replaces it",
             "the same namespaces in another order, with blanks, or twice: one Lease",
             "a low `--rate`, and a connector that changes between its read and its call: the read is newer than \
              the permits of both",
             "a deleted request that another controller's finalizer keeps, whose attempt had no effect: the next \
-             request for the connector goes on",
+             request for the connector continues",
             "many requests for one connector: status writes grow linearly",
             "the reply to a claim is lost, and the object cannot be read for a while: no attempt counts as unknown",
-            "a retry annotation an hour ahead, then one of now: an Event refuses the first, and the second counts",
+            "a retry annotation an hour ahead, then a current one: an Event rejects the first, and the second counts",
             "a stored `connectorID` that is not a UUID: it is part of no path",
             "a request ends without a call, and the reply to that write is lost: one Event, counted once",
             "status writes take longer than the margin of a claim: claims wait for a backoff",
-            "a proxy before the API server sends JSON keys in another order: every object is decoded",
-            "a cluster with IPv6 only, by chart and by kustomize: `CDE_LISTEN` decides where it listens",
+            "a proxy in front of the API server sends JSON keys in another order: every object is decoded",
+            "a cluster with IPv6 only, with the chart and with kustomize: `CDE_LISTEN` sets the listen address",
             "an invalid label selector: exit code 2",
-            "a version of the connector that is not a semantic version: a rollback of another number goes on",
+            "a version of the connector that is not a semantic version: a rollback of another major number continues",
         ],
     ),
 ];
@@ -115,7 +117,7 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A test, and the numbers of the faults that its doc comment names.
+/// A test, and the numbers of the faults in its doc comment.
 #[derive(Debug)]
 pub(crate) struct Test {
     pub(crate) program: String,
@@ -123,7 +125,7 @@ pub(crate) struct Test {
     pub(crate) faults: Vec<usize>,
 }
 
-/// All files with this extension below a folder, in the order of their names.
+/// Returns all files with this extension below a directory, in order of their names.
 pub(crate) fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut all = Vec::new();
     for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
@@ -143,7 +145,7 @@ pub(crate) fn tests() -> Vec<Test> {
     files(&folder, "rs").iter().flat_map(|file| tests_in(&folder, file)).collect()
 }
 
-/// The tests of a file: `PROGRAM/MODULE.rs`, or `PROGRAM.rs`.
+/// Returns the tests of a file: `PROGRAM/MODULE.rs`, or `PROGRAM.rs`.
 fn tests_in(folder: &Path, file: &Path) -> Vec<Test> {
     let path = file.strip_prefix(folder).unwrap().with_extension("");
     let mut parts: Vec<&str> = path.iter().map(|part| part.to_str().unwrap()).collect();
@@ -170,7 +172,7 @@ fn tests_in(folder: &Path, file: &Path) -> Vec<Test> {
     all
 }
 
-/// The numbers in `Fault 2.`, `Faults 2 and 3: …`, `Fault 9, and fault 4 with a slow server: …`.
+/// Returns the numbers in `Fault 2.`, `Faults 2 and 3: …`, `Fault 9, and fault 4 with a slow server: …`.
 fn numbers(doc: &str) -> Vec<usize> {
     if !doc.starts_with("Fault") {
         return Vec::new();
@@ -207,7 +209,7 @@ fn table() -> String {
 }
 
 #[test]
-fn the_table_of_faults_names_the_tests_as_they_are() {
+fn the_table_of_faults_is_up_to_date() {
     let path = root().join(DOCUMENT);
     let document = fs::read_to_string(&path).expect("the document");
     let (head, rest) = document.split_once(BEGIN).expect("where the table begins");

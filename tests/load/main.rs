@@ -1,5 +1,5 @@
-//! The operator's program with many objects and many faults at once. These tests keep the machine busy and are a program
-//! of their own so that they do not disturb others.
+//! The operator's program with many objects and many faults at once. These tests keep the machine busy, so they are a
+//! separate program that does not disturb the others.
 
 #![allow(
     clippy::expect_used,
@@ -8,7 +8,7 @@
     clippy::print_stderr,
     clippy::print_stdout,
     missing_docs,
-    reason = "a test ends where something is missing, its name is its documentation, and it prints its measurements"
+    reason = "tests panic on unexpected results, their names document them, and they print measurements"
 )]
 
 mod random;

@@ -1,16 +1,16 @@
-//! The API server: stores a status if it was made for what is stored, or answers with a conflict; an answer may be
-//! lost, a write may come late.
+//! The API server: stores a status if it is based on the stored version, and otherwise answers with a conflict. A
+//! reply may be lost, and a write may arrive late.
 //!
-//! It checks nothing else: what the schema of the kinds would refuse (a final outcome taken back, attempts that go
-//! down) must not even be tried.
+//! It checks nothing else. The operator must not even try what the CRD schema would reject (a final outcome taken
+//! back, attempts that go down).
 
 use crate::machine::{Delivery, Machine};
 use crate::mutations::Mutation;
 use crate::rules::StatusId;
+use crate::state::{Delayed, ModelState, Object, Phase, Who, Writing};
 use crate::subject::Subject;
-use crate::world::{Delayed, Object, Phase, Who, World, Writing};
 
-/// What the writer hears.
+/// The reply to a writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
     Stored,
@@ -21,16 +21,16 @@ pub(crate) enum Reply {
 }
 
 impl<S: Subject> Machine<S> {
-    /// What may become of a write of `who`.
-    pub(crate) fn deliveries(&self, world: &World, who: Who, writing: Writing) -> Vec<Delivery> {
+    /// Returns what may happen to a write of `who`.
+    pub(crate) fn deliveries(&self, state: &ModelState, who: Who, writing: Writing) -> Vec<Delivery> {
         let mut all = vec![Delivery::Answered];
-        if world.left.lost_writes == 0 || world.object.is_none() {
+        if state.left.lost_writes == 0 || state.object.is_none() {
             return all;
         }
         all.push(Delivery::Lost);
-        if self.fits(world, who) {
+        if self.fits(state, who) {
             all.push(Delivery::AnswerLost);
-            if world.delayed.is_none() {
+            if state.delayed.is_none() {
                 all.push(Delivery::Late);
             }
         }
@@ -40,90 +40,90 @@ impl<S: Subject> Machine<S> {
         all
     }
 
-    /// The version that `who` writes for is the one that is stored.
-    fn fits(&self, world: &World, who: Who) -> bool {
-        world.operator(who).current || self.is(Mutation::ConflictIsIgnored)
+    /// Returns whether `who` writes on the basis of the stored version.
+    fn fits(&self, state: &ModelState, who: Who) -> bool {
+        state.operator(who).current || self.is(Mutation::ConflictIsIgnored)
     }
 
-    /// `who` writes `status`.
+    /// Writes `status` as `who`.
     pub(crate) fn write(
         &self,
-        world: &mut World,
+        state: &mut ModelState,
         who: Who,
         status: StatusId,
         (writing, delivery): (Writing, Delivery),
     ) -> Reply {
         if delivery != Delivery::Answered {
-            world.left.lost_writes -= 1;
+            state.left.lost_writes -= 1;
         }
-        let fits = self.fits(world, who);
+        let fits = self.fits(state, who);
         match delivery {
-            Delivery::Answered if world.object.is_none() => Reply::Gone,
+            Delivery::Answered if state.object.is_none() => Reply::Gone,
             Delivery::Answered if !fits => Reply::Conflict,
             Delivery::Answered => {
-                self.store(world, who, status, writing);
-                self.take(world, who);
+                self.store(state, who, status, writing);
+                self.take(state, who);
                 Reply::Stored
             }
             Delivery::AnswerLost => {
-                self.store(world, who, status, writing);
+                self.store(state, who, status, writing);
                 Reply::Unclear
             }
             Delivery::Lost => Reply::Unclear,
             Delivery::Late => {
-                world.delayed = Some(Delayed { who, status, writing, old: false });
+                state.delayed = Some(Delayed { who, status, writing, old: false });
                 Reply::Unclear
             }
             Delivery::Refused => Reply::Refused,
         }
     }
 
-    pub(crate) fn late_write_arrives(&self, world: &mut World) {
-        if let Some(Delayed { who, status, writing, old }) = world.delayed {
-            self.store(world, who, status, writing);
-            world.old = old;
+    pub(crate) fn late_write_arrives(&self, state: &mut ModelState) {
+        if let Some(Delayed { who, status, writing, old }) = state.delayed {
+            self.store(state, who, status, writing);
+            state.old = old;
         }
     }
 
-    fn store(&self, world: &mut World, who: Who, status: StatusId, writing: Writing) {
-        let Some(before) = world.object else { return };
-        let gist = self.rules.gist(status);
-        self.judge_write(world, before, status, writing);
-        if let (Some((name, attempt)), Some(request)) = (gist.claim, gist.request)
-            && name == world.operator(who).name
+    fn store(&self, state: &mut ModelState, who: Who, status: StatusId, writing: Writing) {
+        let Some(before) = state.object else { return };
+        let summary = self.rules.summary(status);
+        self.judge_write(state, before, status, writing);
+        if let (Some((name, attempt)), Some(request)) = (summary.claim, summary.request)
+            && name == state.operator(who).name
         {
-            world.operator_mut(who).claimed = Some((request, attempt));
+            state.operator_mut(who).claimed = Some((request, attempt));
         }
-        world.object = Some(Object { status, ..before });
-        world.old = false;
-        world.previous = Some(before);
-        Self::changed(world);
+        state.object = Some(Object { status, ..before });
+        state.old = false;
+        state.previous = Some(before);
+        Self::changed(state);
     }
 
-    /// There is a new version: what others know is old, and a write that was made for it fails.
-    pub(crate) fn changed(world: &mut World) {
-        world.delayed = None;
-        world.forget_the_past();
-        for operator in &mut world.operators {
+    /// Stores a new version: what others know is outdated, and a write based on the old version fails.
+    pub(crate) fn changed(state: &mut ModelState) {
+        state.delayed = None;
+        state.forget_the_past();
+        for operator in &mut state.operators {
             operator.current = false;
         }
     }
 
-    /// `who` takes over what the API server has. The age of a claim, or of a wait, begins when it is first seen.
-    pub(crate) fn take(&self, world: &mut World, who: Who) {
-        let Some(object) = world.object else { return Self::gone(world, who) };
-        let new = self.rules.gist(object.status);
+    /// `who` reads the stored version. The age of a claim, or of a wait, starts when it is first seen.
+    pub(crate) fn take(&self, state: &mut ModelState, who: Who) {
+        let Some(object) = state.object else { return Self::gone(state, who) };
+        let new = self.rules.summary(object.status);
         let outlives = self.is(Mutation::AgeOutlivesItsClaim);
-        let operator = world.operator_mut(who);
-        let same = operator.view.is_some_and(|old| self.rules.gist(old.status).pause() == new.pause());
+        let operator = state.operator_mut(who);
+        let same = operator.view.is_some_and(|old| self.rules.summary(old.status).pause() == new.pause());
         operator.ripe &= same || outlives;
         operator.view = Some(object);
         operator.current = true;
     }
 
-    /// `who` learns that the object is gone.
-    pub(crate) fn gone(world: &mut World, who: Who) {
-        let operator = world.operator_mut(who);
+    /// `who` learns that the object is deleted.
+    pub(crate) fn gone(state: &mut ModelState, who: Who) {
+        let operator = state.operator_mut(who);
         operator.view = None;
         operator.ripe = false;
         operator.phase = Phase::Idle;

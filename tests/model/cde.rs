@@ -1,18 +1,18 @@
-//! The CDE API: what a call does and what is said of it are two things; and time, in which calls end.
+//! The CDE API, where the effect of a call and its response are separate, and the time in which calls end.
 
 use crate::clock::Step;
 use crate::machine::{Event, Machine};
 use crate::properties::Breach;
+use crate::state::{Answer, Era, ModelState, Operator, Phase, Reading, Request, Who};
 use crate::subject::{Stand, Subject};
-use crate::world::{Answer, Era, Operator, Phase, Reading, Request, Who, World};
 
 impl<S: Subject> Machine<S> {
-    /// How the call of `who` may be answered.
-    pub(crate) fn answers(world: &World, who: Who, events: &mut Vec<Event>) {
+    /// Adds the possible responses to the call of `who`.
+    pub(crate) fn answers(state: &ModelState, who: Who, events: &mut Vec<Event>) {
         let mut add = |answer| events.push(Event::IsAnswered(who, answer, Step::None));
-        add(Self::due_answer(world));
-        if world.left.faults > 0 {
-            let takes = Self::takes_effect(world);
+        add(Self::due_answer(state));
+        if state.left.faults > 0 {
+            let takes = Self::takes_effect(state);
             let faults = [
                 Answer::Locked,
                 Answer::OperationNotAllowed,
@@ -30,7 +30,7 @@ impl<S: Subject> Machine<S> {
             if !S::REPEATABLE && takes {
                 add(Answer::NotFound);
             }
-            if world.left.clock_steps > 0 {
+            if state.left.clock_steps > 0 {
                 for step in [Step::Forward, Step::Back] {
                     events.push(Event::IsAnswered(who, Answer::Silent { effect: false }, step));
                 }
@@ -38,135 +38,136 @@ impl<S: Subject> Machine<S> {
         }
     }
 
-    /// The answer where nothing goes wrong.
-    pub(crate) fn due_answer(world: &World) -> Answer {
-        if Self::takes_effect(world) { Answer::Done } else { Answer::NotFound }
+    /// Returns the response if nothing goes wrong.
+    pub(crate) fn due_answer(state: &ModelState) -> Answer {
+        if Self::takes_effect(state) { Answer::Done } else { Answer::NotFound }
     }
 
-    /// A call that arrives now has an effect.
-    fn takes_effect(world: &World) -> bool {
-        S::REPEATABLE || world.connector == Stand::Before
+    /// Returns whether a call that arrives now has an effect.
+    fn takes_effect(state: &ModelState) -> bool {
+        S::REPEATABLE || state.connector == Stand::Before
     }
 
-    /// The call has the effect that belongs to the answer, and the real rules say what to make of that.
-    pub(crate) fn is_answered(&self, world: &mut World, who: Who, answer: Answer, step: Step) {
-        world.left.faults -= u8::from(answer != Self::due_answer(world));
-        world.left.clock_steps -= u8::from(step != Step::None);
-        let operator = world.operator(who);
+    /// Applies the effect that belongs to the response, and the real rules apply the response.
+    pub(crate) fn is_answered(&self, state: &mut ModelState, who: Who, answer: Answer, step: Step) {
+        state.left.faults -= u8::from(answer != Self::due_answer(state));
+        state.left.clock_steps -= u8::from(step != Step::None);
+        let operator = state.operator(who);
         let Some(object) = operator.view else { return };
         match answer {
             Answer::Done
             | Answer::Unreadable
             | Answer::Broken { effect: true }
             | Answer::Silent { effect: true } => {
-                let request = self.rules.gist(object.status).request.unwrap_or_default();
-                Self::effect(world, request);
+                let request = self.rules.summary(object.status).request.unwrap_or_default();
+                Self::effect(state, request);
             }
-            Answer::Silent { effect: false } => self.leaves_call(world, who),
+            Answer::Silent { effect: false } => self.leaves_call(state, who),
             _ => {}
         }
         let status = self.rules.apply_response(object, answer, step);
-        let unconfirmed = self.rules.gist(status).refused;
-        world.operator_mut(who).phase = Phase::Outcome { status, unconfirmed };
+        let unconfirmed = self.rules.summary(status).refused;
+        state.operator_mut(who).phase = Phase::Outcome { status, unconfirmed };
     }
 
-    /// Nobody listens for the call of `who` any more.
-    pub(crate) fn leaves_call(&self, world: &mut World, who: Who) {
-        let Some(object) = world.operator(who).view else { return };
-        let free = world.under_way.iter_mut().find(|call| call.is_none());
-        *free.expect("no more calls under way than the model holds") = self.rules.gist(object.status).request;
-        world.under_way.sort_unstable();
+    /// Abandons the call of `who`, which stays under way.
+    pub(crate) fn leaves_call(&self, state: &mut ModelState, who: Who) {
+        let Some(object) = state.operator(who).view else { return };
+        let free = state.under_way.iter_mut().find(|call| call.is_none());
+        *free.expect("no more calls under way than the model holds") =
+            self.rules.summary(object.status).request;
+        state.under_way.sort_unstable();
     }
 
-    /// A call that nobody listens for any more arrives.
-    pub(crate) fn late_effect(world: &mut World, request: Request) {
-        if let Some(call) = world.under_way.iter_mut().find(|call| **call == Some(request)) {
+    /// Lets an abandoned call arrive.
+    pub(crate) fn late_effect(state: &mut ModelState, request: Request) {
+        if let Some(call) = state.under_way.iter_mut().find(|call| **call == Some(request)) {
             *call = None;
-            world.under_way.sort_unstable();
+            state.under_way.sort_unstable();
         }
-        if Self::takes_effect(world) {
-            Self::effect(world, request);
+        if Self::takes_effect(state) {
+            Self::effect(state, request);
         }
     }
 
-    /// A call does what it should, whatever its caller will hear.
-    fn effect(world: &mut World, request: Request) {
-        let effects = &mut world.effects[usize::from(request)];
-        if *effects > 0 && !world.seen_unchanged {
-            world.breaches.note(Breach::SecondEffect);
+    /// Applies the effect of a call, whatever its response.
+    fn effect(state: &mut ModelState, request: Request) {
+        let effects = &mut state.effects[usize::from(request)];
+        if *effects > 0 && !state.seen_unchanged {
+            state.breaches.note(Breach::SecondEffect);
         }
         *effects = 1;
-        world.seen_unchanged = false;
-        world.connector = if S::REPEATABLE { Stand::Moving } else { Stand::After };
+        state.seen_unchanged = false;
+        state.connector = if S::REPEATABLE { Stand::Moving } else { Stand::After };
     }
 
-    /// An operator has read the connector.
-    pub(crate) fn is_read(world: &mut World, reading: Reading) {
-        world.left.faults -= u8::from(matches!(reading, Reading::Failed | Reading::Unauthorized));
-        world.left.polls -= u8::from(reading == Reading::Seen(Stand::Moving));
-        world.seen_unchanged |= world.meddled && matches!(reading, Reading::Seen(_));
+    /// Records that an operator has read the connector.
+    pub(crate) fn is_read(state: &mut ModelState, reading: Reading) {
+        state.left.faults -= u8::from(matches!(reading, Reading::Failed | Reading::Unauthorized));
+        state.left.polls -= u8::from(reading == Reading::Seen(Stand::Moving));
+        state.seen_unchanged |= state.meddled && matches!(reading, Reading::Seen(_));
     }
 
-    /// What a read may bring now.
-    pub(crate) fn readings(world: &World) -> Vec<Reading> {
-        let mut all = vec![Self::truth(world)];
-        if world.left.polls == 0 {
+    /// Returns the possible results of a read now.
+    pub(crate) fn readings(state: &ModelState) -> Vec<Reading> {
+        let mut all = vec![Self::truth(state)];
+        if state.left.polls == 0 {
             all.retain(|reading| *reading != Reading::Seen(Stand::Moving));
         }
-        if world.left.faults > 0 {
+        if state.left.faults > 0 {
             all.extend([Reading::Failed, Reading::Unauthorized]);
         }
         all
     }
 
-    /// What a read brings where nothing goes wrong.
-    pub(crate) fn truth(world: &World) -> Reading {
-        if world.reading_refused { Reading::Refused } else { Reading::Seen(world.connector) }
+    /// Returns the result of a read if nothing goes wrong.
+    pub(crate) fn truth(state: &ModelState) -> Reading {
+        if state.reading_refused { Reading::Refused } else { Reading::Seen(state.connector) }
     }
 
-    /// What happens by itself.
-    pub(crate) fn cde_events(&self, world: &World, events: &mut Vec<Event>) {
-        if world.delayed.is_some() {
+    /// Adds the events that happen by themselves.
+    pub(crate) fn cde_events(&self, state: &ModelState, events: &mut Vec<Event>) {
+        if state.delayed.is_some() {
             events.push(Event::LateWriteArrives);
         }
-        let mut calls = world.under_way.into_iter().flatten().collect::<Vec<_>>();
+        let mut calls = state.under_way.into_iter().flatten().collect::<Vec<_>>();
         calls.dedup();
         events.extend(calls.into_iter().map(Event::LateEffect));
-        if world.connector == Stand::Moving {
+        if state.connector == Stand::Moving {
             events.push(Event::Settles);
         }
-        if world.left.expiries > 0 && world.era == Era::InTime {
+        if state.left.expiries > 0 && state.era == Era::InTime {
             events.push(Event::Expires);
         }
-        if self.may_time_pass(world) {
+        if self.may_time_pass(state) {
             events.push(Event::ClaimTimePasses);
         }
     }
 
-    /// A call ends within its claim: while one is under way, its claim's time is not over.
-    pub(crate) fn may_time_pass(&self, world: &World) -> bool {
-        let calling = world.operators.iter().any(|operator| operator.phase == Phase::Calling);
-        let slow = world.operators.iter().any(Operator::is_in_the_middle);
-        let mut then = *world;
+    /// Returns whether time may pass: a call ends within its claim, so its claim cannot run out while it is under way.
+    pub(crate) fn may_time_pass(&self, state: &ModelState) -> bool {
+        let calling = state.operators.iter().any(|operator| operator.phase == Phase::Calling);
+        let slow = state.operators.iter().any(Operator::is_in_the_middle);
+        let mut then = *state;
         self.claim_time_passes(&mut then);
-        (!calling || self.calls_outlive_claims) && (!slow || world.left.delays > 0) && then != *world
+        (!calling || self.calls_outlive_claims) && (!slow || state.left.delays > 0) && then != *state
     }
 
-    /// Calls are over, claims that were not used are too late, and what every process sees is as old as a claim.
-    pub(crate) fn claim_time_passes(&self, world: &mut World) {
+    /// Ends all calls and unused claims, and makes everything that a process sees as old as a claim.
+    pub(crate) fn claim_time_passes(&self, state: &mut ModelState) {
         if !self.calls_outlive_claims {
-            world.under_way = [None; 2];
+            state.under_way = [None; 2];
         }
-        if world.operators.iter().any(Operator::is_in_the_middle) {
-            world.left.delays = world.left.delays.saturating_sub(1);
+        if state.operators.iter().any(Operator::is_in_the_middle) {
+            state.left.delays = state.left.delays.saturating_sub(1);
         }
-        if let Some(delayed) = &mut world.delayed {
+        if let Some(delayed) = &mut state.delayed {
             delayed.old = true;
         }
-        world.old = world.object.is_some_and(|object| self.rules.gist(object.status).claim.is_some());
-        for operator in &mut world.operators {
-            let gist = operator.view.map(|object| self.rules.gist(object.status));
-            operator.ripe = gist.is_some_and(|gist| gist.claim.is_some() || gist.waits);
+        state.old = state.object.is_some_and(|object| self.rules.summary(object.status).claim.is_some());
+        for operator in &mut state.operators {
+            let summary = operator.view.map(|object| self.rules.summary(object.status));
+            operator.ripe = summary.is_some_and(|summary| summary.claim.is_some() || summary.waits);
             if let Phase::Unsure { late, .. } | Phase::Claimed { late } = &mut operator.phase {
                 *late = true;
             }

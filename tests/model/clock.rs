@@ -1,9 +1,9 @@
-//! Time, as far as the rules tell it apart: symbols instead of seconds, so that the same situation at another hour
-//! is the same state.
+//! Time as far as the rules distinguish it: symbols instead of seconds, so that the same situation at another hour is
+//! the same state.
 //!
-//! No two clocks are compared. What an operator's wall clock says of a wait is free (early or late, at each look);
-//! only its own monotonic age of what it sees is tied to the world, by [`Event::ClaimTimePasses`]: there all that
-//! is under way has taken a claim's length.
+//! No two clocks are compared. An operator's wall clock may show any time for a wait (early or late, at each
+//! decision). Only the monotonic age of what it sees is tied to the state, by [`Event::ClaimTimePasses`]: then
+//! everything under way has taken a claim's length.
 //!
 //! [`Event::ClaimTimePasses`]: crate::machine::Event::ClaimTimePasses
 
@@ -13,33 +13,33 @@ use cde_operator::api::Status;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-/// `--timeout`; a claim takes five seconds more.
+/// `--timeout`. A claim takes five seconds more.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 /// Each step of the backoff: shorter than a claim.
 pub(crate) const BACKOFF: Duration = Duration::from_secs(2);
 
-/// So many seconds from when the present claim, or the present wait, began.
+/// Returns the time this many seconds after the start of the present claim, or of the present wait.
 pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_795_000_000 + second).unwrap()
 }
 
-/// How an operator's clocks, and its gate, stand when it looks at a claim or a wait.
+/// The state of an operator's clocks and its circuit breaker when it decides about a claim or a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Glance {
     /// Just seen, and not over by the wall clock.
     Early,
     /// Seen for longer than a backoff and for less than a claim; long over by the wall clock.
     Late,
-    /// Seen for longer than a claim, though the wall clock was set back.
+    /// Seen for longer than a claim, although the wall clock was set back.
     Ripe,
-    /// As late; and no call goes out at present.
+    /// As `Late`, and no call may go out at present.
     LateAndHeld,
-    /// As ripe; and no call goes out at present.
+    /// As `Ripe`, and no call may go out at present.
     RipeAndHeld,
 }
 
 impl Glance {
-    /// The wall clock.
+    /// Returns the wall clock time.
     pub(crate) fn now(self) -> Timestamp {
         match self {
             Self::Early | Self::Ripe | Self::RipeAndHeld => at(1),
@@ -47,7 +47,7 @@ impl Glance {
         }
     }
 
-    /// For how long the claim or the wait has been seen.
+    /// Returns for how long the claim or the wait has been seen.
     pub(crate) fn seen_for(self) -> Duration {
         match self {
             Self::Early => Duration::ZERO,
@@ -56,16 +56,16 @@ impl Glance {
         }
     }
 
-    /// No call goes out: all are paused, or the API is down.
+    /// Returns whether no call may go out, because all calls are paused or the API is down.
     pub(crate) fn held(self) -> bool {
         matches!(self, Self::LateAndHeld | Self::RipeAndHeld)
     }
 }
 
-/// What happens to the wall clock between a claim and the answer to its call.
+/// What happens to the wall clock between a claim and the response to its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Step {
-    /// It goes on.
+    /// It runs normally.
     None,
     /// It is set forward by an hour.
     Forward,
@@ -74,7 +74,7 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    /// The wall clock when the answer is there, a second after the call.
+    /// Returns the wall clock time when the response arrives, a second after the call.
     pub(crate) fn now(self) -> Timestamp {
         match self {
             Self::None => at(1),
@@ -84,8 +84,8 @@ impl Step {
     }
 }
 
-/// `status` as if its claim, or its wait, had begun at `at(0)`; lengths are kept.
-pub(crate) fn normalised<R>(mut status: Status<R>) -> Status<R> {
+/// Returns `status` as if its claim or its wait had started at `at(0)`. Lengths are kept.
+pub(crate) fn normalized<R>(mut status: Status<R>) -> Status<R> {
     let begin = || Some(Time(at(0)));
     for condition in &mut status.conditions {
         condition.last_transition_time = Time(at(0));
@@ -107,7 +107,7 @@ pub(crate) fn normalised<R>(mut status: Status<R>) -> Status<R> {
     status
 }
 
-/// `time`, as far from `at(0)` as it was from `begin`.
+/// Returns `time` with the same distance from `at(0)` as it had from `begin`.
 fn moved(time: &Time, begin: Option<Timestamp>) -> Time {
     let length = begin.map_or(SignedDuration::ZERO, |begin| time.0.duration_since(begin));
     Time(at(0) + length)

@@ -1,4 +1,4 @@
-//! The model: what may happen next in the world, and what the world is then.
+//! The model: which events can happen in a state, and the state after each.
 
 use std::collections::HashSet;
 use std::sync::RwLock;
@@ -8,30 +8,30 @@ use stateright::{Model, Property};
 use crate::clock::{Glance, Step};
 use crate::mutations::Mutation;
 use crate::rules::Rules;
-use crate::subject::{Stand, Subject};
-use crate::world::{
-    Answer, Bounds, Era, Object, Operator, Phase, REQUESTS, Reading, Request, Who, World, Writing,
+use crate::state::{
+    Answer, Bounds, Era, ModelState, Object, Operator, Phase, REQUESTS, Reading, Request, Who, Writing,
 };
+use crate::subject::{Stand, Subject};
 
-/// What becomes of a write to the API server.
+/// What happens to a write to the API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    /// It is answered: stored, or refused for a conflict.
+    /// It is answered: stored, or rejected with a conflict.
     Answered,
-    /// It is stored, and the answer is lost.
+    /// It is stored, and the reply is lost.
     AnswerLost,
     /// It is lost.
     Lost,
-    /// It arrives when its sender has given up waiting.
+    /// It arrives after its sender has given up waiting.
     Late,
-    /// It is refused for its content (422).
+    /// Its content is rejected (422).
     Refused,
 }
 
-/// What a decision leads to at once.
+/// The immediate result of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Deed {
-    /// Nothing is left to do: the pass ends.
+pub(crate) enum Decision {
+    /// Nothing is left to do: the reconciliation ends.
     Ends,
     /// The connector is read.
     Reads(Reading),
@@ -44,32 +44,32 @@ pub(crate) enum Deed {
 pub(crate) enum Restart {
     /// Under the same name.
     SameName,
-    /// Under a new one.
+    /// Under a new name.
     NewName,
-    /// Under a new one; and it is shown the version before the present one.
+    /// Under a new name, and the watch first shows the previous version.
     ShownThePast,
 }
 
-/// One thing that happens.
+/// One event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// The watch brings what the API server has.
+    /// The watch delivers the stored version.
     Watches(Who),
-    /// The rules are asked, and what they say is done.
-    Decides(Who, Glance, Deed),
+    /// The rules decide, and the operator does it.
+    Decides(Who, Glance, Decision),
     /// After an unclear answer the object is read again.
     ReadsBack(Who),
-    /// The API server does not answer that read either: the pass ends.
+    /// The API server does not answer that read either: the reconciliation ends.
     ReadsBackInVain(Who),
     /// The call goes out.
     Calls(Who),
-    /// The operator stops, or the claim's end has come: the claim is released.
+    /// The operator stops, or the end of the claim has come: the claim is released.
     Releases(Who),
-    /// The circuit breaker opens before the call: the process decides again, and knows that it sent nothing.
+    /// The circuit breaker opens before the call. The process decides again, and knows that it sent nothing.
     Hesitates(Who),
     /// The call is answered.
     IsAnswered(Who, Answer, Step),
-    /// The response must be confirmed, and the connector is read.
+    /// The response needs confirmation, and the connector is read.
     Confirms(Who, Reading),
     /// The record is written.
     Records(Who, Delivery),
@@ -77,13 +77,13 @@ pub(crate) enum Event {
     WritesAgain(Who, Delivery),
     /// The process dies and starts again.
     Crashes(Who, Restart),
-    /// All that is under way has taken a claim's length.
+    /// Everything under way has taken a claim's length.
     ClaimTimePasses,
-    /// A write arrives whose sender has given up waiting.
+    /// A write arrives after its sender has given up waiting.
     LateWriteArrives,
-    /// A call that nobody listens for any more has its effect.
+    /// An abandoned call has its effect.
     LateEffect(Request),
-    /// What was moving is done.
+    /// A transition of the connector ends.
     Settles,
     /// `notAfter` passes.
     Expires,
@@ -91,17 +91,17 @@ pub(crate) enum Event {
     Meddles,
     /// The connector gets another main version.
     MovesMain,
-    /// Reading the connector is refused from now on, or allowed.
+    /// Reading the connector becomes forbidden, or allowed.
     TurnsReading,
     /// A person suspends, or resumes.
     TurnsSuspend,
-    /// A person asks for a retry.
+    /// A person requests a retry.
     AsksForRetry,
     /// An old retry annotation, or none, is put back.
     PutsRetryBack,
-    /// The object is marked for deletion; somebody else's finalizer holds it.
+    /// The object is marked for deletion, and a finalizer keeps it.
     Deletes,
-    /// The object is gone.
+    /// The object is deleted.
     Goes,
 }
 
@@ -110,9 +110,9 @@ pub(crate) struct Machine<S: Subject> {
     pub(crate) rules: Rules<S>,
     pub(crate) bounds: Bounds,
     pub(crate) mutation: Option<Mutation>,
-    /// A process may be frozen between its last look at the clock and its call: the design's limit.
+    /// A process may be frozen between its last check of the clock and its call, which is a documented limit.
     pub(crate) calls_outlive_claims: bool,
-    /// Fingerprints of worlds, without faults from now on, that are known to end well.
+    /// Fingerprints of states that are known to end well if no more faults happen.
     pub(crate) ending: RwLock<HashSet<u64>>,
 }
 
@@ -130,8 +130,8 @@ impl<S: Subject> Machine<S> {
         self.mutation == Some(mutation)
     }
 
-    /// A new object, seen by two operators that have just started.
-    fn begin(&self, era: Era, reading_refused: bool) -> World {
+    /// Returns the state with a new object, which two operators that have just started see.
+    fn begin(&self, era: Era, reading_refused: bool) -> ModelState {
         let status = self.rules.unseen();
         let object = Object { status, generation: 1, suspended: false, being_deleted: false, retry: 0 };
         let operator = |who| Operator {
@@ -143,7 +143,7 @@ impl<S: Subject> Machine<S> {
             claimed: None,
             unsent: None,
         };
-        World {
+        ModelState {
             object: Some(object),
             previous: None,
             operators: Who::BOTH.map(operator),
@@ -163,12 +163,12 @@ impl<S: Subject> Machine<S> {
         }
     }
 
-    /// The world after `event`.
-    pub(crate) fn after(&self, mut world: World, event: Event) -> World {
-        let now = &mut world;
+    /// Returns the state after `event`.
+    pub(crate) fn after(&self, mut state: ModelState, event: Event) -> ModelState {
+        let now = &mut state;
         match event {
             Event::Watches(who) => self.take(now, who),
-            Event::Decides(who, glance, deed) => self.decides(now, who, glance, deed),
+            Event::Decides(who, glance, decision) => self.decides(now, who, glance, decision),
             Event::ReadsBack(who) => self.reads_back(now, who),
             Event::ReadsBackInVain(who) => {
                 now.left.lost_writes -= 1;
@@ -176,7 +176,7 @@ impl<S: Subject> Machine<S> {
             }
             Event::Calls(who) => self.calls(now, who),
             Event::Releases(who) => self.releases(now, who),
-            Event::Hesitates(who) => Self::hesitates(now, who),
+            Event::Hesitates(who) => Self::keeps_claim(now, who),
             Event::Confirms(who, reading) => self.confirms(now, who, reading),
             Event::Records(who, delivery) => self.records_now(now, who, delivery),
             Event::IsAnswered(who, answer, step) => self.is_answered(now, who, answer, step),
@@ -193,28 +193,28 @@ impl<S: Subject> Machine<S> {
             other => self.is_changed(now, other),
         }
         self.forget_unsent(now);
-        world
+        state
     }
 }
 
 impl<S: Subject> Model for Machine<S> {
-    type State = World;
+    type State = ModelState;
     type Action = Event;
 
-    fn init_states(&self) -> Vec<World> {
+    fn init_states(&self) -> Vec<ModelState> {
         vec![self.begin(Era::InTime, false), self.begin(Era::InTime, true), self.begin(Era::Replayed, false)]
     }
 
-    fn actions(&self, world: &World, events: &mut Vec<Event>) {
+    fn actions(&self, state: &ModelState, events: &mut Vec<Event>) {
         for who in Who::BOTH {
-            self.operator_events(world, who, events);
+            self.operator_events(state, who, events);
         }
-        self.cde_events(world, events);
-        Self::people_events(world, events);
+        self.cde_events(state, events);
+        Self::people_events(state, events);
     }
 
-    fn next_state(&self, world: &World, event: Event) -> Option<World> {
-        Some(self.after(*world, event))
+    fn next_state(&self, state: &ModelState, event: Event) -> Option<ModelState> {
+        Some(self.after(*state, event))
     }
 
     fn properties(&self) -> Vec<Property<Self>> {

@@ -1,18 +1,18 @@
-//! A model of two operators, an API server, the CDE and people, checked exhaustively within bounds over the real
-//! rules: every order of everything that may happen, with every fault, until the bounds are spent.
+//! A model of two operators, an API server, the CDE and people, checked exhaustively within bounds with the real
+//! rules: every order of all events, with every fault, until the bounds are used up.
 //!
-//! Both operators are always at work: what holds here holds without any leader election. `CDE_MODEL=large` adds
-//! scenarios with wider bounds.
+//! Both operators are always at work, so the properties hold without leader election. `CDE_MODEL=large` adds scenarios
+//! with wider bounds.
 //!
 //! ```text
-//!   machine      what may happen next, and what the world is then
-//!   world        one moment: values only                  clock      time, as symbols
-//!   operator     the shell's protocol around the rules    rules      the real decide and conclude, asked by number
-//!   api_server   compare-and-swap, answers lost           cde        effect and answer apart
-//!   people       suspend, retry, delete, and others       subject    the two kinds
-//!   properties   what always holds                        progress   where faults end, every object ends
-//!   mutations    mistakes that must be caught             book       statuses, numbered
-//!   scenarios    the bounds                               mistakes   each mutation is caught
+//!   machine        which events can happen, and the state after each
+//!   state          one state: values only                 clock      time, as symbols
+//!   operator       the shell's protocol around the rules  rules      the real decide and apply_response
+//!   api_server     compare-and-swap, lost replies         cde        effects and responses, separately
+//!   people         suspend, retry, delete, and others     subject    the two kinds
+//!   properties     what always holds                      progress   when faults end, every object ends
+//!   mutations      mistakes that must be detected         mistakes   checks that each mutation is detected
+//!   status_table   statuses, numbered                     scenarios  the bounds
 //! ```
 
 #![allow(
@@ -21,11 +21,10 @@
     clippy::panic,
     clippy::print_stdout,
     missing_docs,
-    reason = "a test ends where something is missing, and its name is its documentation"
+    reason = "tests panic on unexpected results, and their names document them"
 )]
 
 mod api_server;
-mod book;
 mod cde;
 mod clock;
 mod machine;
@@ -37,8 +36,9 @@ mod progress;
 mod properties;
 mod rules;
 mod scenarios;
+mod state;
+mod status_table;
 mod subject;
-mod world;
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -48,13 +48,13 @@ use stateright::{Checker, HasDiscoveries, Model, Path};
 
 use machine::{Event, Machine};
 use scenarios::Scenario;
+use state::{Bounds, ModelState};
 use subject::Subject;
-use world::{Bounds, World};
 
-/// Explores all that may happen in `scenario`, and tells in one line how much that was.
+/// Explores everything that may happen in `scenario`, and prints one line of statistics.
 ///
 /// # Panics
-/// With the history that led there, where a property does not hold.
+/// If a property does not hold. The message has the history that led there.
 fn explore<S: Subject>(scenario: &Scenario) -> BTreeSet<Reason> {
     let begun = Instant::now();
     let checker = Machine::<S>::new(scenario.bounds).checker().threads(2).spawn_bfs().join();
@@ -77,21 +77,21 @@ fn explore<S: Subject>(scenario: &Scenario) -> BTreeSet<Reason> {
     checker.model().rules.reasons()
 }
 
-/// How `property` came to be broken.
-fn history(property: &str, path: Path<World, Event>) -> String {
+/// Returns the history that broke `property`.
+fn history(property: &str, path: Path<ModelState, Event>) -> String {
     let events = path.into_vec().into_iter().filter_map(|(_, event)| event);
     let events: Vec<_> = events.map(|event| format!("  {event:?}")).collect();
     format!("broken: {property}\n{}", events.join("\n"))
 }
 
-/// Explores all scenarios; each reason of the contract that the kind has comes up in them.
+/// Explores all scenarios, and checks that each reason of the kind occurs.
 fn explore_all<S: Subject>(reasons: &[Reason]) {
     let reached: BTreeSet<_> = scenarios::all().iter().flat_map(explore::<S>).collect();
     assert_eq!(reached, reasons.iter().copied().collect());
 }
 
 #[test]
-fn a_rollback_keeps_every_promise_whatever_happens_within_the_bounds() {
+fn a_rollback_keeps_every_property_within_the_bounds() {
     use Reason::*;
     explore_all::<MigrationRollback>(&[
         RolledBack,
@@ -109,7 +109,7 @@ fn a_rollback_keeps_every_promise_whatever_happens_within_the_bounds() {
 }
 
 #[test]
-fn a_restore_keeps_every_promise_whatever_happens_within_the_bounds() {
+fn a_restore_keeps_every_property_within_the_bounds() {
     use Reason::*;
     explore_all::<ConnectorRestore>(&[
         Restored,
@@ -128,11 +128,11 @@ fn a_restore_keeps_every_promise_whatever_happens_within_the_bounds() {
     ]);
 }
 
-/// The limit of the design: what a process has handed to its HTTP stack goes out even if the process, or its
+/// The limit of the design: a call that a process has handed to its HTTP stack goes out even if the process, or its
 /// machine, stood still meanwhile for longer than the claim lasts.
 #[test]
 fn a_call_that_outlives_its_claim_may_be_a_second_effect() {
-    let mut machine = Machine::<MigrationRollback>::new(Bounds::CALM);
+    let mut machine = Machine::<MigrationRollback>::new(Bounds::NO_FAULTS);
     machine.calls_outlive_claims = true;
     let checker = machine.checker().finish_when(HasDiscoveries::Any).spawn_bfs().join();
     let (property, path) = checker.discoveries().into_iter().next().unwrap();

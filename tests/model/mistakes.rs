@@ -1,5 +1,5 @@
-//! The model is worth something only if it sees mistakes: each mutation is caught, by a history that breaks the
-//! property that it should.
+//! The model is only useful if it detects mistakes: for each mutation it must find a history that breaks the right
+//! property.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,8 @@ use crate::history;
 use crate::machine::Machine;
 use crate::mutations::Mutation;
 use crate::properties::*;
+use crate::state::Bounds;
 use crate::subject::Subject;
-use crate::world::Bounds;
 
 /// Explores until `property` is broken.
 fn catch<S: Subject>(mutation: Mutation, bounds: Bounds, property: &'static str) {
@@ -28,7 +28,7 @@ macro_rules! caught {
     ($($name:ident: $kind:ty, $mutation:ident within {$($bound:ident: $times:literal),*} breaks $property:ident;)*) => {
         $(#[test]
         fn $name() {
-            let bounds = Bounds { $($bound: $times,)* ..Bounds::CALM };
+            let bounds = Bounds { $($bound: $times,)* ..Bounds::NO_FAULTS };
             catch::<$kind>(Mutation::$mutation, bounds, $property);
         })*
     };
@@ -52,7 +52,7 @@ caught! {
     a_reading_that_outlives_its_object_is_caught:
         MigrationRollback, ReadingOutlivesItsObject within { faults: 1 } breaks ONE_EFFECT;
     a_record_that_consumes_a_wish_is_caught:
-        MigrationRollback, RecordConsumesWish within { retries: 1 } breaks WISHES_COUNT;
+        MigrationRollback, RecordConsumesWish within { retries: 1 } breaks RETRIES_COUNT;
     a_lost_outcome_that_gives_the_claim_back_is_caught:
         MigrationRollback, LostOutcomeReleases within { lost_writes: 1 } breaks ONE_EFFECT;
     a_claim_that_counts_as_unsent_whoever_made_it_is_caught:

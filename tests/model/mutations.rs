@@ -1,5 +1,5 @@
-//! Deliberate mistakes, each of which the model must catch: in the shell's protocol (applied where the model plays
-//! the shell) and in the rules (applied around the real ones: what they are shown, and what they say).
+//! Deliberate mistakes, each of which the model must detect: in the shell's protocol (applied where the model acts as
+//! the shell) and in the rules (applied to the inputs and results of the real ones).
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use cde_operator::operation::Step;
 use jiff::Timestamp;
 
 use crate::clock::{Glance, at};
-use crate::rules::{Sight, Told, failure};
+use crate::rules::{CallResult, Inputs, failure};
 use crate::subject::{Stand, Subject};
 
 /// One mistake.
@@ -20,95 +20,95 @@ pub(crate) enum Mutation {
     ClaimIsSkipped,
     /// A claim without a clear answer counts as stored.
     ClaimIsNotConfirmed,
-    /// Writes are not bound to the version that was decided on.
+    /// Writes do not depend on the version that the decision was based on.
     ConflictIsIgnored,
-    /// An outcome is recorded whatever is stored by now.
+    /// An outcome is recorded whatever is stored meanwhile.
     AnythingIsRecordedOver,
-    /// The call goes out though the claim's time is over.
+    /// The call goes out although the time of its claim is over.
     LateClaimActs,
-    /// A new claim is taken for as old as the one before it.
+    /// A new claim is treated as being as old as the one before it.
     AgeOutlivesItsClaim,
-    /// What was read stays in use when the object turns out to be another.
+    /// The result of a read stays in use when the object turns out to be another one.
     ReadingOutlivesItsObject,
-    /// A record consumes the wish for a retry that came during its call.
+    /// A record consumes a retry that was requested during its call.
     RecordConsumesWish,
     /// An outcome whose write was lost is replaced by a released claim.
     LostOutcomeReleases,
     /// Any stored claim counts as one on which nothing was sent.
     AnyClaimCountsAsUnsent,
     // Around the rules.
-    /// A claim of somebody else's counts as over at once.
+    /// Another operator's claim counts as over at once.
     ClaimIsNotWaitedOut,
-    /// A claim under one's own name counts as given back.
+    /// A claim under the operator's own name counts as released.
     OwnNameIsTrusted,
-    /// The next attempt follows an unknown one without a look.
+    /// The next attempt follows an unknown one without a read.
     VerificationIsSkipped,
     /// Each read becomes the state before.
     StateBeforeIsForgotten,
-    /// The version that was resolved is resolved anew for each attempt.
+    /// The resolved version is resolved again for each attempt.
     PinIsForgotten,
-    /// A connector that is moving counts as unchanged.
+    /// A connector in transition counts as unchanged.
     MovingCountsAsUnchanged,
     /// A refused read counts as unchanged.
     RefusedReadCountsAsUnchanged,
-    /// No answer counts as no effect.
+    /// A missing response counts as no effect.
     TimeOutMeansNoEffect,
     /// The connector is read before the claim of the unanswered call is over.
     ReadIsRaced,
-    /// What is left of a claim is told by the wall clock, also if that was set during the call.
+    /// The remaining time of a claim comes from the wall clock, even if that was set during the call.
     ClockIsTrusted,
-    /// A retry cuts any wait short, also the one for the claim of an unanswered call.
+    /// A retry cuts every wait short, including the one for the claim of an unanswered call.
     RetryCutsEveryWaitShort,
-    /// A terminal answer after an unknown attempt fails the request.
+    /// A final refusal after an unknown attempt fails the request.
     TerminalAfterUnknownFails,
     /// A server error counts as success.
     ServerErrorIsSuccess,
-    /// A finished request is open for whoever looks at it again.
+    /// A finished request counts as open when it is reconciled again.
     FinishedIsOpened,
-    /// The attempts are counted anew with each write.
+    /// Each write resets the number of attempts.
     AttemptsAreReset,
 }
 
 impl Mutation {
-    /// Falsifies what [`decide`](cde_operator::operation::decide) is shown.
-    pub(crate) fn falsify_sight<S: Subject>(
+    /// Falsifies the inputs of [`decide`](cde_operator::operation::decide).
+    pub(crate) fn falsify_inputs<S: Subject>(
         self,
-        sight: &mut Sight<S>,
+        inputs: &mut Inputs<S>,
         object: &dyn Fn(Status<S::Result>) -> S,
     ) {
         match self {
-            Self::ClaimIsNotWaitedOut => sight.seen_for = Glance::Ripe.seen_for(),
-            Self::FinishedIsOpened => sight.status.outcome = None,
-            Self::MovingCountsAsUnchanged => sight.see_instead(S::connector(Stand::Moving, 1)),
-            Self::RefusedReadCountsAsUnchanged if matches!(sight.reading, Some(Err(_))) => {
-                sight.reading = Some(Ok(S::connector(Stand::Before, 1)));
+            Self::ClaimIsNotWaitedOut => inputs.seen_for = Glance::Ripe.seen_for(),
+            Self::FinishedIsOpened => inputs.status.outcome = None,
+            Self::MovingCountsAsUnchanged => inputs.see_instead(S::connector(Stand::Moving, 1)),
+            Self::RefusedReadCountsAsUnchanged if matches!(inputs.reading, Some(Err(_))) => {
+                inputs.reading = Some(Ok(S::connector(Stand::Before, 1)));
             }
             Self::StateBeforeIsForgotten => {
-                let Some(Ok(connector)) = &sight.reading else { return };
-                let Some(operation) = &mut sight.status.operation else { return };
+                let Some(Ok(connector)) = &inputs.reading else { return };
+                let Some(operation) = &mut inputs.status.operation else { return };
                 let unknown = std::mem::take(&mut operation.unknown_attempts);
-                object(sight.status.clone()).preflight(&mut sight.status, connector);
-                sight.status.operation.get_or_insert_default().unknown_attempts = unknown;
+                object(inputs.status.clone()).preflight(&mut inputs.status, connector);
+                inputs.status.operation.get_or_insert_default().unknown_attempts = unknown;
             }
-            Self::PinIsForgotten => S::unpin(&mut sight.status.result),
+            Self::PinIsForgotten => S::unpin(&mut inputs.status.result),
             Self::OwnNameIsTrusted => {
-                let Some(operation) = &mut sight.status.operation else { return };
-                operation.in_flight.take_if(|claim| claim.holder == sight.me);
+                let Some(operation) = &mut inputs.status.operation else { return };
+                operation.in_flight.take_if(|claim| claim.holder == inputs.me);
             }
             Self::RetryCutsEveryWaitShort => {
-                let asked = object(sight.status.clone()).metadata().annotations.is_some();
-                let Some(operation) = sight.status.operation.as_mut().filter(|_| asked) else { return };
+                let asked = object(inputs.status.clone()).metadata().annotations.is_some();
+                let Some(operation) = inputs.status.operation.as_mut().filter(|_| asked) else { return };
                 operation.next_attempt_time = None;
             }
             Self::VerificationIsSkipped => {
-                let Some(operation) = &mut sight.status.operation else { return };
+                let Some(operation) = &mut inputs.status.operation else { return };
                 operation.unknown_attempts = 0;
             }
             _ => {}
         }
     }
 
-    /// Falsifies what [`decide`](cde_operator::operation::decide) says.
+    /// Falsifies the result of [`decide`](cde_operator::operation::decide).
     pub(crate) fn falsify_step<R>(self, mut step: Step<R>) -> Step<R> {
         if let (Self::AttemptsAreReset, Step::Write(status)) = (self, &mut step) {
             status.operation.get_or_insert_default().attempts = 0;
@@ -116,8 +116,8 @@ impl Mutation {
         step
     }
 
-    /// Falsifies what [`apply_response`](cde_operator::operation::apply_response) is shown.
-    pub(crate) fn falsify_answer<S: Subject>(self, status: &mut Status<S::Result>, told: &mut Told) {
+    /// Falsifies the inputs of [`apply_response`](cde_operator::operation::apply_response).
+    pub(crate) fn falsify_answer<S: Subject>(self, status: &mut Status<S::Result>, told: &mut CallResult) {
         let code = told.as_ref().err().map(Failure::code);
         match self {
             Self::TimeOutMeansNoEffect if code == Some(None) => *told = Err(failure(FailureKind::NotSent)),
@@ -129,13 +129,13 @@ impl Mutation {
         }
     }
 
-    /// What [`apply_response`](cde_operator::operation::apply_response) is told to be left of the claim.
+    /// Falsifies the remaining time of the claim for [`apply_response`](cde_operator::operation::apply_response).
     pub(crate) fn falsify_claim_left(self, left: Duration, now: Timestamp) -> Duration {
         let by_the_clock = (at(1) + left).duration_since(now);
         if self == Self::ClockIsTrusted { Duration::try_from(by_the_clock).unwrap_or_default() } else { left }
     }
 
-    /// Falsifies what [`apply_response`](cde_operator::operation::apply_response) says.
+    /// Falsifies the result of [`apply_response`](cde_operator::operation::apply_response).
     pub(crate) fn falsify_outcome<R>(self, status: &mut Status<R>) {
         if self == Self::ReadIsRaced {
             status.operation.get_or_insert_default().next_attempt_time = None;
@@ -143,8 +143,8 @@ impl Mutation {
     }
 }
 
-impl<S: Subject> Sight<S> {
-    /// The unchanged connector instead of `seen`.
+impl<S: Subject> Inputs<S> {
+    /// Replaces the unchanged connector by `seen`.
     fn see_instead(&mut self, seen: Connector) {
         if self.reading == Some(Ok(seen)) {
             self.reading = Some(Ok(S::connector(Stand::Before, 1)));

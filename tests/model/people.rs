@@ -1,18 +1,19 @@
-//! People: the one who asks, the tool that applies what stands in Git, who grants rights, and others who work on the same connector.
+//! People: users, the tool that applies Git, cluster administrators who grant permissions, and others who change the
+//! same connector.
 
 use crate::machine::{Event, Machine};
+use crate::state::ModelState;
 use crate::subject::{Stand, Subject};
-use crate::world::World;
 
 impl<S: Subject> Machine<S> {
-    /// What people may do now.
-    pub(crate) fn people_events(world: &World, events: &mut Vec<Event>) {
-        let left = &world.left;
+    /// Adds what people may do now.
+    pub(crate) fn people_events(state: &ModelState, events: &mut Vec<Event>) {
+        let left = &state.left;
         let mut add = |may: bool, event| events.extend(may.then_some(event));
         add(left.permissions > 0, Event::TurnsReading);
-        add(left.meddling > 0 && world.connector != Stand::Moving, Event::Meddles);
+        add(left.meddling > 0 && state.connector != Stand::Moving, Event::Meddles);
         add(left.moves > 0, Event::MovesMain);
-        let Some(object) = world.object else { return };
+        let Some(object) = state.object else { return };
         add(left.suspensions > 0, Event::TurnsSuspend);
         add(left.retries > 0, Event::AsksForRetry);
         add(left.put_back > 0 && object.retry > 0, Event::PutsRetryBack);
@@ -20,35 +21,35 @@ impl<S: Subject> Machine<S> {
         add(left.deletions > 0 || object.being_deleted, Event::Goes);
     }
 
-    /// What people do.
-    pub(crate) fn is_changed(&self, world: &mut World, event: Event) {
+    /// Carries out what people do.
+    pub(crate) fn is_changed(&self, state: &mut ModelState, event: Event) {
         match event {
             Event::TurnsReading => {
-                world.left.permissions -= 1;
-                world.reading_refused ^= true;
+                state.left.permissions -= 1;
+                state.reading_refused ^= true;
             }
             Event::Meddles => {
-                world.left.meddling -= 1;
-                world.meddled = true;
-                world.seen_unchanged |= !S::REPEATABLE;
-                world.connector = if world.connector == Stand::After { Stand::Before } else { Stand::After };
+                state.left.meddling -= 1;
+                state.meddled = true;
+                state.seen_unchanged |= !S::REPEATABLE;
+                state.connector = if state.connector == Stand::After { Stand::Before } else { Stand::After };
             }
             Event::MovesMain => {
-                world.left.moves -= 1;
-                world.main += 1;
+                state.left.moves -= 1;
+                state.main += 1;
             }
             Event::Goes => {
-                let marked = world.object.take().is_some_and(|object| object.being_deleted);
-                world.left.deletions -= u8::from(!marked);
-                Self::changed(world);
+                let marked = state.object.take().is_some_and(|object| object.being_deleted);
+                state.left.deletions -= u8::from(!marked);
+                Self::changed(state);
             }
-            _ => self.is_edited(world, event),
+            _ => self.is_edited(state, event),
         }
     }
 
-    fn is_edited(&self, world: &mut World, event: Event) {
-        let (asked, left) = (self.bounds.retries - world.left.retries, &mut world.left);
-        let Some(object) = &mut world.object else { return };
+    fn is_edited(&self, state: &mut ModelState, event: Event) {
+        let (asked, left) = (self.bounds.retries - state.left.retries, &mut state.left);
+        let Some(object) = &mut state.object else { return };
         match event {
             Event::TurnsSuspend => {
                 left.suspensions -= 1;
@@ -70,6 +71,6 @@ impl<S: Subject> Machine<S> {
             }
             _ => {}
         }
-        Self::changed(world);
+        Self::changed(state);
     }
 }

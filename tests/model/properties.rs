@@ -1,14 +1,14 @@
-//! What must hold in every moment of the world, and what a write or a call must never do.
+//! What must hold in every state, and what a write or a call must never do.
 
 use cde_operator::api::{Evidence, Outcome};
 use stateright::Property;
 
 use crate::machine::Machine;
 use crate::rules::StatusId;
+use crate::state::{ModelState, Object, Writing};
 use crate::subject::{Stand, Subject};
-use crate::world::{Object, World, Writing};
 
-/// A rule broken by something that happened.
+/// A rule that an event broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub(crate) enum Breach {
@@ -38,53 +38,64 @@ impl Breaches {
 }
 
 pub(crate) const ONE_EFFECT: &str = "no request has a second effect, unless the connector was seen unchanged";
-pub(crate) const SUCCESS_RESTS: &str = "a success rests on an effect of the request, or on one that was seen";
-pub(crate) const FINAL_STAYS: &str = "Succeeded and Skipped stay for ever";
-pub(crate) const FINISHED_STAYS: &str = "Failed and Unknown stay until a later retry is asked for";
+pub(crate) const SUCCESS_RESTS: &str =
+    "a success is based on an effect of the request, or on one that was seen";
+pub(crate) const FINAL_STAYS: &str = "Succeeded and Skipped stay forever";
+pub(crate) const FINISHED_STAYS: &str = "Failed and Unknown stay until a later retry";
 pub(crate) const ATTEMPTS_GROW: &str = "within one request the attempts never go down";
 pub(crate) const CALLS_ARE_CLAIMED: &str = "no call goes out without a stored claim that names it";
-pub(crate) const FAILED_IS_TRUE: &str = "Failed never stands where the request had an effect";
-pub(crate) const WISHES_COUNT: &str = "a record consumes no wish for a retry";
-pub(crate) const OUTCOMES_ARE_KEPT: &str = "no pass ends with an outcome that is not recorded";
+pub(crate) const FAILED_IS_TRUE: &str = "Failed means that the request had no effect";
+pub(crate) const RETRIES_COUNT: &str = "a record consumes no retry";
+pub(crate) const OUTCOMES_ARE_KEPT: &str = "no reconciliation ends with an outcome that is not recorded";
 pub(crate) const ONE_VERSION: &str = "the attempts of one request are for one version";
-pub(crate) const ALL_ENDS: &str = "where faults end, every object ends or waits for a person";
+pub(crate) const ALL_ENDS: &str = "when faults end, every object ends or waits for a person";
 
-/// All properties: those that always hold, and those that show that the model gets anywhere.
+/// Returns all properties: those that always hold, and those that show that the model makes progress.
 pub(crate) fn all<S: Subject>() -> Vec<Property<Machine<S>>> {
     vec![
-        Property::always(ONE_EFFECT, |_, world: &World| world.breaches.lacks(Breach::SecondEffect)),
-        Property::always(SUCCESS_RESTS, |_, world: &World| {
-            world.breaches.lacks(Breach::SuccessWithoutEffect)
+        Property::always(ONE_EFFECT, |_, state: &ModelState| state.breaches.lacks(Breach::SecondEffect)),
+        Property::always(SUCCESS_RESTS, |_, state: &ModelState| {
+            state.breaches.lacks(Breach::SuccessWithoutEffect)
         }),
-        Property::always(FINAL_STAYS, |_, world: &World| world.breaches.lacks(Breach::FinalTakenBack)),
-        Property::always(FINISHED_STAYS, |_, world: &World| world.breaches.lacks(Breach::OpenedUnasked)),
-        Property::always(ATTEMPTS_GROW, |_, world: &World| world.breaches.lacks(Breach::AttemptsWentDown)),
-        Property::always(CALLS_ARE_CLAIMED, |_, world: &World| {
-            world.breaches.lacks(Breach::CallWithoutClaim)
+        Property::always(FINAL_STAYS, |_, state: &ModelState| state.breaches.lacks(Breach::FinalTakenBack)),
+        Property::always(FINISHED_STAYS, |_, state: &ModelState| state.breaches.lacks(Breach::OpenedUnasked)),
+        Property::always(ATTEMPTS_GROW, |_, state: &ModelState| {
+            state.breaches.lacks(Breach::AttemptsWentDown)
+        }),
+        Property::always(CALLS_ARE_CLAIMED, |_, state: &ModelState| {
+            state.breaches.lacks(Breach::CallWithoutClaim)
         }),
         Property::always(FAILED_IS_TRUE, Machine::failed_is_true),
-        Property::always(WISHES_COUNT, |_, world: &World| world.breaches.lacks(Breach::WishSwallowed)),
-        Property::always(OUTCOMES_ARE_KEPT, |_, world: &World| world.breaches.lacks(Breach::OutcomeDropped)),
-        Property::always(ONE_VERSION, |_, world: &World| world.breaches.lacks(Breach::AnotherVersion)),
+        Property::always(RETRIES_COUNT, |_, state: &ModelState| state.breaches.lacks(Breach::WishSwallowed)),
+        Property::always(OUTCOMES_ARE_KEPT, |_, state: &ModelState| {
+            state.breaches.lacks(Breach::OutcomeDropped)
+        }),
+        Property::always(ONE_VERSION, |_, state: &ModelState| state.breaches.lacks(Breach::AnotherVersion)),
         Property::always(ALL_ENDS, Machine::ends),
     ]
 }
 
 impl<S: Subject> Machine<S> {
-    fn failed_is_true(&self, world: &World) -> bool {
-        let Some(object) = world.object else { return true };
-        let gist = self.rules.gist(object.status);
-        let effects = gist.request.map_or(0, |request| world.effects[usize::from(request)]);
-        gist.outcome != Some(Outcome::Failed) || effects == 0 || world.meddled
+    fn failed_is_true(&self, state: &ModelState) -> bool {
+        let Some(object) = state.object else { return true };
+        let summary = self.rules.summary(object.status);
+        let effects = summary.request.map_or(0, |request| state.effects[usize::from(request)]);
+        summary.outcome != Some(Outcome::Failed) || effects == 0 || state.meddled
     }
 
     /// Judges the write of `status` over `before`.
-    pub(crate) fn judge_write(&self, world: &mut World, before: Object, status: StatusId, writing: Writing) {
-        let (old, new) = (self.rules.gist(before.status), self.rules.gist(status));
+    pub(crate) fn judge_write(
+        &self,
+        state: &mut ModelState,
+        before: Object,
+        status: StatusId,
+        writing: Writing,
+    ) {
+        let (old, new) = (self.rules.summary(before.status), self.rules.summary(status));
         let same = old.request == new.request;
         let mut judge = |holds: bool, breach| {
             if !holds {
-                world.breaches.note(breach);
+                state.breaches.note(breach);
             }
         };
         match old.outcome {
@@ -100,12 +111,12 @@ impl<S: Subject> Machine<S> {
         judge(!same || new.attempts >= old.attempts, Breach::AttemptsWentDown);
         judge(writing != Writing::Outcome || new.handled == old.handled, Breach::WishSwallowed);
         if new.outcome == Some(Outcome::Succeeded) && old.outcome != new.outcome {
-            let own = new.request.is_some_and(|request| world.effects[usize::from(request)] > 0);
-            // Of a restore it does not matter whose effect is seen.
-            let seen = world.meddled || (!S::REPEATABLE && world.connector == Stand::After);
+            let own = new.request.is_some_and(|request| state.effects[usize::from(request)] > 0);
+            // For a restore it does not matter whose effect is seen.
+            let seen = state.meddled || (!S::REPEATABLE && state.connector == Stand::After);
             let observed = new.evidence != Some(Evidence::Response) && seen;
             if !own && !observed {
-                world.breaches.note(Breach::SuccessWithoutEffect);
+                state.breaches.note(Breach::SuccessWithoutEffect);
             }
         }
     }

@@ -1,5 +1,5 @@
-//! The real rules, asked by number: [`decide`] and [`apply_response`] are the operator's own, and nothing of them is
-//! copied. They are pure, so each question is put to them once.
+//! The real rules, called by number: [`decide`] and [`apply_response`] are the operator's own, and none of their code
+//! is copied. They are pure, so each question is asked once.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, RwLock};
@@ -14,14 +14,14 @@ use cde_operator::operation::{
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
-pub(crate) use crate::book::StatusId;
-use crate::book::{Book, Gist, holder, retry_time};
 use crate::clock::{self, BACKOFF, Glance, TIMEOUT, at};
 use crate::mutations::Mutation;
+use crate::state::{Answer, Era, Major, Name, Object, Reading};
+pub(crate) use crate::status_table::StatusId;
+use crate::status_table::{StatusSummary, StatusTable, holder, retry_time};
 use crate::subject::Subject;
-use crate::world::{Answer, Era, Major, Name, Object, Reading};
 
-/// All that a decision depends on.
+/// Everything that a decision depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Question {
     pub(crate) object: Object,
@@ -42,22 +42,22 @@ pub(crate) enum Verdict {
     Claim(StatusId),
 }
 
-/// What the rules are shown, and a mutation may falsify.
-pub(crate) struct Sight<S: Subject> {
+/// The inputs of the rules, which a mutation may falsify.
+pub(crate) struct Inputs<S: Subject> {
     pub(crate) status: Status<S::Result>,
     pub(crate) me: String,
     pub(crate) seen_for: Duration,
     pub(crate) reading: Option<Result<Connector, Failure>>,
 }
 
-/// An answer, as the CDE client tells it.
-pub(crate) type Told = Result<Data, Failure>;
+/// A response as the CDE client returns it.
+pub(crate) type CallResult = Result<Data, Failure>;
 
 /// The rules for one kind.
 pub(crate) struct Rules<S: Subject> {
     settings: Settings,
     mutation: Option<Mutation>,
-    book: RwLock<Book<S::Result>>,
+    table: RwLock<StatusTable<S::Result>>,
     verdicts: RwLock<HashMap<Question, Verdict>>,
     records: RwLock<HashMap<(Object, Answer, clock::Step), StatusId>>,
 }
@@ -71,33 +71,33 @@ impl<S: Subject> Rules<S> {
             retry_max: BACKOFF,
             deadline: None,
         };
-        let book = RwLock::new(Book::new());
-        Self { settings, mutation, book, verdicts: RwLock::default(), records: RwLock::default() }
+        let table = RwLock::new(StatusTable::new());
+        Self { settings, mutation, table, verdicts: RwLock::default(), records: RwLock::default() }
     }
 
-    /// The status that the API server gives a new object.
+    /// Returns the status that the API server gives a new object.
     pub(crate) fn unseen(&self) -> StatusId {
         self.write(Status { observed_generation: Some(-1), ..Status::default() })
     }
 
-    /// The reasons in all statuses that came up.
+    /// Returns the reasons in all statuses that occurred.
     pub(crate) fn reasons(&self) -> BTreeSet<Reason> {
-        self.book.read().unwrap().reasons()
+        self.table.read().unwrap().reasons()
     }
 
-    pub(crate) fn gist(&self, id: StatusId) -> Gist {
-        self.book.read().unwrap().read(id).1
+    pub(crate) fn summary(&self, id: StatusId) -> StatusSummary {
+        self.table.read().unwrap().read(id).1
     }
 
     fn status(&self, id: StatusId) -> Arc<Status<S::Result>> {
-        self.book.read().unwrap().read(id).0.clone()
+        self.table.read().unwrap().read(id).0.clone()
     }
 
     fn write(&self, status: Status<S::Result>) -> StatusId {
-        self.book.write().unwrap().write(status)
+        self.table.write().unwrap().write(status)
     }
 
-    /// What comes next.
+    /// Returns the next step.
     pub(crate) fn decide(&self, question: &Question) -> Verdict {
         if let Some(verdict) = self.verdicts.read().unwrap().get(question) {
             return *verdict;
@@ -113,23 +113,24 @@ impl<S: Subject> Rules<S> {
     }
 
     fn ask(&self, question: &Question) -> Step<S::Result> {
-        let mut sight = Sight::<S> {
+        let mut inputs = Inputs::<S> {
             status: Status::clone(&self.status(question.object.status)),
             me: holder(question.me),
             seen_for: question.glance.seen_for(),
-            reading: question.reading.map(|reading| told_reading::<S>(reading, question.main)),
+            reading: question.reading.map(|reading| result_of_reading::<S>(reading, question.main)),
         };
         if let Some(mutation) = self.mutation {
-            mutation.falsify_sight(&mut sight, &|status| object::<S>(question.object, question.era, status));
+            mutation
+                .falsify_inputs(&mut inputs, &|status| object::<S>(question.object, question.era, status));
         }
         let step = decide(&Situation {
-            object: &object::<S>(question.object, question.era, sight.status),
+            object: &object::<S>(question.object, question.era, inputs.status),
             now: question.glance.now(),
-            holder: &sight.me,
+            holder: &inputs.me,
             settings: &self.settings,
             observed: &Observed {
-                seen_for: sight.seen_for,
-                reading: sight.reading,
+                seen_for: inputs.seen_for,
+                reading: inputs.reading,
                 on_hold: question.glance.held(),
                 claim_unsent: question.claim_unsent,
                 jitter: 1.0,
@@ -142,14 +143,14 @@ impl<S: Subject> Rules<S> {
         }
     }
 
-    /// What `answer` makes of the claim that stands in `object`, if the wall clock took this step meanwhile.
+    /// Returns the status after `answer` to the claim in `object`, if the wall clock took this step meanwhile.
     pub(crate) fn apply_response(&self, claimed: Object, answer: Answer, step: clock::Step) -> StatusId {
         let key = (claimed, answer, step);
         if let Some(id) = self.records.read().unwrap().get(&key) {
             return *id;
         }
         let mut status = Status::clone(&self.status(claimed.status));
-        let mut told = told_answer::<S>(answer);
+        let mut told = result_of_answer::<S>(answer);
         if let Some(mutation) = self.mutation {
             mutation.falsify_answer::<S>(&mut status, &mut told);
         }
@@ -173,7 +174,7 @@ impl<S: Subject> Rules<S> {
         id
     }
 
-    /// The version that a call for `claimed` names by its number.
+    /// Returns the major version that a call for `claimed` names.
     pub(crate) fn called(&self, claimed: Object) -> Option<Major> {
         let status = Status::clone(&self.status(claimed.status));
         let result = status.result.clone();
@@ -182,7 +183,7 @@ impl<S: Subject> Rules<S> {
         version.parse().ok()
     }
 
-    /// What a read makes of the record of a refusal; `None` where it leaves it as it is.
+    /// Returns the record of a refusal after a read; `None` if the read does not change it.
     pub(crate) fn confirm(
         &self,
         claimed: Object,
@@ -204,37 +205,37 @@ impl<S: Subject> Rules<S> {
                 jitter: 1.0,
             },
             &self.status(refused),
-            &told_reading::<S>(reading, main),
+            &result_of_reading::<S>(reading, main),
             false,
         );
         confirmed.map(|status| self.write(status))
     }
 
-    /// The record of a claim that is released.
+    /// Returns the status with the claim released.
     pub(crate) fn release(&self, claimed: Object, why: Release) -> StatusId {
         let status = Status::clone(&self.status(claimed.status));
         let object = object::<S>(claimed, Era::InTime, status);
         self.write(release_claim(&object, why, at(1), &self.settings, 1.0))
     }
 
-    /// Whether `outcome`, decided on `base`, may be stored where `fresh` is stored by now.
+    /// Returns whether `outcome`, decided on `base`, may be stored where `fresh` is stored now.
     pub(crate) fn may_record(&self, base: StatusId, fresh: StatusId, outcome: StatusId) -> bool {
         may_record(Some(&self.status(base)), Some(&self.status(fresh)), &self.status(outcome))
     }
 
-    /// `outcome` for an object whose status is `stored` by now.
+    /// Returns `outcome` for an object whose status is now `stored`.
     pub(crate) fn rebase(&self, outcome: StatusId, stored: StatusId) -> StatusId {
         let (outcome, stored) = (self.status(outcome), self.status(stored));
         self.write(rebase(&outcome, Some(&stored)))
     }
 
-    /// `outcome` for an API server that refuses the CDE's data.
+    /// Returns `outcome` for an API server that rejects the CDE's data.
     pub(crate) fn strip_result(&self, outcome: StatusId) -> StatusId {
         let outcome = self.status(outcome);
         self.write(strip_result(&outcome))
     }
 
-    /// `outcome` as if it had handled this retry: a mutation's.
+    /// Returns `outcome` as if it had handled this retry, for a mutation.
     pub(crate) fn handling(&self, outcome: StatusId, retry: u8) -> StatusId {
         let mut outcome = Status::clone(&self.status(outcome));
         outcome.last_handled_retry = (retry > 0).then(|| Time(retry_time(retry)));
@@ -242,7 +243,7 @@ impl<S: Subject> Rules<S> {
     }
 }
 
-/// The object as the rules see it.
+/// Returns the object as the rules see it.
 fn object<S: Subject>(object: Object, era: Era, status: Status<S::Result>) -> S {
     let created = at(-3600);
     let not_after = match era {
@@ -263,7 +264,7 @@ fn object<S: Subject>(object: Object, era: Era, status: Status<S::Result>) -> S 
     S::object(metadata, object.suspended, created + not_after, status)
 }
 
-fn told_reading<S: Subject>(reading: Reading, main: Major) -> Result<Connector, Failure> {
+fn result_of_reading<S: Subject>(reading: Reading, main: Major) -> Result<Connector, Failure> {
     match reading {
         Reading::Seen(stand) => Ok(S::connector(stand, main)),
         Reading::Refused => Err(spoken(403)),
@@ -272,7 +273,7 @@ fn told_reading<S: Subject>(reading: Reading, main: Major) -> Result<Connector, 
     }
 }
 
-fn told_answer<S: Subject>(answer: Answer) -> Told {
+fn result_of_answer<S: Subject>(answer: Answer) -> CallResult {
     Err(match answer {
         Answer::Done => return Ok(S::success()),
         Answer::Unreadable => failure(FailureKind::Unreadable { code: 200 }),
@@ -285,17 +286,17 @@ fn told_answer<S: Subject>(answer: Answer) -> Told {
     })
 }
 
-/// A refusal in the words that the CDE API documents.
+/// Returns a refusal with the message that the CDE API documents.
 fn spoken(code: u16) -> Failure {
     let message = match code {
         400 => "Operation is only allowed for connectors that were previously synchronized to production",
         403 => "Access denied for user.",
         404 => "Connector not found.",
-        _ => "what the API says",
+        _ => "message of the API",
     };
     Failure { message: message.to_owned(), ..failure(FailureKind::Status { code, from_api: true }) }
 }
 
 pub(crate) fn failure(kind: FailureKind) -> Failure {
-    Failure { kind, message: "what the API says".to_owned(), retry_at: None }
+    Failure { kind, message: "message of the API".to_owned(), retry_at: None }
 }

@@ -1,17 +1,18 @@
-//! The bounds: which things may happen together, and how often, in one history.
+//! The bounds: which events may happen together, and how often, in one history.
 
-use crate::world::Bounds;
+use crate::state::Bounds;
 
-/// Set to `large` for more scenarios with wider bounds: some 33 million states more, about ten minutes on two cores.
+/// Set it to `large` for more scenarios with wider bounds: about 33 million more states, about ten minutes on two
+/// cores.
 const SIZE: &str = "CDE_MODEL";
 
-/// What may happen together.
+/// Events that may happen together.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) bounds: Bounds,
 }
 
-/// The scenarios that are asked for.
+/// Returns the selected scenarios.
 pub(crate) fn all() -> Vec<Scenario> {
     let mut all = normal();
     if std::env::var(SIZE).is_ok_and(|size| size == "large") {
@@ -21,39 +22,39 @@ pub(crate) fn all() -> Vec<Scenario> {
 }
 
 fn normal() -> Vec<Scenario> {
-    let calm = Bounds::CALM;
+    let base = Bounds::NO_FAULTS;
     [
-        ("bad answers", Bounds { faults: 2, polls: 1, pauses: 1, clock_steps: 1, ..calm }),
-        ("crashes and lost writes", Bounds { crashes: 1, lost_writes: 1, faults: 1, ..calm }),
-        ("crashes, shown the past", Bounds { crashes: 1, stale_lists: 1, faults: 1, ..calm }),
-        ("one crash after another", Bounds { crashes: 2, stale_lists: 1, delays: 1, ..calm }),
-        ("slow processes", Bounds { delays: 1, lost_writes: 1, faults: 1, ..calm }),
-        ("lost writes alone", Bounds { lost_writes: 3, delays: 1, ..calm }),
-        ("people", Bounds { suspensions: 1, retries: 1, expiries: 1, faults: 1, ..calm }),
-        ("backoffStep", Bounds { retries: 2, put_back: 1, faults: 1, ..calm }),
-        ("deletion", Bounds { deletions: 1, crashes: 1, faults: 1, ..calm }),
-        ("rights to read", Bounds { permissions: 1, faults: 1, crashes: 1, polls: 1, ..calm }),
-        ("others at work", Bounds { meddling: 1, faults: 1, crashes: 1, ..calm }),
-        ("another main version", Bounds { moves: 1, faults: 1, crashes: 1, ..calm }),
+        ("bad responses", Bounds { faults: 2, polls: 1, pauses: 1, clock_steps: 1, ..base }),
+        ("crashes and lost writes", Bounds { crashes: 1, lost_writes: 1, faults: 1, ..base }),
+        ("crashes and outdated lists", Bounds { crashes: 1, stale_lists: 1, faults: 1, ..base }),
+        ("successive crashes", Bounds { crashes: 2, stale_lists: 1, delays: 1, ..base }),
+        ("slow processes", Bounds { delays: 1, lost_writes: 1, faults: 1, ..base }),
+        ("only lost writes", Bounds { lost_writes: 3, delays: 1, ..base }),
+        ("people", Bounds { suspensions: 1, retries: 1, expiries: 1, faults: 1, ..base }),
+        ("retries put back", Bounds { retries: 2, put_back: 1, faults: 1, ..base }),
+        ("deletion", Bounds { deletions: 1, crashes: 1, faults: 1, ..base }),
+        ("permission to read", Bounds { permissions: 1, faults: 1, crashes: 1, polls: 1, ..base }),
+        ("changes by others", Bounds { meddling: 1, faults: 1, crashes: 1, ..base }),
+        ("another main version", Bounds { moves: 1, faults: 1, crashes: 1, ..base }),
     ]
     .map(|(name, bounds)| Scenario { name, bounds })
     .into()
 }
 
 fn large() -> Vec<Scenario> {
-    let calm = Bounds::CALM;
+    let base = Bounds::NO_FAULTS;
     [
-        ("more bad answers", Bounds { faults: 3, polls: 1, clock_steps: 1, ..calm }),
-        ("more crashes", Bounds { crashes: 2, stale_lists: 1, faults: 1, lost_writes: 1, ..calm }),
+        ("more bad responses", Bounds { faults: 3, polls: 1, clock_steps: 1, ..base }),
+        ("more crashes", Bounds { crashes: 2, stale_lists: 1, faults: 1, lost_writes: 1, ..base }),
         (
-            "all that machines do",
-            Bounds { crashes: 1, lost_writes: 1, delays: 1, faults: 1, polls: 1, ..calm },
+            "all faults of machines",
+            Bounds { crashes: 1, lost_writes: 1, delays: 1, faults: 1, polls: 1, ..base },
         ),
         (
-            "all that people do",
-            Bounds { suspensions: 2, retries: 1, put_back: 1, deletions: 1, faults: 1, ..calm },
+            "all acts of people",
+            Bounds { suspensions: 2, retries: 1, put_back: 1, deletions: 1, faults: 1, ..base },
         ),
-        ("people while machines fail", Bounds { retries: 2, put_back: 1, lost_writes: 1, faults: 1, ..calm }),
+        ("people while machines fail", Bounds { retries: 2, put_back: 1, lost_writes: 1, faults: 1, ..base }),
     ]
     .map(|(name, bounds)| Scenario { name, bounds })
     .into()

@@ -1,4 +1,4 @@
-//! The two kinds, as far as the model must make their objects and the CDE's words about them.
+//! The two kinds, as far as the model must build their objects and the CDE's data about them.
 
 use cde_operator::api::{
     ConnectorRestore, ConnectorRestoreSpec, MigrationRollback, MigrationRollbackSpec, Status,
@@ -9,38 +9,38 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Serialize;
 
-use crate::world::Major;
+use crate::state::Major;
 
 const CONNECTOR: &str = "497f6eca-6276-4993-bfeb-53cbbbba6f08";
 
-/// How the connector stands.
+/// The state of the connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Stand {
-    /// As before any effect: not rolled back, in the bin.
+    /// As before any effect: not rolled back, or in the bin.
     Before,
-    /// An effect is being carried out (a rollback only).
+    /// An effect is under way (only for a rollback).
     Moving,
-    /// As an effect leaves it: rolled back, live.
+    /// As after an effect: rolled back, or live.
     After,
 }
 
-/// A kind that can be modelled.
+/// A kind that the model supports.
 pub(crate) trait Subject: Operation<Result: Serialize + Send + Sync> + Send + Sync + 'static {
-    /// Whether a call that is made twice has two effects; else the CDE answers the second one with 404.
+    /// Whether a repeated call has a second effect. Otherwise the CDE answers it with 404.
     const REPEATABLE: bool;
 
-    /// An object of this kind.
+    /// Returns an object of this kind.
     fn object(
         metadata: ObjectMeta,
         suspend: bool,
         not_after: Timestamp,
         status: Status<Self::Result>,
     ) -> Self;
-    /// The connector as it is read: both its versions stand so, and this one is its main version.
+    /// Returns the connector as it is read: both its versions are in this state, and this one is its main version.
     fn connector(stand: Stand, main: Major) -> Connector;
-    /// Forgets which version `main` stood for.
+    /// Forgets which version `main` resolved to.
     fn unpin(result: &mut Self::Result);
-    /// The answer to a call that did what it should.
+    /// Returns the response to a successful call.
     fn success() -> Data;
 }
 

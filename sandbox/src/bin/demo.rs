@@ -1,7 +1,7 @@
-//! `cargo demo`: the operator at work, on this machine, against a real API server and a simulated CDE.
+//! `cargo demo`: runs the operator on this machine against a real API server and a simulated CDE API.
 //!
-//! Ends with 0 if every sample came to what its file promises, with 1 if not, with 130 if interrupted. Whatever
-//! it started ends with it, and its files go, however it ends.
+//! Exits with 0 if every sample ended as its file says, with 1 if one did not, and with 130 if it was interrupted. All
+//! processes that it started and all files that it wrote go away with it, however it ends.
 
 #[path = "../demo/mod.rs"]
 mod demo;
@@ -14,19 +14,19 @@ use anyhow::Context;
 use clap::Parser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use demo::screen::say;
-use demo::stage::Stage;
+use demo::environment::Environment;
+use demo::terminal::say;
 
 const INTERRUPTED: u8 = 130;
 
-/// Shows the operator at work: real control plane, simulated CDE, the samples of deploy/samples.
+/// Runs the operator with a real API server and a simulated CDE API, and applies deploy/samples.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// Leave everything running at the end and say how to reach it, until Ctrl-C.
+    /// Keep everything running at the end, and print how to use it, until Ctrl-C.
     #[arg(long)]
     keep: bool,
-    /// The operator's program, instead of the one that is built here: an image's, for example.
+    /// Operator binary to run instead of building one, such as the one from an image.
     #[arg(long, value_name = "FILE")]
     operator: Option<PathBuf>,
     /// Write a recording of the requests as an animated SVG.
@@ -35,40 +35,40 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    // Tolerates `cargo demo -- --keep`: the alias has brought a `--` of its own.
+    // The alias adds a `--`, so `cargo demo -- --keep` contains two.
     let args = Args::parse_from(std::env::args_os().filter(|arg| arg != "--"));
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
-    let code = runtime.block_on(perform(args));
-    // A build of the control plane that was interrupted is not waited for: it ends with this process.
+    let code = runtime.block_on(run(args));
+    // Does not wait for an interrupted build of the control plane, which ends with this process.
     runtime.shutdown_background();
     code.unwrap_or_else(|error| failed(&error))
 }
 
-async fn perform(args: Args) -> anyhow::Result<ExitCode> {
+async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut interrupt = Interrupt::listen()?;
-    let Some(stage) = interrupt.or(Stage::set(args.operator)).await else { return Ok(INTERRUPTED.into()) };
-    let stage = stage?;
-    let Some(played) = interrupt.or(demo::play(&stage, args.svg.as_deref())).await else {
+    let Some(environment) = interrupt.or(Environment::start(args.operator)).await else {
         return Ok(INTERRUPTED.into());
     };
-    let verdict = played.unwrap_or_else(|error| {
+    let environment = environment?;
+    let Some(finished) = interrupt.or(demo::run(&environment)).await else { return Ok(INTERRUPTED.into()) };
+    let as_expected = finished.unwrap_or_else(|error| {
         complain(&error);
         false
     });
-    if !verdict {
-        say(&format!("\nThe end of the operator's log:\n{}", stage.operator.log_tail()));
+    if !as_expected {
+        say(&format!("\nLast lines of the operator's log:\n{}", environment.operator.log_tail()));
     }
     if args.keep {
-        demo::keep::explain(&stage);
+        demo::keep::explain(&environment);
         interrupt.came().await;
         say("");
     }
-    let Some(stopped) = interrupt.or(stage.stop()).await else { return Ok(INTERRUPTED.into()) };
+    let Some(stopped) = interrupt.or(environment.stop()).await else { return Ok(INTERRUPTED.into()) };
     stopped?;
-    Ok(ExitCode::from(u8::from(!verdict)))
+    Ok(ExitCode::from(u8::from(!as_expected)))
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
@@ -81,7 +81,7 @@ fn complain(error: &anyhow::Error) {
     let _ = writeln!(std::io::stderr(), "demo: {error:#}");
 }
 
-/// Ctrl-C, or a polite request to end.
+/// Ctrl-C (SIGINT) or SIGTERM.
 struct Interrupt {
     int: Signal,
     term: Signal,
@@ -100,7 +100,7 @@ impl Interrupt {
         }
     }
 
-    /// What `work` comes to, or nothing if it was interrupted; it is dropped then.
+    /// Returns the result of `work`, or `None` if a signal came first. `work` is then dropped.
     async fn or<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             done = work => Some(done),

@@ -1,7 +1,7 @@
-//! Owns a process and a directory, or a control plane, until it is killed: the tests of this crate kill it, and
-//! look what remains.
+//! Owns a process and a directory, or a control plane, until a test of this crate kills it and checks that nothing is
+//! left.
 //!
-//! Prints two lines: the ids of its processes, and its directory.
+//! Prints two lines: the IDs of its processes, and its directory.
 
 use std::io::Write as _;
 use std::process::Command;
@@ -27,7 +27,7 @@ async fn main() -> Result<()> {
             report(&control_plane.process_ids(), control_plane.dir())?;
             std::future::pending().await
         }
-        _ => bail!("say what to own: child or control-plane"),
+        _ => bail!("expected an argument: child or control-plane"),
     }
 }
 

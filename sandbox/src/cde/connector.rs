@@ -1,51 +1,51 @@
-//! Connectors and their versions, as a test or a seed file states them.
+//! Connectors and their versions, as a test or a seed file describes them.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// An id that no other connector has.
+/// Returns an ID that no other connector has.
 #[must_use]
 pub fn new_id() -> Uuid {
     Uuid::new_v4()
 }
 
-/// What a rollback does to the version; the API's pages do not say.
+/// What a rollback does to the version. The API reference does not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RollbackEffect {
-    /// The production and the legacy executable change places.
+    /// The production and the legacy executable are swapped.
     #[default]
     Swap,
-    /// The legacy executable becomes the production one, and none is left as legacy.
+    /// The legacy executable becomes the production one, and no legacy executable is left.
     ToLegacy,
     /// Only `state` changes, to `synchronized-to-dev`.
     StateOnly,
-    /// The ledger counts an effect, but nothing readable changes (`updated-at` apart).
+    /// The ledger counts an effect, but no readable field changes except `updated-at`.
     Invisible,
-    /// `state` is `resynchronizing-to-prod` until the connector is settled, which swaps the executables.
+    /// `state` is `resynchronizing-to-prod` until the connector is settled, which then swaps the executables.
     Moving,
 }
 
-/// What a rollback of a version that was already rolled back answers; not known of the real API.
+/// The response to a rollback of a version that was already rolled back. The real API's is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RepeatedRollback {
-    /// 200, and one more effect in the ledger: a duplicate shows.
+    /// 200, and another effect in the ledger, so that a duplicate shows.
     #[default]
     AnotherEffect,
     /// 400, as for a version that was never synchronized to production.
     Refused,
 }
 
-/// Whom the API lets near a connector.
+/// Who may access a connector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Access {
     /// Everything is allowed.
     #[default]
     Open,
-    /// Reading answers 403 while everything else works: only its owner sees a connector.
+    /// Reading answers 403, because only the owner sees the connector. Everything else works.
     ReadingForbidden,
     /// Everything answers 403.
     Forbidden,
@@ -55,18 +55,18 @@ pub enum Access {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Connector {
-    /// Its public id.
+    /// The public ID.
     pub id: Uuid,
-    /// `type` on the wire; `export` gives versions an export configuration, anything else a data source.
+    /// `type` in responses. `export` gives versions an export configuration, anything else a data source.
     #[serde(rename = "type")]
     pub kind: String,
     /// A text for people.
     pub name: String,
     /// A text for people.
     pub description: String,
-    /// `flow` on the wire.
+    /// `flow` in responses.
     pub flow: String,
-    /// `main-version-number`: the major number that `main` resolves to.
+    /// `main-version-number`: the major number to which `main` resolves.
     pub main: Option<u64>,
     /// The owner.
     pub owner: Uuid,
@@ -74,22 +74,22 @@ pub struct Connector {
     pub integrator: Uuid,
     /// In any order.
     pub versions: Vec<Version>,
-    /// Whether it is in the bin; every version then has a `deleted-at`.
+    /// Whether it is in the bin. Every version then has a `deleted-at`.
     pub in_bin: bool,
     /// Whether reading it while it is in the bin answers 200 instead of 404.
     pub readable_in_bin: bool,
-    /// Whether moving it to the bin is refused.
+    /// Whether moving it to the bin is rejected.
     pub in_use: bool,
     /// Who may do what.
     pub access: Access,
     /// What a rollback does.
     pub rollback: RollbackEffect,
-    /// What a repeated rollback answers.
+    /// The response to a repeated rollback.
     pub repeated_rollback: RepeatedRollback,
 }
 
 impl Connector {
-    /// A connector without versions that is not in the bin.
+    /// Returns a connector without versions that is not in the bin.
     #[must_use]
     pub fn live(id: Uuid) -> Self {
         let owner = Uuid::from_u128(0x019e_16f4_abbc_7ae5_b6af_9045_5419_9980);
@@ -112,13 +112,13 @@ impl Connector {
         }
     }
 
-    /// A connector in the bin, without versions.
+    /// Returns a connector in the bin, without versions.
     #[must_use]
     pub fn in_bin(id: Uuid) -> Self {
         Self { in_bin: true, ..Self::live(id) }
     }
 
-    /// A live connector whose migration can be rolled back: main version 1.0.0, synchronized to production,
+    /// Returns a live connector whose migration can be rolled back: main version 1.0.0, synchronized to production,
     /// legacy executable 24, production executable 25 of platform connector 5.
     #[must_use]
     pub fn migrated(id: Uuid) -> Self {
@@ -133,7 +133,7 @@ impl Connector {
         self
     }
 
-    /// Sets the major number that `main` resolves to.
+    /// Sets the major number to which `main` resolves.
     #[must_use]
     pub fn main(mut self, major: u64) -> Self {
         self.main = Some(major);
@@ -154,28 +154,28 @@ impl Connector {
         self
     }
 
-    /// Reading answers 403, everything else works.
+    /// Makes reading answer 403. Everything else works.
     #[must_use]
     pub fn reading_forbidden(mut self) -> Self {
         self.access = Access::ReadingForbidden;
         self
     }
 
-    /// Everything answers 403.
+    /// Makes everything answer 403.
     #[must_use]
     pub fn forbidden(mut self) -> Self {
         self.access = Access::Forbidden;
         self
     }
 
-    /// While in the bin, reading answers 200 with `deleted-at` set.
+    /// Makes reading answer 200, with `deleted-at` set, while the connector is in the bin.
     #[must_use]
     pub fn readable_in_bin(mut self) -> Self {
         self.readable_in_bin = true;
         self
     }
 
-    /// Moving it to the bin answers 400.
+    /// Makes moving it to the bin answer 400.
     #[must_use]
     pub fn in_use(mut self) -> Self {
         self.in_use = true;
@@ -189,7 +189,7 @@ impl Connector {
         self
     }
 
-    /// Sets what a repeated rollback answers.
+    /// Sets the response to a repeated rollback.
     #[must_use]
     pub fn on_repeated_rollback(mut self, answer: RepeatedRollback) -> Self {
         self.repeated_rollback = answer;
@@ -197,7 +197,7 @@ impl Connector {
     }
 }
 
-/// A live connector with a new id.
+/// Returns a live connector with a new ID.
 impl Default for Connector {
     fn default() -> Self {
         Self::live(new_id())
@@ -224,20 +224,20 @@ pub struct Version {
     pub development: Option<u64>,
     /// `platform_dev_reference.platform-connector`
     pub development_platform_connector: Option<u64>,
-    /// `created-at`; whole seconds on the wire.
+    /// `created-at`; whole seconds in responses.
     pub created_at: Timestamp,
-    /// `updated-at`; each effect moves it by a second at least.
+    /// `updated-at`; each effect moves it by at least a second.
     pub updated_at: Timestamp,
     /// `deleted-at`; set while in the bin.
     pub deleted_at: Option<Timestamp>,
     /// How many rollbacks took effect.
     pub rolled_back: u32,
-    /// The state to come back to, while a rollback of the kind [`RollbackEffect::Moving`] is under way.
+    /// The state to return to, while a rollback with the effect [`RollbackEffect::Moving`] is under way.
     pub moving_from: Option<String>,
 }
 
 impl Version {
-    /// A version in the state `created` that runs nowhere.
+    /// Returns a version in the state `created` that does not run anywhere.
     #[must_use]
     pub fn new(version: impl Into<String>) -> Self {
         let now = Timestamp::now();
@@ -288,7 +288,7 @@ impl Version {
         self
     }
 
-    /// Marks this version alone as deleted.
+    /// Marks only this version as deleted.
     #[must_use]
     pub fn deleted(mut self) -> Self {
         self.deleted_at = Some(self.updated_at);
@@ -296,7 +296,7 @@ impl Version {
     }
 }
 
-/// Version 1.0.0, as created.
+/// Returns version 1.0.0 in the state `created`.
 impl Default for Version {
     fn default() -> Self {
         Self::new("1.0.0")

@@ -1,4 +1,4 @@
-//! The control endpoints under `/_sandbox/`: what the handle does, for people and for other processes.
+//! The control endpoints under `/_sandbox/`, which do what the handle does, for people and for other processes.
 
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -13,13 +13,13 @@ use super::lock;
 use super::reply::Reply;
 use super::server::Shared;
 
-/// All paths of the control endpoints begin with it.
+/// The prefix of all paths of the control endpoints.
 pub(super) const PREFIX: &str = "/_sandbox/";
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
 
 type Problem = (StatusCode, String);
 
-/// Answers a call of a control endpoint; none of these is in the ledger.
+/// Answers a request to a control endpoint. The ledger contains none of them.
 pub(super) async fn answer(shared: &Shared, request: Request<Incoming>) -> Reply {
     let (head, body) = request.into_parts();
     let path = head.uri.path().trim_start_matches(PREFIX).to_owned();
@@ -70,16 +70,15 @@ fn dispatch(shared: &Shared, method: &str, path: &str, body: &[u8]) -> Result<Va
         ("GET", ["ledger"]) => Ok(json!(shared.book.read(Ledger::clone))),
         _ => Err((
             StatusCode::NOT_FOUND,
-            format!("There is no {method} {PREFIX}{path}; see `cde-sandbox --help` for what there is."),
+            format!("There is no {method} {PREFIX}{path}; see `cde-sandbox --help` for all endpoints."),
         )),
     }
 }
 
-/// One of a thing, or a list of them.
+/// Parses one item or a list of items.
 fn many<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, Problem> {
-    let unreadable =
-        |error| (StatusCode::BAD_REQUEST, format!("The body is not what is asked for: {error}."));
-    // Not an untagged enum: these errors name the field.
+    let unreadable = |error| (StatusCode::BAD_REQUEST, format!("The body is not valid: {error}."));
+    // Not an untagged enum, because these errors name the field.
     if body.trim_ascii_start().starts_with(b"[") {
         serde_json::from_slice(body).map_err(unreadable)
     } else {
@@ -88,8 +87,9 @@ fn many<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, Problem> 
 }
 
 fn parse_id(text: &str) -> Result<Uuid, Problem> {
-    text.parse()
-        .map_err(|error| (StatusCode::BAD_REQUEST, format!("`{text}` is not a connector's id: {error}.")))
+    text.parse().map_err(|error| {
+        (StatusCode::BAD_REQUEST, format!("`{text}` is not the ID of a connector: {error}."))
+    })
 }
 
 fn known(id: Uuid, known: bool) -> Result<Value, Problem> {

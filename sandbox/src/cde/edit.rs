@@ -1,19 +1,19 @@
-//! A change of one member of a JSON text.
+//! A change of one member of a JSON document.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Sets or removes the member that a JSON pointer names, if its parent is there.
+/// Sets or removes the member at a JSON pointer, if its parent exists.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Edit {
     pointer: String,
-    /// Absent: the member is removed.
+    /// The new value; `None` removes the member.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     value: Option<Value>,
 }
 
-/// A given `null` is a value, not an absence.
+/// Reads an explicit `null` as a value and not as absence.
 fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }

@@ -1,7 +1,7 @@
-//! Faults: which calls they meet, and what those calls get instead of the API's own answer.
+//! Faults: which calls they apply to, and what those calls get instead of the API's own response.
 //!
-//! Three things are chosen apart from each other: what is answered (status, headers, body), how it goes over
-//! the wire (whole, cut, dripping, never), and whether the operation took effect before.
+//! A fault chooses three things independently: the response (status, headers, body), how it is sent (whole, cut,
+//! dripping, never), and whether the operation takes effect first.
 
 use std::time::Duration;
 
@@ -12,36 +12,36 @@ use uuid::Uuid;
 use super::edit::Edit;
 use super::operation::{Operation, Route};
 
-/// Where a connection is cut.
+/// Where the connection is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CutPoint {
-    /// Nothing is answered.
+    /// Before the status line.
     BeforeHeaders,
-    /// The status line and the headers arrive, no byte of the body.
+    /// After the status line and the headers, before the body.
     AfterHeaders,
-    /// Half of the body arrives.
+    /// In the middle of the body.
     WithinBody,
 }
 
-/// How an answer goes over the wire.
+/// How a response is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wire {
-    /// As it is.
+    /// Normally.
     #[default]
     Whole,
     /// The connection is cut.
     Cut(CutPoint),
     /// Never, until the client or the sandbox goes away.
     Hang,
-    /// Headers at once, then a byte of the body every so many milliseconds.
+    /// The headers at once, then one byte of the body per interval in milliseconds.
     DripMs(u64),
-    /// A byte every so many milliseconds, from the status line on.
+    /// One byte per interval in milliseconds, from the status line on.
     CrawlMs(u64),
 }
 
-/// A body other than the one the status calls for.
+/// A body other than the normal one for the status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Body {
@@ -49,19 +49,20 @@ pub enum Body {
     Text(String),
     /// A page of HTML, as load balancers send it.
     Html,
-    /// No byte.
+    /// An empty body.
     Empty,
-    /// The first half of the JSON, in an answer that is complete as HTTP.
+    /// The first half of the JSON, in a response that is complete as far as HTTP goes.
     TruncatedJson,
     /// JSON whose `message` is not UTF-8.
     BrokenUtf8,
-    /// JSON of at least so many bytes, streamed without a `Content-Length`.
+    /// JSON of at least this many bytes, streamed without a `Content-Length`.
     Huge(u64),
 }
 
-/// What happens to the calls that it meets: by default to one, before the operation has had any effect.
+/// What happens to the calls that the fault applies to. By default it applies to one call, before the operation has
+/// had any effect.
 ///
-/// A fault that names a delay alone, or nothing, lets the call go on normally afterwards.
+/// A fault with nothing, or only with a delay, lets the call continue normally afterwards.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Fault {
@@ -79,7 +80,7 @@ pub struct Fault {
     pub(super) wire: Wire,
 }
 
-/// Meets one call of any kind and lets it pass.
+/// Returns a fault that applies to one call of any kind and changes nothing.
 impl Default for Fault {
     fn default() -> Self {
         Self::on(Operation::Any)
@@ -87,7 +88,7 @@ impl Default for Fault {
 }
 
 impl Fault {
-    /// A fault for one call of this operation or group.
+    /// Returns a fault for one call of this operation or group.
     #[must_use]
     pub fn on(operation: Operation) -> Self {
         Self {
@@ -105,42 +106,42 @@ impl Fault {
         }
     }
 
-    /// Only calls for this connector.
+    /// Applies only to calls for this connector.
     #[must_use]
     pub fn connector(mut self, id: Uuid) -> Self {
         self.connector = Some(id);
         self
     }
 
-    /// Meets this many calls, then is gone.
+    /// Applies to this many calls.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = Some(times);
         self
     }
 
-    /// Meets every call until it is cleared.
+    /// Applies to every call until it is cleared.
     #[must_use]
     pub fn always(mut self) -> Self {
         self.times = None;
         self
     }
 
-    /// Spares the first calls that it would meet.
+    /// Skips the first calls that match.
     #[must_use]
     pub fn skip(mut self, calls: u32) -> Self {
         self.skip = calls;
         self
     }
 
-    /// The operation has been carried out (if the API allows it) before the fault strikes.
+    /// Carries out the operation, if the API allows it, before the fault applies.
     #[must_use]
     pub fn after_effect(mut self) -> Self {
         self.after_effect = true;
         self
     }
 
-    /// The operation is not carried out; the default.
+    /// Does not carry out the operation. This is the default.
     #[must_use]
     pub fn before_effect(mut self) -> Self {
         self.after_effect = false;
@@ -154,7 +155,7 @@ impl Fault {
         self
     }
 
-    /// After the delay the call goes on as if there were no fault.
+    /// Lets the call continue after the delay as if there were no fault.
     #[must_use]
     pub fn pass(mut self) -> Self {
         (self.status, self.body, self.wire) = (None, None, Wire::Whole);
@@ -163,14 +164,15 @@ impl Fault {
         self
     }
 
-    /// Answers this status, with a JSON body whose `message` is the one that the API documents, else the status's own phrase.
+    /// Answers this status with a JSON body whose `message` is the one that the API documents, or the status's own
+    /// phrase.
     #[must_use]
     pub fn answer(mut self, status: u16) -> Self {
         self.status = Some(status);
         self
     }
 
-    /// Adds a header, or replaces one that is there anyway.
+    /// Adds a header, or replaces an existing one.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
@@ -183,25 +185,25 @@ impl Fault {
         self.answer(307).header("location", url)
     }
 
-    /// Sends this text as body, labelled as JSON unless a header says otherwise.
+    /// Sends this text as the body, labeled as JSON unless a header says otherwise.
     #[must_use]
     pub fn body(self, text: impl Into<String>) -> Self {
         self.with(Body::Text(text.into()))
     }
 
-    /// Sends a page of HTML as body.
+    /// Sends a page of HTML as the body.
     #[must_use]
     pub fn html(self) -> Self {
         self.with(Body::Html)
     }
 
-    /// Sends no body.
+    /// Sends an empty body.
     #[must_use]
     pub fn empty(self) -> Self {
         self.with(Body::Empty)
     }
 
-    /// Sends the first half of the JSON, complete as HTTP.
+    /// Sends the first half of the JSON, in a response that is complete as far as HTTP goes.
     #[must_use]
     pub fn truncated_json(self) -> Self {
         self.with(Body::TruncatedJson)
@@ -219,33 +221,33 @@ impl Fault {
         self.with(Body::Huge(bytes))
     }
 
-    /// Sets a member of the JSON by its pointer, such as `/data/state`, if its parent is there.
+    /// Sets a member of the JSON at its pointer, such as `/data/state`, if its parent exists.
     #[must_use]
     pub fn set(mut self, pointer: impl Into<String>, value: Value) -> Self {
         self.edits.push(Edit::set(pointer.into(), value));
         self
     }
 
-    /// Takes a member out of the JSON by its pointer.
+    /// Removes the member of the JSON at this pointer.
     #[must_use]
     pub fn without(mut self, pointer: impl Into<String>) -> Self {
         self.edits.push(Edit::remove(pointer.into()));
         self
     }
 
-    /// JSON without `data`.
+    /// Removes `data` from the JSON.
     #[must_use]
     pub fn without_data(self) -> Self {
         self.without("/data")
     }
 
-    /// `data` is a list.
+    /// Makes `data` a list.
     #[must_use]
     pub fn data_not_an_object(self) -> Self {
         self.set("/data", json!(["data"]))
     }
 
-    /// Members of `data` that have other types than documented, both of a version and of a connector.
+    /// Gives members of `data` other types than documented, for a version as well as for a connector.
     #[must_use]
     pub fn wrong_types(self) -> Self {
         self.set("/data/version", json!(1))
@@ -258,13 +260,13 @@ impl Fault {
             .set("/data/main-version-number", json!("one"))
     }
 
-    /// A `message` with control characters that would draw on a terminal.
+    /// Sets a `message` with control characters that a terminal would interpret.
     #[must_use]
     pub fn control_characters(self) -> Self {
         self.set("/message", json!("first\r\nsecond\u{1b}[31m red\u{7}\u{0}\u{9b}end"))
     }
 
-    /// Cuts the connection.
+    /// Cuts the connection at this point.
     #[must_use]
     pub fn cut(mut self, point: CutPoint) -> Self {
         self.wire = Wire::Cut(point);
@@ -278,14 +280,14 @@ impl Fault {
         self
     }
 
-    /// Sends the headers, then one byte of the body at every `interval`.
+    /// Sends the headers, then one byte of the body per `interval`.
     #[must_use]
     pub fn drip(mut self, interval: Duration) -> Self {
         self.wire = Wire::DripMs(milliseconds(interval));
         self
     }
 
-    /// Sends one byte at every `interval`, from the status line on; so slow the connection stays.
+    /// Sends one byte per `interval`, from the status line on. The connection stays that slow.
     #[must_use]
     pub fn crawl(mut self, interval: Duration) -> Self {
         self.wire = Wire::CrawlMs(milliseconds(interval));
@@ -297,7 +299,7 @@ impl Fault {
         self
     }
 
-    /// Whether the answer is the API's own, untouched.
+    /// Returns whether the response is the API's own, unchanged.
     pub(super) fn passes(&self) -> bool {
         self.status.is_none()
             && self.body.is_none()
@@ -310,7 +312,7 @@ impl Fault {
         Duration::from_millis(self.delay_ms)
     }
 
-    /// Makes the changes to the JSON that this fault names.
+    /// Applies the changes of this fault to the JSON.
     pub(super) fn edit(&self, json: &mut Value) {
         self.edits.iter().for_each(|edit| edit.apply(json));
     }
@@ -321,7 +323,7 @@ impl Fault {
     }
 }
 
-/// The first fault that strikes this call, counted down; used-up ones go away.
+/// Returns the first fault that applies to this call, and counts it. Used-up faults are removed.
 pub(super) fn strike(faults: &mut Vec<Fault>, route: Option<&Route>) -> Option<Fault> {
     faults.retain(|fault| fault.times != Some(0));
     let mut struck = None;

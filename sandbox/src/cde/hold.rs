@@ -1,4 +1,4 @@
-//! Holding a call at a chosen point until a test says how it goes on.
+//! Holds a call at a chosen point until a test decides how it continues.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use super::operation::{Operation, Route};
 /// Where a call is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldPoint {
-    /// The call has arrived, the operation is not carried out yet.
+    /// The call has arrived, and the operation is not carried out yet.
     BeforeEffect,
-    /// The operation has been carried out, nothing is answered yet.
+    /// The operation has been carried out, and the response is not sent yet.
     AfterEffect,
 }
 
-/// The test's end of a hold on one call; dropped undecided, it lets the call go on.
+/// The test's end of a hold on one call. Dropped without a decision, it lets the call continue.
 #[derive(Debug)]
 pub struct Held {
     arrived: oneshot::Receiver<()>,
@@ -48,19 +48,19 @@ impl Held {
         if self.here { Ok(()) } else { Err(Error::NotArrived(patience)) }
     }
 
-    /// Lets the call go on.
+    /// Lets the call continue.
     pub fn release(self) {
-        // A call that is gone needs no decision.
+        // If the call is gone, it needs no decision.
         let _ = self.decision.send(Decision::Release);
     }
 
-    /// Cuts the connection without an answer; before the effect there will be none.
+    /// Cuts the connection without a response. A call that is held before its effect then has none.
     pub fn cut(self) {
         let _ = self.decision.send(Decision::Cut);
     }
 }
 
-/// How a held call goes on.
+/// How a held call continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     Release,
@@ -92,7 +92,7 @@ pub(super) fn hold(operation: Operation, connector: Uuid, point: HoldPoint) -> (
     (hold, Held { arrived, here: false, decision })
 }
 
-/// Takes the first hold that is meant for this call at this point; forgotten ones go away.
+/// Takes the first hold for this call at this point. Removes holds whose test has dropped them.
 pub(super) fn take(holds: &mut Vec<Hold>, route: Option<&Route>, point: HoldPoint) -> Option<Hold> {
     let route = route?;
     holds.retain(|hold| !hold.arrived.is_closed());

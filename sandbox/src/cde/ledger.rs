@@ -1,4 +1,4 @@
-//! The ledger: every call in the order of arrival, what it was answered and whether it took effect.
+//! The ledger: every call in order of arrival, its response, and whether it took effect.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,20 +15,20 @@ use super::fault::CutPoint;
 use super::operation::Operation;
 use super::{Error, lock};
 
-/// What a call was answered.
+/// The response to a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answered {
-    /// Nothing yet.
+    /// None yet.
     #[default]
     Pending,
-    /// This status, and a body.
+    /// This status, with a body.
     Status(u16),
     /// The connection was cut on purpose.
     Cut(CutPoint),
-    /// It will never be answered.
+    /// The call hangs and is never answered.
     Hung,
-    /// The connection was gone before there was an answer.
+    /// The connection was gone before there was a response.
     Abandoned,
 }
 
@@ -46,47 +46,47 @@ impl fmt::Display for Answered {
     }
 }
 
-/// One call. It never holds the token.
+/// One call. It never contains the token.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Call {
-    /// Counts from 1 in the order of arrival.
+    /// The number of the call, counted from 1 in order of arrival.
     pub sequence: u64,
     /// When it arrived.
     pub at: Timestamp,
-    /// The connection it came on, counted from 1.
+    /// The number of its connection, counted from 1.
     pub connection: u64,
-    /// `GET`, `PATCH`, `POST` …
+    /// `GET`, `PATCH`, `POST` and so on.
     pub method: String,
-    /// With its query, if any.
+    /// The path with its query, if there is one.
     pub path: String,
-    /// Absent for a path that the API does not know.
+    /// The operation; `None` for a path that the API does not know.
     pub operation: Option<Operation>,
     /// The connector in the path.
     pub connector: Option<Uuid>,
     /// The version in the path, as sent.
     pub version: Option<String>,
-    /// The header of that name.
+    /// The header `Idempotency-Key`.
     pub idempotency_key: Option<String>,
     /// The header `X-Request-Id`.
     pub request_id: Option<String>,
-    /// The header of that name.
+    /// The header `User-Agent`.
     pub user_agent: Option<String>,
-    /// The header of that name: the trace, and the span of the caller.
+    /// The header `traceparent`: the trace, and the span of the caller.
     pub traceparent: Option<String>,
     /// Whether there was any `Authorization` header.
     pub authorization: bool,
     /// Whether it held an accepted token.
     pub authorized: bool,
-    /// What it was answered.
+    /// The response.
     pub answered: Answered,
     /// Whether it changed something.
     pub effect: bool,
-    /// When the operation was carried out, or refused by the API's own rules: what was done when stands in this
-    /// order. Absent where a fault, or a refused token, came before that.
+    /// When the operation was carried out, or rejected by the API's own rules. These times have the order in which the
+    /// operations were done. `None` where a fault or a rejected token came first.
     pub carried_out: Option<Timestamp>,
-    /// Whether a fault made the answer another than the API's own.
+    /// Whether a fault changed the response.
     pub struck: bool,
 }
 
@@ -102,7 +102,7 @@ impl fmt::Display for Call {
     }
 }
 
-/// Every call so far, or only their numbers where the sandbox was told to count only.
+/// Every call so far, or only their numbers if the sandbox was told to only count.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Ledger {
     calls: Vec<Call>,
@@ -111,32 +111,32 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// All calls in the order of arrival; empty if they are only counted.
+    /// All calls in order of arrival; empty if they are only counted.
     #[must_use]
     pub fn calls(&self) -> &[Call] {
         &self.calls
     }
 
-    /// The calls of this operation or group for this connector, in the order of arrival.
+    /// Returns the calls of this operation or group for this connector, in order of arrival.
     pub fn of(&self, operation: Operation, connector: Uuid) -> impl Iterator<Item = &Call> {
         self.calls
             .iter()
             .filter(move |call| operation.covers(call.operation) && call.connector == Some(connector))
     }
 
-    /// How many calls arrived.
+    /// Returns how many calls arrived.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// How many calls changed this connector.
+    /// Returns how many calls changed this connector.
     #[must_use]
     pub fn effects(&self, connector: Uuid) -> usize {
         self.effects.get(&connector).copied().unwrap_or(0)
     }
 
-    /// How many calls changed anything.
+    /// Returns how many calls changed anything.
     #[must_use]
     pub fn all_effects(&self) -> usize {
         self.effects.values().sum()
@@ -150,10 +150,10 @@ impl fmt::Display for Ledger {
     }
 }
 
-/// Is told of every call when its answer is known.
+/// A function that gets every call when its response is known.
 pub(super) type Observer = Box<dyn Fn(&Call) + Send + Sync>;
 
-/// Keeps the ledger and wakes those who wait for it.
+/// Keeps the ledger and wakes the tasks that wait for it.
 #[derive(Default)]
 pub(super) struct Book {
     ledger: Mutex<Ledger>,
@@ -163,12 +163,12 @@ pub(super) struct Book {
 }
 
 impl Book {
-    /// An empty ledger.
+    /// Returns an empty ledger.
     pub(super) fn new(count_only: bool, observer: Option<Observer>) -> Self {
         Self { count_only, observer, ..Self::default() }
     }
 
-    /// Enters a call that has arrived; its number is given here.
+    /// Adds a call that has arrived, and returns its number.
     pub(super) fn arrived(&self, mut call: Call) -> u64 {
         let mut ledger = lock(&self.ledger);
         ledger.total += 1;
@@ -182,21 +182,21 @@ impl Book {
         sequence
     }
 
-    /// Notes that a fault makes a call's answer.
+    /// Records that a fault decides the response to a call.
     pub(super) fn struck(&self, sequence: u64) {
         if let Some(call) = entry(&mut lock(&self.ledger), sequence) {
             call.struck = true;
         }
     }
 
-    /// Notes that a call is carried out now.
+    /// Records that a call is carried out now.
     pub(super) fn carried_out(&self, sequence: u64) {
         if let Some(call) = entry(&mut lock(&self.ledger), sequence) {
             call.carried_out = Some(Timestamp::now());
         }
     }
 
-    /// Notes that a call changed something.
+    /// Records that a call changed something.
     pub(super) fn took_effect(&self, sequence: u64, connector: Option<Uuid>) {
         let mut ledger = lock(&self.ledger);
         if let Some(connector) = connector {
@@ -209,7 +209,7 @@ impl Book {
         self.changed.notify_waiters();
     }
 
-    /// Notes what a call was answered; the first note stands.
+    /// Records the response to a call. Only the first one counts.
     pub(super) fn answered(&self, sequence: u64, answered: Answered) {
         let mut ledger = lock(&self.ledger);
         let noted =

@@ -1,4 +1,4 @@
-//! From a method and a path to an operation of the API.
+//! Maps a method and a path to an operation of the API.
 
 use http::Method;
 use serde::{Deserialize, Serialize};
@@ -20,12 +20,12 @@ pub enum Operation {
     MoveToBin,
     /// A group: every operation that changes something.
     Changing,
-    /// A group: every call, also one with a path that the API does not know.
+    /// A group: every call, including calls with a path that the API does not know.
     Any,
 }
 
 impl Operation {
-    /// Whether a call of the operation `called` (none: an unknown path) is meant by `self`.
+    /// Returns whether `self` covers a call of the operation `called` (`None`: an unknown path).
     #[must_use]
     pub fn covers(self, called: Option<Self>) -> bool {
         match self {
@@ -36,7 +36,7 @@ impl Operation {
     }
 }
 
-/// What a path asks for.
+/// What a path refers to.
 #[derive(Clone, Debug)]
 pub(super) struct Route {
     pub(super) operation: Operation,
@@ -45,7 +45,7 @@ pub(super) struct Route {
     pub(super) version: Option<String>,
 }
 
-/// The route of a call, or none where an ingress would already refuse the path.
+/// Returns the route of a call, or `None` where an ingress would already reject the path.
 pub(super) fn route(method: &Method, path: &str) -> Option<Route> {
     let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
     let (operation, connector, version) = match (method.as_str(), segments.as_slice()) {
@@ -63,7 +63,7 @@ pub(super) fn route(method: &Method, path: &str) -> Option<Route> {
     Some(Route { operation, connector, version })
 }
 
-/// Only the usual form with hyphens; the parser knows others.
+/// Accepts only the usual form with hyphens. The parser accepts others too.
 fn connector_id(text: &str) -> Option<Uuid> {
     if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
 }

@@ -11,12 +11,12 @@ use super::server::{self, Shared};
 use super::tls::Tls;
 use super::{Error, lock};
 
-/// A port, up or down. Dropped, it is closed and its connections are cut.
+/// A port, up or down. Dropping it closes it and cuts its connections.
 pub(super) struct Port {
     pub(super) address: SocketAddr,
     pub(super) tls: Option<Tls>,
     server: Mutex<Option<Server>>,
-    /// Bound without listening: while the port is down connections are refused, and nobody else gets it.
+    /// Bound without listening. While the port is down, connections are refused and no other process gets the port.
     _reserved: TcpSocket,
 }
 
@@ -27,7 +27,7 @@ struct Server {
 }
 
 impl Port {
-    /// Listens and serves.
+    /// Starts to listen and serve.
     pub(super) fn open(address: SocketAddr, tls: Option<Tls>, shared: &Arc<Shared>) -> Result<Self, Error> {
         let failed = |cause| Error::Listen { address, cause };
         let reserved = bind(address).map_err(failed)?;
@@ -37,7 +37,7 @@ impl Port {
         Ok(port)
     }
 
-    /// Serves again after `down`; no-op while up.
+    /// Serves again after `down`. Does nothing while the port is up.
     pub(super) fn up(&self, shared: &Arc<Shared>) -> Result<(), Error> {
         let failed = |cause| Error::Listen { address: self.address, cause };
         let mut server = lock(&self.server);
@@ -53,7 +53,7 @@ impl Port {
         Ok(())
     }
 
-    /// Takes no connections any more, and cuts those that stand.
+    /// Stops accepting connections and cuts the open ones.
     pub(super) async fn down(&self) {
         let server = lock(&self.server).take();
         if let Some(Server { stop, ended }) = server {
@@ -65,9 +65,9 @@ impl Port {
 
 fn bind(address: SocketAddr) -> std::io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // The one that reserves and the one that listens.
+    // One socket reserves the port, and another one listens.
     socket.set_reuseport(true)?;
-    // Connections that were cut a moment ago must not keep us from our own port.
+    // Connections that were cut a moment ago must not block our own port.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)

@@ -1,4 +1,4 @@
-//! A sandbox in a process of its own, told over its control endpoints what it is to do.
+//! A sandbox in a process of its own, controlled over its control endpoints.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::process::{self, Process};
 const START_LIMIT: Duration = Duration::from_secs(20);
 const CALL_LIMIT: Duration = Duration::from_mins(1);
 
-/// A running sandbox; killed when it is dropped.
+/// A running sandbox. It is killed when it is dropped.
 #[derive(Debug)]
 pub struct Remote {
     program: PathBuf,
@@ -28,7 +28,7 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// Starts `program`, which takes the flags `--listen` and `--token` as `cde-sandbox` does, after `args`.
+    /// Starts `program` with `args`. The program must take the flags `--listen` and `--token` as `cde-sandbox` does.
     ///
     /// # Errors
     /// If it does not start.
@@ -45,7 +45,7 @@ impl Remote {
         Ok(remote)
     }
 
-    /// Its base address.
+    /// Its base URL.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -57,58 +57,58 @@ impl Remote {
         &self.token
     }
 
-    /// Adds connectors, or replaces those with their ids.
+    /// Adds connectors, or replaces those with the same IDs.
     ///
     /// # Errors
-    /// If it does not answer, or refuses.
+    /// If it does not respond, or rejects the connectors.
     pub async fn put(&self, connectors: &[Connector]) -> Result<()> {
         self.call(reqwest::Method::PUT, "connectors", serde_json::to_vec(connectors)?).await.map(drop)
     }
 
-    /// Forgets a connector.
+    /// Removes a connector.
     ///
     /// # Errors
-    /// If it does not answer, or knows none of this id.
+    /// If it does not respond, or has no connector with this ID.
     pub async fn forget(&self, connector: Uuid) -> Result<()> {
         self.call(reqwest::Method::DELETE, &format!("connectors/{connector}"), Vec::new()).await.map(drop)
     }
 
-    /// Adds faults; of several that meet a call the oldest strikes.
+    /// Adds faults. If several apply to a call, the oldest one is used.
     ///
     /// # Errors
-    /// If it does not answer, or refuses.
+    /// If it does not respond, or rejects the faults.
     pub async fn inject(&self, faults: &[Fault]) -> Result<()> {
         self.call(reqwest::Method::POST, "faults", serde_json::to_vec(faults)?).await.map(drop)
     }
 
-    /// Takes all faults away.
+    /// Removes all faults.
     ///
     /// # Errors
-    /// If it does not answer.
+    /// If it does not respond.
     pub async fn clear_faults(&self) -> Result<()> {
         self.call(reqwest::Method::DELETE, "faults", Vec::new()).await.map(drop)
     }
 
-    /// Makes a call of the API, as a client of it; `path` without its leading slash.
+    /// Makes a call of the API as a client does. `path` has no leading slash.
     ///
     /// # Errors
-    /// If it is not answered with a success.
+    /// If the response is not a success.
     pub async fn perform(&self, method: reqwest::Method, path: &str) -> Result<()> {
         let request = self.http.request(method, format!("{}/{path}", self.url)).bearer_auth(&self.token);
         request.send().await?.error_for_status()?.bytes().await?;
         Ok(())
     }
 
-    /// Every call so far, in the shape of the caller's choice.
+    /// Returns every call so far, in a type that the caller chooses.
     ///
     /// # Errors
-    /// If it does not answer, or not in this shape.
+    /// If it does not respond, or the response does not fit the type.
     pub async fn ledger<T: DeserializeOwned>(&self) -> Result<T> {
         let text = self.call(reqwest::Method::GET, "ledger", Vec::new()).await?;
-        serde_json::from_slice(&text).context("the CDE sandbox's ledger cannot be read")
+        serde_json::from_slice(&text).context("cannot read the ledger of the CDE sandbox")
     }
 
-    /// Kills it, and with it all that it remembers; connections to its address are refused.
+    /// Kills it. It forgets everything, and connections to its address are refused.
     pub fn down(&mut self) {
         self.process = None;
     }
@@ -116,7 +116,7 @@ impl Remote {
     /// Starts it again on the same address, empty, with the same token.
     ///
     /// # Errors
-    /// If something else took the address, or it does not start.
+    /// If another program uses the address, or the sandbox does not start.
     pub async fn up(&mut self) -> Result<()> {
         let address = self.url.trim_start_matches("http://").parse().context("an address")?;
         self.listen(address).await
@@ -127,7 +127,7 @@ impl Remote {
         command.args(&self.args).args(["--token", &self.token, "--listen", &address.to_string()]);
         let (process, mut lines) = process::spawn_lines(command)?;
         let first = tokio::time::timeout(START_LIMIT, lines.recv()).await.ok().flatten().unwrap_or_default();
-        let Some(url) = url(&first) else { bail!("the CDE sandbox does not start: {first}") };
+        let Some(url) = url(&first) else { bail!("the CDE sandbox did not start: {first}") };
         url.clone_into(&mut self.url);
         self.process = Some(process);
         Ok(())
@@ -135,17 +135,17 @@ impl Remote {
 
     async fn call(&self, method: reqwest::Method, path: &str, body: Vec<u8>) -> Result<Vec<u8>> {
         let request = self.http.request(method, format!("{}/_sandbox/{path}", self.url)).body(body);
-        let answer = request.send().await.context("the CDE sandbox does not answer")?;
+        let answer = request.send().await.context("the CDE sandbox does not respond")?;
         let status = answer.status();
         let body = answer.bytes().await?;
         if !status.is_success() {
-            bail!("the CDE sandbox refuses {path}: {}", String::from_utf8_lossy(&body));
+            bail!("the CDE sandbox rejected {path}: {}", String::from_utf8_lossy(&body));
         }
         Ok(body.into())
     }
 }
 
-/// The address in the first line that the program prints.
+/// Returns the URL in the first line that the program prints.
 fn url(line: &str) -> Option<&str> {
     line.strip_prefix("CDE sandbox on ")?.split(',').next()
 }
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_is_read_from_the_first_line_and_from_no_other() {
+    fn the_address_is_read_only_from_the_first_line() {
         assert_eq!(url("CDE sandbox on http://127.0.0.1:1, token t"), Some("http://127.0.0.1:1"));
         assert_eq!(url("Error: cannot listen"), None);
     }

@@ -1,4 +1,4 @@
-//! From the API's answer and a fault to what goes over the wire.
+//! Builds what is sent from the API's response and a fault.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use super::store::Outcome;
 const HTML: &str = "<html>\r\n<head><title>Not the API</title></head>\r\n<body>\r\n<center><h1>Not the API\
                     </h1></center>\r\n<hr><center>ingress</center>\r\n</body>\r\n</html>\r\n";
 
-/// The connection ends here; hyper needs an error to do that.
+/// The end of a connection, as an error, because hyper needs one to close a connection early.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is cut on purpose")]
 pub(super) struct Cut;
 
 pub(super) type ReplyBody = UnsyncBoxBody<Bytes, Cut>;
 
-/// An answer that is decided and not yet sent.
+/// A response that is decided and not sent yet.
 pub(super) struct Reply {
     status: u16,
     content_type: &'static str,
@@ -39,18 +39,18 @@ enum Payload {
 }
 
 impl Reply {
-    /// A plain JSON answer.
+    /// Returns a plain JSON response.
     pub(super) fn json(status: u16, body: &Value) -> Self {
         Self::whole(status, "application/json", Bytes::from(body.to_string()))
     }
 
-    /// The connection is cut without an answer.
+    /// Returns a reply that cuts the connection without a response.
     pub(super) fn cut() -> Self {
         let wire = Wire::Cut(CutPoint::BeforeHeaders);
         Self { wire, ..Self::whole(500, "text/plain", Bytes::new()) }
     }
 
-    /// What the API says, changed as the fault wants it.
+    /// Returns the API's response with the changes of the fault.
     pub(super) fn compose(outcome: &Outcome, fault: Option<&Fault>) -> Self {
         let Some(fault) = fault.filter(|fault| !fault.passes()) else {
             return match outcome.body() {
@@ -79,7 +79,7 @@ impl Reply {
         Self { status, content_type, headers: Vec::new(), payload: Payload::Bytes(body), wire: Wire::Whole }
     }
 
-    /// How the ledger calls it.
+    /// Returns how the ledger shows the reply.
     pub(super) fn answered(&self) -> Answered {
         match self.wire {
             Wire::Whole | Wire::DripMs(_) | Wire::CrawlMs(_) => Answered::Status(self.status),
@@ -88,7 +88,8 @@ impl Reply {
         }
     }
 
-    /// The answer as hyper sends it at this pace; an error cuts the connection, and a hanging one never resolves.
+    /// Returns the response as hyper sends it at this pace. An error cuts the connection, and a hanging reply never
+    /// resolves.
     pub(super) async fn send(self, pace: &Pace) -> Result<Response<ReplyBody>, Cut> {
         match self.wire {
             Wire::CrawlMs(interval) => pace.slow_down(interval),
@@ -99,7 +100,7 @@ impl Reply {
         let (length, body) = match (self.payload, self.wire) {
             (Payload::Huge(bytes), _) => (None, boxed(huge(bytes))),
             (Payload::Bytes(bytes), Wire::Cut(point)) => {
-                // At least a byte must be missing, or nothing would be cut.
+                // At least one byte must be missing for a cut.
                 let length = bytes.len().max(1);
                 let sent = if point == CutPoint::AfterHeaders { 0 } else { bytes.len() / 2 };
                 (Some(length), boxed(cut_after(bytes.slice(..sent))))
@@ -131,7 +132,7 @@ impl Reply {
     }
 }
 
-/// A fault that cannot be sent shows as such instead of being forgotten.
+/// Makes a fault that cannot be sent visible instead of ignoring it.
 fn impossible(what: &str) -> Response<ReplyBody> {
     let text = format!("A fault asks for {what}, which HTTP does not allow; correct the fault.\n");
     let body = Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync();
@@ -140,7 +141,7 @@ fn impossible(what: &str) -> Response<ReplyBody> {
     response
 }
 
-/// The message that the API documents for this status, else the status's own phrase.
+/// Returns the message that the API documents for this status, or the status's own phrase.
 fn phrase(status: u16) -> &'static str {
     match status {
         400 => {
@@ -154,7 +155,7 @@ fn phrase(status: u16) -> &'static str {
     StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Unknown")
 }
 
-/// Puts two bytes that no UTF-8 text has into the outermost message.
+/// Puts two bytes that are not valid UTF-8 into the outermost message.
 fn break_utf8(json: &[u8]) -> Bytes {
     const KEY: &[u8] = b"\"message\":\"";
     let at = json.windows(KEY.len()).rposition(|window| window == KEY).map_or(0, |at| at + KEY.len());
@@ -165,10 +166,10 @@ fn boxed(stream: impl Stream<Item = Result<Bytes, Cut>> + Send + 'static) -> Rep
     StreamBody::new(stream.map(|chunk| chunk.map(Frame::data))).boxed_unsync()
 }
 
-/// Sends these bytes and cuts the connection, though more were announced.
+/// Sends these bytes and cuts the connection, although more were announced.
 fn cut_after(bytes: Bytes) -> impl Stream<Item = Result<Bytes, Cut>> + Send {
     let sent = (!bytes.is_empty()).then_some(Ok(bytes));
-    // What was written so far is flushed only while the body has nothing to give.
+    // The bytes written so far are flushed only while the body has nothing to give.
     let end = stream::once(async {
         tokio::task::yield_now().await;
         Err(Cut)

@@ -1,4 +1,4 @@
-//! What each operation does to a connector, and when it is refused. No I/O, no access rules.
+//! What each operation does to a connector, and when it is rejected. No I/O and no access rules.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -82,7 +82,7 @@ pub(super) fn roll_back(connector: &mut Connector, word: &str, now: Timestamp) -
     Ok(version.clone())
 }
 
-/// Ends every transition; one that a rollback began now shows what it did.
+/// Ends every transition. A transition that a rollback started then shows its effect.
 pub(super) fn settle(connector: &mut Connector, now: Timestamp) {
     for version in connector.versions.iter_mut().filter(|version| version.state == RESYNCHRONIZING) {
         match version.moving_from.take() {
@@ -96,7 +96,7 @@ pub(super) fn settle(connector: &mut Connector, now: Timestamp) {
     }
 }
 
-/// The version of the major number that `main` stands for.
+/// Returns the version with the major number to which `main` resolves.
 pub(super) fn main_version(connector: &Connector) -> Option<&Version> {
     let main = connector.main?;
     connector
@@ -125,7 +125,7 @@ fn resolve<'a>(connector: &'a mut Connector, word: &str) -> Option<&'a mut Versi
         .max_by_key(|version| number(version))
 }
 
-/// Major, minor and patch; what is not a number counts as 0.
+/// Returns major, minor and patch. Anything that is not a number counts as 0.
 fn number(version: &Version) -> (u64, u64, u64) {
     let mut parts = version.version.split('.').map(|part| part.parse().unwrap_or(0));
     let mut next = || parts.next().unwrap_or(0);
@@ -136,7 +136,7 @@ fn swap(version: &mut Version) {
     std::mem::swap(&mut version.production, &mut version.legacy);
 }
 
-/// Whole seconds are shown, so two effects within one must still differ.
+/// Responses have whole seconds, so two effects within one second must still differ.
 fn touch(version: &mut Version, now: Timestamp) {
     let next = version.updated_at.saturating_add(SignedDuration::from_secs(1)).unwrap_or(now);
     version.updated_at = now.max(next);

@@ -1,4 +1,4 @@
-//! The handle on a running sandbox.
+//! The handle of a running sandbox.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use super::server::Shared;
 use super::tls::{self, Flaw};
 use super::{Error, lock, rules};
 
-/// A running CDE API. Clones are handles on the same one; it ends with the last.
+/// A running CDE API. Clones are handles of the same sandbox, which ends with the last one.
 #[derive(Clone)]
 pub struct Sandbox {
     shared: Arc<Shared>,
     port: Arc<Port>,
 }
 
-/// How a sandbox is to be; made by [`Sandbox::builder`].
+/// The configuration of a sandbox, created by [`Sandbox::builder`].
 pub struct Builder {
     listen: SocketAddr,
     tls: bool,
@@ -35,59 +35,59 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Listens there instead of on a free port of 127.0.0.1.
+    /// Listens on this address instead of a free port of 127.0.0.1.
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
         self
     }
 
-    /// Speaks TLS, with a certificate of its own authority ([`Sandbox::ca_pem`]).
+    /// Serves TLS, with a certificate of its own authority ([`Sandbox::ca_pem`]).
     #[must_use]
     pub fn tls(mut self) -> Self {
         self.tls = true;
         self
     }
 
-    /// Its certificate is for this name as well, by which a proxy may reach it.
+    /// Makes its certificate valid for this name too, under which a proxy may reach it.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.names.push(name.into());
         self
     }
 
-    /// Its certificate has this flaw.
+    /// Gives its certificate this flaw.
     #[must_use]
     pub fn flawed(mut self, flaw: Flaw) -> Self {
         self.flaw = Some(flaw);
         self
     }
 
-    /// Accepts this token instead of one drawn at random.
+    /// Accepts this token instead of a random one.
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = token.into();
         self
     }
 
-    /// The ledger keeps numbers but no calls: for benchmarks.
+    /// Keeps only numbers in the ledger, and not the calls, for benchmarks.
     #[must_use]
     pub fn count_only(mut self) -> Self {
         self.count_only = true;
         self
     }
 
-    /// Tells `observer` of every call when its answer is known. It must not block, nor use the sandbox's ledger.
+    /// Calls `observer` with every call when its response is known. It must not block or use the sandbox's ledger.
     #[must_use]
     pub fn on_call(mut self, observer: impl Fn(&Call) + Send + Sync + 'static) -> Self {
         self.observer = Some(Box::new(observer));
         self
     }
 
-    /// Starts it on the current tokio runtime.
+    /// Starts the sandbox on the current tokio runtime.
     ///
     /// # Errors
-    /// [`Error::Listen`] where the address is taken, [`Error::Tls`] where no certificate could be made.
+    /// [`Error::Listen`] if the address is in use, [`Error::Tls`] if the certificate could not be created.
     #[expect(
         clippy::unused_async,
         reason = "a caller must be inside a runtime, and starting may come to wait"
@@ -109,7 +109,7 @@ impl Builder {
 }
 
 impl Sandbox {
-    /// Starts one on a free port of 127.0.0.1, without TLS, with a token drawn at random.
+    /// Starts a sandbox on a free port of 127.0.0.1, without TLS, with a random token.
     ///
     /// # Errors
     /// As [`Builder::start`].
@@ -117,7 +117,7 @@ impl Sandbox {
         Self::builder().start().await
     }
 
-    /// Chooses how it is to be.
+    /// Returns a builder with the defaults.
     #[must_use]
     pub fn builder() -> Builder {
         Builder {
@@ -131,7 +131,7 @@ impl Sandbox {
         }
     }
 
-    /// The base address, such as `http://127.0.0.1:41234`; it stays the same for life.
+    /// The base URL, such as `http://127.0.0.1:41234`. It never changes.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.port.tls.is_some() { "https" } else { "http" };
@@ -139,7 +139,7 @@ impl Sandbox {
         format!("{scheme}://{address}")
     }
 
-    /// The certificate of the authority to trust; none without TLS.
+    /// The certificate of the authority to trust; `None` without TLS.
     #[must_use]
     pub fn ca_pem(&self) -> Option<&str> {
         self.port.tls.as_ref().map(|tls| tls.ca_pem.as_str())
@@ -151,33 +151,33 @@ impl Sandbox {
         lock(&self.shared.store).tokens.first().cloned().unwrap_or_default()
     }
 
-    /// From now on this token alone is accepted.
+    /// Accepts only this token from now on.
     pub fn set_token(&self, token: impl Into<String>) {
         self.accept_tokens([token]);
     }
 
-    /// From now on these tokens are accepted; none at all refuses every call.
+    /// Accepts only these tokens from now on. An empty list rejects every call.
     pub fn accept_tokens<T: Into<String>>(&self, tokens: impl IntoIterator<Item = T>) {
         lock(&self.shared.store).tokens = tokens.into_iter().map(Into::into).collect();
     }
 
-    /// Adds a connector, or replaces the one with its id.
+    /// Adds a connector, or replaces the one with the same ID.
     pub fn put(&self, connector: Connector) {
         lock(&self.shared.store).put(connector);
     }
 
-    /// A connector as it is now.
+    /// Returns a connector as it is now.
     #[must_use]
     pub fn get(&self, id: Uuid) -> Option<Connector> {
         lock(&self.shared.store).connectors.get(&id).cloned()
     }
 
-    /// Forgets a connector.
+    /// Removes a connector.
     pub fn remove(&self, id: Uuid) {
         lock(&self.shared.store).connectors.remove(&id);
     }
 
-    /// Puts a connector into the bin, whatever speaks against it; not in the ledger.
+    /// Puts a connector into the bin, regardless of the rules and without a call in the ledger.
     pub fn move_to_bin(&self, id: Uuid) {
         let mut store = lock(&self.shared.store);
         if let Some(mut connector) = store.connectors.remove(&id) {
@@ -186,29 +186,29 @@ impl Sandbox {
         }
     }
 
-    /// Ends what is under way: a moving rollback now shows its effect, and every
-    /// `resynchronizing-to-prod` becomes the state before it.
+    /// Ends what is under way: a moving rollback now shows its effect, and every `resynchronizing-to-prod` becomes the
+    /// earlier state again.
     pub fn settle(&self, id: Uuid) {
         self.shared.settle(id);
     }
 
-    /// Adds a fault; of several that meet a call the oldest strikes.
+    /// Adds a fault. If several apply to a call, the oldest one is used.
     pub fn inject(&self, fault: Fault) {
         lock(&self.shared.faults).push(fault);
     }
 
-    /// The faults that are not used up.
+    /// Returns the faults that are not used up.
     #[must_use]
     pub fn faults(&self) -> Vec<Fault> {
         lock(&self.shared.faults).clone()
     }
 
-    /// Takes all faults away.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         lock(&self.shared.faults).clear();
     }
 
-    /// Holds the next call of this operation or group for this connector at that point.
+    /// Holds the next call of this operation or group for this connector at this point.
     #[must_use]
     pub fn hold(&self, operation: Operation, id: Uuid, point: HoldPoint) -> Held {
         let (server_end, held) = hold::hold(operation, id, point);
@@ -216,25 +216,25 @@ impl Sandbox {
         held
     }
 
-    /// Every call so far.
+    /// Returns the ledger with every call so far.
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         self.shared.book.read(Ledger::clone)
     }
 
-    /// The calls of this operation or group for this connector, in the order of arrival.
+    /// Returns the calls of this operation or group for this connector, in order of arrival.
     #[must_use]
     pub fn calls(&self, operation: Operation, id: Uuid) -> Vec<Call> {
         self.shared.book.read(|ledger| ledger.of(operation, id).cloned().collect())
     }
 
-    /// How many calls changed this connector.
+    /// Returns how many calls changed this connector.
     #[must_use]
     pub fn effects(&self, id: Uuid) -> usize {
         self.shared.book.read(|ledger| ledger.effects(id))
     }
 
-    /// Waits until the ledger satisfies a condition, which must not use the sandbox itself.
+    /// Waits until the ledger satisfies a condition. The condition must not use the sandbox itself.
     ///
     /// # Errors
     /// [`Error::TimedOut`], with the ledger, after `patience`.
@@ -246,8 +246,8 @@ impl Sandbox {
         self.shared.book.wait_for(condition, patience).await
     }
 
-    /// Refuses connections and cuts the live ones; calls that have arrived are still carried out. The port stays
-    /// its own.
+    /// Refuses connections and cuts the open ones. Calls that have arrived are still carried out. The port stays
+    /// reserved.
     pub async fn down(&self) {
         self.port.down().await;
     }
@@ -255,7 +255,7 @@ impl Sandbox {
     /// Listens again on the same port, after [`down`](Self::down).
     ///
     /// # Errors
-    /// [`Error::Listen`] if the port cannot be had.
+    /// [`Error::Listen`] if the port is not available.
     #[expect(clippy::unused_async, reason = "a caller must be inside a runtime, and it mirrors `down`")]
     pub async fn up(&self) -> Result<(), Error> {
         self.port.up(&self.shared)
@@ -263,7 +263,7 @@ impl Sandbox {
 }
 
 impl Shared {
-    /// See [`Sandbox::settle`]; false if there is no such connector.
+    /// See [`Sandbox::settle`]. Returns false if there is no such connector.
     pub(super) fn settle(&self, id: Uuid) -> bool {
         let mut store = lock(&self.store);
         let connector = store.connectors.get_mut(&id);
@@ -271,7 +271,7 @@ impl Shared {
     }
 }
 
-/// Where a client on this machine finds a server that listens there.
+/// Returns the address at which a client on this machine reaches a server that listens on `listening`.
 fn reachable(listening: IpAddr) -> IpAddr {
     match listening {
         IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -1,4 +1,4 @@
-//! Connections and calls: arrive, (hold), take effect, (hold), answer.
+//! Connections and calls: arrive, wait for a hold, take effect, wait for a hold, answer.
 
 use std::sync::{Arc, Mutex};
 
@@ -23,7 +23,7 @@ use super::slow::{Pace, Slow};
 use super::store::{Outcome, Store};
 use super::{control, lock};
 
-/// What all connections share. No lock is held while anything is awaited.
+/// The state that all connections share. No lock is held across an await.
 #[derive(Default)]
 pub(super) struct Shared {
     pub(super) store: Mutex<Store>,
@@ -46,7 +46,7 @@ pub(super) async fn serve(
             _ = &mut stop => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => {
-                // An accept fails for that one connection's reasons, or passingly for want of file handles.
+                // An error concerns only that one connection, or is a temporary lack of file handles.
                 let Ok((stream, _)) = accepted else { tokio::task::yield_now().await; continue };
                 number += 1;
                 connections.spawn(connect(stream, tls.clone(), shared.clone(), number));
@@ -58,7 +58,7 @@ pub(super) async fn serve(
 }
 
 async fn connect(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>, number: u64) {
-    // Without it small answers wait for acknowledgements; a socket that refuses is merely slower.
+    // Without `TCP_NODELAY`, small responses wait for acknowledgments. If the socket rejects it, it is only slower.
     drop(stream.set_nodelay(true));
     match tls {
         None => talk(stream, shared, number).await,
@@ -74,7 +74,7 @@ async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>, 
     let pace = Pace::default();
     let stream = Slow::new(stream, pace.clone());
     let service = service_fn(move |request| answer(shared.clone(), number, pace.clone(), request));
-    // It fails when a cut is wanted and when the client goes away: both are in the ledger.
+    // It fails when a cut is wanted and when the client goes away. The ledger has both.
     drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
 }
 
@@ -93,14 +93,14 @@ async fn answer(
     let query = request.uri().query().unwrap_or_default().to_owned();
     let sequence = shared.book.arrived(call);
     let entry = Entry { shared: shared.clone(), sequence };
-    // A task of its own, so that the call is carried out even if its connection goes away.
+    // A separate task, so that the call is carried out even if its connection goes away.
     let work = tokio::spawn(carry_out(shared, sequence, route, query, authorized));
     let reply = work.await.unwrap_or_else(|_| Reply::cut());
     entry.shared.book.answered(sequence, reply.answered());
     reply.send(&pace).await
 }
 
-/// Notes that nobody was there any more to be answered, should it come to that.
+/// Records, if the call is dropped before its response, that the client was gone.
 struct Entry {
     shared: Arc<Shared>,
     sequence: u64,
@@ -138,7 +138,7 @@ async fn carry_out(
         Some(route) => {
             let mut store = lock(&shared.store);
             if commit {
-                // Within the lock, so that the times stand in the order of what was done.
+                // Within the lock, so that the times have the order in which the operations were done.
                 shared.book.carried_out(sequence);
             }
             store.perform(route, &query, commit)

@@ -1,4 +1,4 @@
-//! A connection that can be told to send a byte at a time, from the status line on.
+//! A connection that can send one byte at a time, from the status line on.
 
 use std::io;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-/// How long a connection rests before each byte, in milliseconds; 0 for full speed.
+/// The pause of a connection before each byte, in milliseconds; 0 for full speed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pace(Arc<AtomicU64>);
 
@@ -24,7 +24,7 @@ impl Pace {
     }
 }
 
-/// A stream that writes at a pace.
+/// A stream that writes at a given pace.
 pub(super) struct Slow<S> {
     stream: S,
     pace: Pace,

@@ -11,7 +11,7 @@ use super::operation::{Operation, Route};
 use super::rules::{self, Refusal};
 use super::wire;
 
-/// What the API answers to a call, before any fault.
+/// The API's response to a call, before any fault.
 pub(super) struct Outcome {
     pub(super) status: u16,
     pub(super) effect: bool,
@@ -35,12 +35,12 @@ impl Outcome {
         Self { status: refusal.0, effect: false, content: Content::Refusal(refusal) }
     }
 
-    /// 404 as an ingress says it, for a path that the API does not know.
+    /// Returns a 404 as an ingress sends it, for a path that the API does not know.
     pub(super) fn ingress() -> Self {
         Self { status: 404, effect: false, content: Content::Ingress }
     }
 
-    /// The JSON body, or none where the API itself did not speak. Costly enough to be kept out of locks.
+    /// Returns the JSON body, or `None` where an ingress answered. Expensive enough to keep out of locks.
     pub(super) fn body(&self) -> Option<Value> {
         Some(match &self.content {
             Content::Ingress => return None,
@@ -60,7 +60,7 @@ impl Outcome {
     }
 }
 
-/// All that the API remembers.
+/// The state of the API.
 #[derive(Default)]
 pub(super) struct Store {
     pub(super) connectors: HashMap<Uuid, Connector>,
@@ -78,7 +78,7 @@ impl Store {
         self.connectors.insert(connector.id, connector);
     }
 
-    /// Carries out a call; with `commit` false it answers the same but changes nothing.
+    /// Carries out a call. With `commit` false, it answers the same but changes nothing.
     pub(super) fn perform(&mut self, route: &Route, query: &str, commit: bool) -> Outcome {
         if route.operation == Operation::ListBin {
             return Outcome::done(false, Content::Bin(self.bin(query)));
@@ -101,7 +101,7 @@ impl Store {
         }
     }
 
-    /// The answer to a call without a valid token.
+    /// Returns the response to a call without a valid token.
     pub(super) fn unauthorized() -> Outcome {
         Outcome::refused(rules::UNAUTHORIZED)
     }

@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::Error;
 
-/// What a listener needs to speak TLS, and what a client needs to believe it.
+/// What a server needs to serve TLS, and what a client needs to trust it.
 pub(super) struct Tls {
     pub(super) acceptor: TlsAcceptor,
     /// The authority's certificate.
@@ -22,17 +22,17 @@ pub(super) struct Tls {
 pub enum Flaw {
     /// It was valid until yesterday.
     Expired,
-    /// It will be valid from tomorrow on.
+    /// It is not valid before tomorrow.
     NotYetValid,
     /// It is for another host.
     OtherHost,
-    /// It names the host as its subject alone, and no alternative names.
+    /// It names the host only as its subject and has no alternative names.
     NoAlternativeName,
-    /// No authority has signed it.
+    /// No authority signed it.
     SelfSigned,
 }
 
-/// Makes an authority and a certificate of it for these names and addresses, which may have a flaw.
+/// Creates an authority and a certificate that it signed for these names and addresses, with this flaw.
 pub(super) fn certify(names: Vec<String>, flaw: Option<Flaw>) -> Result<Tls, Error> {
     let failed = |error: rcgen::Error| Error::Tls(error.to_string());
     let mut authority = CertificateParams::new(Vec::new()).map_err(failed)?;
@@ -50,7 +50,7 @@ pub(super) fn certify(names: Vec<String>, flaw: Option<Flaw>) -> Result<Tls, Err
     }
     .map_err(failed)?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    // Named here, so that no other part of the process has to install one.
+    // The provider is named here, so that no other part of the process has to install one.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -1,4 +1,4 @@
-//! Connectors and versions as the API's pages show them: every field, keys as they are there.
+//! Connectors and versions as JSON with every field and key that the API reference shows.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::connector::{Connector, Version};
 use super::rules;
 
-/// `<connector>` of the API's answers.
+/// Returns `<connector>` of the API's responses.
 pub(super) fn connector(connector: &Connector) -> Value {
     let versions: Vec<Value> = connector.versions.iter().map(|one| version(one, &connector.kind)).collect();
     json!({
@@ -24,7 +24,7 @@ pub(super) fn connector(connector: &Connector) -> Value {
     })
 }
 
-/// `<version>` of the API's answers, of a connector of the given `type`.
+/// Returns `<version>` of the API's responses, for a connector of the given `type`.
 pub(super) fn version(version: &Version, kind: &str) -> Value {
     let migrated = version.legacy.is_some() || version.rolled_back > 0;
     let migration = if migrated { json!({"legacy-executable": version.legacy}) } else { Value::Null };
@@ -72,7 +72,7 @@ pub(super) fn version(version: &Version, kind: &str) -> Value {
     })
 }
 
-/// A version that was only created has no source and no secrets yet.
+/// Returns the configuration. A version that was only created has no source and no secrets yet.
 fn config(version: &Version, kind: &str, migration: &Value) -> Value {
     let configured = version.state != "created";
     let export = kind == "export";
@@ -147,7 +147,7 @@ fn runtime() -> Value {
     json!({"environment": "bin-docker-wrapper", "version": "14.50.47"})
 }
 
-/// Whole seconds and a numeric offset, as the API writes times.
+/// Formats a time with whole seconds and a numeric offset, as the API does.
 fn time(at: Timestamp) -> String {
     format!("{}+00:00", at.strftime("%Y-%m-%dT%H:%M:%S"))
 }

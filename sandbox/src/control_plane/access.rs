@@ -1,4 +1,4 @@
-//! Ways in: kubeconfigs, clients, kubectl, tokens of service accounts.
+//! Access to the control plane: kubeconfigs, clients, kubectl and service account tokens.
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use crate::process;
 const TOKEN_SECONDS: i64 = 24 * 60 * 60;
 
 impl ControlPlane {
-    /// A new client of the administrator (`system:masters`) for the runtime that calls. It repeats nothing by itself.
+    /// Returns a new administrator's client (`system:masters`) for the calling runtime. It does not retry by itself.
     ///
     /// # Errors
     /// If the client cannot be built.
@@ -27,17 +27,17 @@ impl ControlPlane {
         self.client_of(self.kubeconfig_for(self.url(), &self.admin_token)).await
     }
 
-    /// A new client of whom the kubeconfig file at `path` names (see [`Self::service_account`]). It repeats nothing by
-    /// itself and uses no proxy of the environment.
+    /// Returns a new client for the user in the kubeconfig file at `path` (see [`Self::service_account`]). It does not
+    /// retry by itself and ignores the proxies in the environment.
     ///
     /// # Errors
-    /// If the file cannot be read or the client not be built.
+    /// If the file cannot be read or the client cannot be built.
     pub async fn client(&self, path: &std::path::Path) -> Result<Client> {
         self.client_of(serde_json::from_slice(&fs::read(path)?)?).await
     }
 
     async fn client_of(&self, kubeconfig: Value) -> Result<Client> {
-        // Whoever comes second is told that there is a provider already, which is fine.
+        // An error only means that a provider is already installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let kubeconfig: Kubeconfig = serde_json::from_value(kubeconfig)?;
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
@@ -46,7 +46,8 @@ impl ControlPlane {
         Ok(Client::try_from(config)?)
     }
 
-    /// The released kubectl as the administrator; its home, and with it its cache, is a scratch directory.
+    /// Returns a command that runs the matching kubectl as the administrator. Its home and cache are a scratch
+    /// directory.
     #[must_use]
     pub fn kubectl(&self) -> Command {
         let mut command = Command::new(self.binaries.kubectl());
@@ -57,11 +58,11 @@ impl ControlPlane {
         command
     }
 
-    /// Runs kubectl with `args` and `stdin`, and gives its standard output. Blocks no thread of the runtime; dropping
-    /// the future kills it.
+    /// Runs kubectl with `args` and `stdin`, and returns its standard output. Does not block a thread of the runtime.
+    /// Dropping the future kills kubectl.
     ///
     /// # Errors
-    /// If it fails: its arguments and its standard error.
+    /// If it fails. The error has its arguments and its standard error.
     pub async fn kubectl_ok(&self, args: &[&str], stdin: &str) -> Result<String> {
         let mut command = self.kubectl();
         command.args(args);
@@ -73,9 +74,9 @@ impl ControlPlane {
         String::from_utf8(output.stdout).context("kubectl wrote something that is not UTF-8")
     }
 
-    /// Writes a kubeconfig file with a new token (valid for a day) of the service account `namespace`/`name`, which must
-    /// exist: no controller creates one here. `server` replaces the address, for a proxy; the file lives as long as
-    /// the control plane.
+    /// Writes a kubeconfig file with a new token (valid for a day) for the service account `namespace`/`name`, which
+    /// must exist, because no controller creates one. `server` replaces the URL of the API server, for a proxy. The
+    /// file lives as long as the control plane.
     ///
     /// # Errors
     /// If the service account does not exist or the file cannot be written.
@@ -93,7 +94,7 @@ impl ControlPlane {
             .create_token_request(name, &PostParams::default(), &request)
             .await
             .with_context(|| format!("no token for the service account {namespace}/{name}"))?;
-        let token = answer.status.context("the answer to a TokenRequest has no status")?.token;
+        let token = answer.status.context("the response to a TokenRequest has no status")?.token;
         let path =
             self.scratch.path().join(format!("{namespace}-{name}-{}.kubeconfig", Uuid::new_v4().simple()));
         fs::write(&path, self.kubeconfig_for(server.unwrap_or(self.url()), &token).to_string())?;

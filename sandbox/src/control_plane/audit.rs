@@ -1,4 +1,4 @@
-//! What the API server was asked, counted where it counts: in its own audit log.
+//! The requests that the API server answered, from its audit log.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -9,30 +9,30 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// One request that the API server has answered. Watches appear when they end.
+/// One request that the API server has answered. A watch appears when it ends.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AuditEvent {
-    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`.
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete` or `deletecollection`.
     pub verb: String,
-    /// Such as `system:serviceaccount:NAMESPACE:NAME`, or `admin`.
+    /// The user, such as `system:serviceaccount:NAMESPACE:NAME` or `admin`.
     pub user: String,
     /// As the client sent it; empty if it sent none.
     pub user_agent: String,
-    /// Empty for the core group.
+    /// The API group; empty for the core group.
     pub group: String,
     /// The plural, such as `migrationrollbacks`.
     pub resource: String,
-    /// Such as `status`; empty if none.
+    /// The subresource, such as `status`; empty if there is none.
     pub subresource: String,
-    /// Empty for requests across namespaces.
+    /// The namespace; empty for requests across namespaces.
     pub namespace: String,
-    /// Empty for lists, watches and creations.
+    /// The name of the object; empty for lists, watches and creations.
     pub name: String,
     /// The HTTP status code.
     pub code: u16,
     /// When the request arrived.
     pub received: Timestamp,
-    /// When its answer was complete.
+    /// When its response was complete.
     pub answered: Timestamp,
 }
 
@@ -71,7 +71,8 @@ struct ResponseStatus {
     code: u16,
 }
 
-/// The audit policy: one line per answered request for what the operator touches, and nothing else.
+/// Returns the audit policy: one line per answered request about the resources that the operator uses, and nothing
+/// else.
 pub(super) fn policy() -> Value {
     json!({
         "apiVersion": "audit.k8s.io/v1",
@@ -89,23 +90,23 @@ pub(super) fn policy() -> Value {
     })
 }
 
-/// Reads the audit log of a control plane from a place on, each line once.
+/// Reads the audit log of a control plane from an offset, each line once.
 #[derive(Debug)]
 pub struct AuditReader {
     log: PathBuf,
-    /// Where the next line begins.
+    /// The offset of the next line.
     offset: u64,
     namespace: Option<String>,
     events: Vec<AuditEvent>,
 }
 
 impl AuditReader {
-    /// Reads the log from its beginning.
+    /// Returns a reader that starts at the beginning of the log.
     pub(super) fn from_start(log: PathBuf) -> Self {
         Self { log, offset: 0, namespace: None, events: Vec::new() }
     }
 
-    /// Reads what is written from now on, for one namespace.
+    /// Returns a reader of the lines about one namespace that are written from now on.
     pub(super) fn from_now(log: PathBuf, namespace: &str) -> Result<Self> {
         let mut reader = Self::from_start(log);
         reader.offset = reader.whole_lines()?.1;
@@ -113,8 +114,8 @@ impl AuditReader {
         Ok(reader)
     }
 
-    /// Returns the events so far, in the order of their answers. A line that is still being written is left for the next
-    /// call.
+    /// Returns the events so far, in the order of their responses. A line that is still being written is left for the
+    /// next call.
     ///
     /// # Errors
     /// If the log cannot be read.
@@ -130,7 +131,7 @@ impl AuditReader {
         Ok(&self.events)
     }
 
-    /// Returns the lines from `offset` on that are complete, and where they end.
+    /// Returns the complete lines from `offset` on, and the offset where they end.
     fn whole_lines(&self) -> Result<(String, u64)> {
         if !self.log.exists() {
             return Ok((String::new(), self.offset));

@@ -1,4 +1,4 @@
-//! Where etcd, kube-apiserver and kubectl come from: `KUBEBUILDER_ASSETS`, the user's cache, or a build into it.
+//! The source of etcd, kube-apiserver and kubectl: `KUBEBUILDER_ASSETS`, the user's cache, or a build into that cache.
 
 use std::path::PathBuf;
 
@@ -54,7 +54,7 @@ impl Binaries {
     }
 }
 
-/// Finds the programs, or builds them once into the user's cache. Blocks: minutes when it has to build.
+/// Finds the programs, or builds them once into the user's cache. Blocks, for minutes if it has to build.
 ///
 /// # Errors
 /// If `KUBEBUILDER_ASSETS` names a directory that lacks one of them, no cache directory is known, or the build fails.
@@ -74,12 +74,12 @@ pub(super) fn find_or_build() -> Result<Binaries> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+    #![allow(clippy::unwrap_used, reason = "tests panic on unexpected results")]
 
     use super::*;
 
     #[test]
-    fn every_staging_module_is_of_the_same_release_as_kubernetes() {
+    fn every_staging_module_has_the_same_release_as_kubernetes() {
         let release = CONTROL_PLANE.version_of("k8s.io/kubernetes").unwrap();
         let (expected, mut seen) = (format!("v0.{}", release.strip_prefix("1.").unwrap()), 0);
         for line in CONTROL_PLANE.go_mod.lines().filter(|line| line.contains(" => k8s.io/")) {

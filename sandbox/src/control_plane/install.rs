@@ -1,16 +1,16 @@
-//! What the repository's `crds/` and `deploy/` install, but the Deployment: no kubelet runs here.
+//! Installs the repository's `crds/` and `deploy/` without the Deployment, because no kubelet runs here.
 
 use anyhow::Result;
 
 use super::ControlPlane;
 use crate::program::workspace;
 
-/// Where `deploy/` puts the operator and its service account.
+/// The namespace of the operator and its service account in `deploy/`.
 pub const OPERATOR_NAMESPACE: &str = "cde-operator-system";
 
 impl ControlPlane {
-    /// Installs the definitions, the operator's namespace and its rights, and waits until the kinds are served; `tell`
-    /// is told each command (without `kubectl`) and what kubectl said.
+    /// Installs the CRDs, the operator's namespace and its permissions, and waits until the API server serves both
+    /// kinds. Calls `tell` with each command (without `kubectl`) and its output.
     ///
     /// # Errors
     /// If kubectl fails.

@@ -1,4 +1,4 @@
-//! The keys and certificates of one control plane, made for it and thrown away with it.
+//! The keys and certificates of one control plane, created for it and removed with it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
-/// What kube-apiserver reads from files.
+/// The files that kube-apiserver reads.
 #[derive(Debug)]
 pub(super) struct Pki {
     /// The certificate of the authority, as PEM.
@@ -19,11 +19,12 @@ pub(super) struct Pki {
     pub(super) serving_key: PathBuf,
     /// Signs the tokens of service accounts.
     pub(super) service_account_key: PathBuf,
-    /// Checks them.
+    /// Verifies these tokens.
     pub(super) service_account_public_key: PathBuf,
 }
 
-/// Makes them all in `dir`: an authority, a certificate for loopback signed by it, a key for service accounts.
+/// Creates all files in `dir`: an authority, a certificate for loopback that it signed, and a key for service
+/// accounts.
 pub(super) fn make(dir: &Path) -> Result<Pki> {
     let mut ca = CertificateParams::default();
     ca.distinguished_name.push(DnType::CommonName, "cde-sandbox control plane");

@@ -1,4 +1,4 @@
-//! The two servers: their command lines, and when they count as ready.
+//! The two servers: their command lines, and how to tell that they are ready.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,26 +19,27 @@ const POLL: Duration = Duration::from_millis(50);
 /// How much of each log goes into an error.
 const TAIL_LINES: usize = 20;
 
-/// Asked once a server runs, as the administrator. `/readyz` covers the start-up hooks, the RBAC roles' among them; the
-/// namespaces are created on their own.
+/// Requested as the administrator once a server runs. `/readyz` covers the start-up hooks, including the one for RBAC
+/// roles. The namespaces are created separately.
 const READY_PATHS: [&str; 3] =
     ["/readyz", "/apis/rbac.authorization.k8s.io/v1/clusterroles/view", "/api/v1/namespaces/default"];
 
-/// etcd and kube-apiserver with their files in one directory; etcd on a Unix socket, kube-apiserver on loopback.
+/// etcd and kube-apiserver with their files in one directory. etcd listens on a Unix socket, kube-apiserver on
+/// loopback.
 #[derive(Debug)]
 pub(super) struct Servers {
     dir: PathBuf,
     binaries: Binaries,
     pub(super) pki: Pki,
     pub(super) port: u16,
-    // Bound and never listening: it keeps the port ours, also while kube-apiserver, which shares it, is stopped.
+    // Bound but never listening. It reserves the port, also while kube-apiserver, which shares it, is stopped.
     _reserved: TcpSocket,
     etcd: Mutex<Option<Process>>,
     api_server: Mutex<Option<Process>>,
 }
 
 impl Servers {
-    /// Writes what both need into `dir` and reserves the port; starts neither.
+    /// Writes the files of both servers into `dir` and reserves the port. Starts neither server.
     pub(super) fn prepare(dir: &Path, binaries: Binaries, admin_token: &str) -> Result<Self> {
         let pki = pki::make(dir)?;
         fs::write(dir.join("tokens.csv"), format!("{admin_token},admin,admin,system:masters\n"))?;
@@ -69,7 +70,7 @@ impl Servers {
             .arg(format!("--data-dir={}", self.dir.join("etcd").display()))
             .arg(format!("--listen-client-urls={}", socket("etcd.sock")))
             .arg(format!("--listen-peer-urls={}", socket("peer.sock")))
-            // Nobody asks a single member for its address, and a socket is refused here.
+            // Nothing asks a single member for its address, and etcd rejects a socket here.
             .arg("--advertise-client-urls=http://localhost:2379");
         start(&self.etcd, command, &self.log("etcd"))
     }
@@ -92,7 +93,7 @@ impl Servers {
             .arg(file("service-account-key-file", &self.pki.service_account_public_key))
             .arg(file("audit-policy-file", &self.dir.join("audit-policy.json")))
             .arg(file("audit-log-path", &self.audit_log()))
-            // In megabytes: whoever counts what is in it must not find half of it in another file.
+            // In megabytes: large enough that the log is never rotated, so that readers find all of it in one file.
             .arg("--audit-log-maxsize=100000");
         start(&self.api_server, command, &self.log("kube-apiserver"))
     }
@@ -113,7 +114,7 @@ impl Servers {
         lock(&self.api_server).as_mut().map_or(Ok(()), |server| Ok(server.signal(Signal::CONT)?))
     }
 
-    /// The process ids of the servers that run.
+    /// Returns the process IDs of the running servers.
     pub(super) fn ids(&self) -> Vec<u32> {
         [&self.etcd, &self.api_server]
             .into_iter()
@@ -121,10 +122,10 @@ impl Servers {
             .collect()
     }
 
-    /// Waits until both answer a client as they should, asking through `admin`.
+    /// Waits until both servers answer `admin` as they should.
     ///
     /// # Errors
-    /// If one of them ends, or the time is over; with the last lines of both logs.
+    /// If one of them ends, or the time is over. The error has the last lines of both logs.
     pub(super) async fn ready(&self, admin: &kube::Client) -> Result<()> {
         let begin = Instant::now();
         for path in READY_PATHS {
@@ -154,9 +155,7 @@ impl Servers {
     fn failure(&self, what: &str) -> String {
         let end_of = |server| tail(&self.log(server), TAIL_LINES);
         let (etcd, api_server) = (end_of("etcd"), end_of("kube-apiserver"));
-        format!(
-            "the control plane does not start: {what}\n--- etcd\n{etcd}\n--- kube-apiserver\n{api_server}"
-        )
+        format!("the control plane did not start: {what}\n--- etcd\n{etcd}\n--- kube-apiserver\n{api_server}")
     }
 
     fn log(&self, name: &str) -> PathBuf {
@@ -176,7 +175,7 @@ fn start(server: &Mutex<Option<Process>>, command: Command, log: &Path) -> Resul
     Ok(())
 }
 
-/// By `SIGKILL`: a server that ends politely would first answer what it has in hand.
+/// Uses `SIGKILL`, because a server that ends gracefully would first answer its open requests.
 fn stop(server: &Mutex<Option<Process>>) -> Result<()> {
     if let Some(mut process) = lock(server).take() {
         process.kill()?;

@@ -1,18 +1,18 @@
-//! What is installed on the control plane: all of `deploy/` but the Deployment, for no kubelet runs here.
+//! Installs all of `deploy/` but the Deployment on the control plane, which has no kubelet to run it.
 
 use anyhow::Result;
 
 use super::NAMESPACE;
-use super::screen::say;
+use super::terminal::say;
 use cde_sandbox::control_plane::ControlPlane;
 use cde_sandbox::program::workspace;
 
-/// Definitions, namespace and rights, as `kubectl apply -k deploy/` brings them.
+/// Installs the CRDs, the namespace and the permissions, as `kubectl apply -k deploy/` does.
 pub(crate) async fn install(control_plane: &ControlPlane) -> Result<()> {
     control_plane.install(|command, said| say(&format!("$ kubectl {command}\n{said}"))).await
 }
 
-/// The samples, into a namespace of their own. What kubectl says of them is left out: they are being watched.
+/// Applies the samples to a new namespace. Does not print kubectl's output, because a watch shows the samples.
 pub(crate) async fn apply_samples(control_plane: &ControlPlane) -> Result<()> {
     control_plane.kubectl_ok(&["create", "namespace", NAMESPACE], "").await?;
     say(&format!("$ kubectl apply -n {NAMESPACE} -f deploy/samples"));

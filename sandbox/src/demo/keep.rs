@@ -1,27 +1,27 @@
-//! What to do with a demo that is left running.
+//! Instructions for a demo that keeps running.
 
 use std::path::Path;
 
 use super::NAMESPACE;
-use super::screen::{heading, say};
-use super::stage::Stage;
+use super::environment::Environment;
+use super::terminal::{heading, say};
 
-/// Says how to reach everything, and what to try.
-pub(crate) fn explain(stage: &Stage) {
-    let Stage { operator, sandbox, control_plane, .. } = stage;
+/// Prints how to reach everything and what to try.
+pub(crate) fn explain(environment: &Environment) {
+    let Environment { operator, sandbox, control_plane, .. } = environment;
     let kubectl = control_plane.kubectl();
     let programs = Path::new(kubectl.get_program()).parent().unwrap_or(Path::new("."));
-    heading("All of it goes on running; Ctrl-C here ends it. In another terminal:");
+    heading("Everything keeps running until you press Ctrl-C here. Try this in another terminal:");
     say(&format!(
         r#"export KUBECONFIG={kubeconfig}
-export PATH={programs}:$PATH   # the kubectl of this release
+export PATH={programs}:$PATH   # kubectl of the same Kubernetes release
 
 kubectl get cde -n {NAMESPACE} -w
 kubectl patch mrb voucher-feed-on-hold -n {NAMESPACE} --type=merge -p '{{"spec": {{"suspend": false}}}}'
 kubectl annotate crst mistyped-connector -n {NAMESPACE} cde.productsup.com/retry="$(date -u +%FT%TZ)" --overwrite
 kubectl get mrb -A --field-selector status.outcome=Failed
 
-# The CDE: what it holds, what it was asked, and a fault for the next rollback
+# CDE sandbox: list the connectors and the calls, and make the next rollback fail with a 429
 curl {cde}/_sandbox/connectors
 curl {cde}/_sandbox/ledger
 curl -X POST {cde}/_sandbox/faults -d '{{"operation": "rollback", "status": 429, "headers": [["retry-after", "5"]]}}'

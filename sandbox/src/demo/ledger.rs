@@ -1,4 +1,4 @@
-//! What the CDE was asked and what changed there, by its own book.
+//! The calls that the CDE sandbox received and the changes that they made, from its ledger.
 
 use cde_sandbox::table;
 use serde::Deserialize;
@@ -6,9 +6,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::sample::SAMPLES;
-use super::screen::{heading, say};
+use super::terminal::{heading, say};
 
-/// The ledger as the sandbox's control endpoint gives it.
+/// The ledger as the sandbox's control endpoint returns it.
 #[derive(Deserialize)]
 pub(crate) struct Ledger {
     calls: Vec<Call>,
@@ -23,12 +23,12 @@ struct Call {
 }
 
 impl Ledger {
-    /// How many calls changed this connector.
+    /// Returns how many calls changed this connector.
     pub(crate) fn effects(&self, connector: Uuid) -> usize {
         self.of(connector).filter(|call| call.effect).count()
     }
 
-    /// How many calls there were.
+    /// Returns how many calls there were.
     pub(crate) fn total(&self) -> usize {
         self.calls.len()
     }
@@ -43,7 +43,7 @@ impl Call {
         self.method == "GET"
     }
 
-    /// In a word or two: a status, or how the connection ended.
+    /// Returns the status code, or in a word or two how the connection ended.
     fn answer(&self) -> String {
         match &self.answered {
             Value::String(word) => word.clone(),
@@ -51,7 +51,7 @@ impl Call {
                 .iter()
                 .map(|(how, what)| match what {
                     Value::Number(status) => status.to_string(),
-                    _ => format!("{how} off"),
+                    _ => format!("connection {how}"),
                 })
                 .collect(),
             other => other.to_string(),
@@ -59,9 +59,9 @@ impl Call {
     }
 }
 
-/// Prints it, a line a sample.
+/// Prints the ledger, one line per sample.
 pub(crate) fn show(ledger: &Ledger) {
-    heading("The CDE's ledger: at most one effect each");
+    heading("Calls that the CDE sandbox received: at most one change per connector");
     let rows = SAMPLES.iter().map(|sample| {
         let answers = |reads: bool| -> String {
             let calls = ledger.of(sample.connector).filter(|call| call.reads() == reads);
@@ -71,17 +71,17 @@ pub(crate) fn show(ledger: &Ledger) {
         let effects = ledger.effects(sample.connector).to_string();
         [sample.name.to_owned(), answers(true), answers(false), effects]
     });
-    say(&table::render(["REQUEST", "READS", "CHANGING CALLS", "EFFECTS"], rows).join("\n"));
+    say(&table::render(["REQUEST", "READS", "WRITES", "CHANGES"], rows).join("\n"));
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+    #![allow(clippy::unwrap_used, reason = "tests panic on unexpected results")]
 
     use super::*;
 
     #[test]
-    fn effects_are_counted_by_connector_and_answers_read_as_words() {
+    fn effects_are_counted_per_connector_and_answers_are_shown_as_words() {
         let text = r#"{"total": 3, "effects": {}, "calls": [
             {"method": "GET", "connector": "00000000-0000-0000-0000-000000000001", "answered": {"status": 200}, "effect": false},
             {"method": "POST", "connector": "00000000-0000-0000-0000-000000000001", "answered": {"cut": "before-headers"}, "effect": true},
@@ -89,6 +89,6 @@ mod tests {
         let ledger: Ledger = serde_json::from_str(text).unwrap();
         assert_eq!((ledger.effects(Uuid::from_u128(1)), ledger.effects(Uuid::from_u128(2))), (1, 0));
         let answers: Vec<String> = ledger.calls.iter().map(Call::answer).collect();
-        assert_eq!(answers, ["200", "cut off", "hung"]);
+        assert_eq!(answers, ["200", "connection cut", "hung"]);
     }
 }

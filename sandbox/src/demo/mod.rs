@@ -1,43 +1,33 @@
-//! The demo in its steps: set the stage, apply the samples, watch them, show what a person would look at, judge.
+//! The steps of the demo: start everything, apply the samples, watch them, show the result with kubectl, and check it.
 
 mod cluster;
+pub(crate) mod environment;
 pub(crate) mod keep;
 mod ledger;
 mod recording;
 mod report;
 mod sample;
-pub(crate) mod screen;
-pub(crate) mod stage;
-mod verdict;
+mod summary;
+pub(crate) mod terminal;
 mod watch;
 
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use environment::Environment;
+use terminal::heading;
 
-use recording::Recording;
-use screen::heading;
-use stage::Stage;
-
-/// Where the samples go.
+/// The namespace of the samples.
 const NAMESPACE: &str = "connectors";
 
-/// Applies the samples, shows how they move and where they end, and says whether all keep their promise.
-/// Writes a recording of it to `svg`, if that is given.
-pub(crate) async fn play(stage: &Stage, svg: Option<&Path>) -> Result<bool> {
-    heading("The samples");
-    let control_plane = &stage.control_plane;
-    let mut recording = Recording::default();
-    let (objects, ()) = tokio::try_join!(
-        watch::follow(control_plane, &mut recording),
-        cluster::apply_samples(control_plane)
-    )?;
-    if let Some(file) = svg {
-        fs::write(file, recording.svg()).with_context(|| format!("cannot write {}", file.display()))?;
-    }
+/// Applies the samples, shows their progress and result, and returns whether all ended as their files say.
+pub(crate) async fn run(environment: &Environment) -> Result<bool> {
+    heading("Applying the samples");
+    let control_plane = &environment.control_plane;
+    let (objects, ()) =
+        tokio::try_join!(watch::follow(control_plane), cluster::apply_samples(control_plane))?;
     report::show(control_plane).await?;
-    let ledger = stage.sandbox.ledger().await?;
+    let ledger = environment.sandbox.ledger().await?;
     ledger::show(&ledger);
-    Ok(verdict::judge(&objects, &ledger))
+    Ok(summary::print(&objects, &ledger))
 }

@@ -1,23 +1,23 @@
-//! The samples of `deploy/samples`: what the CDE must hold for each, and what each promises.
+//! The samples in `deploy/samples`: the connector and the fault that each one needs, and its expected result.
 
 use cde_sandbox::cde::{Connector, CutPoint, Fault, Operation, Version};
 use uuid::{Uuid, uuid};
 
 /// One file of `deploy/samples`.
 pub(crate) struct Sample {
-    /// Name of the object.
+    /// The name of the object.
     pub(crate) name: &'static str,
-    /// Kind of the object.
+    /// The kind of the object.
     pub(crate) kind: Kind,
-    /// The connector that it is about; no two samples share one.
+    /// The connector that the request names. No two samples share one.
     pub(crate) connector: Uuid,
-    /// The reason of the condition Ready that it comes to.
+    /// The expected reason of the condition Ready.
     pub(crate) reason: &'static str,
-    /// How often the connector is changed on the way.
+    /// The expected number of changes to the connector.
     pub(crate) effects: usize,
-    /// The connector as the CDE holds it; absent where it knows none.
+    /// The connector in the sandbox, or `None` where the sandbox has none.
     seed: Option<fn(Connector) -> Connector>,
-    /// What meets its calls.
+    /// The fault that the changing calls meet.
     fault: Option<fn(Fault) -> Fault>,
 }
 
@@ -31,7 +31,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// As in manifests.
+    /// Returns the kind as in manifests.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Restore => "ConnectorRestore",
@@ -39,7 +39,7 @@ impl Kind {
         }
     }
 
-    /// As in paths.
+    /// Returns the plural as in URL paths.
     pub(crate) const fn plural(self) -> &'static str {
         match self {
             Self::Restore => "connectorrestores",
@@ -47,7 +47,7 @@ impl Kind {
         }
     }
 
-    /// As on the command line.
+    /// Returns the short name for kubectl.
     pub(crate) const fn short(self) -> &'static str {
         match self {
             Self::Restore => "crst",
@@ -56,10 +56,10 @@ impl Kind {
     }
 }
 
-/// The sample that is looked at in detail.
+/// The sample that the demo describes in detail.
 pub(crate) const LOST_ANSWER: &str = "media-library-lost-answer";
 
-/// All of them.
+/// All samples.
 pub(crate) static SAMPLES: [Sample; 14] = [
     restore("spring-catalogue", uuid!("8f14e45f-ceea-467f-a8d5-91b2c0a7d301"), "Restored", 1)
         .seeded(|one| Connector { in_bin: true, ..one.version(released("2.0.0", 41, 40)).main(2) }),
@@ -110,7 +110,7 @@ pub(crate) static SAMPLES: [Sample; 14] = [
         .seeded(|one| one.version(released("1.0.0", 25, 24))),
 ];
 
-/// A version in production, with its executable and the one before.
+/// Returns a version in production with its production and legacy executables.
 fn released(version: &str, production: u64, legacy: u64) -> Version {
     Version::new(version).state("synchronized-to-prod").production(production, 5).legacy(legacy)
 }
@@ -135,7 +135,7 @@ impl Sample {
     }
 }
 
-/// What the CDE holds. The main version is 1 unless the sample says otherwise.
+/// Returns the connectors of all samples. The main version is 1 unless the sample sets another.
 pub(crate) fn connectors() -> Vec<Connector> {
     let seed = |sample: &Sample| {
         let seed = sample.seed?;
@@ -144,7 +144,7 @@ pub(crate) fn connectors() -> Vec<Connector> {
     SAMPLES.iter().filter_map(seed).collect()
 }
 
-/// What goes wrong with calls that change something.
+/// Returns the faults of all samples.
 pub(crate) fn faults() -> Vec<Fault> {
     let fault = |sample: &Sample| {
         let fault = sample.fault?;
@@ -155,13 +155,13 @@ pub(crate) fn faults() -> Vec<Fault> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+    #![allow(clippy::unwrap_used, reason = "tests panic on unexpected results")]
 
     use super::*;
     use cde_sandbox::program::workspace;
 
     #[test]
-    fn every_sample_is_one_file_that_promises_the_same() {
+    fn every_sample_has_one_file_that_names_the_same_result() {
         let files = std::fs::read_dir(workspace().join("deploy/samples")).unwrap();
         let files: Vec<String> =
             files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();

@@ -1,4 +1,4 @@
-//! The samples as they move: a watch of both kinds, until each has come to its end or the time is over.
+//! Watches both kinds until every sample has its result or the time is over.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,14 +17,14 @@ use tokio::time::Instant;
 use super::NAMESPACE;
 use super::recording::Recording;
 use super::sample::{Kind, SAMPLES, Sample};
-use super::screen::Live;
+use super::terminal::Live;
 
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// What a person looks at, of each object by its name.
+/// The status of each object by its name.
 pub(crate) type Objects = BTreeMap<String, Seen>;
 
-/// The part of an object that moves.
+/// The part of an object that changes.
 #[derive(Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Seen {
@@ -49,12 +49,12 @@ struct Operation {
 }
 
 impl Seen {
-    /// Nothing more will happen by itself.
+    /// Returns whether nothing more happens by itself.
     fn settled(&self, sample: &Sample) -> bool {
         self.outcome.is_some() || self.reason.as_deref() == Some(sample.reason)
     }
 
-    /// Ready, reason, attempts, message.
+    /// Returns the condition's status, the reason, the attempts and the message.
     fn cells(&self) -> [String; 4] {
         let ready = self.conditions.iter().find(|condition| condition.r#type == "Ready");
         let (ready, message) = ready.map_or(("", ""), |ready| (&ready.status, &ready.message));
@@ -63,28 +63,26 @@ impl Seen {
     }
 }
 
-/// Shows every change until all samples have settled; gives how they were seen last.
+/// Shows every change until all samples have settled, and returns their last status.
 ///
 /// # Errors
-/// If the API server refuses or breaks a watch.
-pub(crate) async fn follow(control_plane: &ControlPlane, recording: &mut Recording) -> Result<Objects> {
+/// If the API server rejects or breaks a watch.
+pub(crate) async fn follow(control_plane: &ControlPlane) -> Result<Objects> {
     let client = control_plane.admin().await?;
     let mut changes = select_all([Kind::Restore, Kind::Rollback].map(|kind| changes(&client, kind)));
     let (begin, mut objects, mut live) = (Instant::now(), Objects::new(), Live::new());
     while !all_settled(&objects) {
         let Ok(Some(change)) = tokio::time::timeout_at(begin + LIMIT, changes.next()).await else { break };
-        let object = change.context("the API server does not let the samples be watched")?;
+        let object = change.context("cannot watch the samples")?;
         let status = object.data.get("status").cloned().unwrap_or_default();
-        let seen: Seen = serde_json::from_value(status).context("a status is not as the demo knows it")?;
+        let seen: Seen = serde_json::from_value(status).context("the demo cannot read a status")?;
         let name = object.name_any();
         if objects.get(&name) != Some(&seen) {
-            let news = news(&name, &seen, begin.elapsed());
-            let spoken_of = seen.reason.is_some();
+            let change = describe(&name, &seen, begin.elapsed());
+            let has_reason = seen.reason.is_some();
             objects.insert(name, seen);
-            if spoken_of {
-                let table = table(&objects);
-                live.draw(&table, &news);
-                recording.add(begin.elapsed(), &table);
+            if has_reason {
+                live.draw(&table(&objects), &change);
             }
         }
     }
@@ -107,7 +105,7 @@ fn all_settled(objects: &Objects) -> bool {
     SAMPLES.iter().all(|sample| objects.get(sample.name).is_some_and(|seen| seen.settled(sample)))
 }
 
-fn news(name: &str, seen: &Seen, after: Duration) -> String {
+fn describe(name: &str, seen: &Seen, after: Duration) -> String {
     let [ready, reason, attempts, message] = seen.cells();
     let after = after.as_secs_f32();
     format!("{after:5.1} s  {name:<28} {ready:<8} {reason:<18} {attempts}  {message}").trim_end().to_owned()

@@ -1,5 +1,5 @@
-//! The build: under a lock, beside its place, renamed when complete. Says on the real standard error what takes so long
-//! (test harnesses capture only macros).
+//! The build. It holds a lock, builds beside the target directory and renames the result when it is complete. Progress
+//! goes to the real standard error, because test harnesses capture only the output of macros.
 
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
@@ -17,7 +17,8 @@ const BETWEEN_LINES: Duration = Duration::from_secs(15);
 /// How much of the compiler's log goes into an error.
 const TAIL_LINES: usize = 20;
 
-/// Waits until no other process builds in `cache`. The lock goes with the returned file, or with its process.
+/// Waits until no other process builds in `cache`. The lock ends when the returned file is dropped or its process
+/// ends.
 pub(super) fn lock(module: &Module, cache: &Path) -> Result<File> {
     let path = cache.join("lock");
     let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
@@ -66,7 +67,7 @@ fn go(dir: &Path) -> Command {
     command
 }
 
-/// Where go may fetch a newer toolchain by itself, it answers with that one's version here.
+/// Where go may download a newer toolchain by itself, it prints the version of that toolchain here.
 fn ensure_go(module: &Module, dir: &Path) -> Result<()> {
     let (name, instead) = (module.name, module.instead);
     let wanted = module
@@ -88,7 +89,7 @@ fn ensure_go(module: &Module, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The first two numbers of a version, which decide; 0 where there is none.
+/// Returns the first two numbers of a version, which are enough to compare; 0 where there is none.
 fn go_version(text: &str) -> (u32, u32) {
     let mut numbers = text.split(['.', '-', ' ']).map(|part| {
         let digits = part.find(|c: char| !c.is_ascii_digit()).map_or(part, |end| &part[..end]);
@@ -149,7 +150,7 @@ fn linker_flags(module: &Module) -> Result<String> {
     Ok(flags)
 }
 
-/// A line now and then, for whoever wonders what a test waits for.
+/// Prints a line now and then, for people who wonder what a test waits for.
 struct Progress {
     module: &'static str,
     what: String,

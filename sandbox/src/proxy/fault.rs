@@ -1,4 +1,4 @@
-//! What happens to the requests that a rule means: held, cut, answered by the proxy.
+//! What happens to the requests that match a rule: held, cut, delayed, or answered by the proxy.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,16 +10,16 @@ use super::rule::{Call, Rule};
 
 const SEEN_LIMIT: Duration = Duration::from_secs(30);
 
-/// Where on the way of a request something happens to it.
+/// The point on the way of a request at which something happens to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Point {
-    /// The API server has not seen it.
+    /// The API server has not received the request.
     BeforeForward,
-    /// The API server has done it; the client has not heard of it.
+    /// The API server has carried out the request, and the client has no response yet.
     BeforeReply,
 }
 
-/// An answer in place of the API server's.
+/// A response in place of the API server's.
 #[derive(Debug, Clone)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -42,8 +42,8 @@ pub(super) enum Verdict {
     Answer(Answer),
 }
 
-/// Requests that wait in the proxy, whether or not their client still does, until this value decides. The decision
-/// holds for all that the rule still means, later ones too; dropping it undecided releases them.
+/// Requests that wait in the proxy, even if their clients have gone, until this value decides. The decision holds for
+/// all requests that the rule matches, later ones too. Dropping the value without a decision releases them.
 #[derive(Debug)]
 pub struct Held {
     what: String,
@@ -52,10 +52,10 @@ pub struct Held {
 }
 
 impl Held {
-    /// Waits until a request has reached the point, for 30 seconds at most, and gives the last one that has.
+    /// Waits until a request has reached the point, for 30 seconds at most, and returns the last one that has.
     ///
     /// # Errors
-    /// If none came; it says which one was waited for.
+    /// If none came. The error names the awaited request.
     pub async fn seen(&self) -> Result<Call> {
         let mut arrived = self.arrived.clone();
         let waiting = tokio::time::timeout(SEEN_LIMIT, arrived.wait_for(Option::is_some)).await;
@@ -64,12 +64,12 @@ impl Held {
         waiting.with_context(missing)?.with_context(missing)?.clone().with_context(missing)
     }
 
-    /// Lets them go on as if nothing had been, even where their client has gone.
+    /// Forwards the requests as if nothing had happened, even if their clients have gone.
     pub fn release(self) {
         self.decide(Verdict::Pass);
     }
 
-    /// Closes their connections without an answer.
+    /// Closes their connections without a response.
     pub fn cut(self) {
         self.decide(Verdict::Cut);
     }
@@ -91,7 +91,7 @@ enum Fault {
     Hold { arrived: watch::Sender<Option<Call>>, verdict: watch::Receiver<Option<Verdict>> },
 }
 
-/// The rules in force, in the order in which they were set; of several that mean a request the first one gets it.
+/// The active rules, in the order in which they were set. The first one that matches a request applies.
 #[derive(Debug, Default)]
 pub(super) struct Faults(Mutex<Vec<(Rule, Point, Fault)>>);
 
@@ -112,7 +112,7 @@ impl Faults {
         Held { what, arrived, verdict }
     }
 
-    /// What to do with `call` at `point`; waits where it is held or delayed.
+    /// Returns what to do with `call` at `point`. Waits where the call is held or delayed.
     pub(super) async fn verdict(&self, call: &Call, point: Point) -> Verdict {
         let mut waiting = match self.find(call, point) {
             None => return Verdict::Pass,

@@ -1,4 +1,4 @@
-//! What went through the proxy.
+//! The requests that went through the proxy.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -6,27 +6,27 @@ use jiff::Timestamp;
 
 use super::rule::Call;
 
-/// One request and what became of it so far.
+/// One request and its result so far.
 #[derive(Debug, Clone)]
 pub struct Exchange {
     /// The request.
     pub call: Call,
-    /// When it had arrived in full.
+    /// When it had arrived completely.
     pub at: Timestamp,
-    /// Whether it was sent on to the API server.
+    /// Whether it was forwarded to the API server.
     pub forwarded: bool,
-    /// The status that the client was given, by the API server or the proxy; none as long as it got no answer.
+    /// The status that the client got, from the API server or the proxy; `None` until it gets a response.
     pub status: Option<u16>,
-    /// How much of the answer's body was passed on, in bytes; a watch goes on growing.
+    /// How many bytes of the response's body were forwarded. A watch keeps growing.
     pub response_bytes: u64,
 }
 
-/// All exchanges, in the order of arrival.
+/// All exchanges, in order of arrival.
 #[derive(Debug, Default)]
 pub(super) struct Ledger(Mutex<Vec<Exchange>>);
 
 impl Ledger {
-    /// Notes a request and gives its number for [`Self::update`].
+    /// Adds a request and returns its number for [`Self::update`].
     pub(super) fn note(&self, call: Call) -> usize {
         let mut exchanges = self.lock();
         exchanges.push(Exchange {

@@ -1,4 +1,4 @@
-//! The way of one request: in, past the faults, to the API server, past the faults, out.
+//! The way of one request: in, past the faults, to the API server, past the faults, and out.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -29,7 +29,7 @@ use super::rule::Call;
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// Headers that mean one connection, not the request; `Host` and `Content-Length` are set anew.
+/// Headers that belong to one connection and not to the request. `Host` and `Content-Length` are set again.
 const OF_ONE_CONNECTION: [HeaderName; 6] = [
     header::CONNECTION,
     header::TRANSFER_ENCODING,
@@ -39,7 +39,7 @@ const OF_ONE_CONNECTION: [HeaderName; 6] = [
     HeaderName::from_static("keep-alive"),
 ];
 
-/// Whether anything passes, and how often the watches were cut and stalled.
+/// Whether traffic passes, and how often the watches were cut and stalled.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Gate {
     pub(super) paused: bool,
@@ -47,7 +47,7 @@ pub(super) struct Gate {
     pub(super) watch_stalls: u64,
 }
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Debug)]
 pub(super) struct Relay {
     upstream: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -65,7 +65,7 @@ impl Relay {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(
             CertificateDer::from_pem_slice(ca_pem.as_bytes())
-                .context("the certificate authority is no PEM")?,
+                .context("the certificate of the authority is not PEM")?,
         )?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)
@@ -88,12 +88,12 @@ impl Relay {
         })
     }
 
-    /// Ends all requests on their way.
+    /// Ends all requests that are under way.
     pub(super) fn stop(&self) {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
     }
 
-    /// An error closes the connection without an answer.
+    /// An error closes the connection without a response.
     async fn serve(self: Arc<Self>, request: Request<Incoming>) -> io::Result<Response<Body>> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
@@ -117,7 +117,7 @@ impl Relay {
         answer.await.map_err(|_| io::Error::other("cut"))
     }
 
-    /// The answer to give, or none where the connection is to be cut.
+    /// Returns the response, or `None` if the connection must be cut.
     async fn carry(
         self: &Arc<Self>,
         number: usize,
@@ -135,7 +135,7 @@ impl Relay {
         let rewrite = self.rewrites.take(&call);
         let mut request = self.upstream_request(&call, headers)?;
         if rewrite.is_some() {
-            // Only what is not compressed can be rewritten.
+            // Only an uncompressed response can be rewritten.
             request.headers_mut().remove(header::ACCEPT_ENCODING);
         }
         let response = self.upstream.request(request).await.ok()?;
@@ -185,12 +185,12 @@ impl Relay {
     }
 
     async fn opened(&self) {
-        // An error would mean that the sender is gone, which is in `self`.
+        // An error would mean that the sender, which is in `self`, is gone.
         let _ = self.gate.subscribe().wait_for(|gate| !gate.paused).await;
     }
 }
 
-/// The frames of an answer, one by one as they come, none while paused; an error where a watch is cut, nothing more
+/// Returns the frames of a response as they come: none while paused, an error where a watch is cut, and nothing more
 /// where it is stalled.
 fn frames(
     relay: Arc<Relay>,
@@ -234,10 +234,11 @@ fn local(answer: Answer) -> Option<Response<Body>> {
         .ok()
 }
 
-/// Takes a free port on loopback; the port and the loop that serves it, until it is dropped.
+/// Listens on a free loopback port. Returns the port and the loop that serves it until it is dropped.
 pub(super) async fn listen(relay: Arc<Relay>) -> Result<(u16, impl Future<Output = ()> + Send)> {
-    let listener =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("the proxy finds no free port")?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .context("the proxy cannot listen on a free port")?;
     let port = listener.local_addr()?.port();
     Ok((port, async move {
         let mut connections = JoinSet::new();

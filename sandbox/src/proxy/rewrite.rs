@@ -1,4 +1,4 @@
-//! Changes to the JSON of answers, one document after the other.
+//! Changes to the JSON of responses, one document at a time.
 
 use std::fmt;
 use std::io;
@@ -9,10 +9,10 @@ use hyper::body::{Bytes, Frame};
 
 use super::rule::{Call, Rule};
 
-/// Makes another text of a document; none withholds it.
+/// Returns a changed document, or `None` to withhold it.
 pub(super) type Rewrite = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-/// The rules in force; of several that mean a request the first one gets it.
+/// The active rules. The first one that matches a request applies.
 #[derive(Default)]
 pub(super) struct Rewrites(Mutex<Vec<(Rule, Rewrite)>>);
 
@@ -21,7 +21,7 @@ impl Rewrites {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push((rule, rewrite));
     }
 
-    /// What to do with the documents of the answer to `call`.
+    /// Returns how to change the documents of the response to `call`.
     pub(super) fn take(&self, call: &Call) -> Option<Rewrite> {
         let mut rewrites = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         rewrites.iter_mut().find_map(|(rule, rewrite)| rule.take(call).then(|| rewrite.clone()))
@@ -36,7 +36,7 @@ impl fmt::Debug for Rewrites {
 
 type Frames = BoxStream<'static, io::Result<Frame<Bytes>>>;
 
-/// `frames` with each of their documents rewritten: each line where `lines` says so, else all of them as one.
+/// Returns `frames` with each document rewritten: each line if `lines` is set, otherwise all lines as one.
 pub(super) fn rewritten(
     frames: Frames,
     lines: bool,

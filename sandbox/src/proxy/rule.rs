@@ -1,4 +1,4 @@
-//! Which requests are meant.
+//! Which requests a fault applies to.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use http::Method;
 use hyper::body::Bytes;
 use serde_json::Value;
 
-/// One request as it came to the proxy.
+/// One request as it reached the proxy.
 #[derive(Debug, Clone)]
 pub struct Call {
     /// The HTTP method.
@@ -16,30 +16,30 @@ pub struct Call {
     pub path: String,
     /// The query without its question mark; empty if none.
     pub query: String,
-    /// The whole body; empty if none.
+    /// The whole body; empty if there is none.
     pub body: Bytes,
 }
 
 impl Call {
-    /// The body as JSON; null where it is none.
+    /// Returns the body as JSON, or null if it is not JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// Whether the answer is a stream of changes.
+    /// Returns whether the response is a stream of changes.
     #[must_use]
     pub fn is_watch(&self) -> bool {
         self.query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1"))
     }
 
-    /// Whether a whole list is asked for, in pages or as the first events of a watch.
+    /// Returns whether the request asks for a whole list, in pages or as the first events of a watch.
     #[must_use]
     pub fn is_list(&self) -> bool {
         self.method == Method::GET && (!self.is_watch() || self.is_streamed_list())
     }
 
-    /// Whether a whole list is asked for as the first events of a watch.
+    /// Returns whether the request asks for a whole list as the first events of a watch.
     #[must_use]
     pub fn is_streamed_list(&self) -> bool {
         self.is_watch() && self.query.split('&').any(|pair| pair == "sendInitialEvents=true")
@@ -48,7 +48,7 @@ impl Call {
 
 type Condition = Arc<dyn Fn(&Call) -> bool + Send + Sync>;
 
-/// Conditions that a request must all meet, and which of the requests that do are meant: the first one, unless
+/// Conditions that a request must all meet, and which of the matching requests the rule selects: the first one, unless
 /// [`Rule::skip`], [`Rule::times`] or [`Rule::always`] say otherwise.
 #[derive(Clone)]
 pub struct Rule {
@@ -59,21 +59,21 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Every request.
+    /// Matches every request.
     #[must_use]
     pub fn any() -> Self {
         Self { conditions: Vec::new(), what: "any request".to_owned(), skip: 0, times: 1 }
     }
 
-    /// Requests of one method.
+    /// Matches requests of one method.
     #[must_use]
     pub fn verb(method: Method) -> Self {
         let what = format!("method {method}");
         Self::any().and(what, move |call| call.method == method)
     }
 
-    /// Writes of the status of one object, by whatever method, such as
-    /// `Rule::status_write("migrationrollbacks", "back")`.
+    /// Matches writes of the status of one object with any method, such as `Rule::status_write("migrationrollbacks",
+    /// "back")`.
     #[must_use]
     pub fn status_write(plural: &str, name: &str) -> Self {
         Self::any()
@@ -81,27 +81,27 @@ impl Rule {
             .path_ends_with(&format!("/{plural}/{name}/status"))
     }
 
-    /// Watches of a resource, in one namespace or all.
+    /// Matches watches of a resource, in one namespace or in all.
     #[must_use]
     pub fn watch(plural: &str) -> Self {
         Self::any().and("a watch", Call::is_watch).path_ends_with(&format!("/{plural}"))
     }
 
-    /// And the path (without the query) contains `part`.
+    /// Adds the condition that the path (without the query) contains `part`.
     #[must_use]
     pub fn path_contains(self, part: &str) -> Self {
         let part = part.to_owned();
         self.and(format!("path with {part}"), move |call| call.path.contains(&part))
     }
 
-    /// And the path (without the query) ends with `end`.
+    /// Adds the condition that the path (without the query) ends with `end`.
     #[must_use]
     pub fn path_ends_with(self, end: &str) -> Self {
         let end = end.to_owned();
         self.and(format!("path ending with {end}"), move |call| call.path.ends_with(&end))
     }
 
-    /// And `condition` holds; `what` names it in errors.
+    /// Adds a condition. `what` names it in errors.
     #[must_use]
     pub fn and(
         mut self,
@@ -114,33 +114,33 @@ impl Rule {
         self
     }
 
-    /// Not the first `n` that match.
+    /// Skips the first `n` matches.
     #[must_use]
     pub fn skip(mut self, n: usize) -> Self {
         self.skip = n;
         self
     }
 
-    /// `n` requests in all, after those skipped.
+    /// Selects `n` matches after the skipped ones.
     #[must_use]
     pub fn times(mut self, n: usize) -> Self {
         self.times = n;
         self
     }
 
-    /// All that match, after those skipped.
+    /// Selects all matches after the skipped ones.
     #[must_use]
     pub fn always(self) -> Self {
         self.times(usize::MAX)
     }
 
-    /// Whether `call` meets the conditions, however often that happened before.
+    /// Returns whether `call` meets the conditions, regardless of the counts.
     #[must_use]
     pub fn matches(&self, call: &Call) -> bool {
         self.conditions.iter().all(|condition| condition(call))
     }
 
-    /// Counts a match, and tells whether it is one of those that are meant.
+    /// Counts a match, and returns whether the rule selects it.
     pub(super) fn take(&mut self, call: &Call) -> bool {
         if self.times == 0 || !self.matches(call) {
             return false;
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn skips_and_times_are_counted_over_matches_alone() {
+    fn skip_and_times_count_only_matches() {
         let (get, put) = (call(Method::GET, "/x", ""), call(Method::PUT, "/x", ""));
         let mut rule = Rule::verb(Method::PUT).skip(1).times(2);
         let taken = [&put, &get, &put, &put, &put].map(|call| rule.take(call));
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_says_what_it_waits_for() {
+    fn a_rule_describes_the_requests_that_it_matches() {
         assert_eq!(Rule::any().to_string(), "any request");
         assert_eq!(
             Rule::verb(Method::POST).path_contains("/events").to_string(),

@@ -1,4 +1,4 @@
-//! What each operation answers and does.
+//! The response and the effect of each operation.
 
 use cde_sandbox::cde::{Connector, RepeatedRollback, RollbackEffect, Sandbox, Version, new_id};
 use serde_json::{Value, json};
@@ -9,8 +9,8 @@ use crate::client::{Got, read, restore, rollback, rollback_path, send, send_with
 const NEVER: &str =
     "Operation is only allowed for connectors that were previously synchronized to production";
 
-/// State, production and legacy executable of an answered version.
-fn figures(version: &Value) -> (String, Value, Value) {
+/// Returns the state and the production and legacy executables in the response.
+fn summary(version: &Value) -> (String, Value, Value) {
     let state = version["state"].as_str().unwrap().to_owned();
     let legacy = version["config"]["migration"]["legacy-executable"].clone();
     (state, version["platform_prod_reference"]["executable"].clone(), legacy)
@@ -27,7 +27,7 @@ fn says(got: &Got, status: u16, message: &str) {
 }
 
 #[tokio::test]
-async fn refusals_say_the_documented_messages() {
+async fn refusals_have_the_documented_messages() {
     let (sandbox, id) = with(Connector::migrated(new_id())).await;
     let forbidden = new_id();
     sandbox.put(Connector::migrated(forbidden).forbidden());
@@ -45,7 +45,7 @@ async fn refusals_say_the_documented_messages() {
 }
 
 #[tokio::test]
-async fn only_what_runs_in_production_and_has_a_legacy_executable_can_be_rolled_back() {
+async fn only_a_production_version_with_a_legacy_executable_can_be_rolled_back() {
     for version in
         [Version::new("1.0.0").legacy(24), Version::new("1.0.0").production(25, 5), Version::new("1.0.0")]
     {
@@ -57,7 +57,7 @@ async fn only_what_runs_in_production_and_has_a_legacy_executable_can_be_rolled_
 }
 
 #[tokio::test]
-async fn a_malformed_path_is_refused_as_an_ingress_does() {
+async fn a_malformed_path_is_rejected_as_by_an_ingress() {
     let (sandbox, id) = with(Connector::migrated(new_id())).await;
     for (method, path) in [
         ("POST", rollback_path(id, "mainX")),
@@ -98,7 +98,7 @@ async fn version_words_resolve_as_documented() {
 }
 
 #[tokio::test]
-async fn a_rollback_does_what_the_connector_was_told() {
+async fn a_rollback_has_the_effect_that_the_connector_specifies() {
     let prod = "synchronized-to-prod".to_owned();
     for (effect, expected) in [
         (RollbackEffect::Swap, (prod.clone(), json!(24), json!(25))),
@@ -110,7 +110,7 @@ async fn a_rollback_does_what_the_connector_was_told() {
         let (sandbox, id) = with(Connector::migrated(new_id()).on_rollback(effect)).await;
         let before = read(&sandbox, id).await.json()["data"]["main"].clone();
         let answered = rollback(&sandbox, id).await.json()["data"].clone();
-        assert_eq!(figures(&answered), expected, "{effect:?}");
+        assert_eq!(summary(&answered), expected, "{effect:?}");
         assert_eq!(read(&sandbox, id).await.json()["data"]["main"], answered);
         assert_ne!(answered["updated-at"], before["updated-at"]);
         assert_eq!(sandbox.effects(id), 1);
@@ -118,19 +118,19 @@ async fn a_rollback_does_what_the_connector_was_told() {
 }
 
 #[tokio::test]
-async fn while_it_moves_no_rollback_is_allowed_and_settling_shows_the_effect() {
+async fn a_moving_version_rejects_rollbacks_until_it_is_settled() {
     let (sandbox, id) = with(Connector::migrated(new_id()).on_rollback(RollbackEffect::Moving)).await;
     assert_eq!(rollback(&sandbox, id).await.status, 200);
     let moving = "Transition is not allowed, entity is resynchronizing-to-prod.";
     says(&rollback(&sandbox, id).await, 400, moving);
     sandbox.settle(id);
     let settled = read(&sandbox, id).await.json()["data"]["main"].clone();
-    assert_eq!(figures(&settled), ("synchronized-to-prod".to_owned(), json!(24), json!(25)));
+    assert_eq!(summary(&settled), ("synchronized-to-prod".to_owned(), json!(24), json!(25)));
     assert_eq!(sandbox.effects(id), 1);
 }
 
 #[tokio::test]
-async fn a_repeated_rollback_counts_again_unless_it_is_to_be_refused() {
+async fn a_repeated_rollback_counts_again_unless_the_connector_refuses_it() {
     let (sandbox, id) = with(Connector::migrated(new_id()).on_rollback(RollbackEffect::ToLegacy)).await;
     assert_eq!(rollback(&sandbox, id).await.status, 200);
     assert_eq!(rollback(&sandbox, id).await.status, 200);
@@ -144,7 +144,7 @@ async fn a_repeated_rollback_counts_again_unless_it_is_to_be_refused() {
 }
 
 #[tokio::test]
-async fn where_reading_is_forbidden_everything_else_works() {
+async fn a_connector_that_forbids_reading_allows_everything_else() {
     let (sandbox, id) = with(Connector::migrated(new_id()).reading_forbidden()).await;
     says(&read(&sandbox, id).await, 403, "Access denied for user.");
     assert_eq!(rollback(&sandbox, id).await.status, 200);
@@ -208,7 +208,7 @@ async fn a_replaced_token_is_no_longer_accepted() {
 }
 
 #[tokio::test]
-async fn it_speaks_tls_to_those_who_trust_its_authority() {
+async fn a_client_that_trusts_its_authority_can_use_tls() {
     let sandbox = Sandbox::builder().tls().start().await.unwrap();
     let id = new_id();
     sandbox.put(Connector::migrated(id));

@@ -1,4 +1,4 @@
-//! A raw HTTP/1.1 client: it hides no cut, no delay and no odd byte.
+//! A raw HTTP/1.1 client that hides no cut, no delay and no invalid byte.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,16 +12,16 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use uuid::Uuid;
 
-/// What came back until the connection ended.
+/// What the client received until the connection ended.
 #[derive(Debug)]
 pub(crate) struct Got {
     /// 0 if the connection ended before a status line.
     pub(crate) status: u16,
     /// Status line and headers.
     pub(crate) head: String,
-    /// As on the wire, chunk marks included.
+    /// The body as sent, chunk headers included.
     pub(crate) body: Vec<u8>,
-    /// Whether all that was announced arrived.
+    /// Whether everything that was announced arrived.
     pub(crate) complete: bool,
 }
 
@@ -56,7 +56,7 @@ pub(crate) async fn send(sandbox: &Sandbox, method: &str, path: &str) -> Got {
     send_with(sandbox, method, path, &token, "").await
 }
 
-/// One call on a connection of its own; `headers` are whole lines.
+/// Sends one call on a new connection. `headers` are whole lines.
 pub(crate) async fn send_with(sandbox: &Sandbox, method: &str, path: &str, headers: &str, body: &str) -> Got {
     let url = sandbox.url();
     let (scheme, address) = url.split_once("://").unwrap();
@@ -78,7 +78,7 @@ pub(crate) async fn send_with(sandbox: &Sandbox, method: &str, path: &str, heade
 async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> Got {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut bytes = Vec::new();
-    // A cut may show as an end or as a reset.
+    // A cut may appear as an end or as a reset.
     let ended = stream.read_to_end(&mut bytes).await.is_ok();
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
         return Got { status: 0, head: String::new(), body: bytes, complete: false };

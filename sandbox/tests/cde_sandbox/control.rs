@@ -48,7 +48,7 @@ async fn faults_are_injected_listed_and_cleared() {
 }
 
 #[tokio::test]
-async fn an_edit_without_a_value_removes_and_one_with_null_sets_null() {
+async fn an_edit_without_a_value_removes_a_member_and_null_sets_it_to_null() {
     let (sandbox, id) = (Sandbox::start().await.unwrap(), new_id());
     sandbox.put(Connector::migrated(id));
     let edits = json!([{"pointer": "/data/state"}, {"pointer": "/data/name", "value": null}]);
@@ -58,7 +58,7 @@ async fn an_edit_without_a_value_removes_and_one_with_null_sets_null() {
 }
 
 #[tokio::test]
-async fn the_ledger_is_served_and_holds_no_control_calls() {
+async fn the_ledger_is_served_without_control_calls() {
     let (sandbox, id) = (Sandbox::start().await.unwrap(), new_id());
     sandbox.put(Connector::migrated(id));
     rollback(&sandbox, id).await;
@@ -70,7 +70,7 @@ async fn the_ledger_is_served_and_holds_no_control_calls() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_understood_is_refused_with_the_reason() {
+async fn an_invalid_request_is_rejected_with_the_reason() {
     let sandbox = Sandbox::start().await.unwrap();
     for (method, path, body, status, reason) in [
         ("POST", "faults", json!({"statu": 503}), 400, "statu"),

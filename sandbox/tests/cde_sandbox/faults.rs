@@ -1,4 +1,4 @@
-//! Each kind of fault, as it looks on the wire.
+//! Each kind of fault as a client sees it.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ async fn migrated() -> (Sandbox, Uuid) {
     (sandbox, id)
 }
 
-/// What a rollback gets from a sandbox with this fault, and how many effects there were.
+/// Returns the response to a rollback with this fault, and the number of effects.
 async fn struck(fault: Fault) -> (Got, usize) {
     let (sandbox, id) = migrated().await;
     sandbox.inject(fault);
@@ -29,7 +29,7 @@ fn fault() -> Fault {
 }
 
 #[tokio::test]
-async fn an_answered_status_has_its_headers_and_a_message_and_no_effect() {
+async fn an_injected_status_has_headers_and_a_message_and_no_effect() {
     let (got, effects) = struck(fault().answer(503).header("retry-after", "1")).await;
     assert_eq!((got.status, got.message().as_str(), effects), (503, "Service Unavailable", 0));
     assert!(got.head.contains("retry-after: 1"), "{}", got.head);
@@ -40,7 +40,7 @@ async fn an_answered_status_has_its_headers_and_a_message_and_no_effect() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_status_is_the_one_that_the_operation_would_give() {
+async fn a_fault_without_a_status_keeps_the_status_of_the_operation() {
     let (got, effects) = struck(fault().without("/data/state")).await;
     assert_eq!((got.status, effects), (200, 0));
     let data = &got.json()["data"];
@@ -48,7 +48,7 @@ async fn an_answer_without_a_status_is_the_one_that_the_operation_would_give() {
 }
 
 #[tokio::test]
-async fn the_ledger_tells_what_was_carried_out_and_whose_answer_it_was() {
+async fn the_ledger_shows_what_was_carried_out_and_whether_a_fault_answered() {
     let (sandbox, id) = migrated().await;
     sandbox.inject(fault().answer(500));
     sandbox.inject(fault().answer(500).after_effect());
@@ -65,7 +65,7 @@ async fn the_ledger_tells_what_was_carried_out_and_whose_answer_it_was() {
 }
 
 #[tokio::test]
-async fn a_cut_ends_the_connection_where_it_is_meant_to() {
+async fn a_cut_ends_the_connection_at_its_point() {
     for effects in [0, 1] {
         let cut = |point| if effects == 1 { fault().cut(point).after_effect() } else { fault().cut(point) };
         let (got, seen) = struck(cut(CutPoint::BeforeHeaders)).await;
@@ -79,7 +79,7 @@ async fn a_cut_ends_the_connection_where_it_is_meant_to() {
 }
 
 #[tokio::test]
-async fn odd_bodies_arrive_complete_and_odd() {
+async fn a_malformed_body_arrives_as_it_was_injected() {
     let (got, _) = struck(fault().empty()).await;
     assert!(got.status == 200 && got.body.is_empty() && got.complete);
     let (got, _) = struck(fault().html()).await;
@@ -100,13 +100,13 @@ async fn odd_bodies_arrive_complete_and_odd() {
 }
 
 #[tokio::test]
-async fn a_huge_body_is_streamed_without_an_announced_length() {
+async fn a_huge_body_is_streamed_without_a_content_length() {
     let (got, _) = struck(fault().huge(9 << 20)).await;
     assert!(got.complete && got.body.len() >= 9 << 20 && !got.head.contains("content-length"));
 }
 
 #[tokio::test]
-async fn a_drip_gives_a_byte_at_a_time() {
+async fn a_drip_sends_the_body_one_byte_at_a_time() {
     let interval = Duration::from_millis(20);
     let begin = Instant::now();
     let (got, _) = struck(fault().body("0123456789").drip(interval)).await;
@@ -114,7 +114,7 @@ async fn a_drip_gives_a_byte_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_crawl_gives_a_byte_at_a_time_from_the_status_line_on() {
+async fn a_crawl_sends_one_byte_at_a_time_from_the_status_line_on() {
     let interval = Duration::from_millis(5);
     let begin = Instant::now();
     let (got, _) = struck(fault().answer(503).body("0123456789").crawl(interval)).await;
@@ -124,7 +124,7 @@ async fn a_crawl_gives_a_byte_at_a_time_from_the_status_line_on() {
 }
 
 #[tokio::test]
-async fn a_delay_passes_by_default_and_the_call_takes_effect() {
+async fn a_delayed_call_takes_effect_by_default() {
     let begin = Instant::now();
     let (got, effects) = struck(fault().delay(Duration::from_millis(50))).await;
     assert_eq!((got.status, effects), (200, 1));
@@ -134,7 +134,7 @@ async fn a_delay_passes_by_default_and_the_call_takes_effect() {
 }
 
 #[tokio::test]
-async fn a_hanging_call_is_never_answered_and_the_ledger_says_so() {
+async fn a_hanging_call_is_never_answered_and_the_ledger_shows_it() {
     let (sandbox, id) = migrated().await;
     sandbox.inject(fault().hang().after_effect());
     let mut stream = TcpStream::connect(sandbox.url().trim_start_matches("http://")).await.unwrap();
@@ -150,7 +150,7 @@ async fn a_hanging_call_is_never_answered_and_the_ledger_says_so() {
 }
 
 #[tokio::test]
-async fn faults_meet_the_calls_they_name_as_often_as_told() {
+async fn a_fault_applies_to_the_calls_that_it_names_as_often_as_it_says() {
     let (sandbox, id) = migrated().await;
     let other = new_id();
     sandbox.put(Connector::migrated(other));
@@ -174,7 +174,7 @@ async fn faults_meet_the_calls_they_name_as_often_as_told() {
 }
 
 #[tokio::test]
-async fn a_fault_that_http_cannot_carry_shows_as_such() {
+async fn a_fault_that_http_cannot_carry_is_reported() {
     for fault in [fault().header("a b", "c"), fault().answer(99), fault().answer(100)] {
         let (got, _) = struck(fault).await;
         assert_eq!(got.status, 500);

@@ -1,4 +1,4 @@
-//! Holding calls, the ledger, going down and up, and the end.
+//! Holding calls, the ledger, going down and up, and the end of a sandbox.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn calling(sandbox: &Sandbox, id: Uuid) -> tokio::task::JoinHandle<crate::client
 }
 
 #[tokio::test]
-async fn a_held_call_waits_before_or_after_its_effect_and_goes_on_when_released() {
+async fn a_held_call_waits_before_or_after_its_effect_until_it_is_released() {
     for (point, effects) in [(HoldPoint::BeforeEffect, 0), (HoldPoint::AfterEffect, 1)] {
         let (sandbox, id) = migrated().await;
         let mut held = sandbox.hold(Operation::Rollback, id, point);
@@ -40,7 +40,7 @@ async fn a_held_call_waits_before_or_after_its_effect_and_goes_on_when_released(
 }
 
 #[tokio::test]
-async fn a_held_call_that_is_cut_gets_no_answer() {
+async fn a_held_call_that_is_cut_gets_no_response() {
     for (point, effects) in [(HoldPoint::BeforeEffect, 0), (HoldPoint::AfterEffect, 1)] {
         let (sandbox, id) = migrated().await;
         let mut held = sandbox.hold(Operation::Rollback, id, point);
@@ -53,7 +53,7 @@ async fn a_held_call_that_is_cut_gets_no_answer() {
 }
 
 #[tokio::test]
-async fn a_hold_that_nobody_waits_for_holds_nothing() {
+async fn a_dropped_hold_holds_nothing() {
     let (sandbox, id) = migrated().await;
     drop(sandbox.hold(Operation::Rollback, id, HoldPoint::BeforeEffect));
     let mut other = sandbox.hold(Operation::Rollback, new_id(), HoldPoint::BeforeEffect);
@@ -63,7 +63,7 @@ async fn a_hold_that_nobody_waits_for_holds_nothing() {
 }
 
 #[tokio::test]
-async fn a_call_takes_effect_though_its_client_went_away() {
+async fn a_call_takes_effect_although_its_client_went_away() {
     let (sandbox, id) = migrated().await;
     let mut held = sandbox.hold(Operation::Rollback, id, HoldPoint::BeforeEffect);
     let call = calling(&sandbox, id);
@@ -78,7 +78,7 @@ async fn a_call_takes_effect_though_its_client_went_away() {
 }
 
 #[tokio::test]
-async fn the_ledger_tells_each_call_in_order_and_never_the_token() {
+async fn the_ledger_shows_each_call_in_order_and_never_the_token() {
     let (sandbox, id) = migrated().await;
     let token = sandbox.token();
     let headers = format!(
@@ -110,7 +110,7 @@ async fn the_ledger_tells_each_call_in_order_and_never_the_token() {
 }
 
 #[tokio::test]
-async fn calls_on_one_connection_share_its_number() {
+async fn calls_on_one_connection_have_its_number() {
     let (sandbox, id) = migrated().await;
     let more = format!("\r\nGET /connectors/{id} HTTP/1.1\r\nhost: sandbox\r\nconnection: close\r\n");
     send_with(&sandbox, "GET", "/nowhere", "", "").await;
@@ -124,7 +124,7 @@ async fn calls_on_one_connection_share_its_number() {
 }
 
 #[tokio::test]
-async fn a_wait_that_ends_in_vain_shows_the_ledger() {
+async fn a_wait_that_times_out_shows_the_ledger() {
     let (sandbox, id) = migrated().await;
     read(&sandbox, id).await;
     let error = sandbox.wait_for(|_| false, Duration::from_millis(10)).await.unwrap_err().to_string();
@@ -143,7 +143,7 @@ async fn a_counting_ledger_keeps_numbers_only() {
 }
 
 #[tokio::test]
-async fn while_down_connections_are_refused_and_the_port_comes_back() {
+async fn connections_are_refused_while_it_is_down_and_the_port_comes_back() {
     let (sandbox, id) = migrated().await;
     let url = sandbox.url();
     let address = url.trim_start_matches("http://").to_owned();
@@ -174,7 +174,7 @@ async fn it_ends_with_its_last_handle() {
 }
 
 #[tokio::test]
-async fn two_sandboxes_know_nothing_of_each_other() {
+async fn two_sandboxes_share_nothing() {
     let ((one, id), (other, _)) = (migrated().await, migrated().await);
     other.inject(Fault::on(Operation::Any).always().answer(500));
     assert_ne!(one.token(), other.token());

@@ -1,5 +1,5 @@
-//! The sandbox of the CDE API, seen over its sockets by a client that shares no code with it.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+//! Tests of the sandbox of the CDE API over its sockets, with a client that shares no code with it.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests panic on unexpected results")]
 
 mod answers;
 mod client;

@@ -1,4 +1,4 @@
-//! The keys of the API's answers, as its pages show them, against those served.
+//! Compares the keys in the sandbox's responses with those in the API reference.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ const CONFIG: &str = "application authentication-registrations \
     execution.docker-host execution.execution-mode export feature-flags individuals migration \
     secret-registrations update-progress vcs";
 
-/// What the configuration of a version has that was synchronized.
+/// The keys in the configuration of a version that was synchronized.
 const SYNCHRONIZED: &str = "export.channel-config export.channels export.feedback-application-config \
     export.feedback-file-enabled export.feedback-file-source-connection-column \
     export.feedback-file-target-connection-column individuals[].command-option individuals[].created-at \
@@ -44,14 +44,14 @@ fn under(prefix: &str, keys: &str) -> Paths {
     keys.split_whitespace().map(|key| format!("{prefix}{key}")).collect()
 }
 
-/// The keys of a version whose configurations have the given ones.
+/// Returns the keys of a version whose configurations have the given keys.
 fn version_with(configurations: &[(&str, &str)]) -> Paths {
     let references = [("platform_dev_reference.", DEVELOPMENT), ("platform_prod_reference.", PRODUCTION)];
     let all = [("", VERSION)].into_iter().chain(references).chain(configurations.iter().copied());
     all.flat_map(|(prefix, keys)| under(prefix, keys)).collect()
 }
 
-/// Every key of the JSON with the keys above it; members of lists share a path.
+/// Returns every key of the JSON with its path. Members of lists share a path.
 fn paths(json: &Value, at: &str) -> Paths {
     match json {
         Value::Object(members) => {
@@ -73,7 +73,7 @@ fn created() -> Paths {
 }
 
 #[tokio::test]
-async fn a_rollback_answers_exactly_the_documented_fields() {
+async fn the_response_to_a_rollback_has_exactly_the_documented_fields() {
     let sandbox = Sandbox::start().await.unwrap();
     let id = new_id();
     sandbox.put(Connector::migrated(id).kind("export"));
@@ -93,7 +93,7 @@ async fn a_rollback_answers_exactly_the_documented_fields() {
 }
 
 #[tokio::test]
-async fn a_restore_answers_exactly_the_documented_fields() {
+async fn the_response_to_a_restore_has_exactly_the_documented_fields() {
     let sandbox = Sandbox::start().await.unwrap();
     let id = new_id();
     sandbox.put(Connector::in_bin(id).version(Version::new("1.0.0")).version(Version::new("2.0.0")));
@@ -113,7 +113,7 @@ async fn a_restore_answers_exactly_the_documented_fields() {
 }
 
 #[tokio::test]
-async fn a_read_connector_is_shaped_as_a_restored_one_and_shows_its_main_version() {
+async fn a_read_connector_has_the_fields_of_a_restored_one_and_its_main_version() {
     let sandbox = Sandbox::start().await.unwrap();
     let id = new_id();
     sandbox.put(Connector::live(id).version(Version::new("1.0.0")).main(1));

@@ -1,5 +1,5 @@
-//! Answers of any shape, over a real socket, to the real client: what it makes of them is what the contract says, within
-//! its time, and it shows no secret.
+//! Responses of any shape, over a real socket, to the real client: it classifies them as documented, in time, and
+//! shows no secret.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -19,26 +19,26 @@ use crate::hostile::draw::{CONNECTOR, TOKEN, body, code, headers};
 use crate::hostile::reference::{Meaning, asked_for, meanings};
 use crate::hostile::server::Server;
 
-/// Nothing here comes near it.
+/// Far more than any response here takes.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A server, and who calls it.
-struct Line {
+/// A server, and a client that calls it.
+struct Harness {
     runtime: Runtime,
     server: Server,
     client: Client,
     token: Token,
 }
 
-/// What came of one call of each kind.
-struct Heard {
+/// The results of one call of each kind.
+struct Results {
     restore: Result<Answer, Failure>,
     rollback: Result<Answer, Failure>,
     read: Result<Connector, Failure>,
 }
 
 pub(crate) fn client(url: &str, timeout: Duration) -> Client {
-    // Refused where another test of this process has installed it already.
+    // An error only means that another test has installed a provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let base = BaseUrl::parse(url, false).unwrap();
     Client::new(&ClientConfig { base, timeout, ca_file: None, user_agent: "hostile".into() }).unwrap()
@@ -62,7 +62,7 @@ fn rollback() -> Call {
     Call::RollBackMigration { connector: CONNECTOR.into(), version: "main".into() }
 }
 
-impl Line {
+impl Harness {
     fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let server = runtime.block_on(Server::start());
@@ -70,12 +70,12 @@ impl Line {
         Self { runtime, server, client, token: token() }
     }
 
-    /// Each kind of call is answered with these bytes.
-    fn answered(&self, bytes: Vec<u8>) -> Heard {
+    /// Makes each kind of call, and answers it with these bytes.
+    fn answered(&self, bytes: Vec<u8>) -> Results {
         self.server.answers(bytes);
         let begun = Instant::now();
         let heard = self.runtime.block_on(async {
-            Heard {
+            Results {
                 restore: self.client.send(&restore(), &id(), &self.token).await,
                 rollback: self.client.send(&rollback(), &id(), &self.token).await,
                 read: self.client.connector(CONNECTOR, &id(), &self.token).await.map(|answer| answer.data),
@@ -87,7 +87,7 @@ impl Line {
     }
 }
 
-impl Heard {
+impl Results {
     fn failures(&self) -> impl Iterator<Item = &Failure> {
         [self.restore.as_ref().err(), self.rollback.as_ref().err(), self.read.as_ref().err()]
             .into_iter()
@@ -105,8 +105,8 @@ impl Heard {
     }
 }
 
-/// What the operator takes an answer to a changing call for. `confirmed`: earlier refusals confirm it.
-fn taken_for(answer: &Result<Answer, Failure>, confirmed: bool) -> Meaning {
+/// Returns how the operator classifies a response to a changing call. `confirmed`: earlier refusals confirm it.
+fn meaning_of(answer: &Result<Answer, Failure>, confirmed: bool) -> Meaning {
     match answer {
         Ok(_) => Meaning::Done,
         Err(failure) => match classify(failure, confirmed) {
@@ -118,30 +118,30 @@ fn taken_for(answer: &Result<Answer, Failure>, confirmed: bool) -> Meaning {
     }
 }
 
-/// The bytes of an answer, complete as HTTP.
+/// Returns the bytes of a response, complete as HTTP.
 fn bytes(code: u16, headers: &[(String, Vec<u8>)], body: &[u8]) -> Vec<u8> {
     let mut bytes = format!("HTTP/1.1 {code} Whatever\r\n").into_bytes();
     for (name, value) in headers {
         bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
     }
-    // Of these an answer has no body, whatever it says.
+    // A response with one of these codes never has a body.
     let body = if matches!(code, 204 | 304) { b"" } else { body };
     bytes.extend(format!("content-length: {}\r\n\r\n", body.len()).into_bytes());
     bytes.extend(body);
     bytes
 }
 
-/// Fault 25, and all rows of the contract's table: any status, headers and body.
+/// Fault 25: all rows of the documented table, with any status, headers and body.
 #[test]
-fn an_answer_of_any_shape_is_taken_for_what_the_contract_says() {
-    let line = Line::new();
+fn a_response_of_any_shape_is_classified_as_documented() {
+    let line = Harness::new();
     proptest!(cases(700), |(code in code(), headers in headers(), body in body())| {
         let heard = line.answered(bytes(code, &headers, &body));
         let sent: &[u8] = if matches!(code, 204 | 304) { b"" } else { &body };
         for confirmed in [false, true] {
             let expected = meanings(code, sent, confirmed);
             for answer in [&heard.restore, &heard.rollback] {
-                let taken = taken_for(answer, confirmed);
+                let taken = meaning_of(answer, confirmed);
                 prop_assert!(expected.contains(&taken), "{answer:?} is {taken:?}, not one of {expected:?}");
             }
         }
@@ -160,10 +160,10 @@ fn an_answer_of_any_shape_is_taken_for_what_the_contract_says() {
     });
 }
 
-/// Faults 23 and 25: bytes that are almost HTTP, or nothing of the kind. They came after the request had gone out.
+/// Faults 23 and 25: bytes that are almost HTTP, or not at all. They come after the request has gone out.
 #[test]
-fn bytes_that_are_no_answer_leave_open_whether_the_call_had_an_effect() {
-    let line = Line::new();
+fn bytes_that_are_not_http_leave_the_effect_of_the_call_unknown() {
+    let line = Harness::new();
     let lines = select(vec![
         "HTTP/1.1 200 OK",
         "HTTP/1.1 404",
@@ -232,7 +232,7 @@ fn bytes_that_are_no_answer_leave_open_whether_the_call_had_an_effect() {
         for answer in [&heard.restore, &heard.rollback] {
             if let Err(failure) = answer {
                 prop_assert_ne!(failure.kind, FailureKind::NotSent, "it was sent: {:?}", failure);
-                let none = taken_for(answer, true) != Meaning::Open;
+                let none = meaning_of(answer, true) != Meaning::Open;
                 let refused = failure.code().is_some_and(|code| (400..500).contains(&code));
                 prop_assert!(!none || refused, "{failure:?}");
             }
@@ -240,10 +240,10 @@ fn bytes_that_are_no_answer_leave_open_whether_the_call_had_an_effect() {
     });
 }
 
-/// A server that repeats what it was sent, in every text that is read.
+/// A server that repeats what it received, in every text that the client reads.
 #[test]
-fn a_success_that_repeats_the_token_is_taken_without_it() {
-    let line = Line::new();
+fn a_success_that_contains_the_token_is_accepted_without_it() {
+    let line = Harness::new();
     let echo = format!("Bearer {TOKEN}");
     let version = json!({"version": echo, "state": echo, "deleted-at": echo});
     let mut data = json!({"id": echo, "type": echo, "name": echo, "flow": echo, "owner": echo,

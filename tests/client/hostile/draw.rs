@@ -1,4 +1,4 @@
-//! What is drawn: values, JSON that is almost right, bytes that are almost JSON, headers, answers.
+//! Generators: values, JSON that is almost right, bytes that are almost JSON, headers, and responses.
 
 use jiff::SignedDuration;
 use proptest::collection::vec;
@@ -6,11 +6,11 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
-/// Shows in nothing.
+/// A token that must not show anywhere.
 pub(crate) const TOKEN: &str = "canary-token-5e1f";
 pub(crate) const CONNECTOR: &str = "497f6eca-6276-4993-bfeb-53cbbbba6f08";
 
-/// A text that somebody might not have thought of.
+/// Generates a text that nobody may have thought of.
 pub(crate) fn text() -> BoxedStrategy<String> {
     let known = [
         "",
@@ -78,7 +78,7 @@ fn number() -> BoxedStrategy<Value> {
     select(numbers.to_vec()).boxed()
 }
 
-/// A value of any type.
+/// Generates a value of any type.
 fn value() -> BoxedStrategy<Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -95,16 +95,16 @@ fn value() -> BoxedStrategy<Value> {
     .boxed()
 }
 
-/// What is done to a member.
+/// A change of a member.
 #[derive(Clone, Debug)]
 enum Change {
     Becomes(Value),
-    /// It stays a text, or a number.
+    /// The new value is still a text, or a number.
     Stays(String, Value),
     Goes,
 }
 
-/// `template` with some of its members of another value, or gone.
+/// Generates `template` with some of its members changed or removed.
 pub(crate) fn almost(template: Value) -> BoxedStrategy<Value> {
     let change = prop_oneof![
         2 => value().prop_map(Change::Becomes),
@@ -123,7 +123,7 @@ pub(crate) fn almost(template: Value) -> BoxedStrategy<Value> {
         .boxed()
 }
 
-/// Where everything in `json` stands.
+/// Returns the pointers of everything in `json`.
 fn pointers(json: &Value) -> Vec<String> {
     let members: Vec<(String, &Value)> = match json {
         Value::Object(members) => members.iter().map(|(key, value)| (escape(key), value)).collect(),
@@ -173,7 +173,7 @@ fn connector_body() -> Value {
     })
 }
 
-/// The bytes of a body: JSON that is right, almost right, spoilt as text, or nothing of the kind.
+/// Generates the bytes of a body: JSON that is right, almost right or broken, or other bytes.
 pub(crate) fn body() -> BoxedStrategy<Vec<u8>> {
     let right = prop_oneof![
         3 => Just(json!({"message": "successful operation", "data": version_body()})),
@@ -186,15 +186,15 @@ pub(crate) fn body() -> BoxedStrategy<Vec<u8>> {
     let spoil = (json.clone(), any::<Index>(), any::<u8>(), 0..6_u8, 1..3000_usize);
     prop_oneof![
         5 => json,
-        4 => spoil.prop_map(|(bytes, at, byte, how, times)| spoilt(bytes, at, byte, how, times)),
+        4 => spoil.prop_map(|(bytes, at, byte, how, times)| corrupt(bytes, at, byte, how, times)),
         1 => value().prop_map(|json| json.to_string().into_bytes()),
         1 => vec(any::<u8>(), 0..300),
     ]
     .boxed()
 }
 
-/// A text of JSON with one thing done to it.
-fn spoilt(mut bytes: Vec<u8>, at: Index, byte: u8, how: u8, times: usize) -> Vec<u8> {
+/// Returns a text of JSON with one defect.
+fn corrupt(mut bytes: Vec<u8>, at: Index, byte: u8, how: u8, times: usize) -> Vec<u8> {
     let at = at.index(bytes.len());
     let insert = |bytes: &mut Vec<u8>, text: &[u8]| {
         bytes.splice(at..at, text.iter().copied());
@@ -210,7 +210,7 @@ fn spoilt(mut bytes: Vec<u8>, at: Index, byte: u8, how: u8, times: usize) -> Vec
     bytes
 }
 
-/// Lines of headers, some of which say when to come back.
+/// Generates header lines, some of which say when to come back.
 pub(crate) fn headers() -> BoxedStrategy<Vec<(String, Vec<u8>)>> {
     let asking = select(vec!["Retry-After", "X-RateLimit-Retry-After", "RateLimit-Reset"]);
     let times = prop_oneof![
@@ -234,7 +234,7 @@ pub(crate) fn headers() -> BoxedStrategy<Vec<(String, Vec<u8>)>> {
     vec(line.prop_map(|(name, value)| (name.to_owned(), value)), 0..5).boxed()
 }
 
-/// A status that HTTP allows, rather one with a row of its own.
+/// Generates a status that HTTP allows, preferably one with a row of its own.
 pub(crate) fn code() -> impl Strategy<Value = u16> {
     let rows = vec![200, 200, 200, 201, 204, 301, 307, 400, 400, 401, 403, 404, 405, 408, 409, 410, 422, 423];
     prop_oneof![3 => select(rows), 1 => select(vec![425, 429, 500, 502, 503, 504, 520]), 1 => 200..=999_u16]

@@ -1,4 +1,4 @@
-//! Answers without an end: the client hangs up in time, and has taken in no more than it must.
+//! Endless responses: the client closes the connection in time, and has read no more than it must.
 
 use std::time::{Duration, Instant};
 
@@ -12,16 +12,16 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::hostile::answers::{client, id, token};
 use crate::hostile::server::read_request;
 
-/// For an answer that says nothing wrong.
+/// For a response that contains nothing wrong.
 const SHORT: Duration = Duration::from_millis(300);
-/// For one that the client must not hear out.
+/// For a response that the client must not read to the end.
 const LONG: Duration = Duration::from_secs(30);
-/// A busy machine may notice late that a time is over.
+/// A busy machine may notice a timeout late.
 const SLACK: Duration = Duration::from_secs(10);
-/// The bound of a body, and what two sockets hold.
+/// The limit of a body, and the content of two sockets.
 const MOST: usize = (8 + 24) << 20;
 
-/// How an answer begins, what comes again and again, and whether the client must hang up before its time is over.
+/// How a response begins, what it repeats, and whether the client must close the connection before the timeout.
 const SHAPES: [(&str, &str, bool); 13] = [
     ("", "a", true),
     ("HTTP/1.1 200 ", "a", true),
@@ -38,10 +38,10 @@ const SHAPES: [(&str, &str, bool); 13] = [
     ("HTTP/1.1 404 Not Found\r\n\r\n", "{\"message\":\"No.\"", true),
 ];
 
-/// A server that never ends its answers. The connector in the path says which shape they have.
+/// A server whose responses never end. The connector in the path selects their shape.
 struct Endless {
     url: String,
-    /// How much it could send, of each answer in the order of their ends.
+    /// How much it could send of each response, in the order in which they ended.
     sent: UnboundedReceiver<usize>,
     serving: JoinHandle<()>,
 }
@@ -74,7 +74,7 @@ async fn send_on(mut stream: TcpStream, drips: bool) -> usize {
     let shape = request.split(['/', ' ']).nth(3).unwrap();
     let (begin, again, hangs_up) = SHAPES[shape.parse::<usize>().unwrap()];
     let block = if drips { again.to_owned() } else { again.repeat(16 * 1024 / again.len()) };
-    // Of one that is heard out a client without optimizations would still have much to read when its time is over.
+    // Without optimizations, a client that reads everything would still have much to read at the timeout.
     let pause = Duration::from_millis(if drips { 50 } else { u64::from(!hangs_up) });
     let (mut sent, mut next) = (0, begin);
     while stream.write_all(next.as_bytes()).await.is_ok() {
@@ -86,7 +86,7 @@ async fn send_on(mut stream: TcpStream, drips: bool) -> usize {
     sent
 }
 
-/// A rollback of the connector that stands for this shape.
+/// Makes a rollback of the connector that stands for this shape.
 async fn roll_back(client: &Client, shape: usize) -> Failure {
     let call = Call::RollBackMigration { connector: shape.to_string(), version: "main".into() };
     client.send(&call, &id(), &token()).await.expect_err("there is no end")
@@ -94,7 +94,7 @@ async fn roll_back(client: &Client, shape: usize) -> Failure {
 
 /// Faults 25 and 30.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_without_an_end_is_left_in_time_and_within_a_bound_of_memory() {
+async fn an_endless_response_is_abandoned_in_time_and_with_bounded_memory() {
     let mut server = Endless::start(false).await;
     let [short, long] = [SHORT, LONG].map(|timeout| client(&server.url, timeout));
     for (shape, (begin, again, hangs_up)) in SHAPES.into_iter().enumerate() {
@@ -115,7 +115,7 @@ async fn an_answer_without_an_end_is_left_in_time_and_within_a_bound_of_memory()
 
 /// Fault 30: all shapes at once, a few bytes at a time.
 #[tokio::test]
-async fn an_answer_that_only_drips_is_left_when_its_time_is_over() {
+async fn a_dripping_response_is_abandoned_at_the_timeout() {
     let server = Endless::start(true).await;
     let client = client(&server.url, SHORT);
     let drips = (0..SHAPES.len()).map(async |shape| {

@@ -1,4 +1,4 @@
-//! Objects of any shape that can be read at all, and answers of any shape: the rules hold.
+//! The rules hold for objects of any readable shape and responses of any shape.
 
 use cde_operator::api::{ConnectorRestore, MigrationRollback};
 use proptest::collection::vec;
@@ -7,11 +7,11 @@ use proptest::strategy::ValueTree as _;
 use serde_json::{Value, json};
 
 use crate::hostile::draw::{CONNECTOR, almost};
-use crate::hostile::passes::pass;
-use crate::hostile::story::{Stored, live};
-use crate::hostile::{cases, story};
+use crate::hostile::life::{Stored, run};
+use crate::hostile::reconciliations::reconciliation;
+use crate::hostile::{cases, life};
 
-/// An object with everything in it that the operator ever writes.
+/// Returns an object with every field that the operator ever writes.
 fn object(kind: &str) -> Value {
     let condition = json!({"type": "Ready", "status": "Unknown", "reason": "Retrying", "message": "m",
         "observedGeneration": 1, "lastTransitionTime": "2026-11-18T11:06:40Z"});
@@ -43,7 +43,7 @@ fn object(kind: &str) -> Value {
     })
 }
 
-/// Objects as a schema would let them through or not, in any phase.
+/// Generates objects in any phase, valid or not.
 pub(crate) fn objects(kind: &'static str) -> impl Strategy<Value = Value> {
     let absent = proptest::sample::subsequence(
         vec![
@@ -76,38 +76,38 @@ pub(crate) fn objects(kind: &'static str) -> impl Strategy<Value = Value> {
     })
 }
 
-/// Lives it, if it can be read; whether it can.
-fn lived<O: Stored>(object: Value, passes: &[story::Pass]) -> bool {
+/// Runs the reconciliations if the object can be read, and returns whether it can.
+fn run_if_readable<O: Stored>(object: Value, reconciliations: &[life::Reconciliation]) -> bool {
     let object: Result<O, _> = serde_json::from_value(object);
-    object.map(|object| live(object, passes)).is_ok()
+    object.map(|object| run(object, reconciliations)).is_ok()
 }
 
 proptest! {
     #![proptest_config(cases(300))]
 
-    /// Fault 38: whatever is stored and whatever comes, each pass ends, and nothing is done that must not be.
+    /// Fault 38: whatever is stored and whatever comes, each reconciliation ends and breaks no rule.
     #[test]
-    fn a_rollback_of_any_shape_comes_to_rest_in_each_pass_and_keeps_the_rules(
-        object in objects("MigrationRollback"), passes in vec(pass(), 1..6),
+    fn every_reconciliation_of_any_rollback_ends_and_keeps_the_rules(
+        object in objects("MigrationRollback"), reconciliations in vec(reconciliation(), 1..6),
     ) {
-        lived::<MigrationRollback>(object, &passes);
+        run_if_readable::<MigrationRollback>(object, &reconciliations);
     }
 
     #[test]
-    fn a_restore_of_any_shape_comes_to_rest_in_each_pass_and_keeps_the_rules(
-        object in objects("ConnectorRestore"), passes in vec(pass(), 1..6),
+    fn every_reconciliation_of_any_restore_ends_and_keeps_the_rules(
+        object in objects("ConnectorRestore"), reconciliations in vec(reconciliation(), 1..6),
     ) {
-        lived::<ConnectorRestore>(object, &passes);
+        run_if_readable::<ConnectorRestore>(object, &reconciliations);
     }
 }
 
-/// The properties above are worth something only where most of what is drawn can be read.
+/// The properties above are useful only if most of the generated objects can be read.
 #[test]
-fn most_objects_that_are_drawn_can_be_read() {
+fn most_generated_objects_can_be_read() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let readable = (0..300).filter(|_| {
         let object = objects("MigrationRollback").new_tree(&mut runner).expect("an object").current();
-        lived::<MigrationRollback>(object, &[])
+        run_if_readable::<MigrationRollback>(object, &[])
     });
     let readable = readable.count();
     assert!(readable > 100, "{readable} of 300");

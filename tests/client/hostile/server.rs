@@ -1,4 +1,4 @@
-//! A server that answers each connection with the bytes it was told to, whatever they are, and hangs up.
+//! A server that sends the given bytes on each connection, whatever they are, and closes it.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// It ends when it is dropped.
+/// A running server. It ends when it is dropped.
 pub(crate) struct Server {
     pub(crate) url: String,
     answer: Arc<Mutex<Vec<u8>>>,
@@ -24,7 +24,7 @@ impl Server {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 read_request(&mut stream).await;
                 let answer = told.lock().unwrap().clone();
-                // A client that has heard enough hangs up first.
+                // A client that has read enough closes the connection first.
                 let _ = stream.write_all(&answer).await;
                 let _ = stream.shutdown().await;
             }
@@ -32,7 +32,7 @@ impl Server {
         Self { url, answer, serving }
     }
 
-    /// From now on it answers this.
+    /// Sets the bytes of the next responses.
     pub(crate) fn answers(&self, bytes: Vec<u8>) {
         *self.answer.lock().unwrap() = bytes;
     }
@@ -44,7 +44,7 @@ impl Drop for Server {
     }
 }
 
-/// All that a client without a body says.
+/// Reads everything that a client without a body sends.
 pub(crate) async fn read_request(stream: &mut TcpStream) -> String {
     let (mut request, mut some) = (Vec::new(), [0; 4096]);
     while !request.ends_with(b"\r\n\r\n") {

@@ -1,5 +1,5 @@
-//! Objects that an older or absent schema let through, on a real API server that lets all through: nobody is called who
-//! must not be, nothing shows, and sound objects fare as if there were none of them.
+//! Invalid objects that an older or missing schema let through, on a real API server with such a schema: only the
+//! configured server is called, nothing secret shows, and valid objects are handled as usual.
 
 use std::collections::HashSet;
 use std::net::TcpListener;
@@ -18,7 +18,7 @@ use crate::hostile::draw::CONNECTOR;
 use crate::hostile::rules::objects;
 use cde_harness::{ControlPlane, Flags, Kind, Request, TestEnv};
 
-/// A schema with the same fields and without a rule, a bound, or a type where none is needed.
+/// Changes a schema to one with the same fields but without rules, bounds, or types where none is needed.
 fn let_all_through(schema: &mut JSONSchemaProps) {
     let fields = schema.properties.take().unwrap_or_default();
     let selectable = |name: &str| matches!(name, "connectorID" | "outcome" | "reason");
@@ -49,8 +49,8 @@ fn let_all_through(schema: &mut JSONSchemaProps) {
     }
 }
 
-/// Specs and statuses that somebody might think of; `evil` is a server that nobody must speak to.
-fn thought_of(evil: &str) -> Vec<(Kind, Value, Value)> {
+/// Returns hand-written specs and statuses. `evil` is a server that must not be contacted.
+fn hand_written(evil: &str) -> Vec<(Kind, Value, Value)> {
     let id = || json!(new_id());
     let later = "9998-12-31T00:00:00Z";
     let mut all = Vec::new();
@@ -78,7 +78,7 @@ fn thought_of(evil: &str) -> Vec<(Kind, Value, Value)> {
         all.push((Kind::Rollback, spec.clone(), json!({})));
         all.push((Kind::Restore, spec, json!({})));
         let versioned = json!({"connectorID": id(), "version": bad, "notAfter": later});
-        // Pinned by nobody, and not to be looked up either.
+        // Not resolved by anyone, and not to be resolved.
         all.push((
             Kind::Rollback,
             versioned,
@@ -151,8 +151,8 @@ fn thought_of(evil: &str) -> Vec<(Kind, Value, Value)> {
     all
 }
 
-/// The same, drawn: always the same ones, so that a failure can be seen again.
-fn drawn(count: usize) -> Vec<(Kind, Value, Value)> {
+/// Returns generated ones, always the same, so that a failure can be repeated.
+fn generated(count: usize) -> Vec<(Kind, Value, Value)> {
     let mut runner = TestRunner::deterministic();
     let mut draw = |kind: &'static str| objects(kind).new_tree(&mut runner).unwrap().current();
     let kinds = [(Kind::Restore, "ConnectorRestore"), (Kind::Rollback, "MigrationRollback")];
@@ -173,7 +173,7 @@ fn text_of<'a>(spec: &'a Value, field: &str) -> Option<&'a str> {
     spec.get(field)?.as_str()
 }
 
-/// Stores an object as it is, if the API server lets it.
+/// Stores an object as it is, if the API server accepts it.
 async fn store(
     env: &TestEnv,
     kind: Kind,
@@ -191,15 +191,15 @@ async fn store(
     api.patch_status(name, &PatchParams::default(), &patch).await.map(drop)
 }
 
-/// Fault 38, for an API server that refuses nothing.
+/// Fault 38: for an API server that rejects nothing.
 #[tokio::test]
-async fn objects_of_any_shape_disturb_no_sound_one_and_choose_no_path_but_their_own() {
+async fn invalid_objects_disturb_no_valid_object_and_cannot_choose_a_path() {
     let env = TestEnv::on(ControlPlane::own().await).await;
     env.control_plane.apply_crds_with(let_all_through).await;
     let evil = TcpListener::bind("127.0.0.1:0").unwrap();
     evil.set_nonblocking(true).unwrap();
-    let mut all = thought_of(&format!("http://{}", evil.local_addr().unwrap()));
-    all.extend(drawn(120));
+    let mut all = hand_written(&format!("http://{}", evil.local_addr().unwrap()));
+    all.extend(generated(120));
     let stored = stream::iter(all.iter().enumerate()).map(async |(number, (kind, spec, status))| {
         if let Some(id) = text_of(spec, "connectorID").and_then(|id| id.parse().ok()) {
             env.sandbox.put(Connector { in_bin: *kind == Kind::Restore, ..Connector::migrated(id) });
@@ -207,7 +207,7 @@ async fn objects_of_any_shape_disturb_no_sound_one_and_choose_no_path_but_their_
         store(&env, *kind, &format!("o{number}"), spec, status).await.is_ok()
     });
     let stored = stored.buffer_unordered(16).filter(|stored| std::future::ready(*stored)).count().await;
-    assert!(stored * 4 > all.len() * 3, "the API server let only {stored} of {} through", all.len());
+    assert!(stored * 4 > all.len() * 3, "the API server accepted only {stored} of {}", all.len());
 
     let flags =
         Flags::fast_retries().with("--timeout", "1s").with("--concurrency", "1").env("RUST_LOG", "debug");
@@ -220,17 +220,17 @@ async fn objects_of_any_shape_disturb_no_sound_one_and_choose_no_path_but_their_
         env.wait_for(&sound, sound.success()).await;
     }
     env.settle().await;
-    let (_, figures) = operator.probe("/metrics").await.expect("it lives");
+    let (_, figures) = operator.probe("/metrics").await.expect("the operator runs");
     assert!(figures.contains("cde_operator_undecodable_objects_total"), "{figures}");
     let log = operator.log();
     assert!(!log.contains("panicked"), "{log}");
-    assert!(evil.accept().is_err(), "somebody was called at the address that an object named");
+    assert!(evil.accept().is_err(), "a server that an object named was called");
     let shown = log + &env.kubectl(&["get", "cde", "-o", "json"], "").await;
     assert!(!shown.contains(&env.sandbox.token()), "the token shows");
     assert_own_paths(&env.sandbox.ledger(), &all);
 }
 
-/// Each call was about the connector of an object, and nothing else.
+/// Checks that each call was about the connector of an object, and nothing else.
 fn assert_own_paths(ledger: &Ledger, all: &[(Kind, Value, Value)]) {
     let connectors: HashSet<&str> =
         all.iter().filter_map(|(_, spec, _)| text_of(spec, "connectorID")).collect();
@@ -253,6 +253,6 @@ fn assert_own_paths(ledger: &Ledger, all: &[(Kind, Value, Value)]) {
         assert!(version.parse::<i64>().is_ok() || versions.contains(version), "{call}");
         others += usize::from(!connectors.contains(connector));
     }
-    // Those of the sound ones, a few each.
+    // The calls of the valid objects, a few each.
     assert!(others < 40, "{others} calls for connectors that no object names\n{ledger}");
 }

@@ -1,4 +1,4 @@
-//! The control plane that these tests share with others, with all of `deploy/` installed but the Deployment.
+//! The control plane that these tests share with others, with all of `deploy/` installed except the Deployment.
 
 use crate::tools::shared_control_plane;
 use std::path::PathBuf;
@@ -8,21 +8,21 @@ use cde_sandbox::control_plane::ControlPlane;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-/// Where the operator runs.
+/// The namespace of the operator.
 pub(crate) const OPERATOR_NAMESPACE: &str = "cde-operator-system";
-/// Where requests stand.
+/// The namespace of the requests.
 pub(crate) const REQUEST_NAMESPACE: &str = "connectors";
 
 const LIMIT: Duration = Duration::from_mins(1);
 
 static INSTALLED: OnceCell<()> = OnceCell::const_new();
 
-/// The path of a file or directory of the repository, as kubectl takes it.
+/// Returns the path of a file or directory of the repository, as kubectl takes it.
 pub(crate) fn path(relative: &str) -> String {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(relative).display().to_string()
 }
 
-/// A control plane on which definitions, namespaces and rights are in force.
+/// Returns a control plane with the CRDs, namespaces and permissions in force.
 pub(crate) async fn installed() -> &'static ControlPlane {
     let control_plane = shared_control_plane().await;
     let create = ["create", "namespace", REQUEST_NAMESPACE];
@@ -30,14 +30,14 @@ pub(crate) async fn installed() -> &'static ControlPlane {
     control_plane
 }
 
-/// All objects of a kustomization of the repository, as kubectl renders it.
+/// Returns all objects of a kustomization of the repository, as kubectl renders it.
 pub(crate) async fn rendered(relative: &str) -> Vec<Value> {
     let control_plane = shared_control_plane().await;
     let yaml = control_plane.kubectl_ok(&["kustomize", &path(relative)], "").await.unwrap();
     serde_saphyr::from_multiple(&yaml).unwrap()
 }
 
-/// The only object of this kind and name.
+/// Returns the only object of this kind and name.
 pub(crate) async fn object(kind: &str, name: &str) -> Value {
     let all = rendered("deploy").await;
     let mut found = all.into_iter().filter(|one| one["kind"] == kind && one["metadata"]["name"] == name);

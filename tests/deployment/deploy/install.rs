@@ -1,4 +1,4 @@
-//! What `kubectl apply -k deploy/` brings.
+//! What `kubectl apply -k deploy/` installs.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::deploy::fixture::{OPERATOR_NAMESPACE, installed, object, path, rendered};
 
-/// What keeps an object where Argo CD, Helm or Flux would delete it.
+/// The annotations that keep an object when Argo CD, Helm or Flux would delete it.
 const KEPT: [(&str, &str); 3] = [
     ("argocd.argoproj.io/sync-options", "Prune=false,Delete=false"),
     ("helm.sh/resource-policy", "keep"),
@@ -30,10 +30,10 @@ async fn the_api_server_accepts_the_whole_base() {
 }
 
 #[tokio::test]
-async fn an_overlay_sets_address_and_image_as_the_base_says() {
+async fn an_overlay_sets_the_url_and_the_image_as_the_base_describes() {
     let control_plane = installed().await;
     let base = path("deploy");
-    // Kustomize takes relative paths only; both are below the root.
+    // Kustomize takes relative paths only. Both are below the root.
     let up = "../".repeat(control_plane.dir().components().count());
     let overlay = control_plane.dir().join("overlay");
     std::fs::create_dir(&overlay).unwrap();
@@ -57,7 +57,7 @@ async fn an_overlay_sets_address_and_image_as_the_base_says() {
     assert_eq!(container["envFrom"][0]["configMapRef"]["name"], of("ConfigMap")["metadata"]["name"]);
 }
 
-/// A Pod as the Deployment's controller would create it.
+/// Returns a Pod as the Deployment's controller would create it.
 async fn pod(name: &str) -> Value {
     let deployment = object("Deployment", "cde-operator").await;
     let mut pod = deployment["spec"]["template"].clone();
@@ -76,11 +76,11 @@ async fn a_pod_of_the_deployment_passes_restricted_admission() {
     let spec = created.spec.unwrap();
     assert_eq!(spec.service_account_name.as_deref(), Some("cde-operator"));
     let volumes = spec.volumes.unwrap();
-    assert!(volumes.iter().any(|volume| volume.projected.is_some()), "it has a token of its account");
+    assert!(volumes.iter().any(|volume| volume.projected.is_some()), "it has a token of its service account");
 }
 
 #[tokio::test]
-async fn a_pod_with_more_rights_than_the_deployment_asks_for_is_refused_in_its_namespace() {
+async fn a_pod_with_more_privileges_than_the_deployment_is_rejected_in_its_namespace() {
     for (part, value) in [
         ("/spec/securityContext/runAsNonRoot", json!(null)),
         ("/spec/securityContext/seccompProfile", json!(null)),
@@ -95,7 +95,7 @@ async fn a_pod_with_more_rights_than_the_deployment_asks_for_is_refused_in_its_n
 }
 
 #[tokio::test]
-async fn the_token_is_mounted_so_that_a_new_one_arrives_and_nothing_can_be_written() {
+async fn the_token_is_mounted_read_only_and_follows_the_secret() {
     let spec = pod("mounts").await["spec"].take();
     let container = &spec["containers"][0];
     let mount = &container["volumeMounts"][0];
@@ -110,7 +110,7 @@ async fn the_token_is_mounted_so_that_a_new_one_arrives_and_nothing_can_be_writt
 }
 
 #[tokio::test]
-async fn the_operator_takes_the_arguments_and_variables_of_the_deployment() {
+async fn the_operator_accepts_the_arguments_and_variables_of_the_deployment() {
     let spec = pod("arguments").await["spec"].take();
     let args: Vec<String> = serde_json::from_value(spec["containers"][0]["args"].clone()).unwrap();
     let config = rendered("deploy").await.into_iter().find(|object| object["kind"] == "ConfigMap").unwrap();
@@ -119,20 +119,20 @@ async fn the_operator_takes_the_arguments_and_variables_of_the_deployment() {
     operator.args(args).env_clear().envs(config);
     let ended = process::output(operator, b"").await.unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
-    // All that is left to complain about is the Secret, which is mounted in a pod alone.
+    // The only remaining error is about the Secret, which is mounted only in a pod.
     assert_eq!(ended.status.code(), Some(2), "{said}");
     assert!(said.contains("/var/run/secrets/cde/token"), "{said}");
 }
 
 #[tokio::test]
-async fn a_stopping_pod_has_the_time_to_finish_and_record_a_call() {
+async fn a_stopping_pod_has_time_to_finish_and_record_a_call() {
     let spec = pod("grace").await["spec"].take();
     let (call, rest) = (30, 10);
     assert!(spec["terminationGracePeriodSeconds"].as_u64().unwrap() >= call + rest);
 }
 
 #[tokio::test]
-async fn definitions_and_namespace_are_marked_to_be_kept() {
+async fn the_crds_and_the_namespace_are_marked_to_be_kept() {
     let mut kept = Vec::new();
     for object in rendered("deploy").await {
         let annotations = &object["metadata"]["annotations"];
@@ -147,8 +147,8 @@ async fn definitions_and_namespace_are_marked_to_be_kept() {
 }
 
 #[tokio::test]
-async fn the_operator_can_be_removed_without_the_definitions() {
-    for part in ["deploy/operator", "deploy/rbac", "deploy/policies/warnings"] {
+async fn the_operator_can_be_removed_without_the_crds() {
+    for part in ["deploy/operator", "deploy/rbac"] {
         for object in rendered(part).await {
             assert!(object["kind"] != "CustomResourceDefinition" && object["kind"] != "Namespace", "{part}");
         }

@@ -1,5 +1,5 @@
-//! The kinds of the Prometheus operator, as far as the manifests use them: its own definitions are larger than all
-//! else here. A field that is not in them is refused by strict validation.
+//! The kinds of the Prometheus operator with only the fields that the manifests use, because its own CRDs are larger
+//! than everything else here. Strict validation rejects any other field.
 
 use cde_sandbox::control_plane::ControlPlane;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 
 use crate::deploy::fixture;
 
-/// The control plane of these tests, with the two kinds.
+/// Returns the control plane of these tests with the two kinds.
 pub(crate) async fn installed() -> &'static ControlPlane {
     static KINDS: OnceCell<()> = OnceCell::const_new();
     let control_plane = fixture::installed().await;

@@ -1,4 +1,4 @@
-//! The components of `deploy/overlays`, each on the base as a team would use it, and all of them together.
+//! The components in `deploy/overlays`, each on the base as a team would use it, and all of them together.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,11 @@ const COMPONENTS: [&str; 5] =
     ["extra-ca", "high-availability", "namespaced", "network-policy", "pod-monitor"];
 const EXAMPLE: &str = "deploy/overlays/example";
 
-/// The base with these components, in an overlay outside of the repository; the API server accepts it.
+/// Returns the base with these components, in an overlay outside of the repository, after the API server has accepted
+/// it.
 async fn with(components: &[&str]) -> Vec<Value> {
     let control_plane = monitoring::installed().await;
-    // Kustomize takes relative paths only; both are below the root.
+    // Kustomize takes relative paths only. Both are below the root.
     let up = "../".repeat(control_plane.dir().components().count());
     let overlay = control_plane.dir().join(format!("overlay-of-{}", components.join("-")));
     std::fs::create_dir(&overlay).unwrap();
@@ -26,7 +27,7 @@ async fn with(components: &[&str]) -> Vec<Value> {
     accepted(overlay.to_str().unwrap()).await
 }
 
-/// All objects of a kustomization, after the API server has accepted each as far as a dry run goes.
+/// Returns all objects of a kustomization, after the API server has accepted each one as a dry run.
 async fn accepted(overlay: &str) -> Vec<Value> {
     let control_plane = monitoring::installed().await;
     let yaml = control_plane.kubectl_ok(&["kustomize", overlay], "").await.unwrap();
@@ -59,7 +60,7 @@ fn variables(objects: &[Value]) -> BTreeMap<String, String> {
     serde_json::from_value(only(objects, "ConfigMap")["data"].clone()).unwrap()
 }
 
-/// Bindings of the operator's rights on requests: kind, namespace, kind of role.
+/// Returns the bindings of the operator's permissions on requests: kind, namespace, kind of role.
 fn bindings(objects: &[Value]) -> Vec<(&str, Option<&str>, &str)> {
     let all = objects.iter().filter(|one| one["kind"].as_str().unwrap().ends_with("RoleBinding"));
     let of_requests = all.filter(|one| one["roleRef"]["name"] == "cde-operator");
@@ -72,7 +73,7 @@ fn bindings(objects: &[Value]) -> Vec<(&str, Option<&str>, &str)> {
 }
 
 #[tokio::test]
-async fn namespaced_gives_rights_in_the_watched_namespace_alone() {
+async fn namespaced_grants_permissions_only_in_the_watched_namespace() {
     assert_eq!(bindings(&rendered("deploy").await), [("ClusterRoleBinding", None, "ClusterRole")]);
     let objects = with(&["namespaced"]).await;
     assert_eq!(variables(&objects)["CDE_NAMESPACES"], REQUEST_NAMESPACE);
@@ -85,7 +86,7 @@ async fn namespaced_gives_rights_in_the_watched_namespace_alone() {
 }
 
 #[tokio::test]
-async fn high_availability_is_two_replicas_of_which_one_is_kept() {
+async fn high_availability_has_two_replicas_and_keeps_one_available() {
     let objects = with(&["high-availability"]).await;
     assert_eq!(only(&objects, "Deployment")["spec"]["replicas"], 2);
     let args = &pod(&objects)["spec"]["containers"][0]["args"];
@@ -98,7 +99,7 @@ async fn high_availability_is_two_replicas_of_which_one_is_kept() {
 }
 
 #[tokio::test]
-async fn the_network_policy_is_about_the_operators_pods_and_both_ways() {
+async fn the_network_policy_covers_both_directions_of_the_pods_of_the_operator() {
     let objects = with(&["network-policy"]).await;
     let spec = &only(&objects, "NetworkPolicy")["spec"];
     assert_eq!(spec["podSelector"]["matchLabels"], pod(&objects)["metadata"]["labels"]);
@@ -109,7 +110,7 @@ async fn the_network_policy_is_about_the_operators_pods_and_both_ways() {
 }
 
 #[tokio::test]
-async fn the_pod_monitor_finds_the_port_of_the_operators_pods() {
+async fn the_pod_monitor_selects_the_metrics_port_of_the_pods() {
     let objects = with(&["pod-monitor"]).await;
     let spec = &only(&objects, "PodMonitor")["spec"];
     assert_eq!(spec["selector"]["matchLabels"], pod(&objects)["metadata"]["labels"]);
@@ -120,12 +121,12 @@ async fn the_pod_monitor_finds_the_port_of_the_operators_pods() {
 }
 
 #[tokio::test]
-async fn extra_roots_are_mounted_where_the_operator_is_told_to_look() {
+async fn a_ca_bundle_is_mounted_where_the_operator_is_configured_to_read_it() {
     let objects = with(&["extra-ca"]).await;
     let spec = &pod(&objects)["spec"];
     let volumes: Vec<&Value> = spec["volumes"].as_array().unwrap().iter().collect();
     let mounts = spec["containers"][0]["volumeMounts"].as_array().unwrap();
-    assert_eq!((volumes.len(), mounts.len()), (2, 2), "the token's stay");
+    assert_eq!((volumes.len(), mounts.len()), (2, 2), "the mount of the token stays");
     let volume = volumes.iter().find(|volume| volume["configMap"]["name"] == "cde-operator-ca").unwrap();
     let mount = mounts.iter().find(|mount| mount["name"] == volume["name"]).unwrap();
     let file = &volume["configMap"]["items"][0]["path"];
@@ -134,7 +135,7 @@ async fn extra_roots_are_mounted_where_the_operator_is_told_to_look() {
 }
 
 #[tokio::test]
-async fn all_go_together_in_an_overlay_of_a_team_and_in_the_example() {
+async fn all_components_work_together_in_an_overlay_and_in_the_example() {
     let together = with(&COMPONENTS).await;
     let example = accepted(&path(EXAMPLE)).await;
     // The namespace is the only object that the example leaves to others.
@@ -153,7 +154,7 @@ async fn all_go_together_in_an_overlay_of_a_team_and_in_the_example() {
 }
 
 #[test]
-fn every_component_is_tried_here_and_used_by_the_example() {
+fn every_component_is_tested_here_and_used_by_the_example() {
     let mut found: Vec<String> = std::fs::read_dir(path("deploy/overlays"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -16,7 +16,7 @@ fn manifests() -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn the_api_server_accepts_every_sample_and_knows_every_field() {
+async fn the_api_server_accepts_every_field_of_every_sample() {
     let manifests = manifests();
     assert!(manifests.len() >= 12, "only {} samples", manifests.len());
     for (file, manifest) in manifests {
@@ -25,14 +25,14 @@ async fn the_api_server_accepts_every_sample_and_knows_every_field() {
 }
 
 #[tokio::test]
-async fn a_sample_with_a_mistyped_field_is_refused() {
+async fn a_sample_with_a_mistyped_field_is_rejected() {
     let (_, manifest) = manifests().into_iter().find(|(_, text)| text.contains("suspend: true")).unwrap();
     let error = create(&manifest.replace("suspend: true", "suspended: true")).await.unwrap_err().to_string();
     assert!(error.contains("unknown field \"spec.suspended\""), "{error}");
 }
 
 #[tokio::test]
-async fn every_sample_begins_with_what_will_come_of_it() {
+async fn every_sample_begins_with_its_expected_result() {
     for (file, manifest) in manifests() {
         let reason =
             manifest.strip_prefix("# ").and_then(|text| text.split([':', ',']).next()).unwrap_or_default();

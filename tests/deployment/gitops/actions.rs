@@ -1,29 +1,29 @@
-//! Argo CD's actions on a request, by the scripts that `deploy/argocd` installs.
+//! Argo CD's actions on a request, from the scripts that `deploy/argocd` installs.
 
 use cde_sandbox::cde::{Fault, Operation};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::gitops::cases::{BOTH, cases};
 use crate::gitops::kept::{RETRIED, text, yaml};
 use crate::gitops::lua::run;
-use crate::gitops::scene::{BOTH, cases};
 use crate::tools::with_fast_retries;
 use cde_harness::{Kind, Object, Request, TestEnv};
 
 const ASKED: &str = "/metadata/annotations/cde.productsup.com~1retry";
 
-/// What the action makes of the object.
+/// Returns the object as the action changes it.
 fn act(kind: Kind, action: &str, object: &Value) -> Value {
     run(&text(kind, &format!("actions/{action}/action.lua")), object)
 }
 
-/// Whether Argo CD offers the action.
+/// Returns whether Argo CD offers the action.
 fn offered(kind: Kind, action: &str, object: &Value) -> bool {
     run(&text(kind, "actions/discovery.lua"), object)[action]["disabled"] == json!(false)
 }
 
 #[test]
-fn the_table_for_argo_cds_own_test_holds() {
+fn the_table_for_the_tests_of_argo_cd_is_correct() {
     for kind in BOTH {
         let table = yaml(kind, "actions/action_test.yaml");
         let object = |path: &Value| yaml(kind, &format!("actions/{}", path.as_str().unwrap()));
@@ -55,7 +55,7 @@ fn assert_is_now(asked: &Value) {
 }
 
 #[tokio::test]
-async fn a_retry_is_offered_for_failures_and_waits_and_for_nothing_else() {
+async fn a_retry_is_offered_only_for_failures_and_waits() {
     for case in cases().await {
         let waits = case.object["status"]["operation"]["nextAttemptTime"].is_string();
         let failed = matches!(case.object["status"]["outcome"].as_str(), Some("Failed" | "Unknown"));
@@ -64,7 +64,7 @@ async fn a_retry_is_offered_for_failures_and_waits_and_for_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_record_has_no_action() {
+async fn a_finished_request_has_no_action() {
     let record = |outcome: &Value| matches!(outcome.as_str(), Some("Succeeded" | "Skipped"));
     for case in cases().await.iter().filter(|case| record(&case.object["status"]["outcome"])) {
         for action in ["retry", "suspend", "resume"] {
@@ -74,7 +74,7 @@ async fn a_record_has_no_action() {
 }
 
 #[tokio::test]
-async fn no_action_changes_more_than_it_says() {
+async fn each_action_changes_only_its_own_field() {
     for case in cases().await {
         let mut retried = act(case.kind, "retry", &case.object);
         retried["metadata"]["annotations"] = case.object["metadata"]["annotations"].clone();
@@ -87,7 +87,7 @@ async fn no_action_changes_more_than_it_says() {
     }
 }
 
-/// Does to the stored object what Argo CD does with the answer of an action: a merge patch of what differs.
+/// Changes the stored object as Argo CD does with the result of an action: by a merge patch of the differences.
 async fn click(env: &TestEnv, request: &Request, action: &str) {
     let object = env.get(request.kind, &request.name).await.0;
     assert!(offered(request.kind, action, &object), "{action} of {object:#}");
@@ -97,7 +97,7 @@ async fn click(env: &TestEnv, request: &Request, action: &str) {
 }
 
 #[tokio::test]
-async fn the_operator_does_what_the_actions_ask_for() {
+async fn the_operator_carries_out_the_actions() {
     let (env, _operator) = with_fast_retries().await;
     for kind in BOTH {
         let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", "3600");
@@ -109,7 +109,7 @@ async fn the_operator_does_what_the_actions_ask_for() {
 
         click(&env, &failed, "retry").await;
         let done: Object = env.wait_for(&failed, failed.success()).await;
-        assert_eq!(done.attempts(), 1, "it is another request");
+        assert_eq!(done.attempts(), 1, "it is a new request");
 
         click(&env, &waiting, "suspend").await;
         env.wait_for(&waiting, "Suspended").await;

@@ -1,12 +1,13 @@
-//! The `ConfigMap` that gives the scripts to a running Argo CD: written from the scripts, and taken by the tools.
+//! The `ConfigMap` that gives the scripts to a running Argo CD. It is generated from the scripts, and the tools accept
+//! it.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::gitops::cases::BOTH;
 use crate::gitops::kept::text;
-use crate::gitops::scene::BOTH;
 use crate::tools::test_env;
 use cde_harness::Kind;
 
@@ -56,7 +57,7 @@ fn written() -> String {
     yaml
 }
 
-/// The keys say what the scripts say.
+/// Checks that the keys contain the scripts.
 fn assert_complete(config_map: &Value) {
     for kind in BOTH {
         let of = |what: &str| {
@@ -76,7 +77,7 @@ fn assert_complete(config_map: &Value) {
 }
 
 #[test]
-fn the_config_map_is_written_from_the_scripts() {
+fn the_config_map_is_generated_from_the_scripts() {
     let file = path().join("argocd-cm.yaml");
     if std::env::var_os("UPDATE_TESTDATA").is_some() {
         std::fs::write(&file, written()).unwrap();
@@ -86,7 +87,7 @@ fn the_config_map_is_written_from_the_scripts() {
     assert_complete(&serde_saphyr::from_str(&kept).unwrap());
 }
 
-/// What somebody else set.
+/// Returns settings that someone else made.
 fn of_others() -> Value {
     json!({
         "apiVersion": "v1",
@@ -111,11 +112,11 @@ async fn a_patch_adds_the_scripts_to_a_running_argo_cd_and_leaves_its_other_sett
 }
 
 #[tokio::test]
-async fn as_a_component_it_adds_the_scripts_to_an_argo_cd_that_kustomize_installs() {
+async fn the_component_adds_the_scripts_to_an_argo_cd_installed_by_kustomize() {
     let env = test_env().await;
     let overlay = env.scratch.path().join("overlay");
     std::fs::create_dir(&overlay).unwrap();
-    // Kustomize takes relative paths only; both are below the root.
+    // Kustomize takes relative paths only. Both are below the root.
     let up = "../".repeat(overlay.components().count() - 1);
     let component = format!("{up}{}", path().display().to_string().trim_start_matches('/'));
     let mut installed = of_others();

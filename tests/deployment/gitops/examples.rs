@@ -1,4 +1,4 @@
-//! The directory that a team keeps, and the manifests for Flux.
+//! The example directory of a team, and the manifests for Flux.
 
 use cde_sandbox::cde::{Connector, Operation, Version};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ const SPRING: Uuid = uuid!("8f14e45f-ceea-467f-a8d5-91b2c0a7d301");
 const STOCK: Uuid = uuid!("aab32389-22bc-425a-af60-6eb525ffdc07");
 const NEWSLETTER: Uuid = uuid!("3c59dc04-8e88-4024-b5be-8079a5c74d14");
 
-/// Name, kind, connector, and what it comes to: at first, and in a cluster that is built anew.
+/// Name, kind, connector, and the resulting reason: at first, and in a rebuilt cluster.
 const REQUESTS: [(&str, Kind, Uuid, &str, &str); 4] = [
     ("omdb-2099-12-back-to-legacy", Kind::Rollback, OMDB, "RolledBack", "PreconditionFailed"),
     ("spring-catalogue-restore", Kind::Restore, SPRING, "Restored", "AlreadyRestored"),
@@ -24,7 +24,7 @@ fn path(relative: &str) -> String {
     format!("{}/{relative}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The objects of a kustomization of the repository.
+/// Returns the objects of a kustomization of the repository.
 async fn rendered(env: &TestEnv, relative: &str) -> Vec<Value> {
     let yaml = env.kubectl(&["kustomize", &path(relative)], "").await;
     serde_saphyr::from_multiple(&yaml).unwrap()
@@ -53,7 +53,7 @@ fn seed(env: &TestEnv) {
 }
 
 #[tokio::test]
-async fn the_directory_of_a_team_comes_to_what_it_says_and_applying_it_again_does_nothing() {
+async fn the_directory_of_a_team_has_the_expected_results_and_can_be_applied_again() {
     let (env, _operator) = with_fast_retries().await;
     seed(&env);
     apply(&env).await;
@@ -70,8 +70,7 @@ async fn the_directory_of_a_team_comes_to_what_it_says_and_applying_it_again_doe
 }
 
 #[tokio::test]
-async fn in_a_cluster_that_is_built_anew_preconditions_and_not_after_keep_the_directory_from_being_replayed()
-{
+async fn preconditions_and_not_after_prevent_repeated_rollbacks_in_a_rebuilt_cluster() {
     let (env, _operator) = with_fast_retries().await;
     seed(&env);
     apply(&env).await;
@@ -80,7 +79,7 @@ async fn in_a_cluster_that_is_built_anew_preconditions_and_not_after_keep_the_di
     }
     let calls = |connector| env.sandbox.calls(Operation::Rollback, connector).len();
 
-    // Another cluster knows nothing of the records of the first.
+    // Another cluster does not have the records of the first one.
     for (name, kind, ..) in REQUESTS {
         env.kubectl(&["delete", kind.short(), name], "").await;
     }
@@ -94,7 +93,7 @@ async fn in_a_cluster_that_is_built_anew_preconditions_and_not_after_keep_the_di
 }
 
 #[tokio::test]
-async fn the_manifests_for_flux_wait_for_every_request_and_never_replace_one() {
+async fn the_flux_manifests_wait_for_every_request_and_never_replace_one() {
     let env = test_env().await;
     let objects = rendered(&env, "deploy/flux").await;
     let connectors = objects

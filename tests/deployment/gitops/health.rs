@@ -1,18 +1,18 @@
-//! Argo CD's health of a request, by the scripts that `deploy/argocd` installs.
+//! Argo CD's health of a request, from the scripts that `deploy/argocd` installs.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use crate::gitops::cases::{BOTH, Case, cases};
 use crate::gitops::kept::{example, file, keep, text, yaml};
 use crate::gitops::lua::run;
-use crate::gitops::scene::{BOTH, Case, cases};
 use cde_harness::Object;
 
 const UNSEEN: &str = "Waiting for cde-operator to see the request";
 const DELETED: &str = "The request is being deleted";
 
-/// What Argo CD is to show.
+/// Returns the expected health status.
 fn status(what: &str) -> &'static str {
     match what {
         "Restored" | "AlreadyRestored" | "RolledBack" | "Skipped" | "EditedRecord" => "Healthy",
@@ -32,7 +32,7 @@ fn status(what: &str) -> &'static str {
     }
 }
 
-/// The whole answer: the status, and the operator's own words where they are of now.
+/// Returns the whole result: the status, and the operator's message if it is current.
 fn expected(case: &Case, object: &Value) -> Value {
     let message = match case.what {
         "New" | "EditedFailure" => UNSEEN.to_owned(),
@@ -43,7 +43,7 @@ fn expected(case: &Case, object: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn argo_cd_shows_each_reason_as_it_is_meant_and_in_the_operators_words() {
+async fn argo_cd_shows_each_reason_with_its_health_and_the_message_of_the_operator() {
     for case in cases().await {
         let told = run(&text(case.kind, "health.lua"), &case.object);
         assert_eq!(told, expected(case, &case.object), "{case:#?}");
@@ -51,7 +51,7 @@ async fn argo_cd_shows_each_reason_as_it_is_meant_and_in_the_operators_words() {
 }
 
 #[tokio::test]
-async fn there_is_a_case_for_every_reason_of_the_definitions() {
+async fn there_is_a_case_for_every_reason_in_the_crds() {
     let seen: BTreeSet<&str> =
         cases().await.iter().filter_map(|case| case.object["status"]["reason"].as_str()).collect();
     let mut known = BTreeSet::new();
@@ -79,7 +79,7 @@ fn an_object_without_any_status_is_not_healthy() {
 }
 
 #[tokio::test]
-async fn the_table_for_argo_cds_own_test_names_every_kept_case_and_holds() {
+async fn the_table_for_the_tests_of_argo_cd_has_every_case_and_is_correct() {
     for kind in BOTH {
         let mut tests = Vec::new();
         for case in cases().await.iter().filter(|case| case.kind == kind) {

@@ -1,6 +1,6 @@
-//! The scene as files in Argo CD's own layout, so that the scripts can be contributed with their tests. What differs
-//! from run to run (times, ids, names of the machine) is replaced by one example; the rest is as the operator wrote
-//! it. `UPDATE_TESTDATA=1` writes the files, and every other run compares them.
+//! The cases as files in Argo CD's own layout, so that the scripts can be contributed with their tests. Values that
+//! differ from run to run (times, IDs, names of the machine) are replaced by those of one example. Everything else is
+//! as the operator wrote it. `UPDATE_TESTDATA=1` writes the files, and every other run compares them.
 
 use std::collections::BTreeSet;
 use std::fs::DirEntry;
@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::gitops::scene::{BOTH, Case, case, cases};
+use crate::gitops::cases::{BOTH, Case, case, cases};
 use cde_harness::Kind;
 
-/// The example's times, by the field that holds them.
+/// The example's times, by their fields.
 const TIMES: [(&str, &str); 10] = [
     ("creationTimestamp", CREATED),
     ("startTime", "2026-11-23T09:00:01Z"),
@@ -34,7 +34,7 @@ const OPERATION: &str = "0b8e1f9c-6a43-5f0e-8c55-1d0a3c1f7a20";
 const SERVER: &str = "https://cde.example.com";
 const HOLDER: &str = "cde-operator-7d9c5b6f4-x2x9k/5f3a9c01";
 
-/// Where Argo CD looks for the scripts of a kind.
+/// Returns the directory in which Argo CD looks for the scripts of a kind.
 pub(crate) fn folder(kind: Kind) -> PathBuf {
     let name = match kind {
         Kind::Restore => "ConnectorRestore",
@@ -44,18 +44,18 @@ pub(crate) fn folder(kind: Kind) -> PathBuf {
     root.join("deploy/argocd/resource_customizations/cde.productsup.com").join(name)
 }
 
-/// A script of a kind, or another text of its folder.
+/// Returns a script of a kind, or another text in its directory.
 pub(crate) fn text(kind: Kind, file: &str) -> String {
     let path = folder(kind).join(file);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A YAML file of a kind's folder.
+/// Returns a YAML file in a kind's directory.
 pub(crate) fn yaml(kind: Kind, file: &str) -> Value {
     serde_saphyr::from_str(&text(kind, file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-/// The file that shows a case: `testdata/outcome-unknown.yaml`.
+/// Returns the file that shows a case, such as `testdata/outcome-unknown.yaml`.
 pub(crate) fn file(case: &Case) -> String {
     let mut name = String::new();
     for letter in case.what.chars() {
@@ -82,7 +82,7 @@ pub(crate) fn keep(kind: Kind, file: &str, value: &Value) {
     );
 }
 
-/// The case as it is kept.
+/// Returns the case with the values of the example.
 pub(crate) fn example(case: &Case) -> Value {
     let mut object = case.object.clone();
     let metadata = object["metadata"].as_object_mut().unwrap();
@@ -93,7 +93,7 @@ pub(crate) fn example(case: &Case) -> Value {
     match case.what {
         // The third refusal in a row confirms the first, unless it comes too soon.
         "RequestRejected" | "EditedFailure" => count(&mut object["status"]["operation"], 3, 2),
-        // The next probe of the token may come before anybody looks; that of a rollback is its read.
+        // The next probe with the token may come before the object is read. A rollback's probe is its read.
         "TokenRejected" => {
             count(&mut object["status"]["operation"], u64::from(case.kind == Kind::Restore), 1);
         }
@@ -104,7 +104,7 @@ pub(crate) fn example(case: &Case) -> Value {
     object
 }
 
-/// Sets counts to the least that they can be; how much more they are, the jitter of the backoff decides.
+/// Sets the counts to their minimum, because the jitter of the backoff makes them vary.
 fn count(operation: &mut Value, attempts: u64, waits: u64) {
     for (field, least) in [("attempts", attempts), ("backoffStep", waits)] {
         assert!(operation[field].as_u64().is_some_and(|count| count >= least), "{operation:#}");
@@ -112,7 +112,7 @@ fn count(operation: &mut Value, attempts: u64, waits: u64) {
     }
 }
 
-/// Texts of this run, and those of the example.
+/// Returns the texts of this run with their replacements from the example.
 fn texts(object: &Value) -> Vec<(String, String)> {
     let not_after = object["spec"]["notAfter"].as_str().map(|text| (text, example_of(text)));
     let status = &object["status"];
@@ -122,7 +122,7 @@ fn texts(object: &Value) -> Vec<(String, String)> {
         Some(1) => (later(1), "2026-11-23T09:00:01Z"),
         _ => (later(24 * 3600), "2026-11-24T09:00:00Z"),
     };
-    // Messages have this time alone.
+    // Only messages contain this time.
     let confirmed = status["operation"]["completionTime"].as_str();
     let confirmed = confirmed.filter(|_| status["reason"] == "ConfirmedFailed");
     let pairs = [
@@ -139,7 +139,7 @@ fn texts(object: &Value) -> Vec<(String, String)> {
     pairs.chain(not_after).chain(more).map(|(from, to)| (from.to_owned(), to.to_owned())).collect()
 }
 
-/// The example's `notAfter` for one that is long past, just past, or ahead.
+/// Returns the example's `notAfter` for one that is long past, just past, or ahead.
 fn example_of(not_after: &str) -> &'static str {
     let ahead = not_after.parse::<Timestamp>().unwrap().duration_since(Timestamp::now());
     match ahead {
@@ -168,7 +168,7 @@ fn replace(value: &mut Value, field: &str, texts: &[(String, String)]) {
 }
 
 #[tokio::test]
-async fn what_is_kept_for_argo_cd_is_what_the_operator_writes_now_and_no_more() {
+async fn the_test_data_for_argo_cd_is_exactly_what_the_operator_writes() {
     for case in cases().await {
         keep(case.kind, &file(case), &example(case));
     }
@@ -181,9 +181,9 @@ async fn what_is_kept_for_argo_cd_is_what_the_operator_writes_now_and_no_more() 
     }
 }
 
-/// The objects that actions are tried on, and what each action makes of them.
+/// The objects that actions are tried on, and the result of each action.
 #[tokio::test]
-async fn what_is_kept_of_actions_is_what_they_are_to_make_of_what_the_operator_writes() {
+async fn the_test_data_of_the_actions_follows_from_what_the_operator_writes() {
     for kind in BOTH {
         for (what, file) in INPUTS {
             keep(kind, file, &input(kind, what).await);
@@ -199,7 +199,7 @@ async fn what_is_kept_of_actions_is_what_they_are_to_make_of_what_the_operator_w
     }
 }
 
-/// The time at which the example asks for another attempt.
+/// The time at which the example requests a retry.
 pub(crate) const RETRIED: &str = "2026-11-23T12:00:00Z";
 
 const INPUTS: [(&str, &str); 5] = [

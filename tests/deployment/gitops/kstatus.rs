@@ -1,14 +1,14 @@
-//! What kstatus makes of a request, by the library that Flux and Helm wait with.
+//! The kstatus of a request, from the library that Flux and Helm wait with.
 
 use std::process::Command;
 
 use cde_sandbox::process;
 use serde_json::{Value, json};
 
-use crate::gitops::scene::cases;
+use crate::gitops::cases::cases;
 use crate::tools::tools;
 
-/// What it is to say.
+/// Returns the expected kstatus.
 fn status(what: &str) -> &'static str {
     match what {
         "Restored" | "AlreadyRestored" | "RolledBack" | "Skipped" | "EditedRecord" => "Current",
@@ -28,7 +28,7 @@ fn status(what: &str) -> &'static str {
     }
 }
 
-/// What the library says of each object.
+/// Returns the library's result for each object.
 async fn judged(objects: &[&Value]) -> Vec<Value> {
     let done = process::output(Command::new(&tools().await.kstatus), &serde_json::to_vec(objects).unwrap())
         .await
@@ -38,7 +38,7 @@ async fn judged(objects: &[&Value]) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn kstatus_sees_each_reason_as_it_is_meant_and_nothing_as_current_that_is_not_done() {
+async fn kstatus_shows_each_reason_as_intended_and_only_finished_requests_as_current() {
     let cases = cases().await;
     let objects: Vec<&Value> = cases.iter().map(|case| &case.object).collect();
     let told = judged(&objects).await;
@@ -49,7 +49,7 @@ async fn kstatus_sees_each_reason_as_it_is_meant_and_nothing_as_current_that_is_
 }
 
 #[tokio::test]
-async fn a_failure_is_told_in_the_operators_words() {
+async fn a_failure_has_the_message_of_the_operator() {
     let failed: Vec<_> = cases().await.iter().filter(|case| status(case.what) == "Failed").collect();
     let objects: Vec<&Value> = failed.iter().map(|case| &case.object).collect();
     for (case, told) in failed.iter().zip(judged(&objects).await) {
@@ -60,7 +60,7 @@ async fn a_failure_is_told_in_the_operators_words() {
 }
 
 #[tokio::test]
-async fn the_library_says_current_of_an_object_that_says_nothing_of_itself() {
+async fn kstatus_shows_an_object_without_conditions_as_current() {
     let bare = json!({"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "bare", "generation": 1}});
     let told = judged(&[&bare]).await;
     assert_eq!(told[0]["status"], "Current");

@@ -1,5 +1,5 @@
-//! Lua as Argo CD runs scripts: the object is the global `obj`, and there is nothing but the basic functions,
-//! `table`, and, by `require`, the two functions of `os` that tell the time. A script that uses more fails.
+//! Lua as Argo CD runs scripts: the object is the global `obj`, and a script has only the basic functions, `table`,
+//! and, by `require`, the two functions of `os` that return the time. A script that uses more fails.
 
 use std::process::Command;
 
@@ -8,13 +8,13 @@ use mlua::serde::SerializeOptions;
 use mlua::{Lua, LuaOptions, LuaSerdeExt, StdLib, Table, Value as LuaValue};
 use serde_json::{Value, json};
 
+use crate::gitops::cases::cases;
 use crate::gitops::kept::text;
-use crate::gitops::scene::cases;
 use crate::tools::tools;
 
 const OS: [&str; 2] = ["date", "time"];
 
-/// What the script returns for the object.
+/// Returns the result of the script for the object.
 pub(crate) fn run(script: &str, object: &Value) -> Value {
     try_run(script, object).unwrap_or_else(|error| panic!("{error}\n{script}"))
 }
@@ -42,7 +42,7 @@ fn confine(lua: &Lua) -> mlua::Result<()> {
 }
 
 #[test]
-fn a_script_has_no_more_than_argo_cd_gives_it() {
+fn a_script_has_only_the_functions_that_argo_cd_provides() {
     let object = json!({"n": 1});
     for (script, allowed) in [
         ("return {require('os').time() > 0, table ~= nil, ipairs ~= nil}", true),
@@ -57,7 +57,7 @@ fn a_script_has_no_more_than_argo_cd_gives_it() {
     }
 }
 
-/// What the interpreter that Argo CD embeds makes of scripts and objects.
+/// Returns the results of scripts and objects in the interpreter that Argo CD embeds.
 async fn run_as_argo_cd(tasks: &[Value]) -> Vec<Value> {
     let done = process::output(Command::new(&tools().await.gopher_lua), &serde_json::to_vec(tasks).unwrap())
         .await
@@ -67,7 +67,7 @@ async fn run_as_argo_cd(tasks: &[Value]) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn the_interpreter_of_argo_cd_says_the_same_of_every_case() {
+async fn the_interpreter_of_argo_cd_returns_the_same_for_every_case() {
     let scripts = [
         "health.lua",
         "actions/discovery.lua",
@@ -86,7 +86,7 @@ async fn the_interpreter_of_argo_cd_says_the_same_of_every_case() {
     let mut there = run_as_argo_cd(&tasks).await;
     assert_eq!(there.len(), here.len());
     for result in here.iter_mut().chain(&mut there) {
-        // The seconds of a retry may differ; that it is now is tested with the actions.
+        // The seconds of a retry may differ. The tests of the actions check that the time is the present one.
         let asked = result.pointer_mut("/metadata/annotations/cde.productsup.com~1retry");
         if let Some(asked) = asked {
             assert!(asked.as_str().is_some_and(|time| time.len() == 20), "{asked}");

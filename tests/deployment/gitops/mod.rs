@@ -1,13 +1,13 @@
-//! What the tools of `GitOps` make of requests: Argo CD's scripts under Lua, kstatus' own libraries, and what replacing,
-//! pruning, backups and rebuilt clusters come to; all on statuses that the operator itself wrote.
+//! How `GitOps` tools treat requests: Argo CD's scripts under Lua, the kstatus library, and the effects of replacing,
+//! pruning, backups and rebuilt clusters. All tests use statuses that the operator itself wrote.
 
 mod actions;
 mod argocd_cm;
+mod cases;
 mod examples;
 mod health;
 mod kept;
 mod kstatus;
+mod lifecycle;
 mod lua;
-mod scene;
 mod tenant;
-mod trials;

@@ -32,7 +32,7 @@ fn names(objects: &[Value]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_tenants_operator_is_all_in_its_own_namespace_but_for_one_binding_in_the_tenants() {
+async fn the_operator_of_a_tenant_has_only_one_object_outside_its_own_namespace() {
     let env = test_env().await;
     let objects = rendered(&env, "").await;
     let (config, others): (Vec<_>, Vec<_>) =
@@ -61,11 +61,11 @@ async fn a_tenants_operator_is_all_in_its_own_namespace_but_for_one_binding_in_t
 }
 
 #[tokio::test]
-async fn a_tenants_operator_sees_the_tenants_requests_and_no_others() {
+async fn the_operator_of_a_tenant_may_read_only_the_requests_of_that_tenant() {
     let env = test_env().await;
     env.control_plane.kubectl_ok(&["apply", "--validate=strict", "-k", &path("")], "").await.unwrap();
     let may = async |verb: &str, resource: &str, namespace: &str| {
-        // A subresource is named by a flag.
+        // A flag names a subresource.
         let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
         let subresource = format!("--subresource={subresource}");
         let user = "--as=system:serviceaccount:cde-team-a:cde-operator";

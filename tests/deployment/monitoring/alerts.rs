@@ -1,4 +1,4 @@
-//! The alerting rules: promtool accepts them, they fire when they should, and their texts are complete.
+//! The alert rules: promtool accepts them, they fire when they should, and their texts are complete.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::monitoring::prometheus::{plain_rules, promtool, said};
 use crate::monitoring::repository::{alert_names, alerts, field, items, text, yaml};
 
 #[tokio::test]
-async fn promtool_finds_nothing_wrong_with_the_rules() {
+async fn promtool_accepts_the_rules() {
     let scratch = scratch_dir().unwrap();
     plain_rules(scratch.path());
     let lint = ["check", "rules", "--lint=all", "--lint-fatal", "rules.yaml"];
@@ -18,7 +18,7 @@ async fn promtool_finds_nothing_wrong_with_the_rules() {
 }
 
 #[tokio::test]
-async fn each_alert_fires_when_it_should_and_no_other_does() {
+async fn only_the_expected_alerts_fire() {
     let scratch = scratch_dir().unwrap();
     plain_rules(scratch.path());
     std::fs::write(scratch.path().join("alerts.yaml"), text("tests/deployment/monitoring/alerts.yaml"))
@@ -28,7 +28,7 @@ async fn each_alert_fires_when_it_should_and_no_other_does() {
 }
 
 #[test]
-fn no_alert_is_without_a_test_in_which_it_fires() {
+fn every_alert_has_a_test_in_which_it_fires() {
     let tests = yaml("tests/deployment/monitoring/alerts.yaml");
     let fires: BTreeSet<String> = items(&tests["tests"])
         .flat_map(|test| items(&test["promql_expr_test"]))
@@ -39,7 +39,7 @@ fn no_alert_is_without_a_test_in_which_it_fires() {
 }
 
 #[test]
-fn each_alert_says_how_bad_it_is_the_next_command_and_where_its_entry_in_the_runbook_is() {
+fn each_alert_has_a_severity_a_command_and_a_link_to_the_runbook() {
     let mut names = BTreeSet::new();
     for alert in alerts() {
         let name = field(&alert, "alert");
@@ -57,7 +57,7 @@ fn each_alert_says_how_bad_it_is_the_next_command_and_where_its_entry_in_the_run
 }
 
 #[test]
-fn the_list_of_alerts_in_the_documentation_is_that_of_the_rules() {
+fn the_documentation_lists_exactly_the_alerts() {
     let document = text("docs/observability.md");
     let told: Vec<(&str, &str)> = document
         .lines()

@@ -1,4 +1,4 @@
-//! The commands and log lines that alerts and documentation name.
+//! The commands in alerts and documentation work.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,8 +9,8 @@ use crate::monitoring::repository::{alerts, field, text};
 use crate::tools::test_env;
 use cde_harness::rollback;
 
-/// Returns the texts that name commands and log lines, with the labels of each alert filled in.
-fn told() -> Vec<String> {
+/// Returns the texts that name commands and log lines, with the labels of an alert filled in.
+fn texts_with_commands() -> Vec<String> {
     let mut all = vec![text("docs/runbook.md"), text("docs/observability.md")];
     for alert in alerts() {
         let said = field(&alert["annotations"], "description");
@@ -27,7 +27,7 @@ fn told() -> Vec<String> {
 fn reads(text: &str) -> BTreeSet<Vec<String>> {
     let mut all = BTreeSet::new();
     for (at, _) in text.match_indices("kubectl ") {
-        // In a code block, a command ends with the line. In a sentence, it ends at the backtick.
+        // In a block, a line is a command. In a sentence, the command ends at the back quote.
         let in_block = at == 0 || text[..at].ends_with('\n');
         let end = |c: char| matches!(c, '`' | '#' | '|' | ')') || (in_block && c == '\n');
         let command = text[at..].split(end).next().unwrap_or_default();
@@ -43,9 +43,9 @@ fn reads(text: &str) -> BTreeSet<Vec<String>> {
 }
 
 #[tokio::test]
-async fn each_look_that_an_alert_or_the_documentation_tells_of_can_be_had() {
+async fn each_read_command_in_the_alerts_and_the_documentation_works() {
     let env = test_env().await;
-    let commands: BTreeSet<Vec<String>> = told().iter().flat_map(|text| reads(text)).collect();
+    let commands: BTreeSet<Vec<String>> = texts_with_commands().iter().flat_map(|text| reads(text)).collect();
     assert!(commands.len() > 10 && commands.iter().any(|words| words[0] == "auth"), "{commands:#?}");
     for command in commands {
         let args: Vec<&str> = command.iter().map(String::as_str).collect();
@@ -57,10 +57,10 @@ async fn each_look_that_an_alert_or_the_documentation_tells_of_can_be_had() {
 }
 
 #[test]
-fn each_line_of_the_log_that_people_are_told_to_look_for_is_one_that_the_operator_writes() {
+fn each_log_line_in_the_documentation_is_one_that_the_operator_writes() {
     let source = source(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")));
     let mut sought = BTreeSet::new();
-    for text in told() {
+    for text in texts_with_commands() {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         for (before, after) in [("grep '", '\''), ("log line `", '`'), ("log lines `", '`'), ("log: `", '`')]
         {
@@ -68,11 +68,11 @@ fn each_line_of_the_log_that_people_are_told_to_look_for_is_one_that_the_operato
             sought.extend(parts.map(str::to_owned));
         }
     }
-    // It is only in an example.
+    // Values that only an example has.
     sought.remove("\"connectors/omdb-back-to-legacy\"");
     assert!(sought.len() > 5, "{sought:#?}");
     for words in sought {
-        assert!(source.contains(&words), "nobody writes {words:?}");
+        assert!(source.contains(&words), "no log line in the source has {words:?}");
     }
 }
 
@@ -87,7 +87,7 @@ fn source(directory: &Path) -> String {
 }
 
 #[tokio::test]
-async fn the_selectors_find_what_is_open_and_what_has_failed() {
+async fn the_selectors_find_open_and_failed_requests() {
     let env = test_env().await;
     env.apply_all(["open", "failed"].map(|name| rollback(name, new_id(), "main"))).await;
     let status = r#"{"status": {"outcome": "Failed", "reason": "NotFound"}}"#;

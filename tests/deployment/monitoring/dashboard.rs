@@ -4,19 +4,19 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::monitoring::fixture::{fast_retries, pause, populate};
 use crate::monitoring::prometheus::{Prometheus, holds};
 use crate::monitoring::repository::{alert_names, field, items, yaml};
-use crate::monitoring::scene::{live, lively, pause};
 use crate::tools::test_env;
 
 const DASHBOARD: &str = "deploy/monitoring/dashboard.json";
 
-/// Returns the panels without the rows.
+/// Returns its panels without the rows.
 fn panels(dashboard: &Value) -> impl Iterator<Item = &Value> {
     items(&dashboard["panels"]).filter(|panel| field(panel, "type") != "row")
 }
 
-/// Returns a query as Grafana sends it for all namespaces.
+/// Returns a query as Grafana sends it, for all namespaces.
 fn filled(query: &str) -> String {
     let filled = query.replace("$namespace", ".*");
     let filled = filled.replace("$__rate_interval", "5m").replace("$__interval", "5m");
@@ -25,19 +25,19 @@ fn filled(query: &str) -> String {
 }
 
 #[tokio::test]
-async fn each_query_of_the_dashboard_finds_data_and_each_rule_is_evaluated() {
+async fn each_query_of_the_dashboard_returns_data_and_each_rule_is_evaluated() {
     let dashboard = yaml(DASHBOARD);
     let env = test_env().await;
-    let operator = env.start(lively().env("CDE_LEADER_ELECTION", "true")).await;
+    let operator = env.start(fast_retries().env("CDE_LEADER_ELECTION", "true")).await;
     let prometheus = Prometheus::start(&env, &operator).await;
-    let waits = live(&env).await;
+    let waits = populate(&env).await;
     prometheus.until("sum(rate(cde_api_requests_total[5m]))", holds).await;
     pause(&env, &operator, waits).await;
 
     for panel in panels(&dashboard) {
         for target in items(&panel["targets"]) {
             let query = filled(field(target, "expr"));
-            // The metric is absent unless this test runs under a memory limit.
+            // There is a memory limit only where this test runs with one.
             if query.contains("memory_limit") {
                 prometheus.values(&query).await;
             } else {
@@ -58,7 +58,7 @@ async fn each_query_of_the_dashboard_finds_data_and_each_rule_is_evaluated() {
     prometheus.until(r#"ALERTS{alertname="CdeRequestOutcomeUnknown"}"#, holds).await;
 }
 
-/// Asserts that all rules are loaded and that none had an error.
+/// Checks that all rules are loaded and none had an error.
 async fn evaluated(prometheus: &Prometheus) {
     let rules = prometheus.get("rules", &[]).await;
     let rules: Vec<&Value> = items(&rules["groups"]).flat_map(|group| items(&group["rules"])).collect();
@@ -70,7 +70,7 @@ async fn evaluated(prometheus: &Prometheus) {
 }
 
 #[test]
-fn each_panel_has_a_name_an_explanation_a_place_of_its_own_and_the_chosen_data_source() {
+fn each_panel_has_a_title_a_description_its_own_position_and_the_data_source() {
     let dashboard = yaml(DASHBOARD);
     let (mut ids, mut titles, mut places) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for panel in items(&dashboard["panels"]) {
@@ -96,9 +96,9 @@ fn each_panel_has_a_name_an_explanation_a_place_of_its_own_and_the_chosen_data_s
 }
 
 #[tokio::test]
-async fn an_overlay_with_the_component_has_rules_and_dashboard_and_says_where_the_runbook_is() {
+async fn the_component_adds_rules_and_dashboard_with_a_link_to_the_runbook() {
     let env = test_env().await;
-    // Kustomize accepts only relative paths, and both directories are below the root.
+    // Kustomize takes relative paths only. Both are below the root.
     let up = "../".repeat(env.scratch.path().components().count());
     let root = format!("{up}{}", env!("CARGO_MANIFEST_DIR").trim_start_matches('/'));
     let overlay = serde_json::json!({

@@ -1,14 +1,14 @@
-//! The log at `info` has one line for each transition and nothing else.
+//! The log at the level `info`: a line for each transition, and nothing else.
 
 use cde_sandbox::cde::{Fault, Operation};
 use serde_json::Value;
 
+use crate::monitoring::fixture::{a_restore, a_rollback, fast_retries};
 use crate::monitoring::repository::{field, items, text};
-use crate::monitoring::scene::{a_restore, a_rollback, lively};
 use crate::tools::{test_env, with_operator};
 use cde_harness::{Kind, Operator};
 
-/// Returns the log lines about this object. Panics at a line that is not JSON.
+/// Returns each log line about this object. A line that is not a JSON object fails the test.
 fn lines(operator: &Operator, object: &str) -> Vec<Value> {
     let log = operator.log();
     let lines =
@@ -23,15 +23,15 @@ fn place(line: &Value) -> (String, u64) {
 }
 
 #[tokio::test]
-async fn a_request_that_meets_no_trouble_is_one_line_that_says_which_what_and_which_attempt() {
+async fn a_smooth_request_is_one_log_line_with_the_object_the_result_and_the_attempt() {
     let (env, operator) = with_operator().await;
     let begun = operator.log().lines().count();
     let requests: Vec<_> = (0..3)
         .flat_map(|number| {
-            let (back, live) = (format!("back-{number}"), format!("live-{number}"));
+            let (back, populate) = (format!("back-{number}"), format!("populate-{number}"));
             [
                 (Kind::Rollback, "RolledBack", a_rollback(&env.sandbox, &back).0, back),
-                (Kind::Restore, "Restored", a_restore(&env.sandbox, &live).0, live),
+                (Kind::Restore, "Restored", a_restore(&env.sandbox, &populate).0, populate),
             ]
         })
         .collect();
@@ -52,9 +52,9 @@ async fn a_request_that_meets_no_trouble_is_one_line_that_says_which_what_and_wh
 }
 
 #[tokio::test]
-async fn trouble_is_a_line_for_each_call_that_failed_one_for_the_first_wait_and_one_for_the_end() {
+async fn each_failed_call_the_first_wait_and_the_end_are_one_log_line_each() {
     let env = test_env().await;
-    let operator = env.start(lively()).await;
+    let operator = env.start(fast_retries()).await;
     let (back, id) = a_rollback(&env.sandbox, "struck");
     env.sandbox.inject(Fault::on(Operation::Changing).connector(id).answer(423).times(3));
     env.apply(&back).await;
@@ -74,7 +74,7 @@ async fn trouble_is_a_line_for_each_call_that_failed_one_for_the_first_wait_and_
 }
 
 #[tokio::test]
-async fn the_line_in_the_documentation_has_the_fields_of_a_real_one() {
+async fn the_log_line_in_the_documentation_has_the_fields_of_a_real_one() {
     let (env, operator) = with_operator().await;
     env.apply(&a_rollback(&env.sandbox, "back").0).await;
     let line = operator.wait_for_log("Rolled back version").await;
@@ -86,7 +86,7 @@ async fn the_line_in_the_documentation_has_the_fields_of_a_real_one() {
     );
 }
 
-/// Returns a value with its texts and numbers replaced.
+/// Returns a value without its texts and numbers.
 fn shape(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {

@@ -1,13 +1,13 @@
-//! Observability, as its users see it: metrics that promtool accepts, alerts that fire when they should, a dashboard
-//! with data behind each query, logs without noise, and a complete runbook.
+//! Monitoring as users get it: metrics that promtool accepts, alerts that fire when they should, a dashboard with data
+//! for each query, logs without noise, and a complete runbook.
 
 mod alerts;
 mod commands;
 mod dashboard;
-mod figures;
+mod fixture;
 mod logs;
+mod metrics;
 mod names;
 mod prometheus;
 mod repository;
 mod runbook;
-mod scene;

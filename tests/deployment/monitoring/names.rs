@@ -2,38 +2,38 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::monitoring::fixture::{fast_retries, pause, populate};
 use crate::monitoring::prometheus::{promtool, said};
 use crate::monitoring::repository::text;
-use crate::monitoring::scene::{live, lively, pause};
 use crate::tools::test_env;
 
-/// Absent unless the container has a memory limit.
+/// Present only where a container has a limit.
 const DEPENDS: &str = "cde_operator_process_memory_limit_bytes";
 
 #[tokio::test]
-async fn promtool_has_no_complaint_and_the_documentation_has_each_figure_with_its_labels() {
+async fn promtool_accepts_the_metrics_and_the_documentation_lists_them_with_labels() {
     let env = test_env().await;
-    let mut operator = env.start(lively().env("CDE_LEADER_ELECTION", "true")).await;
-    let waits = live(&env).await;
+    let mut operator = env.start(fast_retries().env("CDE_LEADER_ELECTION", "true")).await;
+    let waits = populate(&env).await;
     pause(&env, &operator, waits).await;
 
-    let (code, figures) = operator.probe("/metrics").await.unwrap();
+    let (code, metrics) = operator.probe("/metrics").await.unwrap();
 
-    assert_eq!(code, 200, "{figures}");
-    let figures = plain(&figures);
-    let checked = promtool(&["check", "metrics"], env.scratch.path(), &figures).await;
-    assert!(checked.status.success() && said(&checked).is_empty(), "{}\n{figures}", said(&checked));
-    let (mut told, served) = (documented(), served(&figures));
+    assert_eq!(code, 200, "{metrics}");
+    let metrics = plain(&metrics);
+    let checked = promtool(&["check", "metrics"], env.scratch.path(), &metrics).await;
+    assert!(checked.status.success() && said(&checked).is_empty(), "{}\n{metrics}", said(&checked));
+    let (mut told, served) = (documented(), served(&metrics));
     if !served.contains_key(DEPENDS) {
         assert!(told.remove(DEPENDS).is_some());
     }
     assert_eq!(told, served);
 }
 
-/// Converts `OpenMetrics` to the older text format, the only one that promtool checks. There, the suffix of a counter
-/// or an info is part of the name, and an info is a gauge.
+/// Converts `OpenMetrics` to the older text format, the only one that promtool checks. In that format, the suffix of a
+/// counter or an info is a part of the name, and an info is a gauge.
 fn plain(open_metrics: &str) -> String {
-    let text = open_metrics.strip_suffix("# EOF\n").expect("a whole text of OpenMetrics");
+    let text = open_metrics.strip_suffix("# EOF\n").expect("a complete OpenMetrics text");
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     types.fold(text.to_owned(), |text, (name, type_)| {
         let (whole, plain) = match type_ {
@@ -46,11 +46,11 @@ fn plain(open_metrics: &str) -> String {
     })
 }
 
-/// Labels and type of each metric, by name.
-type Figures = BTreeMap<String, (BTreeSet<String>, String)>;
+/// Labels and type of each metric by its name.
+type Metrics = BTreeMap<String, (BTreeSet<String>, String)>;
 
-/// Returns the metrics in the table of the documentation.
-fn documented() -> Figures {
+/// Returns the metrics in the documentation's table.
+fn documented() -> Metrics {
     let document = text("docs/observability.md");
     let table = document.lines().skip_while(|line| *line != "| Metric | Type | Description |").skip(2);
     table
@@ -65,12 +65,12 @@ fn documented() -> Figures {
         .collect()
 }
 
-/// Returns the metrics that an operator serves.
-fn served(figures: &str) -> Figures {
-    let types = figures.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
-    let mut all: Figures =
+/// Returns the metrics of an operator.
+fn served(metrics: &str) -> Metrics {
+    let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let mut all: Metrics =
         types.map(|(name, type_)| (name.to_owned(), (BTreeSet::new(), type_.to_owned()))).collect();
-    for line in figures.lines().filter(|line| !line.starts_with('#')) {
+    for line in metrics.lines().filter(|line| !line.starts_with('#')) {
         let (series, _) = line.rsplit_once(' ').unwrap();
         let (name, labels) = series.split_once('{').unwrap_or((series, ""));
         let family =

@@ -19,12 +19,12 @@ pub(crate) async fn promtool(args: &[&str], directory: &Path, stdin: &str) -> Ou
     output(command, stdin.as_bytes()).await.unwrap()
 }
 
-/// Returns both outputs of a program as one text.
+/// Returns both outputs of a program.
 pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.as_slice(), output.stderr.as_slice()].concat()).into_owned()
 }
 
-/// Writes the rules without the Kubernetes object to `rules.yaml` in `directory`.
+/// Writes the rules in plain form into `directory`, as `rules.yaml`.
 pub(crate) fn plain_rules(directory: &Path) -> PathBuf {
     let path = directory.join("rules.yaml");
     // JSON is YAML.
@@ -32,12 +32,12 @@ pub(crate) fn plain_rules(directory: &Path) -> PathBuf {
     path
 }
 
-/// Whether there are values and all are greater than 0.
+/// Returns whether there are values and none is 0.
 pub(crate) fn holds(values: &[f64]) -> bool {
     !values.is_empty() && values.iter().all(|value| *value > 0.0)
 }
 
-/// A running Prometheus that scrapes one operator every second. It is killed when dropped.
+/// A running Prometheus that scrapes one operator every second. It is killed when it is dropped.
 pub(crate) struct Prometheus {
     process: Process,
     log: PathBuf,
@@ -98,7 +98,7 @@ impl Prometheus {
         }
     }
 
-    /// Waits until Prometheus is ready. Before that it answers 503.
+    /// Waits until it is ready. Before that, it responds with 503.
     async fn ready(&self) {
         let begun = Instant::now();
         loop {
@@ -106,7 +106,7 @@ impl Prometheus {
             if answer.is_ok_and(|answer| answer.status().is_success()) {
                 return;
             }
-            assert!(begun.elapsed() < LIMIT, "Prometheus does not get ready");
+            assert!(begun.elapsed() < LIMIT, "Prometheus is not ready");
             tokio::time::sleep(POLL).await;
         }
     }
@@ -127,7 +127,7 @@ impl Prometheus {
         answer["data"].clone()
     }
 
-    /// Returns the current values of an expression, without NaN.
+    /// Returns the present values of an expression, without those that are not numbers.
     pub(crate) async fn values(&self, expression: &str) -> Vec<f64> {
         let data = self.get("query", &[("query", expression)]).await;
         let values = items(&data["result"]).filter_map(|sample| sample["value"][1].as_str()?.parse().ok());

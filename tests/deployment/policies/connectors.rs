@@ -1,4 +1,4 @@
-//! Which namespace may ask for which connectors.
+//! Which namespace may create requests for which connectors.
 
 use cde_sandbox::cde::new_id;
 use serde_json::json;
@@ -13,7 +13,7 @@ async fn create(env: &TestEnv, manifest: &Manifest) -> Result<String, String> {
     env.try_kubectl(&["create", "-f", "-"], &manifest.yaml()).await
 }
 
-/// The sentence that tells what to do.
+/// Returns the message that says what to do.
 fn sentence(env: &TestEnv, connector: Uuid) -> String {
     let namespace = &env.namespace;
     format!(
@@ -23,34 +23,33 @@ fn sentence(env: &TestEnv, connector: Uuid) -> String {
 }
 
 #[tokio::test]
-async fn a_namespace_may_ask_for_the_connectors_that_it_is_given_and_for_no_other() {
+async fn a_namespace_may_create_requests_only_for_its_connectors() {
     let [one, two, other] = [new_id(), new_id(), new_id()];
     let env = governed(&format!("{one}\n\t{two} \n")).await;
     for (name, id) in [("one", one), ("two", two)] {
-        create(&env, &restore(name, id)).await.expect("it is given");
-        create(&env, &rollback(name, id, "main")).await.expect("it is given");
+        create(&env, &restore(name, id)).await.expect("it is allowed");
+        create(&env, &rollback(name, id, "main")).await.expect("it is allowed");
     }
     for manifest in [restore("other", other), rollback("other", other, "main")] {
-        let refusal = create(&env, &manifest).await.expect_err("it is not given");
+        let refusal = create(&env, &manifest).await.expect_err("it is not allowed");
         assert!(refusal.contains(&sentence(&env, other)), "{refusal}");
     }
 }
 
 #[tokio::test]
-async fn a_namespace_that_is_not_named_may_ask_for_none_and_a_star_stands_for_all() {
+async fn a_namespace_without_an_entry_has_no_connectors_and_a_star_means_all() {
     let env = ungiven().await;
     let id = new_id();
-    let refusal = create(&env, &restore("it", id)).await.expect_err("nothing is given");
+    let refusal = create(&env, &restore("it", id)).await.expect_err("nothing is allowed");
     assert!(refusal.contains(&sentence(&env, id)), "{refusal}");
 
     give(&env, "*").await;
 
-    create(&env, &restore("it", id)).await.expect("all are given");
+    create(&env, &restore("it", id)).await.expect("all are allowed");
 }
 
 #[tokio::test]
-async fn when_a_connector_is_taken_away_its_requests_can_be_applied_as_they_are_and_deleted_but_ask_for_nothing()
- {
+async fn after_a_connector_is_removed_its_requests_can_be_deleted_but_not_retried() {
     let env = governed("*").await;
     for kind in BOTH {
         let request = Request::new(kind, "kept");
@@ -67,11 +66,11 @@ async fn when_a_connector_is_taken_away_its_requests_can_be_applied_as_they_are_
             &["patch", short, name, "--type=merge", "-p", &resumed][..],
             &["annotate", short, name, "cde.productsup.com/retry=2026-11-23T12:00:00Z"][..],
         ] {
-            let refusal = env.try_kubectl(args, "").await.expect_err("it is taken away");
+            let refusal = env.try_kubectl(args, "").await.expect_err("it is no longer allowed");
             assert!(refusal.contains(&sentence(&env, request.id)), "{refusal}");
         }
         env.delete(kind, &request.name).await;
         env.patch(&request, json!({"metadata": {"finalizers": null}})).await;
-        assert!(env.try_kubectl(&["get", kind.short(), &request.name], "").await.is_err(), "it is gone");
+        assert!(env.try_kubectl(&["get", kind.short(), &request.name], "").await.is_err(), "it is deleted");
     }
 }

@@ -1,4 +1,4 @@
-//! A environment under all policies at once, each in force before a test goes on.
+//! An environment with all policies, each in force before a test continues.
 
 use std::time::Instant;
 
@@ -11,16 +11,16 @@ use cde_harness::{ControlPlane, LIMIT, Manifest, POLL, SharedControlPlane, TestE
 
 const POLICIES: [&str; 4] = ["connectors-by-namespace", "on-call", "production-preconditions", "warnings"];
 
-/// A namespace that is given these connectors.
+/// Returns a namespace that may use these connectors.
 pub(crate) async fn governed(given: &str) -> TestEnv {
     let env = ungiven().await;
     give(&env, given).await;
     env
 }
 
-/// A namespace that is given none.
+/// Returns a namespace that may use no connectors.
 pub(crate) async fn ungiven() -> TestEnv {
-    // The policies hold in all namespaces, so these tests share a control plane with no others.
+    // The policies apply to all namespaces, so these tests share a control plane only with each other.
     static GOVERNED: SharedControlPlane = SharedControlPlane::new();
     static INSTALLED: OnceCell<()> = OnceCell::const_new();
     tools().await;
@@ -37,7 +37,7 @@ pub(crate) async fn ungiven() -> TestEnv {
     env
 }
 
-/// Gives the namespace these connectors, in place of others, and waits until the API server knows.
+/// Sets the connectors of the namespace, and waits until the API server uses them.
 pub(crate) async fn give(env: &TestEnv, given: &str) {
     let patch = json!({"data": {&env.namespace: given}}).to_string();
     let config_map = ["-n", "cde-operator-system", "patch", "configmap", "cde-connectors"];
@@ -50,7 +50,7 @@ pub(crate) async fn give(env: &TestEnv, given: &str) {
     }
 }
 
-/// Waits until creating this, with these arguments of kubectl's, is refused in these words, or taken.
+/// Waits until creating this manifest, with these arguments of kubectl, is rejected with this message, or accepted.
 pub(crate) async fn until(env: &TestEnv, args: &[&str], manifest: &Manifest, refused: Option<&str>) {
     let args = [args, &["create", "--dry-run=server", "-f", "-"]].concat();
     let begun = Instant::now();
@@ -65,7 +65,8 @@ pub(crate) async fn until(env: &TestEnv, args: &[&str], manifest: &Manifest, ref
     }
 }
 
-/// A person with a role in this environment's namespace, whose binding is in force: the argument of kubectl's for them.
+/// Creates a user with a role in this environment's namespace, whose binding is in force. Returns kubectl's argument
+/// for them.
 pub(crate) async fn person(env: &TestEnv, name: &str, role: &str) -> String {
     let user = format!("{name}-of-{}", env.namespace);
     let binding =

@@ -1,4 +1,4 @@
-//! Policies are for people and tools: the operator works under all of them as it does without.
+//! Policies apply to people and tools. The operator works under all of them as it does without.
 
 use cde_sandbox::cde::{Fault, Operation};
 use serde_json::json;
@@ -7,7 +7,7 @@ use crate::policies::governed::{governed, person};
 use cde_harness::{Flags, Kind, Request, from_now};
 
 #[tokio::test]
-async fn requests_are_carried_out_and_opened_again_under_all_policies() {
+async fn requests_can_be_carried_out_and_retried_under_all_policies() {
     let env = governed("*").await;
     let label = ["label", "namespace", &env.namespace, "cde.productsup.com/environment=production"];
     env.control_plane.kubectl_ok(&label, "").await.unwrap();

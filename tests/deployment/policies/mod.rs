@@ -1,4 +1,4 @@
-//! `deploy/policies` on a real API server: what each refuses, in which words, and what it leaves alone.
+//! `deploy/policies` on a real API server: what each policy rejects, with which message, and what it allows.
 
 mod connectors;
 mod governed;

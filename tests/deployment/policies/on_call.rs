@@ -1,4 +1,4 @@
-//! Who may create, and who may only ask for another attempt.
+//! Who may create requests, and who may only retry them.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
 const RETRY: &str = "cde.productsup.com/retry=2026-11-23T12:00:00Z";
 
 #[tokio::test]
-async fn who_may_not_create_may_retry_and_confirm_and_change_nothing_else() {
+async fn users_who_may_not_create_may_only_set_the_retry_annotation() {
     let env = governed("*").await;
     let on_call = person(&env, "on-call", "cde-operator-on-call").await;
     for kind in BOTH {
@@ -35,7 +35,7 @@ async fn who_may_not_create_may_retry_and_confirm_and_change_nothing_else() {
         ] {
             let change = change.to_string();
             let patch = [&on_call, "patch", short, name, "--type=merge", "-p", &change];
-            let refusal = env.try_kubectl(&patch, "").await.expect_err("it is refused");
+            let refusal = env.try_kubectl(&patch, "").await.expect_err("it is rejected");
             let words = format!(
                 "{} can set only the annotations cde.productsup.com/retry and cde.productsup.com/confirm of a request in \
                  {}; to change anything else, change the manifest in its source (such as Git), or ask an administrator for the role \
@@ -49,7 +49,7 @@ async fn who_may_not_create_may_retry_and_confirm_and_change_nothing_else() {
 }
 
 #[tokio::test]
-async fn who_may_only_retry_can_neither_create_nor_delete_nor_write_a_status() {
+async fn users_who_may_only_retry_cannot_create_delete_or_write_a_status() {
     let env = governed("*").await;
     let on_call = person(&env, "on-call", "cde-operator-on-call").await;
     for kind in BOTH {
@@ -62,14 +62,14 @@ async fn who_may_only_retry_can_neither_create_nor_delete_nor_write_a_status() {
             ["patch", kind.short(), &there.name, "--subresource=status", "--type=merge", "-p", &done];
         let status = env.try_kubectl(&[&[on_call.as_str()], &status[..]].concat(), "").await;
         for told in [create, delete, status] {
-            let refusal = told.expect_err("it is refused");
+            let refusal = told.expect_err("it is rejected");
             assert!(refusal.contains("cannot") && refusal.contains("forbidden"), "{refusal}");
         }
     }
 }
 
 #[tokio::test]
-async fn who_may_create_may_change_what_can_be_changed() {
+async fn users_who_may_create_may_change_every_mutable_field() {
     let env = governed("*").await;
     let requester = person(&env, "requester", "cde-operator-requester").await;
     for kind in BOTH {
@@ -84,7 +84,7 @@ async fn who_may_create_may_change_what_can_be_changed() {
 }
 
 #[tokio::test]
-async fn the_finalizer_of_a_deletion_in_the_foreground_can_be_taken_off_by_who_may_not_create() {
+async fn users_who_may_not_create_may_remove_the_finalizer_of_a_foreground_deletion() {
     let env = governed("*").await;
     let collector = person(&env, "collector", "cde-operator-on-call").await;
     let request = Request::new(Kind::Rollback, "it");
@@ -94,5 +94,5 @@ async fn the_finalizer_of_a_deletion_in_the_foreground_can_be_taken_off_by_who_m
     let change = json!({"metadata": {"finalizers": null}}).to_string();
     env.kubectl(&[&collector, "patch", "mrb", &request.name, "--type=merge", "-p", &change], "").await;
 
-    assert!(env.try_kubectl(&["get", "mrb", &request.name], "").await.is_err(), "it is gone");
+    assert!(env.try_kubectl(&["get", "mrb", &request.name], "").await.is_err(), "it is deleted");
 }

@@ -25,7 +25,7 @@ fn with(name: &str, preconditions: Value) -> Manifest {
 }
 
 #[tokio::test]
-async fn a_rollback_in_a_production_namespace_must_name_the_release_that_it_is_written_for() {
+async fn a_rollback_in_a_production_namespace_needs_preconditions() {
     let env = governed("*").await;
     env.apply(&rollback("before", new_id(), "main")).await;
     label(&env).await;
@@ -36,7 +36,7 @@ async fn a_rollback_in_a_production_namespace_must_name_the_release_that_it_is_w
         with("legacy", json!({"executables": {"legacy": 24}})),
     ] {
         let refusal = env.try_kubectl(&["create", "-f", "-"], &manifest.yaml()).await;
-        let refusal = refusal.expect_err("it is refused");
+        let refusal = refusal.expect_err("it is rejected");
         assert!(refusal.contains(&words(&env)), "{refusal}");
     }
     env.apply(&with("good", json!({"executables": {"production": 25}}))).await;
@@ -44,7 +44,7 @@ async fn a_rollback_in_a_production_namespace_must_name_the_release_that_it_is_w
 }
 
 #[tokio::test]
-async fn what_a_rollback_in_production_is_written_for_cannot_be_taken_away_and_what_was_there_before_stays() {
+async fn preconditions_in_production_cannot_be_removed_and_older_rollbacks_stay_valid() {
     let env = governed("*").await;
     env.apply(&rollback("before", new_id(), "main")).await;
     label(&env).await;
@@ -55,7 +55,7 @@ async fn what_a_rollback_in_production_is_written_for_cannot_be_taken_away_and_w
     {
         let patch = json!({"spec": change}).to_string();
         let refusal = env.try_kubectl(&["patch", "mrb", "good", "--type=merge", "-p", &patch], "").await;
-        let refusal = refusal.expect_err("it is refused");
+        let refusal = refusal.expect_err("it is rejected");
         assert!(refusal.contains(&words(&env)), "{refusal}");
     }
     let patch = json!({"spec": {"suspend": true}}).to_string();
@@ -66,7 +66,7 @@ async fn what_a_rollback_in_production_is_written_for_cannot_be_taken_away_and_w
 }
 
 #[tokio::test]
-async fn a_namespace_without_the_label_is_left_alone() {
+async fn a_namespace_without_the_label_is_not_affected() {
     let production = governed("*").await;
     label(&production).await;
     let other = governed("*").await;

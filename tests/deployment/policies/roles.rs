@@ -1,4 +1,4 @@
-//! Nobody gives away the right to create requests who does not have it.
+//! Nobody can grant the permission to create requests without having it.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use crate::policies::governed::{governed, person};
 use cde_harness::{LIMIT, POLL};
 
 #[tokio::test]
-async fn who_may_bind_roles_can_bind_the_one_that_creates_requests_only_if_they_have_it_themselves() {
+async fn the_requester_role_can_only_be_bound_by_users_who_have_its_permissions() {
     let env = governed("*").await;
     let binder = ["create", "role", "binder", "--verb=create", "--resource=rolebindings"];
     env.kubectl(&binder, "").await;
@@ -21,7 +21,7 @@ async fn who_may_bind_roles_can_bind_the_one_that_creates_requests_only_if_they_
     let give =
         [&user, "create", "rolebinding", "gift", "--clusterrole=cde-operator-requester", "--user=friend"];
 
-    let refusal = env.try_kubectl(&give, "").await.expect_err("it is refused");
+    let refusal = env.try_kubectl(&give, "").await.expect_err("it is rejected");
     assert!(refusal.contains("attempting to grant RBAC permissions not currently held"), "{refusal}");
 
     person(&env, "binder", "cde-operator-requester").await;

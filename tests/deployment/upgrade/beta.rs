@@ -1,23 +1,23 @@
-//! The next version of the API, as docs/upgrade.md says it will come: served beside this one with the same schema, then
-//! stored, then alone in what is stored.
+//! The next version of the API as docs/upgrade.md announces it: served beside this one with the same schema, then
+//! stored, then the only version in the store.
 
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use crate::tools::own_control_plane;
-use crate::upgrade::cast::Cast;
+use crate::upgrade::existing::ExistingRequests;
 use crate::upgrade::version::Version;
 use cde_harness::{LIMIT, POLL, TestEnv};
 
 const KINDS: [&str; 2] = ["connectorrestores", "migrationrollbacks"];
 
 #[tokio::test]
-async fn another_version_is_served_then_stored_and_no_request_is_made_anew() {
+async fn a_new_version_is_served_then_stored_and_no_request_is_created_again() {
     let env = TestEnv::on(own_control_plane().await).await;
     Version::Present.define(&env).await;
     let _operator = env.start(Version::Present.replica("one", "20s").await).await;
-    let mut cast = Cast::play(&env).await;
+    let mut existing = ExistingRequests::create(&env).await;
 
     serve_both(&env, "v1alpha1").await;
     for kind in KINDS {
@@ -29,9 +29,9 @@ async fn another_version_is_served_then_stored_and_no_request_is_made_anew() {
     }
     serve_both(&env, "v1beta1").await;
     env.settle().await;
-    cast.is_as_it_was(&env).await;
+    existing.check_unchanged(&env).await;
 
-    // Each object is written once, so that it is stored as the new version; then only that one is in the store.
+    // Each object is written once, so that it is stored as the new version. Then only that version is in the store.
     for kind in KINDS {
         let all = env.kubectl(&["get", kind, "-ojson"], "").await;
         env.kubectl(&["replace", "-f", "-"], &all).await;
@@ -41,14 +41,14 @@ async fn another_version_is_served_then_stored_and_no_request_is_made_anew() {
         env.control_plane.kubectl_ok(&patch, "").await.unwrap();
     }
     env.settle().await;
-    cast.was_rewritten(&env).await;
-    cast.goes_on(&env).await;
+    existing.check_rewritten(&env).await;
+    existing.check_retries(&env).await;
 }
 
-/// Applies the present definitions with `v1beta1` beside `v1alpha1`, one of which is stored.
+/// Applies the present CRDs with `v1beta1` beside `v1alpha1`, one of which is stored.
 async fn serve_both(env: &TestEnv, stored: &str) {
     for crd in cde_operator::api::crds() {
-        let mut crd = serde_json::to_value(crd).expect("a definition is JSON");
+        let mut crd = serde_json::to_value(crd).expect("a CRD is JSON");
         let alpha = crd["spec"]["versions"][0].clone();
         let versions = ["v1alpha1", "v1beta1"].map(|name| {
             let mut version = alpha.clone();
@@ -77,7 +77,7 @@ async fn until_stored(env: &TestEnv, kind: &str, stored: &str) {
     }
 }
 
-/// A version is served a little after its definition says so.
+/// A version is served shortly after its CRD says so.
 async fn read_as_beta(env: &TestEnv, kind: &str) -> Value {
     let begun = Instant::now();
     loop {
@@ -93,7 +93,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).expect("JSON")
 }
 
-/// Who they are, and what stands in their statuses.
+/// Returns the UIDs and the statuses.
 fn statuses(list: &Value) -> Vec<(Value, Value)> {
     let items = list["items"].as_array().expect("a list");
     assert!(!items.is_empty());

@@ -3,20 +3,20 @@
 use cde_sandbox::cde::HoldPoint;
 
 use crate::tools::own_control_plane;
-use crate::upgrade::cast::{Cast, lands, take_off};
+use crate::upgrade::existing::{ExistingRequests, check_end, hold_calls};
 use crate::upgrade::version::Version;
 use cde_harness::TestEnv;
 
 #[tokio::test]
-async fn what_an_earlier_operator_left_in_flight_is_verified_by_the_present_one() {
+async fn the_new_operator_verifies_the_calls_that_an_earlier_one_left_in_flight() {
     let env = TestEnv::on(own_control_plane().await).await;
     Version::Earlier.define(&env).await;
     Version::Earlier.grant(&env).await;
     let mut old = env.start(Version::Earlier.replica("old", "15s").await).await;
-    let cast = Cast::play(&env).await;
-    let answering = take_off(&env, "answering", HoldPoint::AfterEffect).await;
-    let slow = take_off(&env, "slow", HoldPoint::BeforeEffect).await;
-    let lost = take_off(&env, "lost", HoldPoint::BeforeEffect).await;
+    let existing = ExistingRequests::create(&env).await;
+    let answering = hold_calls(&env, "answering", HoldPoint::AfterEffect).await;
+    let slow = hold_calls(&env, "slow", HoldPoint::BeforeEffect).await;
+    let lost = hold_calls(&env, "lost", HoldPoint::BeforeEffect).await;
 
     old.kill();
     let mut requests = Vec::new();
@@ -40,9 +40,9 @@ async fn what_an_earlier_operator_left_in_flight_is_verified_by_the_present_one(
 
     for (request, calls) in &requests {
         let evidence = if *calls == 1 { request.observed() } else { "Response" };
-        lands(&env, request, *calls, evidence).await;
+        check_end(&env, request, *calls, evidence).await;
     }
     env.settle().await;
-    cast.is_as_it_was(&env).await;
-    cast.goes_on(&env).await;
+    existing.check_unchanged(&env).await;
+    existing.check_retries(&env).await;
 }

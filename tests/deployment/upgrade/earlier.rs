@@ -1,5 +1,5 @@
 //! The operator of an earlier commit: its program, built once into the user's cache from the source in `earlier/`, and
-//! its definitions and rights.
+//! its CRDs and permissions.
 
 use std::env;
 use std::fs::{self, File, TryLockError};
@@ -11,9 +11,9 @@ use anyhow::{Context as _, Result, ensure};
 use cde_sandbox::process::{self, output};
 use cde_sandbox::program;
 
-/// The first commit that has the names of the API as they are released: nothing older was.
+/// The first commit with the API names of the release. Nothing older was used.
 pub(crate) const COMMIT: &str = "3bbf81c410b4694b2e5436fa148b6731bb61e897";
-/// What of it is kept: what its program is built of, and what is applied to a cluster.
+/// The archived parts: the source of the program, and what is applied to a cluster.
 pub(crate) const PARTS: [&str; 8] = [
     "Cargo.toml",
     "Cargo.lock",
@@ -24,7 +24,7 @@ pub(crate) const PARTS: [&str; 8] = [
     "bench/Cargo.toml",
     "tests/harness/Cargo.toml",
 ];
-/// Members of its workspace of which only the manifest is kept: its lock file was made for them.
+/// Members of its workspace of which only the manifest is archived, because its lock file needs them.
 const MANIFESTS: [&str; 3] = ["sandbox", "bench", "tests/harness"];
 pub(crate) const ARCHIVE: &[u8] = include_bytes!("earlier/source.tar.gz");
 /// SHA-256 of the archive.
@@ -32,12 +32,12 @@ pub(crate) const CHECKSUM: &str = "849ad07a99d5eff6f98279042eb5ec62886fd8a73d5c6
 
 const NAME: &str = "cde-operator";
 
-/// The directory with the program, and the source that it was built of.
+/// The directory with the program and the source that it was built from.
 #[derive(Clone, Debug)]
 pub(crate) struct Earlier(PathBuf);
 
 impl Earlier {
-    /// Returns it from the user's cache, or builds it; cargo says on standard error what it does.
+    /// Returns it from the user's cache, or builds it. cargo reports its progress on standard error.
     pub(crate) async fn find_or_build() -> Result<Self> {
         find_or_build(&cache()?).await
     }
@@ -46,7 +46,7 @@ impl Earlier {
         self.0.join(NAME)
     }
 
-    /// A file or directory of its source.
+    /// Returns a file or directory of its source.
     pub(crate) fn path(&self, part: &str) -> PathBuf {
         self.0.join("source").join(part)
     }
@@ -58,7 +58,7 @@ fn cache() -> Result<PathBuf> {
     Ok(caches.context("neither XDG_CACHE_HOME nor HOME is set")?.join("cde-operator/earlier"))
 }
 
-/// Of several processes one builds and the others wait.
+/// If several processes need it, one builds it and the others wait.
 async fn find_or_build(cache: &Path) -> Result<Earlier> {
     let earlier = Earlier(cache.join(&CHECKSUM[..16]));
     if earlier.program().is_file() {
@@ -72,7 +72,7 @@ async fn find_or_build(cache: &Path) -> Result<Earlier> {
     Ok(earlier)
 }
 
-/// The lock goes with the returned file, or with its process.
+/// Locks the cache until the returned file is dropped or the process ends.
 async fn lock(cache: &Path) -> Result<File> {
     let file = File::create(cache.join("lock"))?;
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
@@ -81,7 +81,7 @@ async fn lock(cache: &Path) -> Result<File> {
     Ok(tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await??)
 }
 
-/// Builds in a scratch directory in `cache`, and renames what is kept to `target`.
+/// Builds in a scratch directory in `cache`, and renames the result to `target`.
 async fn build(cache: &Path, target: &Path) -> Result<()> {
     let scratch = process::scratch_dir_in(cache)?;
     let kept = scratch.path().join("kept");
@@ -100,8 +100,8 @@ async fn build(cache: &Path, target: &Path) -> Result<()> {
     fs::rename(&kept, target).with_context(|| format!("cannot move it to {}", target.display()))
 }
 
-/// Returns where cargo built this test program: dependencies that it shares with the earlier operator are there already.
-/// What is built of the earlier operator itself goes to another place than what is built of the present one.
+/// Returns where cargo built this test program, so that shared dependencies are not built again. The earlier operator
+/// itself is built to another path than the present one.
 fn build_dir() -> Result<PathBuf> {
     let program = env::current_exe()?;
     let build_dir =
@@ -124,7 +124,7 @@ pub(crate) async fn unpack(source: &Path) -> Result<()> {
     Ok(())
 }
 
-/// On the real standard error: the harness captures only macros.
+/// Prints to the real standard error, because the test harness captures only the output of macros.
 fn say(what: &str) {
     let _ = writeln!(std::io::stderr().lock(), "earlier operator ({}): {what}", &COMMIT[..7]);
 }

@@ -1,11 +1,11 @@
-//! Upgrades: a cluster with requests in every state, made by the definitions and the operator of an earlier commit, goes
-//! over to the present ones, and back; and what the definitions promised stays so.
+//! Upgrades: a cluster with requests in every state, created by the CRDs and the operator of an earlier commit, is
+//! upgraded to the present ones and back, and the promises of the CRDs are kept.
 
 mod archive;
 mod beta;
-mod cast;
 mod crash;
 mod earlier;
+mod existing;
 mod names;
 mod order;
 mod policy;

@@ -1,4 +1,4 @@
-//! Names that scripts, dashboards and manifests rest on: flags, their variables, and metrics.
+//! Names that scripts, dashboards and manifests depend on: flags, their variables, and metrics.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,11 +7,11 @@ use std::process::Command;
 use cde_sandbox::process::output;
 
 use crate::tools::{test_env, tools};
-use crate::upgrade::cast::{BOTH, lands};
+use crate::upgrade::existing::{BOTH, check_end};
 use crate::upgrade::version::Version;
 use cde_harness::{Operator, Request, command, command_of};
 
-/// The flags and variables that a program's help names.
+/// Returns the flags and variables in a program's help.
 async fn flags(mut program: Command) -> BTreeSet<String> {
     program.args(["run", "--help"]);
     let help = String::from_utf8(output(program, b"").await.unwrap().stdout).unwrap();
@@ -20,7 +20,7 @@ async fn flags(mut program: Command) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn every_flag_and_variable_of_the_earlier_operator_is_still_one() {
+async fn every_flag_and_variable_of_the_earlier_operator_still_exists() {
     let nowhere = Path::new("/missing");
     let old = flags(command_of(&tools().await.earlier.program(), nowhere)).await;
     let new = flags(command(nowhere)).await;
@@ -28,14 +28,14 @@ async fn every_flag_and_variable_of_the_earlier_operator_is_still_one() {
     assert_eq!(old.difference(&new).collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
-/// The names and label names of all samples.
+/// Returns the names and label names of all samples.
 async fn metrics(operator: &mut Operator) -> BTreeSet<String> {
     let (_, text) = operator.probe("/metrics").await.expect("metrics");
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines.map(|line| shape(line.rsplit_once(' ').map_or(line, |(sample, _)| sample))).collect()
 }
 
-/// `name{a,b}` of `name{a="x",b="y"}`.
+/// Returns `name{a,b}` for `name{a="x",b="y"}`.
 fn shape(sample: &str) -> String {
     let Some((name, labels)) = sample.trim_end_matches('}').split_once('{') else { return sample.to_owned() };
     let labels: Vec<&str> = labels.split("\",").filter_map(|label| Some(label.split_once('=')?.0)).collect();
@@ -43,7 +43,7 @@ fn shape(sample: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_metric_of_the_earlier_operator_is_still_there_with_its_labels() {
+async fn every_metric_of_the_earlier_operator_still_exists_with_its_labels() {
     let mut told = Vec::new();
     for version in [Version::Earlier, Version::Present] {
         let env = test_env().await;
@@ -52,7 +52,7 @@ async fn every_metric_of_the_earlier_operator_is_still_there_with_its_labels() {
             let [done, absent] = ["done", "absent"].map(|what| Request::new(kind, what));
             env.sandbox.put(done.ready_connector());
             env.apply_all([&done, &absent].map(Request::manifest)).await;
-            lands(&env, &done, 1, "Response").await;
+            check_end(&env, &done, 1, "Response").await;
             env.wait_for(&absent, "NotFound").await;
         }
         told.push(metrics(&mut operator).await);

@@ -1,11 +1,11 @@
-//! The operator comes first, the definitions later.
+//! The operator is upgraded first, and the CRDs later.
 
 use std::time::Instant;
 
 use serde_json::Value;
 
 use crate::tools::own_control_plane;
-use crate::upgrade::cast::{BOTH, lands};
+use crate::upgrade::existing::{BOTH, check_end};
 use crate::upgrade::version::Version;
 use cde_harness::{LIMIT, POLL, Request, TestEnv};
 
@@ -13,7 +13,7 @@ const CLAIM: &str =
     "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/operation/properties";
 
 #[tokio::test]
-async fn an_operator_ahead_of_its_definitions_claims_nothing_and_says_what_to_apply() {
+async fn an_operator_with_outdated_crds_claims_nothing_and_says_what_to_apply() {
     let env = TestEnv::on(own_control_plane().await).await;
     define_without_claims(&env).await;
     let mut operator = env.start(Version::Present.replica("new", "5s").await.without_readiness_wait()).await;
@@ -26,7 +26,7 @@ async fn an_operator_ahead_of_its_definitions_claims_nothing_and_says_what_to_ap
     apply(&env, &early).await;
     let (code, why) = operator.probe("/readyz").await.unwrap();
     assert!(code == 503 && why.contains("too old: apply crds/"), "{code} {why}");
-    assert!(!operator.log().contains("the Lease"), "it would take the work from one that can do it");
+    assert!(!operator.log().contains("the Lease"), "it would take the Lease from an operator that can work");
     for request in &early {
         let object = env.get(request.kind, &request.name).await;
         assert_eq!(object.status()["observedGeneration"], -1, "{object:#?}");
@@ -37,20 +37,20 @@ async fn an_operator_ahead_of_its_definitions_claims_nothing_and_says_what_to_ap
     operator.ready().await;
     let mut records = Vec::new();
     for request in &early {
-        lands(&env, request, 1, "Response").await;
+        check_end(&env, request, 1, "Response").await;
         records.push(env.get(request.kind, &request.name).await);
     }
     Version::Present.define(&env).await;
     apply(&env, &late).await;
     for request in &late {
-        lands(&env, request, 1, "Response").await;
+        check_end(&env, request, 1, "Response").await;
     }
     for (request, record) in early.iter().zip(records) {
         assert_eq!(env.get(request.kind, &request.name).await.0, record.0);
     }
 }
 
-/// The definitions of the earlier commit, older still: they would drop each claim without a word.
+/// Applies the CRDs of the earlier commit without claims, which would silently prune each claim.
 async fn define_without_claims(env: &TestEnv) {
     let path = Version::Earlier.path("crds").await;
     let kustomize = ["kustomize", path.to_str().expect("a path that is text")];
@@ -64,7 +64,7 @@ async fn define_without_claims(env: &TestEnv) {
     env.control_plane.wait_for_kinds().await;
 }
 
-/// A kind is served a little after its definition says so.
+/// A kind is served shortly after its CRD says so.
 async fn apply(env: &TestEnv, requests: &[Request]) {
     for request in requests {
         let begun = Instant::now();

@@ -1,36 +1,36 @@
-//! A rolling update: definitions and rights first, then a new pod beside the old one, which is told to stop when the new
+//! A rolling update: CRDs and permissions first, then a new pod beside the old one, which gets SIGTERM when the new
 //! one is ready.
 
 use cde_sandbox::cde::HoldPoint;
 use cde_sandbox::process::Signal;
 
 use crate::tools::own_control_plane;
-use crate::upgrade::cast::{BOTH, Cast, lands, take_off};
+use crate::upgrade::existing::{BOTH, ExistingRequests, check_end, hold_calls};
 use crate::upgrade::version::Version;
 use cde_harness::{Kind, Request, TestEnv, restore};
 
 #[tokio::test]
-async fn an_upgrade_changes_no_record_repeats_no_call_and_lets_what_waits_go_on() {
-    goes_over(Version::Earlier, Version::Present, true).await;
+async fn an_upgrade_changes_no_record_repeats_no_call_and_continues_waiting_requests() {
+    replace(Version::Earlier, Version::Present, true).await;
 }
 
-/// The definitions stay: a field that is taken away would take stored data with it.
+/// The CRDs stay, because removing a field would remove stored data with it.
 #[tokio::test]
-async fn the_operator_alone_can_go_back_to_the_earlier_version() {
-    goes_over(Version::Present, Version::Earlier, false).await;
+async fn the_operator_can_be_downgraded_without_the_crds() {
+    replace(Version::Present, Version::Earlier, false).await;
 }
 
-async fn goes_over(from: Version, to: Version, with_definitions: bool) {
+async fn replace(from: Version, to: Version, with_crds: bool) {
     let env = TestEnv::on(own_control_plane().await).await;
     from.define(&env).await;
     from.grant(&env).await;
     let mut old = env.start(from.replica("old", "50s").await).await;
-    let cast = Cast::play(&env).await;
-    let mut flights = take_off(&env, "calling", HoldPoint::BeforeEffect).await;
-    flights.extend(take_off(&env, "answering", HoldPoint::AfterEffect).await);
-    let queued = behind(&env, &flights[1].request).await;
+    let existing = ExistingRequests::create(&env).await;
+    let mut held = hold_calls(&env, "calling", HoldPoint::BeforeEffect).await;
+    held.extend(hold_calls(&env, "answering", HoldPoint::AfterEffect).await);
+    let queued = behind(&env, &held[1].request).await;
 
-    if with_definitions {
+    if with_crds {
         to.define(&env).await;
     }
     to.grant(&env).await;
@@ -44,7 +44,7 @@ async fn goes_over(from: Version, to: Version, with_definitions: bool) {
     }
     assert!(!new.log().contains("this replica leads"), "two lead:\n{}", new.log());
     let mut requests = Vec::new();
-    for flight in flights {
+    for flight in held {
         flight.call.release();
         requests.push(flight.request);
     }
@@ -52,16 +52,16 @@ async fn goes_over(from: Version, to: Version, with_definitions: bool) {
     new.wait_for_log("this replica leads").await;
 
     for request in requests.iter().chain(&made_meanwhile) {
-        lands(&env, request, 1, "Response").await;
+        check_end(&env, request, 1, "Response").await;
     }
     env.wait_for(&queued, "AlreadyRestored").await;
     assert_eq!(env.sandbox.effects(queued.id), 1, "the rollback's: {}", env.sandbox.ledger());
     env.settle().await;
-    cast.is_as_it_was(&env).await;
-    cast.goes_on(&env).await;
+    existing.check_unchanged(&env).await;
+    existing.check_retries(&env).await;
 }
 
-/// A restore that waits for a rollback of the same connector.
+/// Returns a restore that waits for a rollback of the same connector.
 async fn behind(env: &TestEnv, first: &Request) -> Request {
     assert_eq!(first.kind, Kind::Rollback);
     let queued = Request { kind: Kind::Restore, name: "crst-queued".to_owned(), id: first.id };

@@ -1,19 +1,19 @@
-//! What of a definition may never change within a version of the API, found by walking two of them side by side.
+//! Which parts of a CRD may not change within a version of the API, found by comparing two CRDs.
 //!
-//! A manifest that was accepted stays so, a stored object stays readable, a tool finds what it read before. Fields may
-//! be added. Whatever is not known to be harmless is named.
+//! An accepted manifest must stay valid, a stored object must stay readable, and a tool must find what it read before.
+//! Fields may be added. Every change that is not known to be harmless is reported.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-/// Words of a schema for people alone.
+/// Keywords of a schema that are only for people.
 const HARMLESS: [&str; 3] = ["description", "title", "example"];
-/// Bounds that may be widened in one direction: words that may only fall, and words that may only rise.
+/// Bounds that may be widened in one direction: keywords that may only fall, and keywords that may only rise.
 const ONLY_DOWN: [&str; 4] = ["minimum", "minLength", "minItems", "minProperties"];
 const ONLY_UP: [&str; 4] = ["maximum", "maxLength", "maxItems", "maxProperties"];
 
-/// Where the definition `new` breaks what `old` promised, one sentence each.
+/// Returns where the CRD `new` breaks a promise of `old`, one sentence each.
 pub(crate) fn breaches(old: &Value, new: &Value) -> Vec<String> {
     let mut found = Found::default();
     for part in ["group", "scope"] {
@@ -56,7 +56,7 @@ impl Found {
         }
     }
 
-    /// Items of a list that are there no more.
+    /// Reports items of a list that were removed.
     fn lost(&mut self, path: &str, old: &Value, new: &Value) {
         for item in list(old).iter().filter(|item| !list(new).contains(item)) {
             self.add(path, format_args!("{item} is gone"));
@@ -71,17 +71,17 @@ impl Found {
             self.word(path, word, &old[word], &new[word]);
         }
         if path.starts_with(".spec") && !new["default"].is_null() {
-            self.add(path, "has a default: it would be written into objects that nobody changed");
+            self.add(path, "has a default, which would be written into objects that nobody changed");
         }
     }
 
-    /// One word of a schema; what it does not know it refuses.
+    /// Compares one keyword of a schema. An unknown keyword is reported.
     fn word(&mut self, path: &str, word: &str, old: &Value, new: &Value) {
         match word {
             "properties" => self.properties(path, old, new),
             "items" => self.walk(&format!("{path}[]"), old, new),
             "required" => self.required(path, old, new),
-            // Of a status a tool must be ready to read new words; a spec may take more.
+            // A tool must be ready for new values in a status. A spec may accept more.
             "enum" if !old.is_null() && !new.is_null() => self.lost(&format!("{path} enum"), old, new),
             "x-kubernetes-validations" => self.rules(path, old, new),
             _ if HARMLESS.contains(&word) => {}
@@ -95,7 +95,7 @@ impl Found {
             let path = format!("{path}.{name}");
             match new.get(name) {
                 Some(now) => self.walk(&path, property, now),
-                None => self.add(&path, "is gone"),
+                None => self.add(&path, "was removed"),
             }
         }
         for (name, property) in new.as_object().into_iter().flatten() {
@@ -105,7 +105,7 @@ impl Found {
         }
     }
 
-    /// A manifest need not say more than before, and a status does not say less.
+    /// A manifest does not need more fields than before, and a status does not have fewer.
     fn required(&mut self, path: &str, old: &Value, new: &Value) {
         for field in list(new).iter().filter(|field| !list(old).contains(field)) {
             self.add(path, format_args!("{field} is required now"));
@@ -117,7 +117,7 @@ impl Found {
         }
     }
 
-    /// What a rule refuses nobody can tell from its text: each one that comes or goes is named.
+    /// The text of a rule does not show what the rule rejects, so every rule that is added or removed is reported.
     fn rules(&mut self, path: &str, old: &Value, new: &Value) {
         let texts = |rules: &Value| -> BTreeSet<String> {
             list(rules).iter().filter_map(|rule| rule["rule"].as_str().map(str::to_owned)).collect()
@@ -127,12 +127,12 @@ impl Found {
             self.add(path, format_args!("has a new rule: {rule}"));
         }
         for rule in old.difference(&new) {
-            self.add(path, format_args!("has lost a rule: {rule}"));
+            self.add(path, format_args!("no longer has the rule: {rule}"));
         }
     }
 }
 
-/// Whether a bound that was there lets through all that it did before.
+/// Returns whether an existing bound still allows everything that it allowed before.
 fn is_wider(word: &str, old: &Value, new: &Value) -> bool {
     if new.is_null() {
         return ONLY_DOWN.contains(&word) || ONLY_UP.contains(&word);

@@ -1,4 +1,4 @@
-//! The two versions, and how a cluster comes to have one.
+//! The two versions, and how to install one in a cluster.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use cde_sandbox::program::workspace;
 use crate::tools::tools;
 use cde_harness::{Flags, LIMIT, POLL, TestEnv};
 
-/// A version of the operator, with its definitions and rights.
+/// A version of the operator with its CRDs and permissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Version {
     Earlier,
@@ -18,7 +18,7 @@ pub(crate) enum Version {
 use Version::{Earlier as Old, Present};
 
 impl Version {
-    /// A file or directory of its repository.
+    /// Returns a file or directory of its repository.
     pub(crate) async fn path(self, part: &str) -> PathBuf {
         match self {
             Old => tools().await.earlier.path(part),
@@ -26,7 +26,8 @@ impl Version {
         }
     }
 
-    /// A replica in a pod of this name, with leader election as in the manifests. Calls may be held for long.
+    /// Returns the flags of a replica in a pod of this name, with leader election as in the manifests. Calls may be
+    /// held for long.
     pub(crate) async fn replica(self, pod: &str, timeout: &str) -> Flags {
         let flags = Flags::fast_retries().with("--timeout", timeout);
         let flags = flags.env("CDE_LEADER_ELECTION", "true").env("POD_NAME", pod);
@@ -36,19 +37,19 @@ impl Version {
         }
     }
 
-    /// Applies its definitions, as a user does, and waits until they are in force.
+    /// Applies its CRDs, as a user does, and waits until they are in force.
     pub(crate) async fn define(self, env: &TestEnv) {
         self.apply(env, "crds").await;
         let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
         env.control_plane.kubectl_ok(&established, "").await.expect("they are established");
         let begun = Instant::now();
         while !self.is_in_force(env).await {
-            assert!(begun.elapsed() < LIMIT, "the definitions are not in force");
+            assert!(begun.elapsed() < LIMIT, "the CRDs are not in force");
             tokio::time::sleep(POLL).await;
         }
     }
 
-    /// Applies its rights.
+    /// Applies its permissions.
     pub(crate) async fn grant(self, env: &TestEnv) {
         self.apply(env, "deploy/rbac").await;
     }
@@ -59,7 +60,8 @@ impl Version {
         env.control_plane.kubectl_ok(&apply, "").await.unwrap_or_else(|error| panic!("{error:#}"));
     }
 
-    /// Whether its definitions are in force: the API server publishes them after it has begun to apply them. Only the
+    /// Returns whether its CRDs are in force, because the API server publishes them after it has begun to apply them.
+    /// Only the present ones have a confirmed outcome.
     /// present ones know a confirmed outcome.
     async fn is_in_force(self, env: &TestEnv) -> bool {
         let path = "/openapi/v3/apis/cde.productsup.com/v1alpha1";

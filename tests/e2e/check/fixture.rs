@@ -1,4 +1,4 @@
-//! A control plane with all of `deploy/` but the Deployment, a simulated CDE, and the program.
+//! Starts a control plane with all of `deploy/` but the Deployment and a simulated CDE API, and runs the program.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use cde_sandbox::control_plane::{ControlPlane, OPERATOR_NAMESPACE};
 use cde_sandbox::process::{self, ScratchDir};
 use serde::Deserialize;
 
-/// One finding, as scripts read it.
+/// One finding, as the JSON output shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct Finding {
     pub(crate) check: String,
@@ -18,17 +18,17 @@ pub(crate) struct Finding {
     pub(crate) message: String,
 }
 
-/// The control plane that these tests share with others.
+/// Returns the control plane, which these tests share with others.
 pub(crate) async fn installed() -> &'static ControlPlane {
     SHARED.get().await
 }
 
-/// The operator's own way in.
+/// Returns a kubeconfig of the operator's service account.
 pub(crate) async fn operator() -> PathBuf {
     installed().await.service_account(OPERATOR_NAMESPACE, "cde-operator", None).await.unwrap()
 }
 
-/// The program's arguments and surroundings.
+/// The arguments and the environment of the program.
 pub(crate) struct Check {
     pub(crate) cde: Sandbox,
     kubeconfig: PathBuf,
@@ -38,8 +38,8 @@ pub(crate) struct Check {
 }
 
 impl Check {
-    /// As whom `kubeconfig` names.
-    pub(crate) async fn as_whom(kubeconfig: &Path) -> Self {
+    /// Returns a check that runs as the user in `kubeconfig`.
+    pub(crate) async fn run_as(kubeconfig: &Path) -> Self {
         let (cde, scratch) = (Sandbox::start().await.unwrap(), process::scratch_dir().unwrap());
         fs::write(scratch.path().join("token"), cde.token()).unwrap();
         Self { cde, kubeconfig: kubeconfig.to_owned(), scratch, flags: Vec::new(), variables: Vec::new() }
@@ -65,14 +65,14 @@ impl Check {
             .env_clear()
             .envs(self.variables.iter().copied())
             .env("KUBECONFIG", &self.kubeconfig);
-        // A pod knows its namespace; a person who looks for another does not say it.
+        // A pod knows its namespace. A user who checks another account does not set it.
         if !self.flags.iter().any(|flag| flag.starts_with("--as=")) {
             command.env("POD_NAMESPACE", OPERATOR_NAMESPACE);
         }
         process::output(command, b"").await.unwrap()
     }
 
-    /// The findings, and the exit code.
+    /// Runs the check and returns the findings and the exit code.
     pub(crate) async fn findings(self) -> (Vec<Finding>, i32) {
         let output = self.flag("--output=json").run().await;
         let findings = serde_json::from_slice(&output.stdout)
@@ -81,15 +81,15 @@ impl Check {
     }
 }
 
-/// The verdicts on this check, in order.
+/// Returns the verdicts on this check, in order.
 pub(crate) fn verdicts<'a>(findings: &'a [Finding], check: &str) -> Vec<&'a str> {
     findings.iter().filter(|one| one.check == check).map(|one| one.verdict.as_str()).collect()
 }
 
-/// The only message on this check.
+/// Returns the only message on this check.
 pub(crate) fn message<'a>(findings: &'a [Finding], check: &str) -> &'a str {
     let mut of = findings.iter().filter(|one| one.check == check);
-    let one = of.next().unwrap_or_else(|| panic!("nothing on {check}: {findings:?}"));
+    let one = of.next().unwrap_or_else(|| panic!("no finding about {check}: {findings:?}"));
     assert_eq!(of.next(), None);
     &one.message
 }

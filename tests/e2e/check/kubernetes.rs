@@ -1,4 +1,4 @@
-//! What is found of the API server, the definitions and the rights.
+//! What the check finds about the API server, the CRDs and the permissions.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::check::fixture::{Check, Finding, installed, message, operator, verdicts};
 
 #[tokio::test]
-async fn with_all_of_deploy_applied_everything_is_well() {
-    let check = Check::as_whom(&operator().await).await.flag("--leader-election");
+async fn all_checks_pass_when_deploy_is_applied() {
+    let check = Check::run_as(&operator().await).await.flag("--leader-election");
     let (findings, code) = check.findings().await;
     assert!(findings.iter().all(|one| one.verdict == "ok"), "{findings:#?}");
     assert_eq!(code, 0);
@@ -21,7 +21,7 @@ async fn with_all_of_deploy_applied_everything_is_well() {
     );
 }
 
-/// `VERB RESOURCE` of a role file of `deploy/rbac`.
+/// Returns each `VERB RESOURCE` in a role file of `deploy/rbac`.
 fn granted(file: &str) -> BTreeSet<String> {
     let path = format!("{}/deploy/rbac/{file}", env!("CARGO_MANIFEST_DIR"));
     let objects: Vec<Value> = serde_saphyr::from_multiple(&fs::read_to_string(path).unwrap()).unwrap();
@@ -35,7 +35,7 @@ fn granted(file: &str) -> BTreeSet<String> {
     granted
 }
 
-fn rights(findings: &[Finding], place: &str) -> BTreeSet<String> {
+fn permissions(findings: &[Finding], place: &str) -> BTreeSet<String> {
     let of = findings.iter().filter(|one| one.check == "right");
     of.filter_map(|one| {
         one.message.split(':').next()?.strip_suffix(place).map(|right| right.trim().to_owned())
@@ -44,36 +44,39 @@ fn rights(findings: &[Finding], place: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn it_asks_for_just_the_rights_that_the_roles_give() {
-    let check = Check::as_whom(&operator().await).await.flag("--leader-election");
+async fn the_check_covers_exactly_the_permissions_in_the_roles() {
+    let check = Check::run_as(&operator().await).await.flag("--leader-election");
     let (findings, _) = check.findings().await;
-    assert_eq!(rights(&findings, "in all namespaces"), granted("operator-role.yaml"));
-    assert_eq!(rights(&findings, &format!("in namespace {OPERATOR_NAMESPACE}")), granted("lease-role.yaml"));
+    assert_eq!(permissions(&findings, "in all namespaces"), granted("operator-role.yaml"));
+    assert_eq!(
+        permissions(&findings, &format!("in namespace {OPERATOR_NAMESPACE}")),
+        granted("lease-role.yaml")
+    );
 }
 
 #[tokio::test]
-async fn each_right_that_is_missing_is_named_with_what_to_do() {
+async fn each_missing_permission_is_reported_with_an_action() {
     let control_plane = installed().await;
     let create = ["create", "serviceaccount", "nobody", "-n", OPERATOR_NAMESPACE];
     control_plane.kubectl_ok(&create, "").await.unwrap();
     let nobody = control_plane.service_account(OPERATOR_NAMESPACE, "nobody", None).await.unwrap();
-    let check = Check::as_whom(&nobody).await.flag("--namespaces=one,two");
+    let check = Check::run_as(&nobody).await.flag("--namespaces=one,two");
     let (findings, code) = check.findings().await;
     assert_eq!(code, 1);
     assert_eq!(verdicts(&findings, "right"), ["failed"; 19]);
     for place in ["in namespace one", "in namespace two"] {
-        assert_eq!(rights(&findings, place), granted("operator-role.yaml"));
+        assert_eq!(permissions(&findings, place), granted("operator-role.yaml"));
     }
     let advised = findings.iter().filter(|one| one.message.contains("apply deploy/rbac"));
     assert_eq!(advised.count(), 19);
-    assert_eq!(verdicts(&findings, "definitions"), ["ok"], "anybody may read what is served");
+    assert_eq!(verdicts(&findings, "definitions"), ["ok"], "every user may read the served versions");
 }
 
 #[tokio::test]
-async fn an_administrator_sees_the_operators_rights_by_its_name() {
+async fn an_administrator_can_check_the_permissions_of_the_operator() {
     let control_plane = installed().await;
     for (user, verdict) in [("cde-operator", "ok"), ("default", "failed")] {
-        let check = Check::as_whom(&control_plane.kubeconfig())
+        let check = Check::run_as(&control_plane.kubeconfig())
             .await
             .flag(format!("--as=system:serviceaccount:{OPERATOR_NAMESPACE}:{user}"))
             .flag("--leader-election");
@@ -83,16 +86,16 @@ async fn an_administrator_sees_the_operators_rights_by_its_name() {
 }
 
 #[tokio::test]
-async fn before_an_installation_it_says_that_the_definitions_are_missing() {
+async fn missing_crds_are_reported_before_the_installation() {
     let control_plane = ControlPlane::start().await.unwrap();
-    let (findings, code) = Check::as_whom(&control_plane.kubeconfig()).await.findings().await;
+    let (findings, code) = Check::run_as(&control_plane.kubeconfig()).await.findings().await;
     assert_eq!(code, 1);
     assert!(message(&findings, "definitions").contains("not installed: apply crds/"), "{findings:#?}");
     assert_eq!(verdicts(&findings, "kubernetes"), ["ok"]);
 }
 
 #[tokio::test]
-async fn without_an_api_server_what_rests_on_it_is_left_out_and_the_rest_is_not() {
+async fn without_an_api_server_only_the_checks_that_need_it_are_skipped() {
     let scratch = process::scratch_dir().unwrap();
     let nowhere = scratch.path().join("kubeconfig");
     // Nothing listens on port 1 of loopback.
@@ -105,7 +108,7 @@ async fn without_an_api_server_what_rests_on_it_is_left_out_and_the_rest_is_not(
         "current-context": "gone",
     });
     fs::write(&nowhere, config.to_string()).unwrap();
-    let (findings, code) = Check::as_whom(&nowhere).await.findings().await;
+    let (findings, code) = Check::run_as(&nowhere).await.findings().await;
     assert_eq!(code, 1);
     assert_eq!(verdicts(&findings, "kubernetes"), ["failed"]);
     assert!(message(&findings, "kubernetes").starts_with("https://127.0.0.1:1"), "{findings:#?}");
@@ -115,13 +118,13 @@ async fn without_an_api_server_what_rests_on_it_is_left_out_and_the_rest_is_not(
 }
 
 #[tokio::test]
-async fn it_changes_nothing_on_the_api_server() {
+async fn the_check_changes_nothing_on_the_api_server() {
     let control_plane = ControlPlane::start().await.unwrap();
     control_plane.install(|_, _| ()).await.unwrap();
     let user = format!("system:serviceaccount:{OPERATOR_NAMESPACE}:cde-operator");
     let kubeconfig = control_plane.service_account(OPERATOR_NAMESPACE, "cde-operator", None).await.unwrap();
-    let (_, code) = Check::as_whom(&kubeconfig).await.flag("--leader-election").findings().await;
+    let (_, code) = Check::run_as(&kubeconfig).await.flag("--leader-election").findings().await;
     assert_eq!(code, 0);
     let touched = control_plane.audit().unwrap().into_iter().filter(|event| event.user == user);
-    assert_eq!(touched.collect::<Vec<_>>(), [], "neither requests, nor Events, nor Leases");
+    assert_eq!(touched.collect::<Vec<_>>(), [], "no requests, Events or Leases");
 }

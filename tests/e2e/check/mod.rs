@@ -1,6 +1,6 @@
-//! `cde-operator check` as a person in need calls it: the real program against a real API server and the CDE sandbox.
+//! `cde-operator check` as a user runs it: the real program against a real API server and the CDE sandbox.
 
+mod cde_api;
 mod fixture;
 mod kubernetes;
 mod output;
-mod the_cde;

@@ -1,10 +1,10 @@
-//! How findings look.
+//! The output formats of the findings.
 
 use crate::check::fixture::{Check, operator};
 
 #[tokio::test]
-async fn people_get_one_line_each_and_no_colours_where_there_is_no_terminal() {
-    let check = Check::as_whom(&operator().await).await;
+async fn text_output_has_one_line_per_finding_and_no_colors_without_a_terminal() {
+    let check = Check::run_as(&operator().await).await;
     let text = String::from_utf8(check.run().await.stdout).unwrap();
     let (findings, _) = check.findings().await;
     assert_eq!(text.lines().count(), findings.len());
@@ -16,10 +16,10 @@ async fn people_get_one_line_each_and_no_colours_where_there_is_no_terminal() {
 }
 
 #[tokio::test]
-async fn a_terminal_gets_colours_and_scripts_do_not() {
+async fn output_is_colored_on_a_terminal_and_never_as_json() {
     let kubeconfig = operator().await;
-    // What anstream takes for a terminal, where there is none.
-    let check = Check::as_whom(&kubeconfig).await.env("CLICOLOR_FORCE", "1");
+    // Makes anstream assume a terminal where there is none.
+    let check = Check::run_as(&kubeconfig).await.env("CLICOLOR_FORCE", "1");
     let text = String::from_utf8(check.run().await.stdout).unwrap();
     assert!(text.lines().all(|line| line.starts_with("\x1b[32mok")), "{text}");
     let json = check.flag("--output=json").run().await.stdout;
@@ -27,8 +27,8 @@ async fn a_terminal_gets_colours_and_scripts_do_not() {
 }
 
 #[tokio::test]
-async fn bad_flags_end_with_code_2_and_a_sentence() {
-    let output = Check::as_whom(&operator().await).await.flag("--output=xml").run().await;
+async fn invalid_flags_exit_with_code_2_and_an_explanation() {
+    let output = Check::run_as(&operator().await).await.flag("--output=xml").run().await;
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(output.stdout, b"");
     assert!(String::from_utf8(output.stderr).unwrap().contains("text, json"));

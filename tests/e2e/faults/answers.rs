@@ -1,27 +1,27 @@
-//! Answers of the CDE API that never end, come a byte a second, or name a time.
+//! Responses of the CDE API that never end, arrive one byte per second, or ask for a wait.
 
 use std::time::Duration;
 
 use cde_sandbox::cde::{Fault, HoldPoint, Operation};
 use jiff::Timestamp;
 
+use crate::faults::proxied::hold_calls;
 use crate::faults::request::{all_succeed_once, apply, both, end_as_without_fault, many, until};
-use crate::faults::scene::hold_calls;
 use cde_harness::{Flags, Object, Operator, TestEnv};
 
-/// What the manifests grant, in MiB.
+/// The memory limit in the manifests, in MiB.
 const GRANTED: u64 = 256;
 
-/// The most memory that the operator has had resident, in MiB.
+/// Returns the operator's peak resident memory, in MiB.
 fn peak_memory(operator: &Operator) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", operator.process.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
 }
 
-/// Fault 25: successes and failures, calls and reads, as many at once as there are workers.
+/// Fault 25: in successes and failures, for calls and reads, as many at once as there are workers.
 #[tokio::test]
-async fn answers_without_an_end_are_given_up_and_cost_bounded_memory() {
+async fn endless_responses_are_abandoned_and_use_bounded_memory() {
     let env = TestEnv::new().await;
     let operator = env.start(Flags::default().with("--timeout", "20s")).await;
     let requests = many(&env.sandbox, 16);
@@ -42,7 +42,7 @@ async fn answers_without_an_end_are_given_up_and_cost_bounded_memory() {
     assert!(peak < GRANTED, "{peak} MiB");
 }
 
-/// What an answer asks for: no time, a wait of so many seconds, a time.
+/// What a response asks for: no time, a wait in seconds, or a time.
 enum Asked {
     Nothing,
     Seconds(i64),
@@ -59,7 +59,7 @@ fn date(time: Timestamp) -> String {
     time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-/// Each form in which an answer asks for patience.
+/// Returns each form in which a response asks for a wait.
 fn forms() -> Vec<(&'static str, Headers, Asked)> {
     let (soon, later) = (in_seconds(700), in_seconds(900));
     let unix = |time: Timestamp| time.as_second().to_string();
@@ -84,9 +84,9 @@ fn forms() -> Vec<(&'static str, Headers, Asked)> {
     ]
 }
 
-/// Fault 28: all are on their way when the first limit pauses the rest.
+/// Fault 28: all calls are under way when the first limit pauses the rest.
 #[tokio::test]
-async fn each_form_of_an_asked_for_time_is_kept_and_what_is_none_is_not() {
+async fn every_valid_form_of_retry_after_is_respected_and_invalid_ones_are_ignored() {
     let env = TestEnv::new().await;
     let flags = Flags::default().with("--timeout", "20s").with("--concurrency", "36");
     let _operator = env.start(flags).await;
@@ -124,9 +124,9 @@ async fn each_form_of_an_asked_for_time_is_kept_and_what_is_none_is_not() {
     }
 }
 
-/// Fault 30: in headers and body, with and without the effect, and in a read.
+/// Fault 30: in the headers and the body, with and without the effect, and in a read.
 #[tokio::test]
-async fn an_answer_of_a_byte_a_second_ends_with_the_time_out_and_the_others_go_on() {
+async fn a_response_of_one_byte_per_second_times_out_and_the_others_continue() {
     let timeout = 4;
     let env = TestEnv::new().await;
     let _operator = env.start(Flags::default().with("--timeout", &format!("{timeout}s"))).await;
@@ -161,7 +161,7 @@ async fn an_answer_of_a_byte_a_second_ends_with_the_time_out_and_the_others_go_o
 
     for request in &all {
         let ended = |object: &Object| object.last_error().is_object();
-        let waiting = env.wait_until(request.kind, &request.name, "given up", ended).await;
+        let waiting = env.wait_until(request.kind, &request.name, "abandoned", ended).await;
         let time = |value: &serde_json::Value| value.as_str().unwrap().parse::<Timestamp>().unwrap();
         let took = time(&waiting.last_error()["time"]) - time(&waiting.operation()["lastAttemptTime"]);
         assert!((timeout..=timeout + 2).contains(&took.get_seconds()), "{} took {took}", request.name);

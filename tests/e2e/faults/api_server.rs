@@ -1,4 +1,4 @@
-//! The API server refuses, hides what it stored, hangs, goes away; the watch tells old things.
+//! The API server rejects writes, loses replies, hangs or goes away, or its watch serves old events.
 
 use std::time::Instant;
 
@@ -6,18 +6,18 @@ use cde_sandbox::cde::{Fault, HoldPoint, Operation};
 use cde_sandbox::proxy::{Call, Point, Proxy, Rule};
 use serde_json::json;
 
-use crate::faults::request::{
-    a_restore, a_rollback, apply, both, end_as_without_fault, lists, until, watch_expired,
-};
-use crate::faults::scene::{
+use crate::faults::proxied::{
     CLAIM, OUTCOME, PLURALS, behind_proxy, behind_proxy_with_time, failure, freeze_watches, hold_calls,
     written,
+};
+use crate::faults::request::{
+    a_restore, a_rollback, apply, both, end_as_without_fault, lists, until, watch_expired,
 };
 use cde_harness::{ControlPlane, Flags, Operator, TestEnv};
 
 /// Fault 17.
 #[tokio::test]
-async fn a_claim_that_another_writer_forestalls_is_decided_anew_and_one_call_is_made() {
+async fn a_claim_that_loses_to_another_writer_is_decided_again_and_one_call_is_made() {
     let (env, proxy, _operator) = behind_proxy().await;
     let requests = both(&env.sandbox, "struck");
     let claims = requests.each_ref().map(|request| proxy.hold(request.status_writes(), Point::BeforeForward));
@@ -31,13 +31,13 @@ async fn a_claim_that_another_writer_forestalls_is_decided_anew_and_one_call_is_
     end_as_without_fault(&env, &requests, 1, false).await;
 
     for request in &requests {
-        assert_eq!(written(&proxy, request), 3, "a refused claim, a claim, an outcome");
+        assert_eq!(written(&proxy, request), 3, "a rejected claim, a claim, an outcome");
     }
 }
 
-/// Faults 18 and 19: who repeats such a write blindly meets a conflict with itself.
+/// Faults 18 and 19: a client that repeats such a write blindly gets a conflict with itself.
 #[tokio::test]
-async fn a_write_with_an_unclear_answer_is_read_back_and_never_acted_on_twice() {
+async fn a_write_with_an_unclear_reply_is_read_back_and_never_acted_on_twice() {
     let (env, proxy, _operator) = behind_proxy().await;
     let mut requests = Vec::new();
     for (write, name) in [(CLAIM, "claim"), (OUTCOME, "outcome")] {
@@ -65,9 +65,9 @@ async fn a_write_with_an_unclear_answer_is_read_back_and_never_acted_on_twice() 
     }
 }
 
-/// Fault 20: a claim and an outcome that are never answered, and that arrive when all is over.
+/// Fault 20: a claim and an outcome that are never answered, and that arrive when everything is over.
 #[tokio::test]
-async fn a_write_that_is_never_answered_is_given_up_and_arrives_too_late_to_do_harm() {
+async fn a_write_without_a_reply_is_abandoned_and_harmless_when_it_arrives_late() {
     let (env, proxy, _operator) = behind_proxy().await;
     let requests = [a_rollback(&env.sandbox, "claim"), a_restore(&env.sandbox, "outcome")];
     let stuck = [CLAIM, OUTCOME].map(|write| {
@@ -89,12 +89,12 @@ async fn a_write_that_is_never_answered_is_given_up_and_arrives_too_late_to_do_h
         assert_eq!(request.get(&env).await.status(), end.status());
     }
     let late = proxy.ledger().iter().filter(|exchange| exchange.call.path.ends_with("/status")).count();
-    assert!(late >= 6, "both were written anew");
+    assert!(late >= 6, "both were written again");
 }
 
 /// Fault 21.
 #[tokio::test]
-async fn an_outcome_that_may_not_be_written_is_kept_and_written_when_it_may() {
+async fn an_outcome_is_kept_until_the_operator_is_allowed_to_write_it() {
     let (env, proxy, operator) = behind_proxy().await;
     let requests = both(&env.sandbox, "struck");
     for request in &requests {
@@ -107,13 +107,13 @@ async fn an_outcome_that_may_not_be_written_is_kept_and_written_when_it_may() {
 
     operator.wait_for_log("the outcome is not stored yet").await;
     for request in &requests {
-        assert_eq!(written(&proxy, request), 5, "a claim, three refused outcomes, an outcome");
+        assert_eq!(written(&proxy, request), 5, "a claim, three rejected outcomes, an outcome");
     }
 }
 
-/// Fault 21: without rights nothing can be claimed; that must not become a storm.
+/// Fault 21: without permissions nothing can be claimed, and this must not cause a storm of requests.
 #[tokio::test]
-async fn claims_that_may_not_be_written_are_tried_seldom_and_nothing_is_called() {
+async fn forbidden_claims_are_retried_rarely_and_nothing_is_called() {
     let (env, proxy, _operator) = behind_proxy().await;
     let requests = both(&env.sandbox, "struck");
     for request in &requests {
@@ -127,13 +127,13 @@ async fn claims_that_may_not_be_written_are_tried_seldom_and_nothing_is_called()
     for request in &requests {
         let tried = written(&proxy, request);
         assert!((1..=8).contains(&tried), "{tried} tries in a few seconds");
-        assert!(request.reads(&env.sandbox) <= tried, "more reads than tries");
+        assert!(request.reads(&env.sandbox) <= tried, "more reads than attempts to write");
         assert!(request.calls(&env.sandbox).is_empty());
     }
 }
 
-/// A environment whose API server may be stopped, and its operator.
-async fn on_a_plane_of_its_own() -> (TestEnv, Operator) {
+/// Returns an environment with a control plane of its own, which the test may stop, and its operator.
+async fn env_with_own_control_plane() -> (TestEnv, Operator) {
     let control_plane = ControlPlane::own().await;
     control_plane.apply_crds().await;
     let env = TestEnv::on(control_plane).await;
@@ -143,8 +143,8 @@ async fn on_a_plane_of_its_own() -> (TestEnv, Operator) {
 
 /// Fault 22.
 #[tokio::test]
-async fn an_api_server_that_goes_down_and_comes_back_costs_nothing_but_time() {
-    let (env, operator) = on_a_plane_of_its_own().await;
+async fn an_outage_of_the_api_server_costs_only_time() {
+    let (env, operator) = env_with_own_control_plane().await;
 
     let requests = both(&env.sandbox, "in-flight");
     let calls = hold_calls(&env, &requests, HoldPoint::AfterEffect).await;
@@ -167,11 +167,11 @@ async fn an_api_server_that_goes_down_and_comes_back_costs_nothing_but_time() {
     end_as_without_fault(&env, &requests, 1, false).await;
 }
 
-/// Fault 20, over HTTP/2: a request waits for 30 s at most, but its connection, which all others use, is given
-/// up after half of that.
+/// Fault 20, over HTTP/2: a request waits for 30 s at most, but its connection, which all other requests use, is
+/// abandoned after half of that.
 #[tokio::test]
-async fn an_api_server_that_falls_silent_is_noticed_before_a_request_to_it_times_out() {
-    let (env, operator) = on_a_plane_of_its_own().await;
+async fn a_silent_api_server_is_noticed_before_a_request_to_it_times_out() {
+    let (env, operator) = env_with_own_control_plane().await;
     let requests = both(&env.sandbox, "struck");
     let calls = hold_calls(&env, &requests, HoldPoint::AfterEffect).await;
 
@@ -188,9 +188,9 @@ async fn an_api_server_that_falls_silent_is_noticed_before_a_request_to_it_times
     end_as_without_fault(&env, &requests, 1, false).await;
 }
 
-/// Fault 12: the old object waits for its next attempt when another one gets its name.
+/// Fault 12: the old object waits for its next attempt when another object gets its name.
 #[tokio::test]
-async fn nothing_is_called_for_an_object_that_was_deleted_and_made_anew_unseen() {
+async fn nothing_is_called_for_an_object_that_was_deleted_and_recreated_unseen() {
     let (env, proxy, _operator) = behind_proxy().await;
     let requests = both(&env.sandbox, "struck");
     for request in &requests {
@@ -210,14 +210,14 @@ async fn nothing_is_called_for_an_object_that_was_deleted_and_made_anew_unseen()
     env.apply_all(anew).await;
     let writes: Vec<usize> = requests.iter().map(|request| written(&proxy, request)).collect();
     for (request, writes) in requests.iter().zip(writes) {
-        until("the old object's claim is tried", || written(&proxy, request) > writes).await;
+        until("the operator tries to claim the old object", || written(&proxy, request) > writes).await;
     }
     for one in watches {
         one.release();
     }
     for request in &requests {
         request.wait_for_reason(&env, "Suspended").await;
-        assert_eq!(request.calls(&env.sandbox).len(), 1, "a call for an object that is gone");
+        assert_eq!(request.calls(&env.sandbox).len(), 1, "a call for a deleted object");
         request.patch_spec(&env, &json!({"suspend": false})).await;
     }
 
@@ -229,9 +229,9 @@ async fn nothing_is_called_for_an_object_that_was_deleted_and_made_anew_unseen()
     }
 }
 
-/// Faults 10 and 11: a call under way and a repetition, while the cache lacks all that was written since.
+/// Faults 10 and 11: a call under way and a repetition, while the cache lacks everything written since.
 #[tokio::test]
-async fn an_old_cache_makes_no_second_call() {
+async fn an_outdated_cache_causes_no_second_call() {
     let (env, proxy, _operator) = behind_proxy_with_time().await;
     let requests = both(&env.sandbox, "struck");
     for request in &requests {
@@ -258,7 +258,7 @@ async fn an_old_cache_makes_no_second_call() {
 
 /// Fault 13.
 #[tokio::test]
-async fn a_watch_that_is_cut_and_answered_410_during_a_call_is_listed_anew_and_nothing_is_called_twice() {
+async fn a_watch_that_ends_with_410_during_a_call_is_relisted_without_a_second_call() {
     let (env, proxy, _operator) = behind_proxy_with_time().await;
     let requests = both(&env.sandbox, "struck");
     let calls = hold_calls(&env, &requests, HoldPoint::AfterEffect).await;
@@ -283,9 +283,9 @@ async fn a_watch_that_is_cut_and_answered_410_during_a_call_is_listed_anew_and_n
     }
 }
 
-/// Before Kubernetes 1.34 an API server may not know streamed lists.
+/// An API server before Kubernetes 1.34 may not support streaming lists.
 #[tokio::test]
-async fn an_api_server_that_does_not_stream_lists_is_asked_for_pages() {
+async fn lists_are_paged_if_the_api_server_does_not_stream_them() {
     let env = TestEnv::new().await;
     let before = both(&env.sandbox, "before");
     apply(&env, &before).await;
@@ -300,5 +300,5 @@ async fn an_api_server_that_does_not_stream_lists_is_asked_for_pages() {
         request.succeeds(&env).await;
         assert_eq!(env.sandbox.effects(request.id), 1, "{}", env.sandbox.ledger());
     }
-    assert_eq!(proxy.count(&streamed()), PLURALS.len(), "it goes on asking for what it does not get");
+    assert_eq!(proxy.count(&streamed()), PLURALS.len(), "it keeps asking for streaming lists");
 }

@@ -1,14 +1,14 @@
-//! The API server asks for patience, or falls silent: the operator keeps a pace of its own, whatever it is told.
+//! The API server asks for a wait or goes silent. The operator keeps its own pace in both cases.
 
 use std::time::{Duration, Instant};
 
 use cde_sandbox::proxy::{Point, Proxy, Rule};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::faults::proxied::{CLAIM, OUTCOME, behind_proxy, failure, written};
 use crate::faults::request::{
     a_restore, a_rollback, apply, both, end_as_without_fault, lists, until, watch_expired,
 };
-use crate::faults::scene::{CLAIM, OUTCOME, behind_proxy, failure, written};
 use cde_harness::{Operator, POLL};
 
 const REFUSALS: [(u16, &str); 3] = [(429, "TooManyRequests"), (503, "ServiceUnavailable"), (504, "Timeout")];
@@ -21,7 +21,7 @@ fn retry_after() -> [String; 4] {
 
 /// Fault 19.
 #[tokio::test]
-async fn a_write_that_is_put_off_is_made_again_soon_whatever_time_the_answer_names() {
+async fn a_delayed_write_is_repeated_soon_whatever_retry_after_says() {
     let (env, proxy, _operator) = behind_proxy().await;
     let mut requests = Vec::new();
     for (code, reason) in REFUSALS {
@@ -49,7 +49,7 @@ async fn a_write_that_is_put_off_is_made_again_soon_whatever_time_the_answer_nam
     }
 }
 
-/// When the requests that `rule` means came to the proxy.
+/// Returns when the requests that match `rule` arrived at the proxy.
 fn times(proxy: &Proxy, rule: &Rule) -> Vec<Timestamp> {
     let ledger = proxy.ledger();
     ledger.iter().filter(|exchange| rule.matches(&exchange.call)).map(|exchange| exchange.at).collect()
@@ -57,7 +57,7 @@ fn times(proxy: &Proxy, rule: &Rule) -> Vec<Timestamp> {
 
 /// Fault 19.
 #[tokio::test]
-async fn lists_and_watches_that_are_put_off_are_asked_for_again_soon_and_not_at_once() {
+async fn delayed_lists_and_watches_are_repeated_soon_but_not_at_once() {
     let (env, proxy, _operator) = behind_proxy().await;
     let rules = [Rule::watch("connectorrestores"), lists("migrationrollbacks")];
     let so_far = rules.each_ref().map(|rule| proxy.count(rule));
@@ -84,7 +84,7 @@ async fn lists_and_watches_that_are_put_off_are_asked_for_again_soon_and_not_at_
     }
 }
 
-/// A dead connection is noticed after a minute and a quarter, and a request takes a moment.
+/// A dead connection is noticed after 75 seconds, and a request takes a moment.
 const NOTICED: Duration = Duration::from_secs(75 + 15);
 
 async fn is_well(operator: &mut Operator) {
@@ -94,9 +94,9 @@ async fn is_well(operator: &mut Operator) {
     }
 }
 
-/// Fault 20: the watch of one kind runs and falls silent, that of the other is never answered.
+/// Fault 20: the watch of one kind goes silent, and the watch of the other kind is never answered.
 #[tokio::test]
-async fn a_watch_that_dies_in_silence_is_noticed_and_what_came_meanwhile_is_done() {
+async fn a_silently_dead_watch_is_noticed_and_the_missed_changes_are_handled() {
     let (env, proxy, mut operator) = behind_proxy().await;
     let unanswered = proxy.hold(Rule::watch("migrationrollbacks"), Point::BeforeForward);
     let running = Rule::watch("connectorrestores");

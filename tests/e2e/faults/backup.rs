@@ -1,4 +1,4 @@
-//! etcd is restored from a backup: what was done since then is in nobody's record any more.
+//! etcd is restored from a backup, so nothing records what happened since the backup.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::faults::request::{Request, a_restore, a_rollback, apply, ended};
 use cde_harness::{ControlPlane, Flags, TestEnv};
 
-/// Stops the servers, copies etcd's data from one folder to the other, and starts them again.
+/// Stops the servers, copies etcd's data from one directory to the other, and starts the servers again.
 async fn copy_data(control_plane: &ControlPlane, from: &str, to: &str) {
     control_plane.stop_api_server().unwrap();
     control_plane.stop_etcd().unwrap();
@@ -31,7 +31,7 @@ fn calls(env: &TestEnv, request: &Request) -> (usize, usize) {
 }
 
 #[tokio::test]
-async fn after_etcd_is_restored_a_claim_is_verified_preconditions_hold_and_only_a_bare_one_is_called_again() {
+async fn after_an_etcd_restore_only_a_rollback_without_preconditions_is_repeated() {
     let control_plane = ControlPlane::own().await;
     control_plane.apply_crds().await;
     let env = TestEnv::on(control_plane).await;
@@ -63,7 +63,7 @@ async fn after_etcd_is_restored_a_claim_is_verified_preconditions_hold_and_only_
     restore.wait_for_reason(&env, "AlreadyRestored").await;
     bare.succeeds(&env).await;
     assert_eq!(calls(&env, &claimed), (1, 1), "it was verified");
-    assert_eq!(calls(&env, &guarded), (1, 1), "it was refused before any call");
+    assert_eq!(calls(&env, &guarded), (1, 1), "it failed before any call");
     assert_eq!(calls(&env, &restore), (2, 1), "it was out of the bin");
-    assert_eq!(calls(&env, &bare).0, 2, "nothing tells that it was done: the limit that is documented");
+    assert_eq!(calls(&env, &bare).0, 2, "no record of the first call is left: the documented limit");
 }

@@ -1,14 +1,14 @@
-//! The CDE API limits, fails, redirects, cannot be reached.
+//! The CDE API limits calls, fails, redirects, or cannot be reached.
 
 use std::time::Duration;
 
 use cde_sandbox::cde::{Fault, Operation, Sandbox};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::faults::proxied::without_retries;
 use crate::faults::request::{
     Request, a_restore, a_rollback, all_succeed_once, apply, both, gaps, many, until,
 };
-use crate::faults::scene::patient;
 use cde_harness::{Flags, TestEnv};
 
 /// Fault 28.
@@ -32,9 +32,9 @@ async fn a_429_pauses_the_calls_of_all_objects_for_as_long_as_it_says() {
     assert!(pause >= Duration::from_millis(2_900), "{pause:?}\n{ledger}");
 }
 
-/// Fault 28: met by a read, and not forgotten by a restart.
+/// Fault 28: met by a read, and kept over a restart.
 #[tokio::test]
-async fn a_pause_outlives_the_process_that_met_it() {
+async fn a_pause_survives_a_restart_of_the_operator() {
     let env = TestEnv::new().await;
     let limited = a_rollback(&env.sandbox, "limited");
     let fault = Fault::on(Operation::Read).connector(limited.id).answer(429);
@@ -58,12 +58,12 @@ async fn a_pause_outlives_the_process_that_met_it() {
 
 /// Fault 28.
 #[tokio::test]
-async fn a_bare_503_lets_only_its_own_object_wait() {
+async fn a_503_without_retry_after_delays_only_its_own_object() {
     let env = TestEnv::new().await;
     let struck = a_rollback(&env.sandbox, "struck");
     let fault = Fault::on(Operation::Rollback).connector(struck.id).answer(503).always();
     env.sandbox.inject(fault);
-    let _operator = env.start(patient()).await;
+    let _operator = env.start(without_retries()).await;
     apply(&env, std::slice::from_ref(&struck)).await;
     until("the 503", || !struck.calls(&env.sandbox).is_empty()).await;
     let others = both(&env.sandbox, "others");
@@ -76,7 +76,7 @@ async fn a_bare_503_lets_only_its_own_object_wait() {
 
 /// Faults 28 and 32.
 #[tokio::test]
-async fn an_api_that_is_down_is_asked_by_one_call_at_a_time_and_all_finish_when_it_is_back() {
+async fn an_outage_allows_one_probe_at_a_time_and_all_requests_finish_after_it() {
     let env = TestEnv::new().await;
     let busy = Duration::from_millis(300);
     env.sandbox.inject(Fault::on(Operation::Any).delay(busy).answer(503).always());
@@ -85,7 +85,7 @@ async fn an_api_that_is_down_is_asked_by_one_call_at_a_time_and_all_finish_when_
     apply(&env, &requests).await;
 
     operator.wait_for_log("the CDE API is down").await;
-    // What was on its way when that was noticed has come a second later.
+    // The calls that were under way when the outage was noticed have arrived a second later.
     let settled = Timestamp::now() + SignedDuration::from_secs(1);
     let probes =
         || env.sandbox.ledger().calls().iter().filter(|call| call.at > settled).cloned().collect::<Vec<_>>();
@@ -109,9 +109,9 @@ async fn an_api_that_is_down_is_asked_by_one_call_at_a_time_and_all_finish_when_
     }
 }
 
-/// Fault 29: reads and calls, to another host and within the same one.
+/// Fault 29: for reads and calls, to another host and within the same one.
 #[tokio::test]
-async fn a_redirect_is_not_followed_and_the_token_stays_at_home() {
+async fn a_redirect_is_not_followed_and_the_token_is_not_sent_elsewhere() {
     let (env, _operator) = TestEnv::with_operator().await;
     let elsewhere = Sandbox::builder().token(env.sandbox.token()).start().await.unwrap();
     let bystander = a_rollback(&env.sandbox, "bystander");
@@ -141,7 +141,7 @@ async fn a_redirect_is_not_followed_and_the_token_stays_at_home() {
 
 /// Fault 31.
 #[tokio::test]
-async fn an_authority_of_ones_own_is_trusted_when_it_is_named_and_only_then() {
+async fn a_private_authority_is_trusted_only_if_it_is_configured() {
     let mut env = TestEnv::new().await;
     env.sandbox = Sandbox::builder().tls().token(env.sandbox.token()).start().await.unwrap();
     let requests = both(&env.sandbox, "secure");
@@ -167,7 +167,7 @@ async fn an_authority_of_ones_own_is_trusted_when_it_is_named_and_only_then() {
     all_succeed_once(&env, &requests).await;
 }
 
-/// The requests wait because nothing could be sent, and say so in these words.
+/// Waits until the requests wait because nothing could be sent, with a message that has these words.
 async fn wait_unsent(env: &TestEnv, requests: &[Request], words: &str) {
     apply(env, requests).await;
     for request in requests {
@@ -179,8 +179,9 @@ async fn wait_unsent(env: &TestEnv, requests: &[Request], words: &str) {
     }
 }
 
-/// What was never sent needs no look: a read for a rollback's claim, none for a restore, and one call.
-fn without_a_doubt(env: &TestEnv, requests: &[Request]) {
+/// Checks that an attempt that was never sent is not verified: a read for a rollback's claim, none for a restore, and
+/// one call.
+fn check_unverified(env: &TestEnv, requests: &[Request]) {
     for request in requests {
         assert_eq!(request.calls(&env.sandbox).len(), 1, "{}", env.sandbox.ledger());
         assert_eq!(request.reads(&env.sandbox), usize::from(request.success() == "RolledBack"));
@@ -189,7 +190,7 @@ fn without_a_doubt(env: &TestEnv, requests: &[Request]) {
 
 /// Fault 31.
 #[tokio::test]
-async fn a_name_that_is_unknown_and_a_connection_that_is_refused_leave_no_doubt() {
+async fn an_unknown_host_and_a_refused_connection_need_no_verification() {
     let (lost, refused) = tokio::join!(TestEnv::new(), TestEnv::new());
     let flags = Flags::default().env("CDE_URL", "https://cde.invalid");
     let (_nowhere, _operator) = tokio::join!(lost.start(flags), refused.start(Flags::default()));
@@ -201,18 +202,18 @@ async fn a_name_that_is_unknown_and_a_connection_that_is_refused_leave_no_doubt(
     refused.sandbox.up().await.unwrap();
 
     all_succeed_once(&refused, &requests).await;
-    without_a_doubt(&refused, &requests);
+    check_unverified(&refused, &requests);
 }
 
-/// Fault 31: the right authority, another host's name; then the right name.
+/// Fault 31: the right authority with another host's name, then with the right name.
 #[tokio::test]
-async fn a_certificate_for_another_name_is_refused_and_nothing_was_sent() {
+async fn a_certificate_for_another_name_is_rejected_before_anything_is_sent() {
     let mut env = TestEnv::new().await;
     let roots = env.scratch.path().join("ca.pem");
     let (home, token) = (env.sandbox.clone(), env.sandbox.token());
     let listening =
         |address: String| Sandbox::builder().token(&token).tls().listen(address.parse().unwrap()).start();
-    // One that listens everywhere has a certificate for 127.0.0.1.
+    // A sandbox that listens on all addresses has a certificate for 127.0.0.1.
     env.sandbox = listening("0.0.0.0:0".to_owned()).await.unwrap();
     let port = env.sandbox.url().rsplit_once(':').unwrap().1.to_owned();
     let address = format!("127.0.0.2:{port}");
@@ -236,11 +237,11 @@ async fn a_certificate_for_another_name_is_refused_and_nothing_was_sent() {
     let _operator = env.start(flags()).await;
 
     all_succeed_once(&env, &requests).await;
-    without_a_doubt(&env, &requests);
+    check_unverified(&env, &requests);
 }
 
 #[tokio::test]
-async fn the_rate_is_kept_over_all_objects() {
+async fn the_rate_limit_applies_to_all_objects_together() {
     let env = TestEnv::new().await;
     let _operator = env.start(Flags::default().with("--rate", "5")).await;
     let requests = many(&env.sandbox, 14);
@@ -252,7 +253,7 @@ async fn the_rate_is_kept_over_all_objects() {
     let calls = ledger.calls();
     assert_eq!(calls.len(), 21, "a read for each rollback, a call for each\n{ledger}");
     for window in calls.windows(11) {
-        // Ten steps of a fifth of a second; a call may be slower on its way than the next one.
+        // Ten intervals of a fifth of a second. One call may be slower on its way than the next one.
         let took = window[10].at.duration_since(window[0].at).unsigned_abs();
         assert!(took >= Duration::from_millis(1_500), "11 calls within {took:?}\n{ledger}");
     }

@@ -1,5 +1,5 @@
-//! The wall clock is set while the operator works, and operators' clocks are an hour apart. What counts is the
-//! ledger, which goes by the right clock: one effect, no call earlier than asked, and every wait ends.
+//! The wall clock is set while the operator works, or the clocks of two operators are an hour apart. The ledger, which
+//! uses the right clock, must show one effect, no call earlier than asked, and an end of every wait.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -10,19 +10,19 @@ use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::faults::leadership::{BOTH, History, LEASE, Mode, has_led, leads};
+use crate::faults::proxied::hold_calls;
 use crate::faults::request::{Request, apply, both, end_as_without_fault};
-use crate::faults::scene::hold_calls;
 use cde_harness::{Flags, Object, Operator, TestEnv};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// Forward and back.
 const STEPS: [SignedDuration; 2] = [HOUR, SignedDuration::from_hours(-1)];
-/// A claim of an operator with a time-out of a second.
+/// The length of a claim with a `--timeout` of one second.
 const CLAIM: Duration = Duration::from_secs(6);
 /// What a busy machine may add to a wait.
 const SLACK: Duration = Duration::from_secs(20);
 
-/// An environment whose operator goes by a clock of its own.
+/// Returns an environment whose operator uses a clock of its own.
 async fn env_with(clock: &Clock, timeout: &str) -> (TestEnv, Operator) {
     let env = TestEnv::new().await;
     let flags = Mode::Alone.replica("operator").with("--timeout", timeout);
@@ -34,12 +34,12 @@ fn by(clock: &Clock, flags: Flags) -> Flags {
     clock.variables().into_iter().fold(flags, |flags, (name, value)| flags.env(name, &value))
 }
 
-/// A time of the operation's record.
+/// Returns a time from `status.operation`.
 fn time(object: &Object, field: &str) -> Timestamp {
     object.operation()[field].as_str().unwrap().parse().unwrap()
 }
 
-/// Each request was called a second time as long after the first as it had to be.
+/// Checks that each request was called a second time after the expected wait.
 fn waited(env: &TestEnv, requests: &[Request], expected: Range<Duration>, step: SignedDuration) {
     for request in requests {
         let calls = request.calls(&env.sandbox);
@@ -48,8 +48,8 @@ fn waited(env: &TestEnv, requests: &[Request], expected: Range<Duration>, step: 
     }
 }
 
-/// An edit that asks for nothing, for each request.
-async fn nudge(env: &TestEnv, requests: &[Request]) {
+/// Makes an edit that changes nothing for the operation of each request.
+async fn make_unrelated_edit(env: &TestEnv, requests: &[Request]) {
     for request in requests {
         request.patch_spec(env, &serde_json::json!({"deadlineSeconds": 80_000})).await;
     }
@@ -57,7 +57,7 @@ async fn nudge(env: &TestEnv, requests: &[Request]) {
 
 /// Fault 36.
 #[tokio::test]
-async fn a_clock_that_is_set_during_a_call_changes_nothing() {
+async fn a_clock_change_during_a_call_changes_nothing() {
     join_all(STEPS.map(async |step| {
         let clock = Clock::new().unwrap();
         let (env, _operator) = env_with(&clock, "15s").await;
@@ -75,9 +75,9 @@ async fn a_clock_that_is_set_during_a_call_changes_nothing() {
     .await;
 }
 
-/// Fault 36, and 24: the server may be at work until the claim ends, whatever the clock says.
+/// Faults 36 and 24: the server may be at work until the claim ends, whatever the clock says.
 #[tokio::test]
-async fn a_clock_that_is_set_during_a_call_without_answer_makes_it_neither_race_nor_wait_for_an_hour() {
+async fn a_clock_change_during_an_unanswered_call_does_not_change_the_wait() {
     join_all(STEPS.map(async |step| {
         let clock = Clock::new().unwrap();
         let (env, _operator) = env_with(&clock, "3s").await;
@@ -98,7 +98,7 @@ async fn a_clock_that_is_set_during_a_call_without_answer_makes_it_neither_race_
 
 /// Fault 36.
 #[tokio::test]
-async fn a_clock_that_is_set_during_a_wait_neither_hurries_nor_delays_it() {
+async fn a_clock_change_during_a_wait_does_not_change_its_length() {
     const ASKED: Duration = Duration::from_secs(6);
     join_all(STEPS.map(async |step| {
         let clock = Clock::new().unwrap();
@@ -115,8 +115,8 @@ async fn a_clock_that_is_set_during_a_wait_neither_hurries_nor_delays_it() {
         // By then the operator has seen its own writes.
         env.flush_events().await;
         clock.set(step).unwrap();
-        // News of any kind lets the operator look at its clock.
-        nudge(&env, &requests).await;
+        // Any event makes the operator check its clock.
+        make_unrelated_edit(&env, &requests).await;
         end_as_without_fault(&env, &requests, 2, false).await;
         waited(&env, &requests, ASKED..ASKED + SLACK, step);
     }))
@@ -125,27 +125,27 @@ async fn a_clock_that_is_set_during_a_wait_neither_hurries_nor_delays_it() {
 
 /// Fault 36.
 #[tokio::test]
-async fn a_clock_that_is_set_while_anothers_claim_is_waited_for_neither_hurries_nor_delays_that() {
+async fn a_clock_change_does_not_change_the_wait_for_a_claim_of_another_operator() {
     join_all(STEPS.map(async |step| {
         let (env, clock) = (TestEnv::new().await, Clock::new().unwrap());
-        let requests = die_in_calls(&env, Mode::Alone).await;
+        let requests = kill_during_calls(&env, Mode::Alone).await;
         let _two = env.start(by(&clock, Mode::Alone.replica("two"))).await;
         clock.set(step).unwrap();
-        nudge(&env, &requests).await;
+        make_unrelated_edit(&env, &requests).await;
         end_as_without_fault(&env, &requests, 2, false).await;
         waited(&env, &requests, CLAIM..CLAIM + SLACK, step);
     }))
     .await;
 }
 
-/// Fault 36: a successor whose clock is an hour ahead, or behind.
+/// Fault 36: a successor whose clock is an hour ahead or behind.
 #[tokio::test]
-async fn operators_an_hour_apart_wait_for_each_others_claims_and_lease_as_long_as_any_other() {
+async fn operators_an_hour_apart_wait_for_claims_and_the_lease_as_long_as_usual() {
     let cases = STEPS.into_iter().flat_map(|step| BOTH.map(|mode| (step, mode)));
     join_all(cases.map(async |(step, mode)| {
         let (env, clock) = (TestEnv::new().await, Clock::new().unwrap());
         clock.set(step).unwrap();
-        let requests = die_in_calls(&env, mode).await;
+        let requests = kill_during_calls(&env, mode).await;
         let two = env.start(by(&clock, mode.replica("two"))).await;
         end_as_without_fault(&env, &requests, 2, false).await;
         let shortest = if mode == Mode::Elected {
@@ -159,8 +159,8 @@ async fn operators_an_hour_apart_wait_for_each_others_claims_and_lease_as_long_a
     .await;
 }
 
-/// An operator with the right time dies during its calls, which have no effect.
-async fn die_in_calls(env: &TestEnv, mode: Mode) -> [Request; 2] {
+/// Kills an operator with the right time during its calls, which have no effect.
+async fn kill_during_calls(env: &TestEnv, mode: Mode) -> [Request; 2] {
     let requests = both(&env.sandbox, "request");
     let mut calls = requests
         .each_ref()
@@ -177,9 +177,9 @@ async fn die_in_calls(env: &TestEnv, mode: Mode) -> [Request; 2] {
     requests
 }
 
-/// Fault 36: the leader's clock is set forward or back, the standby's the other way.
+/// Fault 36: the leader's clock is set forward or back, and the standby's clock the other way.
 #[tokio::test]
-async fn a_leader_keeps_its_lease_whatever_its_clock_and_its_rivals_say() {
+async fn a_leader_keeps_its_lease_when_clocks_change() {
     join_all(STEPS.map(async |step| {
         let (env, clocks) = (TestEnv::new().await, [Clock::new().unwrap(), Clock::new().unwrap()]);
         let one = env.start(by(&clocks[0], Mode::Elected.replica("one"))).await;

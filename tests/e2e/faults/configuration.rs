@@ -1,4 +1,4 @@
-//! Bad configuration ends the program before anything is contacted; every flag has its environment variable.
+//! Bad configuration ends the program before it contacts anything. Every flag has an environment variable.
 
 use std::net::TcpListener;
 use std::process::{Command, Output};
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::faults::request::ended;
 use cde_harness::command;
 
-/// Servers that nobody must contact, and files to name.
+/// Servers that nothing must contact, and files to use in flags.
 pub(crate) struct Nowhere {
     scratch: ScratchDir,
     api_server: TcpListener,
@@ -40,7 +40,7 @@ impl Nowhere {
         self.scratch.path().join(name).to_str().unwrap().to_owned()
     }
 
-    /// `cde-operator run` with a good configuration.
+    /// Returns `cde-operator run` with a valid configuration.
     pub(crate) fn run(&self) -> Command {
         let server = format!("http://{}", self.api_server.local_addr().unwrap());
         let kubeconfig = json!({
@@ -60,7 +60,7 @@ impl Nowhere {
         command
     }
 
-    /// It ends with exit code 2 and one line, which has these words, and has contacted nobody.
+    /// Checks that it exits with code 2 and one line, which has these words, and has contacted no server.
     pub(crate) async fn refuses(&self, command: Command, what: &str, words: &[&str]) {
         let Output { status, stdout, stderr } = ended(command).await;
         let said = String::from_utf8(stderr).unwrap();
@@ -79,7 +79,7 @@ impl Nowhere {
 }
 
 #[tokio::test]
-async fn bad_flags_end_it_with_code_2_and_one_sentence_that_names_them() {
+async fn invalid_flags_exit_with_code_2_and_one_sentence_that_names_them() {
     let nowhere = Nowhere::new();
     let taken = nowhere.cde.local_addr().unwrap().to_string();
     let (missing, empty) = (nowhere.path("missing"), nowhere.path("empty"));
@@ -118,7 +118,7 @@ async fn bad_flags_end_it_with_code_2_and_one_sentence_that_names_them() {
         (vec!["stray"], vec!["stray"]),
     ] {
         let mut command = nowhere.run();
-        // Given by a flag, these must not be given by the environment alone.
+        // Where these are flags, the environment variables must not be set too.
         for flag in args.iter().filter(|arg| arg.starts_with("--")) {
             command.env_remove(variable(flag));
         }
@@ -128,7 +128,7 @@ async fn bad_flags_end_it_with_code_2_and_one_sentence_that_names_them() {
 }
 
 #[tokio::test]
-async fn what_is_required_is_asked_for() {
+async fn missing_required_flags_are_named() {
     let nowhere = Nowhere::new();
     for (variable, flag) in [("CDE_URL", "--url"), ("CDE_TOKEN_FILE", "--token-file")] {
         let mut command = nowhere.run();
@@ -141,7 +141,7 @@ async fn what_is_required_is_asked_for() {
 }
 
 #[tokio::test]
-async fn without_a_subcommand_it_prints_its_help_and_a_usage_error_names_the_help_of_the_one_used() {
+async fn no_subcommand_prints_the_help_and_a_usage_error_names_the_right_help() {
     let Output { status, stdout, stderr } = ended(command("/missing".as_ref())).await;
     let help = String::from_utf8([stdout, stderr].concat()).unwrap();
     assert_eq!(status.code(), Some(2), "{help}");
@@ -161,7 +161,7 @@ async fn without_a_subcommand_it_prints_its_help_and_a_usage_error_names_the_hel
     }
 }
 
-/// The flags of the contract, and a value that is bad for each; none where any value is taken at first.
+/// The documented flags, with an invalid value for each; `None` where any value is accepted at first.
 const FLAGS: [(&str, &str); 18] = [
     ("--url", "nonsense"),
     ("--token-file", "/missing"),
@@ -189,7 +189,7 @@ fn variable(flag: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_flag_can_be_given_by_its_environment_variable() {
+async fn every_flag_can_be_set_by_its_environment_variable() {
     let nowhere = Nowhere::new();
     for (flag, bad) in FLAGS.into_iter().filter(|(_, bad)| !bad.is_empty()) {
         let mut command = nowhere.run();
@@ -199,7 +199,7 @@ async fn every_flag_can_be_given_by_its_environment_variable() {
 }
 
 #[tokio::test]
-async fn help_names_every_flag_of_the_contract_with_its_variable_and_no_other() {
+async fn the_help_lists_exactly_the_documented_flags_with_their_variables() {
     let mut command = command("/missing".as_ref());
     command.args(["run", "--help"]);
     let help = String::from_utf8(ended(command).await.stdout).unwrap();

@@ -1,4 +1,4 @@
-//! What the operator costs the API server and the CDE API: counted in the audit log and in the ledger.
+//! What the operator costs the API server and the CDE API, counted in the audit log and in the ledger.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::faults::request::{Request, a_rollback, apply, both, lists, many, until, watch_expired};
 use cde_harness::{ControlPlane, Flags, LIMIT, Operator, POLL, TestEnv, property};
 
-/// What the operator has written so far in the environment's namespace.
+/// Returns what the operator has written so far in the environment's namespace.
 fn written(env: &TestEnv) -> Vec<AuditEvent> {
     env.operator_writes("")
 }
@@ -26,7 +26,7 @@ fn is_list(call: &Call) -> bool {
     ["migrationrollbacks", "connectorrestores"].iter().any(|plural| lists(plural).matches(call))
 }
 
-/// Waits until so many Events in all have been created, and gives all writes.
+/// Waits until this many Events have been created, and returns all writes.
 async fn until_events(env: &TestEnv, count: usize) -> Vec<AuditEvent> {
     let begun = Instant::now();
     loop {
@@ -40,7 +40,7 @@ async fn until_events(env: &TestEnv, count: usize) -> Vec<AuditEvent> {
 }
 
 #[tokio::test]
-async fn a_request_without_trouble_costs_two_writes_one_call_and_one_event_and_a_rollback_one_read_more() {
+async fn a_smooth_request_costs_two_writes_one_call_one_event_and_for_a_rollback_one_read() {
     let (env, _operator) = TestEnv::with_operator().await;
     let requests = many(&env.sandbox, 10);
     apply(&env, &requests).await;
@@ -93,7 +93,7 @@ async fn a_restart_with_finished_requests_costs_no_write_and_no_call() {
 }
 
 #[tokio::test]
-async fn an_outage_costs_the_api_server_no_more_than_two_writes_for_each_call_that_was_tried() {
+async fn an_outage_costs_the_api_server_at_most_two_writes_per_attempted_call() {
     let (env, operator) = TestEnv::with_operator().await;
     env.sandbox.inject(Fault::on(Operation::Any).answer(503).always());
     let requests = many(&env.sandbox, 10);
@@ -104,7 +104,7 @@ async fn an_outage_costs_the_api_server_no_more_than_two_writes_for_each_call_th
 
     let statuses =
         |writes: Vec<AuditEvent>| writes.iter().filter(|event| event.subresource == "status").count();
-    // The ledger is read last: a write that is not counted here belongs to a call that is.
+    // The ledger is read last. A write that is not counted here belongs to a call that is.
     let writes = statuses(written(&env));
     let calls = env.sandbox.ledger().calls().len();
 
@@ -119,7 +119,7 @@ async fn an_outage_costs_the_api_server_no_more_than_two_writes_for_each_call_th
 }
 
 #[tokio::test]
-async fn when_an_outage_ends_nobody_waits_for_requests_that_were_deleted_meanwhile() {
+async fn requests_deleted_during_an_outage_delay_no_other_request_after_it() {
     let env = TestEnv::new().await;
     let mut operator = env.start(Flags::fast_retries().with("--concurrency", "2")).await;
     env.sandbox.inject(Fault::on(Operation::Any).answer(503).always());
@@ -147,7 +147,7 @@ async fn when_an_outage_ends_nobody_waits_for_requests_that_were_deleted_meanwhi
     assert!(begun.elapsed().as_secs() < 12, "it took {:?}", begun.elapsed());
 }
 
-/// How many open objects the figures count.
+/// Returns the number of open objects in the metrics.
 async fn open_objects(operator: &mut Operator) -> usize {
     let (_, figures) = operator.probe("/metrics").await.expect("figures");
     let counts = figures.lines().filter(|line| line.starts_with("cde_operator_objects{"));
@@ -155,7 +155,7 @@ async fn open_objects(operator: &mut Operator) -> usize {
 }
 
 #[tokio::test]
-async fn a_request_that_was_claimed_for_another_address_is_left_alone_and_counted() {
+async fn a_request_claimed_for_another_base_url_is_left_alone_and_counted() {
     let env = TestEnv::new().await;
     let elsewhere = Sandbox::builder().token(env.sandbox.token()).start().await.unwrap();
     let mut first = env.start(Flags::default().env("CDE_URL", &elsewhere.url())).await;
@@ -183,9 +183,9 @@ async fn a_request_that_was_claimed_for_another_address_is_left_alone_and_counte
     assert_eq!(operator.log().matches("claimed for another base address").count(), 1);
 }
 
-/// Definitions that let through what this operator does not know; seen in the list, in the watch, and again.
+/// The CRDs accept values that this operator does not know. It gets them in the list, in the watch, and again.
 #[tokio::test]
-async fn an_object_that_cannot_be_decoded_is_logged_once_and_the_others_go_on() {
+async fn an_undecodable_object_is_logged_once_and_the_others_continue() {
     let env = TestEnv::on(ControlPlane::own().await).await;
     env.control_plane.apply_crds_with_status(|status| property(status, "reason").enum_ = None).await;
     let [listed, watched] = ["listed", "watched"].map(|name| a_rollback(&env.sandbox, name));

@@ -1,13 +1,13 @@
-//! Every field of the spec to invalid, smallest, largest and back, on live requests in each phase.
+//! Sets every field of the spec to invalid, smallest and largest values and back, on requests in each phase.
 
 use cde_sandbox::cde::{Fault, Operation};
 use serde_json::{Value, json};
 
-use crate::faults::phase::{Phase, Stage, Staged, came_to};
+use crate::faults::phase::{Phase, PhaseEnv, RequestInPhase, came_to};
 use crate::faults::request::{Request, a_restore, a_rollback};
 use cde_harness::{Flags, Kind, Object, TestEnv};
 
-/// What is refused in the spec of either kind, and in which words.
+/// Returns the changes that the API server rejects for either kind, and the words of its message.
 fn invalid(kind: Kind) -> Vec<(Value, &'static str)> {
     let id = "connectorID is immutable: one object is one request";
     let uuid = "connectorID must be the connector's UUID in lower case";
@@ -49,7 +49,7 @@ fn invalid(kind: Kind) -> Vec<(Value, &'static str)> {
     all
 }
 
-/// The smallest and the largest value of each field that may be changed.
+/// Returns the smallest and the largest value of each field that may be changed.
 fn extremes(kind: Kind) -> Vec<Value> {
     let mut all = vec![
         json!({"notAfter": "1970-01-01T00:00:00Z"}),
@@ -69,18 +69,18 @@ fn extremes(kind: Kind) -> Vec<Value> {
     all
 }
 
-/// Whether what is set ends a request that is open and looked at meanwhile.
+/// Returns whether the change ends a request that is open and is reconciled meanwhile.
 fn is_limit(change: &Value) -> bool {
     change["deadlineSeconds"] == 1 || change["notAfter"].as_str().is_some_and(|time| time.starts_with("1970"))
 }
 
-/// Sets the fields of `change`, and puts them back as they were.
-async fn there_and_back(env: &TestEnv, request: &Request, change: &Value) {
+/// Sets the fields of `change`, and sets them back.
+async fn change_and_revert(env: &TestEnv, request: &Request, change: &Value) {
     let before = request.get(env).await.0["spec"].clone();
     let changed = request.merge(env, &json!({"spec": change})).await.unwrap();
     let mut back = json!({});
     for field in change.as_object().unwrap().keys() {
-        assert_eq!(changed.0["spec"][field], change[field], "it is stored as it was given");
+        assert_eq!(changed.0["spec"][field], change[field], "the stored value is the given one");
         back[field] = before[field].clone();
     }
     request.merge(env, &json!({"spec": back})).await.unwrap();
@@ -88,25 +88,25 @@ async fn there_and_back(env: &TestEnv, request: &Request, change: &Value) {
 
 /// Fault 38.
 #[tokio::test]
-async fn edits_to_every_extreme_and_back_change_nothing_in_any_phase_and_invalid_ones_are_refused() {
-    let stage = Stage::new().await;
-    let env = &stage.env;
-    let edit = async |staged: &Staged| {
-        let Staged { phase, request, .. } = staged;
+async fn reverted_edits_change_nothing_in_any_phase_and_invalid_edits_are_rejected() {
+    let phases = PhaseEnv::new().await;
+    let env = &phases.env;
+    let edit = async |it: &RequestInPhase| {
+        let RequestInPhase { phase, request, .. } = it;
         for (change, words) in invalid(request.kind) {
-            let refusal = request.merge(env, &json!({"spec": change})).await.expect_err("it is refused");
+            let refusal = request.merge(env, &json!({"spec": change})).await.expect_err("it is rejected");
             assert!(refusal.contains(words), "{words:?} is not in the refusal of {change}: {refusal}");
         }
         for change in extremes(request.kind) {
             if *phase != Phase::Waiting || !is_limit(&change) {
-                there_and_back(env, request, &change).await;
+                change_and_revert(env, request, &change).await;
             }
         }
     };
-    let (all, _operator) = stage.acted(edit).await;
+    let (all, _operator) = phases.acted(edit).await;
 
-    let [rollback, restore] = stage.twins().await;
-    for Staged { phase, request, .. } in &all {
+    let [rollback, restore] = phases.undisturbed().await;
+    for RequestInPhase { phase, request, .. } in &all {
         if *phase == Phase::Waiting {
             request.ask_again(env, 0).await;
         }
@@ -127,9 +127,10 @@ async fn edits_to_every_extreme_and_back_change_nothing_in_any_phase_and_invalid
     }
 }
 
-/// Fault 38: each limit ends a request that waits, and put back and asked for it ends as if there had been none.
+/// Fault 38: each limit ends a waiting request. After the limit is set back and a retry is requested, the request ends
+/// as usual.
 #[tokio::test]
-async fn a_request_that_an_edit_ended_is_opened_again_by_who_puts_it_back_and_asks() {
+async fn a_request_that_an_edit_ended_can_be_retried_after_the_edit_is_reverted() {
     let env = TestEnv::new().await;
     let _operator = env.start(Flags::fast_retries()).await;
     let sandbox = &env.sandbox;
@@ -166,7 +167,7 @@ async fn a_request_that_an_edit_ended_is_opened_again_by_who_puts_it_back_and_as
     }
     env.settle().await;
     for (request, _, reason) in &all {
-        assert_eq!(request.get(&env).await.reason(), *reason, "nobody has asked");
+        assert_eq!(request.get(&env).await.reason(), *reason, "no retry was requested");
         request.ask_again(&env, 60).await;
     }
 

@@ -1,4 +1,4 @@
-//! What the operator sees has gaps: changes that were taken back, whole lives, and a source that lags.
+//! The operator misses changes that were reverted and whole objects, or reads from a lagging source.
 
 use std::fmt::Write as _;
 
@@ -8,16 +8,16 @@ use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
+use crate::faults::proxied::{
+    CLAIM, OUTCOME, PLURALS, behind_proxy, behind_proxy_with_time, freeze_watches, hold_calls, written,
+};
 use crate::faults::request::{
     Request, all_succeed_once, apply, both, end_as_without_fault, lists, until, watch_expired,
 };
-use crate::faults::scene::{
-    CLAIM, OUTCOME, PLURALS, behind_proxy, behind_proxy_with_time, freeze_watches, hold_calls, written,
-};
 use cde_harness::{Kind, TestEnv};
 
-/// Suspends all of them and requests a retry, then takes both back.
-async fn change_and_change_back(env: &TestEnv, requests: &[Request]) {
+/// Suspends all requests and requests a retry, then reverts both.
+async fn change_and_revert(env: &TestEnv, requests: &[Request]) {
     let retry = |value| json!({"metadata": {"annotations": {"cde.productsup.com/retry": value}}});
     let changes = [
         json!({"spec": {"suspend": true}}),
@@ -25,7 +25,7 @@ async fn change_and_change_back(env: &TestEnv, requests: &[Request]) {
         retry(json!(Timestamp::now())),
         retry(Value::Null),
     ];
-    // By a client: kubectl may take so long on a busy machine that a wait of these requests ends meanwhile.
+    // Uses a client, because kubectl may take so long on a busy machine that a wait of these requests ends meanwhile.
     for request in requests {
         for change in &changes {
             let objects = env.objects(request.kind);
@@ -36,7 +36,7 @@ async fn change_and_change_back(env: &TestEnv, requests: &[Request]) {
 
 /// Fault 14: while a claim is sent, is stored, in the call, while the outcome is sent, in a wait, and after a failure.
 #[tokio::test]
-async fn a_change_that_was_taken_back_unseen_loses_nothing_and_does_nothing_twice() {
+async fn an_unseen_change_that_was_reverted_loses_nothing_and_repeats_nothing() {
     let (env, proxy, _operator) = behind_proxy_with_time().await;
     let (mut writes, mut written) = (Vec::new(), Vec::new());
     for (name, write, point) in [
@@ -71,11 +71,11 @@ async fn a_change_that_was_taken_back_unseen_loses_nothing_and_does_nothing_twic
 
     let watches = freeze_watches(&proxy).await;
     let all = [&written[..], &waiting, &in_call, &refused, &failed].concat();
-    change_and_change_back(&env, &all).await;
+    change_and_revert(&env, &all).await;
     writes.into_iter().for_each(cde_sandbox::proxy::Held::release);
     calls.into_iter().for_each(cde_sandbox::cde::Held::release);
     all_succeed_once(&env, &[&written[..], &waiting, &in_call].concat()).await;
-    // A list shows only how things are.
+    // A list shows only the present state.
     for watch in watches {
         watch.answer(200, watch_expired());
     }
@@ -97,9 +97,9 @@ fn renew(env: &TestEnv, request: &Request) {
     }
 }
 
-/// Fault 15: told late by the watch, and not at all by a list.
+/// Fault 15: reported late by the watch, and never by a list.
 #[tokio::test]
-async fn an_object_that_came_and_went_unseen_has_no_call_and_its_name_serves_another_request() {
+async fn an_object_that_came_and_went_unseen_has_no_call_and_its_name_can_be_used_again() {
     let (env, proxy, _operator) = behind_proxy().await;
     let requests = both(&env.sandbox, "struck");
     apply(&env, &requests).await;
@@ -141,14 +141,14 @@ async fn an_object_that_came_and_went_unseen_has_no_call_and_its_name_serves_ano
     }
 }
 
-/// The lists of both kinds as they are now.
+/// Returns the present lists of both kinds.
 async fn lists_now(env: &TestEnv) -> [String; 2] {
     let path = format!("/apis/cde.productsup.com/v1alpha1/namespaces/{}", env.namespace);
     let [one, other] = PLURALS.map(|plural| format!("{path}/{plural}"));
     [env.kubectl(&["get", "--raw", &one], "").await, env.kubectl(&["get", "--raw", &other], "").await]
 }
 
-/// A list as the first events of a watch.
+/// Returns a list as the first events of a watch.
 fn streamed(list: &str) -> String {
     let list: Value = serde_json::from_str(list).unwrap();
     let meta = json!({
@@ -157,7 +157,7 @@ fn streamed(list: &str) -> String {
     });
     let bookmark = json!({"apiVersion": list["apiVersion"], "kind": "ConnectorRestore", "metadata": meta});
     let mut events = String::new();
-    // The type stands first, as the API server has it.
+    // The type comes first, as the API server writes it.
     for object in list["items"].as_array().unwrap() {
         writeln!(events, r#"{{"type":"ADDED","object":{object}}}"#).unwrap();
     }
@@ -165,9 +165,9 @@ fn streamed(list: &str) -> String {
     events
 }
 
-/// Fault 11: after a reconnect the list is as it was before the claim, and as it was during the call.
+/// Fault 11: after a reconnect the list is as old as before the claim, and as old as during the call.
 #[tokio::test]
-async fn a_source_that_lags_behind_the_end_of_a_request_brings_no_second_call() {
+async fn a_lagging_source_does_not_cause_a_second_call_for_a_finished_request() {
     let (env, proxy, _operator) = behind_proxy().await;
     let requests = both(&env.sandbox, "struck");
     let claims = requests.each_ref().map(|request| proxy.hold(request.status_writes(), Point::BeforeForward));
@@ -195,10 +195,10 @@ async fn a_source_that_lags_behind_the_end_of_a_request_brings_no_second_call() 
         }
         let watches = freeze_watches(&proxy).await;
         for (request, before) in requests.iter().zip(before) {
-            until("a write on top of what was", || written(&proxy, request) > before).await;
+            until("a write based on the old object", || written(&proxy, request) > before).await;
         }
         watches.into_iter().for_each(cde_sandbox::proxy::Held::release);
-        // Their watches have caught up when they show what was made later.
+        // Their watches have caught up when they show an object that was created later.
         let later = both(&env.sandbox, "later");
         apply(&env, &later).await;
         all_succeed_once(&env, &later).await;

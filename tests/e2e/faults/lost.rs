@@ -1,11 +1,11 @@
-//! Answers that are lost on their way, whether or not the operation had its effect.
+//! Responses that are lost on their way, with and without an effect of the operation.
 
 use cde_sandbox::cde::{CutPoint, Fault, Operation};
 
 use crate::faults::request::{Request, apply, both, end_as_without_fault};
 use cde_harness::TestEnv;
 
-/// The ways to lose an answer.
+/// Returns the ways to lose a response.
 fn losses() -> [(&'static str, Fault); 8] {
     let on = || Fault::on(Operation::Changing);
     [
@@ -22,7 +22,7 @@ fn losses() -> [(&'static str, Fault); 8] {
 
 async fn all(env: &TestEnv, after_effect: bool) -> Vec<Request> {
     let mut all = Vec::new();
-    // A status line that says 200 is never said without the effect.
+    // A status line with 200 is never sent without the effect.
     for (name, fault) in losses().into_iter().filter(|(name, _)| after_effect || !name.starts_with("cut-")) {
         for request in both(&env.sandbox, name) {
             let fault = if after_effect { fault.clone().after_effect() } else { fault.clone() };
@@ -36,7 +36,7 @@ async fn all(env: &TestEnv, after_effect: bool) -> Vec<Request> {
 
 /// Faults 23 and 24.
 #[tokio::test]
-async fn an_answer_that_is_lost_after_the_effect_is_found_out_and_nothing_is_called_again() {
+async fn an_effect_with_a_lost_response_is_found_and_nothing_is_called_again() {
     let (env, _operator) = TestEnv::with_operator().await;
     let requests = all(&env, true).await;
     end_as_without_fault(&env, &requests, 1, true).await;
@@ -44,7 +44,7 @@ async fn an_answer_that_is_lost_after_the_effect_is_found_out_and_nothing_is_cal
 
 /// Faults 23 and 24.
 #[tokio::test]
-async fn an_answer_that_is_lost_without_effect_is_found_out_before_the_second_call() {
+async fn a_lost_response_without_effect_is_verified_before_the_second_call() {
     let (env, _operator) = TestEnv::with_operator().await;
     let requests = all(&env, false).await;
     end_as_without_fault(&env, &requests, 2, false).await;
@@ -55,6 +55,6 @@ async fn an_answer_that_is_lost_without_effect_is_found_out_before_the_second_ca
             .calls(Operation::Read, request.id)
             .iter()
             .any(|read| (calls[0].sequence..calls[1].sequence).contains(&read.sequence));
-        assert!(looked, "nobody looked before the second call for {}", request.name);
+        assert!(looked, "no read before the second call for {}", request.name);
     }
 }

@@ -1,4 +1,5 @@
-//! What the operator survives: the process dies, the API server and the CDE API misbehave; judged by the ledger.
+//! Faults that the operator survives: the process dies, or the API server or the CDE API misbehaves. The ledger shows
+//! the result.
 
 mod answers;
 mod api_server;
@@ -17,9 +18,9 @@ mod lost;
 mod phase;
 mod phases;
 mod process;
+mod proxied;
 mod request;
 mod rivals;
-mod scene;
 mod secrets;
 mod siblings;
 mod stop;

@@ -1,4 +1,4 @@
-//! The phases of a request, and how one is brought there and kept there while a person acts on it.
+//! The phases of a request, and how a test keeps a request in one while a person acts on it.
 
 use cde_sandbox::cde::{Connector, Fault, Held as HeldCall, HoldPoint, Operation, Sandbox};
 use cde_sandbox::proxy::{Held as HeldWrite, Point, Proxy};
@@ -6,11 +6,11 @@ use futures::future::join_all;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
+use crate::faults::proxied::{CLAIM, OUTCOME};
 use crate::faults::request::{Request, a_restore, a_rollback, plain};
-use crate::faults::scene::{CLAIM, OUTCOME};
 use cde_harness::{Flags, Kind, LIMIT, Object, Operator, TestEnv, from_now};
 
-/// Where a request is when somebody acts on it.
+/// The phase of a request when somebody acts on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// No operator has seen it.
@@ -19,7 +19,7 @@ pub(crate) enum Phase {
     Reading,
     /// The claim is on its way to the API server.
     Claiming,
-    /// The claim is stored, its claimer has not heard of it.
+    /// The claim is stored, and its claimer does not have the reply yet.
     Claimed,
     /// The call is under way, without an effect yet.
     Calling,
@@ -27,22 +27,22 @@ pub(crate) enum Phase {
     Answering,
     /// The outcome is on its way to the API server.
     Recording,
-    /// The outcome is stored, the operator has not heard of it.
+    /// The outcome is stored, and the operator does not have the reply yet.
     Recorded,
-    /// An attempt without effect is waited after.
+    /// The request waits after an attempt without effect.
     Waiting,
-    /// An attempt may have had an effect, and had none: the connector is being read to find out.
+    /// An attempt may have had an effect, and had none. The connector is being read to find out.
     Verifying,
-    /// The same, and it had one.
+    /// An attempt may have had an effect, and had one. The connector is being read to find out.
     VerifyingEffect,
-    /// It failed for good.
+    /// It failed.
     Failed,
     /// It succeeded.
     Finished,
 }
 
 impl Phase {
-    /// All that an operator is needed for and that may last.
+    /// All phases that need an operator and that can last.
     const SEEN: [Self; 11] = [
         Self::Reading,
         Self::Claiming,
@@ -57,8 +57,8 @@ impl Phase {
         Self::Finished,
     ];
 
-    /// How many changing calls there are of a request that gets no further than it must when something stops it
-    /// in this phase: what is claimed is called, what is not is not.
+    /// Returns how many changing calls a request has that is stopped in this phase: one if it is claimed, and none if
+    /// it is not.
     pub(crate) fn calls(self) -> usize {
         match self {
             Self::Unseen | Self::Reading | Self::Claiming => 0,
@@ -66,7 +66,7 @@ impl Phase {
         }
     }
 
-    /// Whether the one call of [`Phase::calls`] has an effect.
+    /// Returns whether the one call of [`Phase::calls`] has an effect.
     pub(crate) fn effects(self) -> usize {
         match self {
             Self::Waiting | Self::Verifying | Self::Failed => 0,
@@ -76,7 +76,7 @@ impl Phase {
 }
 
 /// A request in a phase.
-pub(crate) struct Staged {
+pub(crate) struct RequestInPhase {
     pub(crate) phase: Phase,
     pub(crate) request: Request,
     held: Option<Held>,
@@ -87,8 +87,8 @@ enum Held {
     Write(HeldWrite),
 }
 
-impl Staged {
-    /// What kept it in its phase ends.
+impl RequestInPhase {
+    /// Ends what kept it in its phase.
     fn go_on(&mut self) {
         match self.held.take() {
             Some(Held::Call(call)) => call.release(),
@@ -98,20 +98,20 @@ impl Staged {
     }
 }
 
-/// A environment whose operator works behind a proxy.
-pub(crate) struct Stage {
+/// An environment whose operator works behind a proxy.
+pub(crate) struct PhaseEnv {
     pub(crate) env: TestEnv,
     proxy: Proxy,
 }
 
-impl Stage {
+impl PhaseEnv {
     pub(crate) async fn new() -> Self {
         let env = TestEnv::new().await;
         let proxy = Proxy::start(&env.control_plane).await.unwrap();
         Self { env, proxy }
     }
 
-    /// An operator that has a worker for each request that is held.
+    /// Starts an operator with a worker for each request that is held.
     async fn operator(&self) -> Operator {
         self.env
             .start_behind(
@@ -121,48 +121,48 @@ impl Stage {
             .await
     }
 
-    /// A request of each kind in each of these phases, side by side.
-    async fn set(&self, phases: &[Phase]) -> Vec<Staged> {
-        let staged = phases.iter().flat_map(|phase| {
+    /// Creates a request of each kind in each of these phases, side by side.
+    async fn set(&self, phases: &[Phase]) -> Vec<RequestInPhase> {
+        let all = phases.iter().flat_map(|phase| {
             let name = format!("{phase:?}").to_lowercase();
             let rollback = a_rollback(&self.env.sandbox, &name);
             // A restore is claimed without a read.
             let restore = (*phase != Phase::Reading).then(|| a_restore(&self.env.sandbox, &name));
             [Some(rollback), restore].into_iter().flatten().map(|request| self.bring(*phase, request))
         });
-        join_all(staged).await
+        join_all(all).await
     }
 
-    /// A request of each kind in each phase, on all of which `act` was done in that phase; then they go on.
-    pub(crate) async fn acted(&self, act: impl AsyncFn(&Staged)) -> (Vec<Staged>, Operator) {
+    /// Creates a request of each kind in each phase, does `act` to each of them in that phase, and lets them continue.
+    pub(crate) async fn acted(&self, act: impl AsyncFn(&RequestInPhase)) -> (Vec<RequestInPhase>, Operator) {
         let mut all = self.set(&[Phase::Unseen]).await;
-        for staged in &all {
-            act(staged).await;
+        for it in &all {
+            act(it).await;
         }
         let operator = self.operator().await;
-        // A claim that is heard of too late is given back: these must be quick.
+        // A claim whose reply comes too late is released, so these must be quick.
         for phases in [&[Phase::Claimed] as &[_], &Phase::SEEN] {
             let mut seen = self.set(phases).await;
-            for staged in &seen {
-                act(staged).await;
+            for it in &seen {
+                act(it).await;
             }
-            seen.iter_mut().for_each(Staged::go_on);
+            seen.iter_mut().for_each(RequestInPhase::go_on);
             all.extend(seen);
         }
         (all, operator)
     }
 
-    /// The ends of requests that nobody acted on: of a rollback, of a restore.
-    pub(crate) async fn twins(&self) -> [Object; 2] {
+    /// Returns the ends of a rollback and a restore that nobody acted on.
+    pub(crate) async fn undisturbed(&self) -> [Object; 2] {
         let (env, sandbox) = (&self.env, &self.env.sandbox);
-        let twins = [a_rollback(sandbox, "twin"), a_restore(sandbox, "twin")];
-        for twin in &twins {
+        let undisturbed = [a_rollback(sandbox, "twin"), a_restore(sandbox, "twin")];
+        for twin in &undisturbed {
             twin.create(env).await;
         }
-        [twins[0].succeeds(env).await, twins[1].succeeds(env).await]
+        [undisturbed[0].succeeds(env).await, undisturbed[1].succeeds(env).await]
     }
 
-    async fn bring(&self, phase: Phase, request: Request) -> Staged {
+    async fn bring(&self, phase: Phase, request: Request) -> RequestInPhase {
         let held = match phase {
             Phase::Unseen => {
                 request.create(&self.env).await;
@@ -188,7 +188,7 @@ impl Stage {
             Phase::Failed => self.reach(&request, Some(on_call(403)), "AccessDenied").await,
             Phase::Finished => self.reach(&request, None, request.success()).await,
         };
-        Staged { phase, request, held }
+        RequestInPhase { phase, request, held }
     }
 
     async fn hold_call(&self, request: &Request, operation: Operation, point: HoldPoint) -> Held {
@@ -205,12 +205,12 @@ impl Stage {
         Held::Write(held)
     }
 
-    /// Holds the read that is to find out what came of a call which met this fault.
+    /// Holds the read that verifies a call which met this fault.
     async fn hold_look(&self, request: &Request, fault: Fault) -> Held {
         self.env.sandbox.inject(fault.connector(request.id));
         let Held::Call(call) = self.hold_call(request, Operation::Changing, HoldPoint::BeforeEffect).await
         else {
-            unreachable!("it is a call that is held")
+            unreachable!("only a call is held")
         };
         let mut look = self.env.sandbox.hold(Operation::Read, request.id, HoldPoint::BeforeEffect);
         call.release();
@@ -228,7 +228,7 @@ impl Stage {
     }
 }
 
-/// What it came to, whether or not somebody asked for it.
+/// Returns the end without the parts that differ if somebody requested a retry.
 pub(crate) fn came_to(end: &Object) -> Value {
     let mut status = plain(end);
     status.as_object_mut().unwrap().remove("lastHandledRetry");
@@ -240,13 +240,13 @@ fn on_call(code: u16) -> Fault {
 }
 
 impl Request {
-    /// Creates the object; without kubectl, for there are many.
+    /// Creates the object, without kubectl because there are many.
     pub(crate) async fn create(&self, env: &TestEnv) {
         let object: DynamicObject = serde_json::from_str(&self.manifest().yaml()).unwrap();
         env.objects(self.kind).create(&PostParams::default(), &object).await.unwrap();
     }
 
-    /// Merges `change` into the object, if the API server lets it.
+    /// Merges `change` into the object, if the API server accepts it.
     pub(crate) async fn merge(&self, env: &TestEnv, change: &Value) -> Result<Object, String> {
         let merged =
             env.objects(self.kind).patch(&self.name, &PatchParams::default(), &Patch::Merge(change)).await;
@@ -258,13 +258,13 @@ impl Request {
         env.objects(self.kind).delete(&self.name, &DeleteParams::default()).await.unwrap();
     }
 
-    /// Asks for another attempt, or for the end of a wait; `seconds` from now, to be later than what was asked before.
+    /// Requests a retry or the end of a wait, `seconds` from now, so that it is later than the earlier one.
     pub(crate) async fn ask_again(&self, env: &TestEnv, seconds: i64) {
         let asked = json!({"metadata": {"annotations": {"cde.productsup.com/retry": from_now(seconds)}}});
         self.merge(env, &asked).await.unwrap();
     }
 
-    /// A connector with which it succeeds, as if nothing had been.
+    /// Returns a connector with which it succeeds, as if nothing had happened.
     pub(crate) fn renew_connector(&self, sandbox: &Sandbox) {
         let in_bin = self.kind == Kind::Restore;
         sandbox.put(Connector { in_bin, ..Connector::migrated(self.id) });

@@ -1,4 +1,4 @@
-//! The process as a cluster sees it: probes, figures, logs, and what it asks of Kubernetes.
+//! The process as a cluster sees it: probes, metrics, logs, and its demands on Kubernetes.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::faults::request::{Request, a_restore, a_rollback, apply, both, ended};
 use cde_harness::{ControlPlane, Flags, LIMIT, Operator, POLL, TestEnv, command, property};
 
-/// Waits until `/metrics` is as `condition` wants it.
+/// Waits until `/metrics` satisfies `condition`.
 async fn metrics(operator: &mut Operator, what: &str, condition: impl Fn(&str) -> bool) -> String {
     let begun = std::time::Instant::now();
     loop {
@@ -25,7 +25,7 @@ async fn metrics(operator: &mut Operator, what: &str, condition: impl Fn(&str) -
     }
 }
 
-/// The samples of a figure by their labels.
+/// Returns the samples of a metric by their labels.
 fn samples(text: &str, name: &str) -> BTreeMap<String, u64> {
     text.lines()
         .filter_map(|line| line.strip_prefix(name))
@@ -44,7 +44,7 @@ fn objects(text: &str, kind: &str, reason: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn the_figures_follow_the_objects() {
+async fn the_metrics_follow_the_objects() {
     let (env, mut operator) = TestEnv::with_operator().await;
     let [done, failed] = [a_rollback(&env.sandbox, "done"), a_rollback(&env.sandbox, "failed")];
     let suspended = a_restore(&env.sandbox, "suspended");
@@ -78,7 +78,7 @@ async fn the_figures_follow_the_objects() {
 }
 
 #[tokio::test]
-async fn the_figures_are_named_as_prometheus_wants_them_and_name_no_object() {
+async fn the_metrics_follow_the_naming_rules_of_prometheus_and_name_no_object() {
     let (env, mut operator) = TestEnv::with_operator().await;
     let requests = both(&env.sandbox, "canary-name");
     env.sandbox.inject(Fault::on(Operation::Changing).connector(requests[0].id).answer(423));
@@ -90,7 +90,7 @@ async fn the_figures_are_named_as_prometheus_wants_them_and_name_no_object() {
         |text: &str| samples(text, "cde_operator_requests_finished_total").values().sum::<u64>() == 2;
     let text = metrics(&mut operator, "two ends", is_told).await;
 
-    // In OpenMetrics the suffix of a counter is not a part of the name of its family.
+    // In OpenMetrics the suffix of a counter is not part of the name of its family.
     let types: BTreeMap<String, &str> = text
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE "))
@@ -130,7 +130,7 @@ async fn the_figures_are_named_as_prometheus_wants_them_and_name_no_object() {
     let waits = samples(&text, "cde_operator_waits_total");
     assert_eq!(waits.get(r#"kind="MigrationRollback",reason="Retrying""#), Some(&1), "{text}");
     assert_eq!(samples(&text, "cde_api_request_duration_seconds_count").values().sum::<u64>(), 5, "{text}");
-    // The watches are those of the configuration: they are named by kind and namespace.
+    // The watch metrics follow the configuration, so they have labels for kind and namespace.
     let text = text
         .lines()
         .filter(|line| !line.starts_with("cde_operator_watch_up{"))
@@ -144,7 +144,7 @@ async fn the_figures_are_named_as_prometheus_wants_them_and_name_no_object() {
 }
 
 #[tokio::test]
-async fn every_line_of_a_json_log_is_an_object_and_lines_about_a_request_say_which_and_which_attempt() {
+async fn json_log_lines_about_a_request_name_the_request_and_the_attempt() {
     let (env, operator) = TestEnv::with_operator().await;
     let requests = both(&env.sandbox, "struck");
     for request in &requests {
@@ -176,7 +176,7 @@ async fn every_line_of_a_json_log_is_an_object_and_lines_about_a_request_say_whi
                 .unwrap_or_default()
         };
         assert_eq!(field("object"), json!(format!("{}/struck", env.namespace)), "{line}");
-        assert!(ids.contains(&field("operation")), "no operation of ours: {line}");
+        assert!(ids.contains(&field("operation")), "an unknown operation: {line}");
         attempts.push(field("attempt").as_u64().unwrap_or_else(|| panic!("no attempt: {line}")));
     }
     for attempt in [1, 2] {
@@ -185,7 +185,7 @@ async fn every_line_of_a_json_log_is_an_object_and_lines_about_a_request_say_whi
 }
 
 #[tokio::test]
-async fn crds_are_printed_as_they_stand_in_the_repository() {
+async fn the_printed_crds_are_those_of_the_repository() {
     let mut command = command("/missing".as_ref());
     command.arg("crds");
     let printed = ended(command).await;
@@ -200,7 +200,7 @@ async fn crds_are_printed_as_they_stand_in_the_repository() {
 }
 
 #[tokio::test]
-async fn a_kubernetes_that_is_too_old_ends_it_with_code_2_and_one_sentence() {
+async fn an_old_kubernetes_release_exits_with_code_2_and_one_sentence() {
     let env = TestEnv::new().await;
     let version = json!({
         "major": "1", "minor": "31", "gitVersion": "v1.31.9", "gitCommit": "", "gitTreeState": "clean",
@@ -227,9 +227,9 @@ async fn a_kubernetes_that_is_too_old_ends_it_with_code_2_and_one_sentence() {
     assert_eq!(env.sandbox.ledger().total(), 0);
 }
 
-/// Definitions that are missing, then too old, then right.
+/// The CRDs are missing, then too old, then right.
 #[tokio::test]
-async fn nothing_is_claimed_before_the_definitions_are_there_and_new_enough() {
+async fn nothing_is_claimed_until_the_crds_are_installed_and_new_enough() {
     let env = TestEnv::on(ControlPlane::own().await).await;
     let mut operator = env.start(Flags::default().without_readiness_wait()).await;
     operator.wait_for_log("apply crds/").await;

@@ -1,4 +1,4 @@
-//! Requests of both kinds side by side, and what they came to.
+//! Requests of both kinds side by side, and their results.
 
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use cde_harness::{Kind, LIMIT, Manifest, Object, POLL, TestEnv, from_now, restore, rollback};
 
-/// A manifest, and the connector that it is for.
+/// A manifest and its connector.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) kind: Kind,
@@ -19,26 +19,26 @@ pub(crate) struct Request {
     pub(crate) id: Uuid,
 }
 
-/// A rollback of a connector that can be rolled back.
+/// Returns a rollback of a connector that can be rolled back.
 pub(crate) fn a_rollback(sandbox: &Sandbox, name: &str) -> Request {
     let id = new_id();
     sandbox.put(Connector::migrated(id));
     Request { kind: Kind::Rollback, name: name.to_owned(), id }
 }
 
-/// A restore of a connector that is in the bin.
+/// Returns a restore of a connector that is in the bin.
 pub(crate) fn a_restore(sandbox: &Sandbox, name: &str) -> Request {
     let id = new_id();
     sandbox.put(Connector { in_bin: true, ..Connector::migrated(id) });
     Request { kind: Kind::Restore, name: name.to_owned(), id }
 }
 
-/// One of each kind.
+/// Returns one request of each kind.
 pub(crate) fn both(sandbox: &Sandbox, name: &str) -> [Request; 2] {
     [a_rollback(sandbox, name), a_restore(sandbox, name)]
 }
 
-/// `count` requests, of both kinds by turns.
+/// Returns `count` requests of alternating kinds.
 pub(crate) fn many(sandbox: &Sandbox, count: usize) -> Vec<Request> {
     let request = |number: usize| match number % 2 {
         0 => a_rollback(sandbox, &format!("r{number}")),
@@ -50,13 +50,13 @@ pub(crate) fn many(sandbox: &Sandbox, count: usize) -> Vec<Request> {
 impl Request {
     pub(crate) fn manifest(&self) -> Manifest {
         match self.kind {
-            // For longer than any clock here is off.
+            // Longer than any clock here is wrong by.
             Kind::Rollback => rollback(&self.name, self.id, "main").spec("notAfter", from_now(24 * 60 * 60)),
             Kind::Restore => restore(&self.name, self.id),
         }
     }
 
-    /// The kind in paths and in the audit log.
+    /// Returns the plural of the kind, as in paths and in the audit log.
     pub(crate) fn plural(&self) -> &'static str {
         match self.kind {
             Kind::Rollback => "migrationrollbacks",
@@ -64,7 +64,7 @@ impl Request {
         }
     }
 
-    /// The reason of its success.
+    /// Returns the reason of its success.
     pub(crate) fn success(&self) -> &'static str {
         match self.kind {
             Kind::Rollback => "RolledBack",
@@ -72,7 +72,7 @@ impl Request {
         }
     }
 
-    /// What a success rests on where the answer was lost.
+    /// Returns the evidence of a success whose response was lost.
     pub(crate) fn observation(&self) -> &'static str {
         match self.kind {
             Kind::Rollback => "ObservedChange",
@@ -80,17 +80,17 @@ impl Request {
         }
     }
 
-    /// Writes of its status, as the proxy sees them.
+    /// Matches writes of its status at the proxy.
     pub(crate) fn status_writes(&self) -> Rule {
         Rule::status_write(self.plural(), &self.name)
     }
 
-    /// The calls so far that change something.
+    /// Returns the changing calls so far.
     pub(crate) fn calls(&self, sandbox: &Sandbox) -> Vec<Call> {
         sandbox.calls(Operation::Changing, self.id)
     }
 
-    /// How often it was read.
+    /// Returns how often its connector was read.
     pub(crate) fn reads(&self, sandbox: &Sandbox) -> usize {
         sandbox.calls(Operation::Read, self.id).len()
     }
@@ -115,19 +115,19 @@ impl Request {
     }
 }
 
-/// Lists of a kind, as the proxy sees them.
+/// Matches lists of a kind at the proxy.
 pub(crate) fn lists(plural: &str) -> Rule {
     Rule::any().and("a list", proxy::Call::is_list).path_ends_with(&format!("/{plural}"))
 }
 
-/// The one event of a watch whose past is forgotten: 410, list anew.
+/// Returns the only event of a watch that has expired: 410, which asks for a new list.
 pub(crate) fn watch_expired() -> String {
     let status =
         json!({"kind": "Status", "apiVersion": "v1", "code": 410, "reason": "Expired", "message": "Expired"});
     json!({"type": "ERROR", "object": status}).to_string() + "\n"
 }
 
-/// What a program that ends by itself has said.
+/// Returns the output of a program that ends by itself.
 pub(crate) async fn ended(command: Command) -> Output {
     let ended = tokio::time::timeout(LIMIT, output(command, b"")).await;
     ended.expect("it ends by itself").expect("it is run")
@@ -137,7 +137,7 @@ pub(crate) async fn ended(command: Command) -> Output {
 pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < LIMIT, "it never came: {what}");
+        assert!(begun.elapsed() < LIMIT, "timed out waiting for: {what}");
         tokio::time::sleep(POLL).await;
     }
 }
@@ -147,7 +147,7 @@ pub(crate) async fn apply(env: &TestEnv, requests: &[Request]) {
     env.apply_all(requests.iter().map(Request::manifest)).await;
 }
 
-/// The status without times, counts and what identifies the request: two runs that came to the same are equal.
+/// Returns the status without times, counts and identity, so that two runs with the same result are equal.
 pub(crate) fn plain(object: &Object) -> Value {
     let mut status = object.status().clone();
     if let Some(operation) = status["operation"].as_object_mut() {
@@ -160,8 +160,8 @@ pub(crate) fn plain(object: &Object) -> Value {
     status
 }
 
-/// Checks that `requests` ended as twins of theirs do without any fault, with one effect each and so many calls
-/// that change something; and that nothing more is called afterwards.
+/// Checks that `requests` ended as they do without any fault, with one effect and this many changing calls each, and
+/// that nothing is called afterwards.
 pub(crate) async fn end_as_without_fault(env: &TestEnv, requests: &[Request], calls: usize, observed: bool) {
     let mut ends = Vec::new();
     for request in requests {
@@ -170,19 +170,19 @@ pub(crate) async fn end_as_without_fault(env: &TestEnv, requests: &[Request], ca
         assert_eq!(end.operation()["evidence"], evidence, "{end:#?}");
         ends.push(end);
     }
-    let twins = twins(env, requests).await;
-    for ((request, end), twin) in requests.iter().zip(ends).zip(twins) {
+    let undisturbed = undisturbed(env, requests).await;
+    for ((request, end), twin) in requests.iter().zip(ends).zip(undisturbed) {
         let ledger = env.sandbox.ledger();
         assert_eq!(request.calls(&env.sandbox).len(), calls, "calls for {}:\n{ledger}", request.plural());
         assert_eq!(env.sandbox.effects(request.id), 1, "effects for {}:\n{ledger}", request.plural());
         assert_eq!(plain(&end), plain(&twin));
         assert_eq!(request.get(env).await.status(), end.status(), "it changed after its end");
-        costs_no_more_than_it_must(env, request, calls);
+        check_costs(env, request, calls);
     }
 }
 
-/// Whatever the fault: two status writes an attempt and four more, and as many reads of the connector.
-fn costs_no_more_than_it_must(env: &TestEnv, request: &Request, calls: usize) {
+/// Checks the costs, whatever the fault: two status writes per attempt plus four, and as many reads of the connector.
+fn check_costs(env: &TestEnv, request: &Request, calls: usize) {
     let bound = 2 * calls + 4;
     let mut writes = env.operator_writes(&request.name);
     writes.retain(|write| write.resource == request.plural() && write.name == request.name);
@@ -191,9 +191,9 @@ fn costs_no_more_than_it_must(env: &TestEnv, request: &Request, calls: usize) {
     assert!(reads <= bound, "{reads} reads for {calls} calls:\n{}", env.sandbox.ledger());
 }
 
-/// The ends of the same requests for connectors of their own.
-async fn twins(env: &TestEnv, requests: &[Request]) -> Vec<Object> {
-    let twins: Vec<Request> = requests
+/// Returns the ends of the same requests for connectors of their own.
+async fn undisturbed(env: &TestEnv, requests: &[Request]) -> Vec<Object> {
+    let undisturbed: Vec<Request> = requests
         .iter()
         .map(|request| {
             let name = format!("{}-twin", request.name);
@@ -203,9 +203,9 @@ async fn twins(env: &TestEnv, requests: &[Request]) -> Vec<Object> {
             }
         })
         .collect();
-    apply(env, &twins).await;
+    apply(env, &undisturbed).await;
     let mut ends = Vec::new();
-    for twin in &twins {
+    for twin in &undisturbed {
         ends.push(twin.succeeds(env).await);
     }
     ends
@@ -219,12 +219,12 @@ pub(crate) async fn all_succeed_once(env: &TestEnv, requests: &[Request]) {
     }
 }
 
-/// Calls that came after the one with the number `sequence`.
+/// Returns the calls that came after the one with the number `sequence`.
 pub(crate) fn after(ledger: &Ledger, sequence: u64) -> Vec<Call> {
     ledger.calls().iter().filter(|call| call.sequence > sequence).cloned().collect()
 }
 
-/// The times between calls that follow each other.
+/// Returns the times between consecutive calls.
 pub(crate) fn gaps(calls: &[Call]) -> Vec<Duration> {
     calls.windows(2).map(|pair| pair[1].at.duration_since(pair[0].at).unsigned_abs()).collect()
 }

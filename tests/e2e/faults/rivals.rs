@@ -1,4 +1,4 @@
-//! Two operators that work on the same objects and know nothing of each other.
+//! Two operators that work on the same objects without knowing of each other.
 
 use std::collections::HashMap;
 
@@ -30,10 +30,10 @@ async fn two_operators_on_the_same_objects_make_one_call_for_each() {
     assert!(calls >= 45, "{calls} calls in both logs");
 }
 
-/// Fault 37, without the clock: an operator is slow to record a success. The other one sees no effect and has
-/// claimed the next attempt when the record arrives.
+/// Fault 37, without the clock: an operator is slow to record a success. The other one sees no effect and has claimed
+/// the next attempt when the record arrives.
 #[tokio::test]
-async fn a_success_that_is_recorded_late_ends_the_request_though_another_has_claimed_it() {
+async fn a_success_that_is_recorded_late_ends_a_request_that_another_operator_has_claimed() {
     let env = TestEnv::new().await;
     let request = a_rollback(&env.sandbox, "slow");
     env.sandbox.put(Connector::migrated(request.id).on_rollback(RollbackEffect::Invisible));
@@ -53,7 +53,7 @@ async fn a_success_that_is_recorded_late_ends_the_request_though_another_has_cla
     call.cut();
     assert_eq!(end.operation()["attempts"], 2, "{end:#?}");
     assert_eq!(end.operation()["evidence"], "Response", "{end:#?}");
-    assert!(end.status()["executables"].is_object(), "what the CDE said is kept: {end:#?}");
+    assert!(end.status()["executables"].is_object(), "the response of the CDE is kept: {end:#?}");
     assert!(!slow.log().contains("refuses the outcome"), "{}", slow.log());
     env.settle().await;
     assert_eq!(request.get(&env).await.status(), end.status());
@@ -62,6 +62,6 @@ async fn a_success_that_is_recorded_late_ends_the_request_though_another_has_cla
             *keys.entry(call.idempotency_key.clone()).or_default() += 1;
             keys
         });
-    assert_eq!(calls.into_values().collect::<Vec<_>>(), [2], "both calls were of one request");
+    assert_eq!(calls.into_values().collect::<Vec<_>>(), [2], "both calls belong to one request");
     assert_eq!(env.sandbox.effects(request.id), 1);
 }

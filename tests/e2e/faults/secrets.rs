@@ -1,4 +1,4 @@
-//! What must never show: the token, and the bodies of answers.
+//! What must never show: the token, and the bodies of responses.
 
 use cde_sandbox::cde::{CutPoint, Fault, Operation, Sandbox};
 use serde_json::{Value, json};
@@ -7,10 +7,10 @@ use crate::faults::request::{Request, a_restore, a_rollback, apply};
 use cde_harness::{Flags, TestEnv};
 
 const TOKEN: &str = "canary-token-5e1f";
-/// Stands in bodies only.
+/// Part of bodies only.
 const BODY: &str = "canary-body-77aa";
 
-/// What a call is answered, and the reason that the request comes to, or passes through, by it.
+/// Returns the response to a call, and the reason that the request then has.
 fn fates() -> Vec<(&'static str, Fault, &'static str)> {
     let on = || Fault::on(Operation::Changing);
     let told = format!("Bearer {TOKEN} is bad, {TOKEN}");
@@ -39,7 +39,7 @@ fn config_with_canary(fault: Fault) -> Fault {
     fault.set("/data/config/secret", json!(BODY)).set("/data/description", json!(BODY))
 }
 
-/// Whatever an operator has shown, and whatever can be read of it in the cluster.
+/// Returns all output of the operator, and all that can be read of it in the cluster.
 async fn shown(env: &TestEnv) -> String {
     let mut all = String::new();
     for what in ["connectorrestores,migrationrollbacks", "events.events.k8s.io", "leases"] {
@@ -49,7 +49,7 @@ async fn shown(env: &TestEnv) -> String {
 }
 
 #[tokio::test]
-async fn neither_token_nor_answers_show_in_logs_events_objects_or_figures_whatever_happens() {
+async fn tokens_and_response_bodies_never_show_in_logs_events_objects_or_metrics() {
     let mut env = TestEnv::new().await;
     env.sandbox.set_token(TOKEN);
     std::fs::write(env.token_file(), TOKEN).unwrap();
@@ -81,10 +81,10 @@ async fn neither_token_nor_answers_show_in_logs_events_objects_or_figures_whatev
     other.terminate().await;
 
     let logs = operator.log() + &other.log();
-    assert!(logs.contains("\"TRACE\"") && logs.contains("hyper"), "the log is no trace");
+    assert!(logs.contains("\"TRACE\"") && logs.contains("hyper"), "the log is too long");
     let calls = home.ledger();
     assert!(calls.calls().iter().any(|call| call.authorized), "the token was used");
-    let all = [("the logs", logs), ("the figures", figures + &readiness), ("the cluster", shown(&env).await)];
+    let all = [("the logs", logs), ("the metrics", figures + &readiness), ("the cluster", shown(&env).await)];
     for canary in [TOKEN, BODY, &kubernetes_token(&env).await] {
         for (where_, text) in &all {
             if let Some(line) = text.lines().find(|line| line.contains(canary)) {
@@ -93,10 +93,13 @@ async fn neither_token_nor_answers_show_in_logs_events_objects_or_figures_whatev
         }
     }
     let (_, objects) = &all[2];
-    assert!(objects.contains("[redacted]"), "a message that named the token is told without it: {objects}");
+    assert!(
+        objects.contains("[redacted]"),
+        "a message that contained the token is shown without it: {objects}"
+    );
 }
 
-/// Of the operator's account, the part that is the same for all its tokens.
+/// Returns the part of the operator's service account token that is the same in all its tokens.
 async fn kubernetes_token(env: &TestEnv) -> String {
     let kubeconfig: Value =
         serde_json::from_slice(&std::fs::read(env.kubeconfig(None).await).unwrap()).unwrap();

@@ -1,5 +1,5 @@
-//! Several requests for one connector, and something goes wrong with the first one's call: turns are kept, each has
-//! one effect at most, and nobody waits for ever.
+//! Several requests for one connector, where the first call goes wrong: the requests keep their order, each has at
+//! most one effect, and none waits forever.
 
 use cde_sandbox::cde::{Call, Connector, Held, HoldPoint, Operation, new_id};
 use futures::future::join_all;
@@ -8,16 +8,16 @@ use uuid::Uuid;
 use crate::faults::request::Request;
 use cde_harness::{Flags, Kind, Object, TestEnv};
 
-/// Requests for one connector, in the order of their turns.
+/// Requests for one connector, in the order of the queue.
 struct Siblings {
     id: Uuid,
     requests: Vec<Request>,
-    /// The call of the first one has its effect before it is lost.
+    /// Whether the call of the first request has its effect before it is lost.
     effect_first: bool,
 }
 
 impl Siblings {
-    /// Two and three of one kind, and of both: the restore goes first.
+    /// Returns groups of two and three requests of one kind, and of both kinds, in which the restore goes first.
     fn groups(env: &TestEnv, effect_first: bool) -> Vec<Self> {
         use Kind::{Restore, Rollback};
         let kinds: [&[Kind]; 3] =
@@ -35,7 +35,7 @@ impl Siblings {
         kinds.iter().enumerate().map(group).collect()
     }
 
-    /// Creates the first one, and holds its call.
+    /// Creates the first request, and holds its call.
     async fn begin(&self, env: &TestEnv) -> Held {
         let point = if self.effect_first { HoldPoint::AfterEffect } else { HoldPoint::BeforeEffect };
         let mut held = env.sandbox.hold(Operation::Changing, self.id, point);
@@ -44,14 +44,14 @@ impl Siblings {
         held
     }
 
-    /// Creates the others.
+    /// Creates the other requests.
     async fn line_up(&self, env: &TestEnv) {
         for other in &self.requests[1..] {
             other.create(env).await;
         }
     }
 
-    /// The others say whom they wait for, and have called nothing.
+    /// Checks that the others say which request they wait for, and have called nothing.
     async fn wait_for_the_first(&self, env: &TestEnv) {
         for other in &self.requests[1..] {
             let waiting = other.wait_for_reason(env, "Queued").await;
@@ -61,7 +61,7 @@ impl Siblings {
         assert_eq!(env.sandbox.calls(Operation::Changing, self.id).len(), 1);
     }
 
-    /// All have ended, by turns.
+    /// Checks that all have ended one after the other.
     async fn have_ended(&self, env: &TestEnv) {
         let mut ends = Vec::new();
         for (turn, request) in self.requests.iter().enumerate() {
@@ -69,7 +69,7 @@ impl Siblings {
             let reason = if second_restore { "AlreadyRestored" } else { request.success() };
             ends.push(request.wait_for_reason(env, reason).await);
         }
-        // Of one kind the oldest goes first, and of one second the smallest uid.
+        // Within one kind the oldest goes first, and within one second the smallest UID.
         let born = |end: &Object| ["creationTimestamp", "uid"].map(|field| end.metadata()[field].to_string());
         ends[1..].sort_by_key(born);
         let ledger = env.sandbox.ledger();
@@ -98,21 +98,21 @@ impl Siblings {
         for turn in 1..begun.len() {
             assert!(
                 over[turn - 1] < begun[turn],
-                "turn {turn} began before the one before was over\n{ledger}"
+                "request {turn} began before the previous one was over\n{ledger}"
             );
         }
         let looked = claimed(&calls[0]).iter().any(|call| call.method == "GET");
-        assert!(looked, "nobody looked what came of the first call\n{ledger}");
+        assert!(looked, "no read verified the first call\n{ledger}");
     }
 }
 
-/// From the first call that changes something on.
+/// Returns the calls from the first changing one on.
 fn claimed(calls: &[Call]) -> &[Call] {
     let first = calls.iter().position(|call| call.method != "GET").unwrap();
     &calls[first..]
 }
 
-/// All groups, with the first call of each held before and after its effect.
+/// Returns all groups, with the first call of each held before and after its effect.
 async fn begun(env: &TestEnv) -> (Vec<Siblings>, Vec<Held>) {
     let groups: Vec<Siblings> =
         [false, true].into_iter().flat_map(|effect_first| Siblings::groups(env, effect_first)).collect();
@@ -120,7 +120,7 @@ async fn begun(env: &TestEnv) -> (Vec<Siblings>, Vec<Held>) {
     (groups, held)
 }
 
-async fn keep_their_turns(env: &TestEnv, groups: &[Siblings]) {
+async fn keep_their_order(env: &TestEnv, groups: &[Siblings]) {
     for group in groups {
         group.have_ended(env).await;
     }
@@ -128,7 +128,7 @@ async fn keep_their_turns(env: &TestEnv, groups: &[Siblings]) {
 
 /// Fault 34, with fault 4.
 #[tokio::test]
-async fn a_crash_during_the_call_of_one_of_several_for_a_connector_keeps_their_turns() {
+async fn a_crash_during_a_call_keeps_the_order_of_the_requests_for_a_connector() {
     let env = TestEnv::new().await;
     let flags = |pod| Flags::fast_retries().with("--timeout", "5s").env("POD_NAME", pod);
     let mut first = env.start(flags("first")).await;
@@ -144,12 +144,12 @@ async fn a_crash_during_the_call_of_one_of_several_for_a_connector_keeps_their_t
     for group in &groups {
         group.wait_for_the_first(&env).await;
     }
-    keep_their_turns(&env, &groups).await;
+    keep_their_order(&env, &groups).await;
 }
 
 /// Fault 34, with faults 23 and 24.
 #[tokio::test]
-async fn a_lost_answer_to_one_of_several_for_a_connector_keeps_their_turns() {
+async fn a_lost_response_keeps_the_order_of_the_requests_for_a_connector() {
     let env = TestEnv::new().await;
     let _operator = env.start(Flags::fast_retries().with("--timeout", "5s")).await;
     let (groups, held) = begun(&env).await;
@@ -160,12 +160,12 @@ async fn a_lost_answer_to_one_of_several_for_a_connector_keeps_their_turns() {
     for group in &groups {
         group.wait_for_the_first(&env).await;
     }
-    keep_their_turns(&env, &groups).await;
+    keep_their_order(&env, &groups).await;
 }
 
-/// Faults 34 and 39: who deletes a request does not end its call.
+/// Faults 34 and 39: deleting a request does not end its call.
 #[tokio::test]
-async fn the_call_of_a_request_that_is_deleted_is_waited_for_by_the_next_one_for_its_connector() {
+async fn the_next_request_for_a_connector_waits_for_the_call_of_a_deleted_one() {
     let env = TestEnv::new().await;
     let _operator = env.start(Flags::fast_retries()).await;
     let (groups, held) = begun(&env).await;
@@ -179,7 +179,7 @@ async fn the_call_of_a_request_that_is_deleted_is_waited_for_by_the_next_one_for
 
     for group in &groups {
         let calls = env.sandbox.calls(Operation::Changing, group.id);
-        assert_eq!(calls.len(), 1, "the next one began during the call\n{}", env.sandbox.ledger());
+        assert_eq!(calls.len(), 1, "the next request began during the call\n{}", env.sandbox.ledger());
     }
     held.into_iter().for_each(Held::release);
     for other in groups.iter().flat_map(|group| &group.requests[1..]) {

@@ -1,4 +1,4 @@
-//! The token is replaced, expires, goes missing.
+//! The token is replaced, expires, or goes missing.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use cde_sandbox::cde::{Answered, Fault, HoldPoint, Operation};
 
+use crate::faults::proxied::without_retries;
 use crate::faults::request::{after, all_succeed_once, apply, both, gaps, many, until};
-use crate::faults::scene::patient;
 use cde_harness::{Flags, LIMIT, Operator, TestEnv};
 
 fn put_token(env: &TestEnv, token: &str) {
@@ -27,11 +27,11 @@ async fn ready_says(operator: &mut Operator, code: u16) {
     }
 }
 
-/// Fault 27: the token is replaced while the call that it is refused for is under way.
+/// Fault 27: the token is replaced while the call that gets the 401 is under way.
 #[tokio::test]
-async fn a_token_that_expires_during_a_call_is_read_again_and_the_next_attempt_follows_at_once() {
+async fn a_token_that_expires_during_a_call_is_read_again_and_the_call_retried_at_once() {
     let env = TestEnv::new().await;
-    let _operator = env.start(patient()).await;
+    let _operator = env.start(without_retries()).await;
     let requests = both(&env.sandbox, "struck");
     let mut calls = Vec::new();
     for request in &requests {
@@ -61,7 +61,7 @@ async fn a_token_that_expires_during_a_call_is_read_again_and_the_next_attempt_f
 
 /// Fault 27.
 #[tokio::test]
-async fn a_refused_token_is_tried_by_one_probe_at_a_time_and_the_probe_says_so() {
+async fn a_rejected_token_is_tried_by_one_probe_at_a_time_and_readyz_reports_it() {
     let env = TestEnv::new().await;
     let right = env.sandbox.token();
     put_token(&env, "wrong");
@@ -83,11 +83,11 @@ async fn a_refused_token_is_tried_by_one_probe_at_a_time_and_the_probe_says_so()
 
 /// Fault 27.
 #[tokio::test]
-async fn who_waits_for_another_token_is_woken_when_the_file_changes() {
+async fn requests_that_wait_for_another_token_continue_when_the_file_changes() {
     let env = TestEnv::new().await;
     let right = env.sandbox.token();
     put_token(&env, "wrong");
-    let mut operator = env.start(patient()).await;
+    let mut operator = env.start(without_retries()).await;
     let requests = both(&env.sandbox, "struck");
     apply(&env, &requests[..1]).await;
     let waiting = requests[0].wait_for_reason(&env, "TokenRejected").await;
@@ -106,7 +106,7 @@ async fn who_waits_for_another_token_is_woken_when_the_file_changes() {
     assert!(after(&ledger, refused).iter().all(|call| call.authorized), "{ledger}");
 }
 
-/// A Secret as kubelet mounts it; gives the path of its key `token`.
+/// Mounts a Secret as a kubelet does, and returns the path of its key `token`.
 fn mount(directory: &Path, version: &str, token: &str) -> PathBuf {
     fs::create_dir_all(directory.join(version)).unwrap();
     fs::write(directory.join(version).join("token"), token).unwrap();
@@ -118,13 +118,13 @@ fn mount(directory: &Path, version: &str, token: &str) -> PathBuf {
     directory.join("token")
 }
 
-/// Fault 16: replaced twice between two looks at the file, in the way of kubelet; nothing waits for a backoff.
+/// Fault 16: replaced twice between two reads of the file, as a kubelet does. No request waits for a backoff.
 #[tokio::test]
-async fn a_token_that_was_replaced_unseen_is_found_by_who_is_refused_with_the_old_one() {
+async fn a_token_that_was_replaced_unseen_is_found_after_a_401_with_the_old_one() {
     let env = TestEnv::new().await;
     let secret = env.scratch.path().join("secret");
     let path = mount(&secret, "..v1", &env.sandbox.token());
-    let _operator = env.start(patient().with("--token-file", path.to_str().unwrap())).await;
+    let _operator = env.start(without_retries().with("--token-file", path.to_str().unwrap())).await;
     for round in 0..3 {
         mount(&secret, &format!("..v2-{round}"), "never-seen");
         let token = format!("token-{round}");
@@ -142,7 +142,7 @@ async fn a_token_that_was_replaced_unseen_is_found_by_who_is_refused_with_the_ol
 
 /// Fault 16.
 #[tokio::test]
-async fn a_token_file_that_goes_missing_or_bad_is_warned_of_once_and_the_last_token_stays_in_use() {
+async fn a_missing_or_invalid_token_file_causes_one_warning_and_the_last_token_stays() {
     let env = TestEnv::new().await;
     let operator = env.start(Flags::default()).await;
     let warnings = || operator.log().matches("the last token stays in use").count();
@@ -165,9 +165,9 @@ async fn a_token_file_that_goes_missing_or_bad_is_warned_of_once_and_the_last_to
         apply(&env, &requests).await;
         all_succeed_once(&env, &requests).await;
     }
-    // The file is looked at every other second.
+    // The file is read every other second.
     env.settle_after(5).await;
-    assert_eq!(warnings(), spoilt.len(), "a warning for each change, not for each look\n{}", operator.log());
+    assert_eq!(warnings(), spoilt.len(), "a warning for each change, not for each read\n{}", operator.log());
 
     env.sandbox.set_token("good-again");
     put_token(&env, "good-again");

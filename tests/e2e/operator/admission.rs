@@ -1,16 +1,16 @@
-//! What the API server itself refuses, and in which words: bad manifests, and a record taken back.
+//! What the API server itself rejects, and with which message: bad manifests, and a final outcome that is taken back.
 
 use cde_sandbox::cde::new_id;
 use serde_json::{Value, json};
 
 use cde_harness::{Kind, Manifest, TestEnv, from_now, restore, rollback};
 
-/// The one rollback that all others differ from.
+/// Returns the valid rollback from which all others are derived.
 fn good() -> Manifest {
     rollback("back", new_id(), "main")
 }
 
-async fn assert_refused(env: &TestEnv, cases: impl IntoIterator<Item = (Manifest, &str)>) {
+async fn assert_rejected(env: &TestEnv, cases: impl IntoIterator<Item = (Manifest, &str)>) {
     for (manifest, words) in cases {
         let refusal = env.refusal(&manifest).await;
         assert!(
@@ -22,7 +22,7 @@ async fn assert_refused(env: &TestEnv, cases: impl IntoIterator<Item = (Manifest
 }
 
 #[tokio::test]
-async fn a_target_that_cannot_be_meant_is_refused_with_what_to_write_instead() {
+async fn an_invalid_target_is_rejected_with_a_message_that_says_what_to_write() {
     let env = TestEnv::new().await;
     let uuid = "connectorID must be the connector's UUID in lower case, for example";
     let version = "version must be main, latest or a major number as a string";
@@ -41,11 +41,11 @@ async fn a_target_that_cannot_be_meant_is_refused_with_what_to_write_instead() {
     cases.push((good().without("version"), "spec.version: Required value"));
     cases.push((good().without("connectorID"), "spec.connectorID: Required value"));
     cases.push((restore("out", new_id()).without("connectorID"), "spec.connectorID: Required value"));
-    assert_refused(&env, cases).await;
+    assert_rejected(&env, cases).await;
 }
 
 #[tokio::test]
-async fn a_time_that_the_operator_could_not_read_is_refused_and_one_at_each_bound_is_taken() {
+async fn a_time_at_each_bound_is_accepted_and_an_unreadable_time_is_rejected() {
     let env = TestEnv::new().await;
     let not_after = "spec.notAfter";
     let mut cases = vec![(good().without("notAfter"), "spec.notAfter: Required value")];
@@ -66,7 +66,7 @@ async fn a_time_that_the_operator_could_not_read_is_refused_and_one_at_each_boun
         cases.push((good().spec("notAfter", bad), not_after));
         cases.push((restore("out", new_id()).spec("notAfter", bad), not_after));
     }
-    assert_refused(&env, cases).await;
+    assert_rejected(&env, cases).await;
     let good = ["1970-01-01T00:00:00Z", "9998-12-31T23:59:59.123456789+23:59", "2026-11-30T00:00:00-05:30"];
     for (index, good) in good.into_iter().enumerate() {
         env.apply(&rollback(&format!("at-{index}"), new_id(), "main").spec("notAfter", good)).await;
@@ -74,7 +74,7 @@ async fn a_time_that_the_operator_could_not_read_is_refused_and_one_at_each_boun
 }
 
 #[tokio::test]
-async fn bounds_and_shapes_of_the_other_fields_are_kept() {
+async fn the_other_fields_are_validated() {
     let env = TestEnv::new().await;
     let [deadline, conditions] = ["spec.deadlineSeconds", "preconditions"];
     let cases = [
@@ -98,16 +98,16 @@ async fn bounds_and_shapes_of_the_other_fields_are_kept() {
         (good().spec("preconditions", json!({"executables": {"legacy": 1_i64 << 53}})), conditions),
         (good().spec("preconditions", json!({"executables": {"production": "25"}})), conditions),
     ];
-    assert_refused(&env, cases).await;
+    assert_rejected(&env, cases).await;
 }
 
 #[tokio::test]
-async fn a_field_that_is_not_known_is_refused_by_a_strict_apply_and_stored_by_none() {
+async fn an_unknown_field_is_rejected_by_a_strict_apply_and_never_stored() {
     let env = TestEnv::new().await;
     for (kind, manifest) in [(Kind::Rollback, good()), (Kind::Restore, restore("out", new_id()))] {
         let typo = manifest.spec("connectorid", "x").spec("suspended", true);
         let refusal = env.try_kubectl(&["apply", "--validate=strict", "-f", "-"], &typo.yaml()).await;
-        let refusal = refusal.expect_err("it is refused");
+        let refusal = refusal.expect_err("it is rejected");
         assert!(refusal.contains(r#"unknown field "spec.connectorid""#), "{refusal}");
         assert!(refusal.contains(r#"unknown field "spec.suspended""#), "{refusal}");
 
@@ -123,7 +123,7 @@ async fn a_field_that_is_not_known_is_refused_by_a_strict_apply_and_stored_by_no
 }
 
 #[tokio::test]
-async fn what_a_request_is_for_cannot_be_changed() {
+async fn the_target_of_a_request_is_immutable() {
     let env = TestEnv::new().await;
     env.apply_all([good(), restore("out", new_id())]).await;
     let other = new_id();
@@ -135,7 +135,7 @@ async fn what_a_request_is_for_cannot_be_changed() {
         let patch = json!({"spec": change}).to_string();
         let refusal = env.try_kubectl(&["patch", short, name, "--type=merge", "-p", &patch], "").await;
         let expected = format!("{field} is immutable: one object is one request; create another object");
-        let refusal = refusal.expect_err("it is refused");
+        let refusal = refusal.expect_err("it is rejected");
         assert!(refusal.contains(&expected), "{refusal}");
     }
     let allowed = json!({"suspend": true, "deadlineSeconds": 60, "notAfter": from_now(60)});
@@ -145,7 +145,7 @@ async fn what_a_request_is_for_cannot_be_changed() {
     }
 }
 
-/// Writes the status of an object as the administrator, past the operator.
+/// Writes the status of an object as the administrator, without the operator.
 async fn write_status(env: &TestEnv, kind: Kind, name: &str, status: Value) -> Result<String, String> {
     let patch = json!({"status": status}).to_string();
     let short = kind.short();
@@ -153,7 +153,7 @@ async fn write_status(env: &TestEnv, kind: Kind, name: &str, status: Value) -> R
 }
 
 #[tokio::test]
-async fn an_outcome_that_is_final_cannot_be_taken_back_by_anybody() {
+async fn nobody_can_take_back_a_final_outcome() {
     let env = TestEnv::new().await;
     for (kind, manifest) in
         [(Kind::Rollback, rollback("it", new_id(), "main")), (Kind::Restore, restore("it", new_id()))]
@@ -172,10 +172,12 @@ async fn an_outcome_that_is_final_cannot_be_taken_back_by_anybody() {
             ];
             for status in back {
                 let refusal = write_status(&env, kind, "it", status.clone()).await;
-                let refusal = refusal.expect_err("it is refused");
+                let refusal = refusal.expect_err("it is rejected");
                 assert!(refusal.contains("the outcome Succeeded or Skipped is final"), "{status}: {refusal}");
             }
-            write_status(&env, kind, "it", json!({"state": "built"})).await.expect("all else may be written");
+            write_status(&env, kind, "it", json!({"state": "built"}))
+                .await
+                .expect("every other change is accepted");
             env.delete(kind, "it").await;
         }
     }
@@ -191,7 +193,7 @@ async fn the_number_of_attempts_of_one_request_never_goes_down() {
         let operation = |id: &str, attempts: u32| json!({"operation": {"id": id, "attempts": attempts, "backoffStep": 0}});
         write_status(&env, kind, "it", operation("one", 2)).await.expect("it is the first");
         for status in [operation("one", 1), operation("one", 0), json!({"operation": null}), json!(null)] {
-            let refusal = write_status(&env, kind, "it", status.clone()).await.expect_err("it is refused");
+            let refusal = write_status(&env, kind, "it", status.clone()).await.expect_err("it is rejected");
             assert!(
                 refusal.contains("within one operation.id attempts never goes down"),
                 "{status}: {refusal}"

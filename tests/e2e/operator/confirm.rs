@@ -1,5 +1,5 @@
-//! A request of unknown outcome, and a person who has looked into the CDE: what they saw is recorded by annotation,
-//! without another call.
+//! A person looks into the CDE and records the outcome of a request of unknown outcome by annotation, without another
+//! call.
 
 use cde_sandbox::cde::{Fault, Operation};
 use serde_json::json;
@@ -8,7 +8,7 @@ use cde_harness::{Kind, Object, Request, TestEnv, from_now};
 
 const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
 
-/// A request of each kind of which nobody can tell what it did.
+/// Returns a request of each kind whose effect nobody can determine.
 async fn unknown_outcomes(env: &TestEnv, what: &str) -> Vec<(Request, Object)> {
     let mut all = Vec::new();
     for kind in BOTH {
@@ -72,13 +72,13 @@ async fn a_confirmed_failure_is_a_failure_that_a_retry_opens_again() {
         env.annotate_retry(&request, &from_now(0)).await;
 
         let done = env.wait_for(&request, request.success()).await;
-        assert_ne!(id(&done), id(&unknown), "it is a request of its own");
+        assert_ne!(id(&done), id(&unknown), "it is a new request");
         assert_eq!(done.operation()["evidence"], "Response");
     }
 }
 
 #[tokio::test]
-async fn what_confirms_nothing_gets_a_warning_that_says_why() {
+async fn an_invalid_confirmation_gets_a_warning_that_says_why() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     for (request, unknown) in unknown_outcomes(&env, "mistaken").await {
         let mut count = env.events(&request.name).await.len();

@@ -1,4 +1,4 @@
-//! Deletion, in each phase: it undoes nothing, begins nothing, and what came of a call under way is told.
+//! Deletion in each phase: it undoes nothing and begins nothing, and the outcome of a call under way is reported.
 
 use std::time::Instant;
 
@@ -13,8 +13,8 @@ fn locked(seconds: u32) -> Fault {
     Fault::on(Operation::Changing).answer(423).header("retry-after", seconds.to_string())
 }
 
-/// The line of the log about an object that was deleted while its call was under way.
-async fn epitaph(operator: &Operator, uid: &str) -> Value {
+/// Returns the log line about an object that was deleted while its call was under way.
+async fn deletion_log_line(operator: &Operator, uid: &str) -> Value {
     let begun = Instant::now();
     loop {
         let log = operator.log();
@@ -22,13 +22,13 @@ async fn epitaph(operator: &Operator, uid: &str) -> Value {
         if let Some(line) = lines.into_iter().find(|line| line["uid"] == uid) {
             return line;
         }
-        assert!(begun.elapsed() < LIMIT, "no line tells of {uid}:\n{log}");
+        assert!(begun.elapsed() < LIMIT, "no line about {uid}:\n{log}");
         tokio::time::sleep(POLL).await;
     }
 }
 
 #[tokio::test]
-async fn a_request_that_is_deleted_before_it_began_or_while_it_waits_is_not_called_any_more() {
+async fn a_request_that_is_deleted_before_it_starts_or_while_it_waits_is_not_called() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let asleep = BOTH.map(|kind| Request::new(kind, "asleep"));
     let waiting = BOTH.map(|kind| env.request(kind, "waiting", locked(3)));
@@ -53,7 +53,7 @@ async fn a_request_that_is_deleted_before_it_began_or_while_it_waits_is_not_call
 }
 
 #[tokio::test]
-async fn a_rollback_that_is_deleted_while_its_connector_is_read_is_not_called_and_keeps_nobody_waiting() {
+async fn a_rollback_deleted_during_its_read_is_not_called_and_delays_no_other() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let [gone, marker, other] = ["gone", "marker", "other"].map(|what| Request::new(Kind::Rollback, what));
     for request in [&gone, &marker, &other] {
@@ -63,7 +63,7 @@ async fn a_rollback_that_is_deleted_while_its_connector_is_read_is_not_called_an
     env.apply(&gone.manifest()).await;
     read.arrived().await.expect("a read");
     env.delete(gone.kind, &gone.name).await;
-    // Who sees this one has seen the deletion before it.
+    // An operator that sees this one has seen the deletion before it.
     env.apply(&marker.manifest()).await;
     env.wait_for(&marker, "RolledBack").await;
 
@@ -74,7 +74,7 @@ async fn a_rollback_that_is_deleted_while_its_connector_is_read_is_not_called_an
     assert_eq!(env.attempts(&gone).len(), 0);
 }
 
-/// Deletes a request of this kind while its call is under way, and gives the line of the log.
+/// Deletes a request of this kind while its call is under way, and returns the log line.
 async fn delete_meanwhile(env: &TestEnv, operator: &Operator, request: &Request) -> Value {
     let mut held = env.sandbox.hold(Operation::Changing, request.id, HoldPoint::BeforeEffect);
     env.apply(&request.manifest()).await;
@@ -82,14 +82,14 @@ async fn delete_meanwhile(env: &TestEnv, operator: &Operator, request: &Request)
     let object = env.wait_for(request, "InProgress").await;
     env.delete(request.kind, &request.name).await;
     held.release();
-    let line = epitaph(operator, object.metadata()["uid"].as_str().expect("a uid")).await;
+    let line = deletion_log_line(operator, object.metadata()["uid"].as_str().expect("a uid")).await;
     assert_eq!(line["operation"], object.operation()["id"], "{line}");
     assert!(line.to_string().contains(&request.name), "{line}");
     line
 }
 
 #[tokio::test]
-async fn what_came_of_a_call_whose_object_was_deleted_goes_to_the_log_and_an_event() {
+async fn the_outcome_of_a_call_for_a_deleted_object_goes_to_the_log_and_an_event() {
     let (env, operator) = TestEnv::with_fast_retries().await;
     for kind in BOTH {
         let done = Request::new(kind, "done");
@@ -104,12 +104,15 @@ async fn what_came_of_a_call_whose_object_was_deleted_goes_to_the_log_and_an_eve
             assert_eq!(told[0].1, reason, "{told:?}");
         }
     }
-    assert!(!operator.log().contains("\"level\":\"ERROR\""), "what is gone is no error:\n{}", operator.log());
+    assert!(
+        !operator.log().contains("\"level\":\"ERROR\""),
+        "a deleted object is not an error:\n{}",
+        operator.log()
+    );
 }
 
 #[tokio::test]
-async fn where_the_answer_to_a_deleted_request_leaves_its_effect_open_a_warning_says_so_and_nothing_follows()
-{
+async fn an_unknown_effect_of_a_deleted_request_gets_a_warning_and_no_further_call() {
     let (env, operator) = TestEnv::with_fast_retries().await;
     for kind in BOTH {
         let lost = env.request(kind, "lost", Fault::on(Operation::Changing).answer(500).after_effect());
@@ -122,13 +125,13 @@ async fn where_the_answer_to_a_deleted_request_leaves_its_effect_open_a_warning_
         assert_eq!((told[0].0.as_str(), told[0].1.as_str()), ("Warning", "OutcomeUnknown"), "{told:?}");
         assert!(told[0].2.contains("the CDE API answered 500"), "{told:?}");
         env.settle().await;
-        assert_eq!(env.events(&locked.name).await, [], "without an effect there is nothing to tell");
+        assert_eq!(env.events(&locked.name).await, [], "without an effect there is nothing to report");
         assert_eq!((env.attempts(&lost).len(), env.attempts(&locked).len()), (1, 1));
     }
 }
 
 #[tokio::test]
-async fn no_attempt_begins_while_somebody_elses_finalizer_keeps_a_deleted_request() {
+async fn no_attempt_begins_while_a_finalizer_keeps_a_deleted_request() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let requests = BOTH.map(|kind| env.request(kind, "kept", locked(3600)));
     env.apply_all(requests.each_ref().map(|request| request.manifest().finalizer())).await;
@@ -148,7 +151,7 @@ async fn no_attempt_begins_while_somebody_elses_finalizer_keeps_a_deleted_reques
 }
 
 #[tokio::test]
-async fn a_call_that_is_under_way_when_a_kept_request_is_deleted_is_recorded() {
+async fn a_call_is_recorded_while_a_finalizer_keeps_its_deleted_request() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     for kind in BOTH {
         let request = Request::new(kind, "kept");
@@ -166,7 +169,7 @@ async fn a_call_that_is_under_way_when_a_kept_request_is_deleted_is_recorded() {
 }
 
 #[tokio::test]
-async fn an_open_effect_of_a_deleted_request_is_still_looked_for() {
+async fn an_unknown_effect_is_verified_while_a_finalizer_keeps_the_deleted_request() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let lost = Fault::on(Operation::Rollback).answer(500).header("retry-after", "3600");
     let shows = env.request(Kind::Rollback, "shows", lost.clone().after_effect());

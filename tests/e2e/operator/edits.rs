@@ -1,4 +1,4 @@
-//! Edits of the spec: seen while a request is open or failed, and without a meaning once it is finished.
+//! Edits of the spec: observed while a request is open or failed, and without effect once it is finished.
 
 use cde_sandbox::cde::{Fault, HoldPoint, Operation};
 use serde_json::json;
@@ -8,7 +8,7 @@ use cde_harness::{Kind, Request, TestEnv, from_now};
 const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
 
 #[tokio::test]
-async fn an_edit_of_a_waiting_request_counts_at_once() {
+async fn an_edit_of_a_waiting_request_takes_effect_at_once() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", "3600");
     let requests = BOTH.map(|kind| env.request(kind, "edited", locked.clone()));
@@ -27,7 +27,7 @@ async fn an_edit_of_a_waiting_request_counts_at_once() {
 }
 
 #[tokio::test]
-async fn an_edit_while_a_call_is_under_way_takes_nothing_from_its_outcome() {
+async fn an_edit_during_a_call_does_not_change_its_outcome() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     for kind in BOTH {
         let request = Request::new(kind, "edited");
@@ -71,7 +71,7 @@ async fn an_edit_of_a_failed_request_is_observed_and_nothing_is_called() {
 }
 
 #[tokio::test]
-async fn an_edit_of_a_request_that_succeeded_is_accepted_and_means_nothing() {
+async fn an_edit_of_a_request_that_succeeded_is_accepted_and_has_no_effect() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let requests = BOTH.map(|kind| Request::new(kind, "done"));
     for request in &requests {

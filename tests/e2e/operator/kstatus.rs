@@ -1,12 +1,12 @@
-//! What Argo CD, Flux and whoever else reads kstatus make of a request.
+//! The status of a request as Argo CD, Flux and other users of kstatus compute it.
 
 use cde_sandbox::cde::{Fault, HoldPoint, Operation, RollbackEffect};
 use serde_json::{Value, json};
 
 use cde_harness::{Kind, Object, Request, TestEnv, from_now};
 
-/// The rules of kstatus for a kind that it does not know: deletion, generation, the first of Reconciling and
-/// Stalled that is True, Ready; an object that says nothing counts as current.
+/// Returns the kstatus of a custom resource: from deletion, the generation, the first of Reconciling and Stalled that
+/// is True, and Ready. An object without any of them is current.
 fn kstatus(object: &Object) -> &'static str {
     if object.metadata()["deletionTimestamp"].is_string() {
         return "Terminating";
@@ -41,7 +41,7 @@ async fn an_object_that_no_operator_has_seen_is_in_progress_and_never_current() 
 }
 
 #[tokio::test]
-async fn a_request_with_work_ahead_is_in_progress_whatever_it_waits_for() {
+async fn an_open_request_is_in_progress_whatever_it_waits_for() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let rollback = |what: &str| Request::new(Kind::Rollback, what);
     let [busy, behind, asleep] = ["busy", "behind", "asleep"].map(rollback);
@@ -71,7 +71,7 @@ async fn a_request_with_work_ahead_is_in_progress_whatever_it_waits_for() {
 }
 
 #[tokio::test]
-async fn a_request_whose_token_is_refused_is_in_progress_and_goes_on_with_another_token() {
+async fn a_request_with_a_rejected_token_is_in_progress_until_the_token_is_replaced() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     for kind in [Kind::Restore, Kind::Rollback] {
         let request = Request::new(kind, "unauthorized");
@@ -91,7 +91,7 @@ async fn a_request_whose_token_is_refused_is_in_progress_and_goes_on_with_anothe
 }
 
 #[tokio::test]
-async fn a_request_that_failed_is_failed_and_stays_so_when_its_edit_was_observed() {
+async fn a_failed_request_stays_failed_after_an_observed_edit() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let answer = |code: u16| Fault::on(Operation::Rollback).answer(code).always();
     let rejections =
@@ -126,7 +126,7 @@ async fn a_request_that_failed_is_failed_and_stays_so_when_its_edit_was_observed
 }
 
 #[tokio::test]
-async fn a_request_that_succeeded_or_was_skipped_is_current_also_after_an_edit() {
+async fn a_succeeded_or_skipped_request_stays_current_after_an_edit() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let mut cases: Vec<(Request, &str)> = Vec::new();
     for kind in [Kind::Restore, Kind::Rollback] {

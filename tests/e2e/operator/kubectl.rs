@@ -1,11 +1,11 @@
-//! What people look at with kubectl.
+//! What users see with kubectl.
 
 use cde_sandbox::cde::{Fault, Operation, RollbackEffect};
 use serde_json::Value;
 
 use cde_harness::{Kind, Request, TestEnv};
 
-/// One line of `kubectl get`, by the names of its columns.
+/// Returns one line of `kubectl get` by the names of its columns.
 fn cells(table: &str, name: &str) -> Vec<(String, String)> {
     let header = table.lines().next().expect("a header");
     let line = table.lines().find(|line| line.starts_with(name)).expect("a line");
@@ -29,7 +29,7 @@ fn headers(cells: &[(String, String)]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_list_shows_what_stands_and_a_wide_one_shows_the_rest() {
+async fn a_list_shows_the_state_and_a_wide_list_shows_the_rest() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let done = Request::new(Kind::Rollback, "done");
     env.sandbox.put(done.ready_connector());
@@ -115,7 +115,7 @@ async fn requests_are_found_by_category_and_by_reason_outcome_and_connector() {
 }
 
 #[tokio::test]
-async fn waiting_for_ready_ends_with_the_success_and_describe_tells_conditions_and_the_event() {
+async fn waiting_for_ready_ends_on_success_and_describe_shows_conditions_and_the_event() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     for kind in [Kind::Restore, Kind::Rollback] {
         let request = env.request(kind, "awaited", Fault::on(Operation::Changing).answer(423));
@@ -138,14 +138,14 @@ async fn waiting_for_ready_ends_with_the_success_and_describe_tells_conditions_a
 }
 
 #[tokio::test]
-async fn waiting_for_stalled_ends_with_a_failure() {
+async fn waiting_for_stalled_ends_on_failure() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let refused = env.request(Kind::Rollback, "refused", Fault::on(Operation::Rollback).answer(403));
     env.apply(&refused.manifest()).await;
     env.kubectl(&["wait", "--for=condition=Stalled", "mrb", &refused.name, "--timeout=60s"], "").await;
 }
 
-/// The paths of the fields of a schema that say nothing about themselves.
+/// Collects the paths of all fields of a schema without a description.
 fn undescribed(schema: &Value, path: &str, found: &mut Vec<String>) {
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         let path = format!("{path}.{name}");
@@ -158,7 +158,7 @@ fn undescribed(schema: &Value, path: &str, found: &mut Vec<String>) {
 }
 
 #[tokio::test]
-async fn every_field_explains_itself() {
+async fn every_field_has_a_description() {
     let env = TestEnv::new().await;
     for plural in ["connectorrestores", "migrationrollbacks"] {
         let name = format!("{plural}.cde.productsup.com");
@@ -166,7 +166,7 @@ async fn every_field_explains_itself() {
         let crd: Value = serde_json::from_str(&crd).expect("JSON");
         let mut found = Vec::new();
         undescribed(&crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"], plural, &mut found);
-        // Its description is the API server's own.
+        // Its description comes from the API server.
         found.retain(|path| path != &format!("{plural}.metadata"));
         assert_eq!(found, Vec::<String>::new());
         for column in crd["spec"]["versions"][0]["additionalPrinterColumns"].as_array().expect("columns") {

@@ -1,4 +1,4 @@
-//! Until when: `notAfter`, `deadlineSeconds`, `--deadline`, and history that is replayed.
+//! The time limits `notAfter`, `deadlineSeconds` and `--deadline`, and stale requests.
 
 use cde_sandbox::cde::{Fault, HoldPoint, Operation, RollbackEffect};
 use serde_json::{Value, json};
@@ -7,13 +7,13 @@ use cde_harness::{Flags, Kind, Object, Request, TestEnv, from_now};
 
 const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
 
-/// A fault that lets no attempt succeed, and is no reason to doubt that it had no effect.
+/// Returns a fault that lets no attempt succeed and shows that it had no effect.
 fn locked() -> Fault {
     Fault::on(Operation::Changing).answer(423).always()
 }
 
 #[tokio::test]
-async fn a_request_whose_time_has_passed_expires_before_anything_is_called() {
+async fn a_request_past_its_not_after_expires_before_anything_is_called() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let requests = BOTH.map(|kind| Request::new(kind, "late"));
     for request in &requests {
@@ -36,7 +36,7 @@ async fn a_request_whose_time_has_passed_expires_before_anything_is_called() {
 }
 
 #[tokio::test]
-async fn a_request_that_waits_past_its_limit_fails_with_it_and_its_last_error_and_is_not_called_again() {
+async fn a_request_that_reaches_its_limit_while_waiting_fails_with_its_last_error() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let not_after = |request: &Request| request.manifest().spec("notAfter", from_now(3));
     let seconds = |request: &Request| request.manifest().spec("deadlineSeconds", 2);
@@ -66,7 +66,7 @@ async fn a_request_that_waits_past_its_limit_fails_with_it_and_its_last_error_an
 }
 
 #[tokio::test]
-async fn the_operators_deadline_holds_for_objects_without_one_of_their_own() {
+async fn the_deadline_flag_applies_to_objects_without_a_deadline() {
     let env = TestEnv::new().await;
     let _operator = env.start(Flags::fast_retries().with("--deadline", "2s")).await;
     let [without, with] = ["without", "with"].map(|what| env.request(Kind::Restore, what, locked()));
@@ -85,7 +85,7 @@ async fn the_operators_deadline_holds_for_objects_without_one_of_their_own() {
 }
 
 #[tokio::test]
-async fn without_any_deadline_a_request_goes_on() {
+async fn a_request_without_a_deadline_continues() {
     let env = TestEnv::new().await;
     let _operator = env.start(Flags::fast_retries().with("--deadline", "0")).await;
     let request = env.request(Kind::Restore, "endless", locked().times(2));
@@ -97,7 +97,7 @@ async fn without_any_deadline_a_request_goes_on() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_under_way_when_the_limit_passes_is_finished_and_recorded() {
+async fn a_call_under_way_at_the_limit_is_finished_and_recorded() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let requests = BOTH.map(|kind| Request::new(kind, "just-in-time"));
     let mut held = Vec::new();
@@ -122,7 +122,7 @@ async fn a_call_that_is_under_way_when_the_limit_passes_is_finished_and_recorded
 }
 
 #[tokio::test]
-async fn an_open_effect_is_still_looked_for_past_the_limit_and_no_attempt_follows() {
+async fn an_unknown_effect_is_verified_after_the_limit_and_no_attempt_follows() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let lost = || Fault::on(Operation::Rollback).answer(500).header("retry-after", "3");
     let [shows, hides, moves] = ["shows", "hides", "moves"].map(|what| Request::new(Kind::Rollback, what));
@@ -146,7 +146,7 @@ async fn an_open_effect_is_still_looked_for_past_the_limit_and_no_attempt_follow
 }
 
 #[tokio::test]
-async fn history_that_is_replayed_is_skipped_with_a_warning_and_stays_so_whatever_is_asked_for() {
+async fn a_stale_request_is_skipped_with_a_warning_and_cannot_be_retried() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let requests = BOTH.map(|kind| Request::new(kind, "of-last-year"));
     for request in &requests {
@@ -176,7 +176,7 @@ async fn history_that_is_replayed_is_skipped_with_a_warning_and_stays_so_whateve
 }
 
 #[tokio::test]
-async fn an_object_created_less_than_a_day_after_its_not_after_is_no_history() {
+async fn an_object_created_less_than_a_day_after_its_not_after_is_not_stale() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = Request::new(Kind::Rollback, "of-yesterday");
     env.sandbox.put(request.ready_connector());

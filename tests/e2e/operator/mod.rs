@@ -1,8 +1,9 @@
-//! Whole lives of objects: the operator's own program under the role of the manifests, a real API server, and
-//! the CDE API over real sockets; seen through the API server, as a user sees them.
+//! Whole lives of objects: the operator's program with the role of the manifests, a real API server, and the CDE API
+//! over real sockets. The tests check what a user sees through the API server.
 
 mod admission;
 mod confirm;
+mod connector_queue;
 mod deletion;
 mod edits;
 mod kstatus;
@@ -16,7 +17,6 @@ mod retry;
 mod success;
 mod suspend;
 mod transient;
-mod turns;
 mod unreadable;
 mod verify_restore;
 mod verify_rollback;

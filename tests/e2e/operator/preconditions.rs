@@ -1,4 +1,4 @@
-//! `spec.preconditions`: a manifest cannot hit a release that it was not written for.
+//! `spec.preconditions`: a manifest cannot affect a release that it was not written for.
 
 use cde_sandbox::cde::{Fault, HoldPoint, Operation};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ fn request(what: &str) -> Request {
 }
 
 #[tokio::test]
-async fn a_rollback_goes_ahead_where_all_that_is_given_holds() {
+async fn a_rollback_is_called_if_all_preconditions_hold() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let cases = [
         ("state", json!({"state": "synchronized-to-prod"})),
@@ -39,7 +39,7 @@ async fn a_rollback_goes_ahead_where_all_that_is_given_holds() {
 }
 
 #[tokio::test]
-async fn a_rollback_fails_uncalled_where_anything_that_is_given_does_not_hold() {
+async fn a_rollback_fails_before_the_call_if_a_precondition_does_not_hold() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let cases = [
         ("state", json!({"state": "built"}), "state is synchronized-to-prod, not built"),
@@ -66,7 +66,7 @@ async fn a_rollback_fails_uncalled_where_anything_that_is_given_does_not_hold() 
         let failed = env.wait_for(request, "PreconditionFailed").await;
         assert!(failed.message().contains(words), "{}", failed.message());
         assert_eq!(failed.attempts(), 0, "{}", request.name);
-        assert_eq!(failed.status()["executables"]["production"], 25, "what was seen: {}", request.name);
+        assert_eq!(failed.status()["executables"]["production"], 25, "the observed values: {}", request.name);
     }
     env.settle().await;
     for (request, ..) in &cases {
@@ -77,7 +77,7 @@ async fn a_rollback_fails_uncalled_where_anything_that_is_given_does_not_hold() 
 }
 
 #[tokio::test]
-async fn what_is_given_must_hold_before_every_attempt() {
+async fn preconditions_must_hold_before_every_attempt() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = request("overtaken");
     env.sandbox.put(request.ready_connector());
@@ -98,7 +98,7 @@ async fn what_is_given_must_hold_before_every_attempt() {
 }
 
 #[tokio::test]
-async fn what_is_given_fails_where_reading_is_refused() {
+async fn preconditions_fail_if_reading_is_refused() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let [hidden, unknown] = ["hidden", "unknown"].map(request);
     env.sandbox.put(hidden.ready_connector().reading_forbidden());

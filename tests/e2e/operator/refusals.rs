@@ -1,17 +1,17 @@
-//! What the CDE API refuses for good: the request fails, says why, and is never done again by itself.
+//! Final refusals of the CDE API: the request fails, says why, and is never repeated by itself.
 
 use cde_sandbox::cde::{Connector, Fault, Operation, Version};
 use serde_json::{Value, json};
 
 use cde_harness::{Kind, Request, TestEnv};
 
-/// What the API's pages say.
+/// The message in the API reference.
 const NEVER_SYNCHRONIZED: &str =
     "Operation is only allowed for connectors that were previously synchronized to production";
 
 struct Case {
     request: Request,
-    /// Calls until it is believed.
+    /// Number of calls until the refusal is confirmed.
     calls: u64,
     reason: &'static str,
     code: u16,
@@ -24,7 +24,7 @@ impl Case {
     }
 }
 
-/// What the sandbox refuses by itself, as the API's pages show it.
+/// Returns what the sandbox refuses by itself, as in the API reference.
 fn documented(env: &TestEnv) -> Vec<Case> {
     use Kind::{Restore, Rollback};
     let unknown = Case::new(Restore, "unknown", "NotFound", 404, "Connector not found.");
@@ -40,7 +40,7 @@ fn documented(env: &TestEnv) -> Vec<Case> {
     vec![unknown, hidden, denied, nowhere, never]
 }
 
-/// What the sandbox is told to refuse, in words that no page documents: believed when it lasts.
+/// Returns refusals with undocumented messages, which are confirmed when they last.
 fn injected(env: &TestEnv) -> Vec<Case> {
     let said = |errors: Value| Some(json!({"message": "No.", "errors": errors}));
     let fields = said(json!({"one": "is bad", "two": "is worse"}));
@@ -76,7 +76,7 @@ fn injected(env: &TestEnv) -> Vec<Case> {
 
 /// Faults 26 and 27.
 #[tokio::test]
-async fn a_refusal_for_good_fails_the_request_with_its_reason_and_is_told_once_and_never_repeated() {
+async fn a_final_refusal_fails_the_request_with_its_reason_and_is_reported_only_once() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let mut cases = documented(&env);
     cases.extend(injected(&env));
@@ -111,7 +111,7 @@ async fn a_refusal_for_good_fails_the_request_with_its_reason_and_is_told_once_a
 }
 
 #[tokio::test]
-async fn a_message_of_the_api_is_shown_in_one_bounded_line_without_control_characters() {
+async fn a_message_of_the_api_is_shown_as_one_short_line_without_control_characters() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let [drawing, long] =
         ["drawing", "long"].map(|what| Case::new(Kind::Restore, what, "RequestRejected", 422, ""));

@@ -1,4 +1,4 @@
-//! Which version is meant: `main`, `latest` or a major number; resolved once, and pinned.
+//! The version that a rollback applies to: `main`, `latest` or a major number, resolved once and pinned.
 
 use cde_sandbox::cde::{Connector, Fault, Operation, Version, new_id};
 use serde_json::json;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use cde_harness::{Kind, TestEnv, rollback};
 
-/// A version whose migration can be rolled back.
+/// Returns a version whose migration can be rolled back.
 fn migrated(number: &str) -> Version {
     Version::new(number).state("synchronized-to-prod").production(25, 5).legacy(24)
 }
@@ -18,7 +18,7 @@ fn connector(id: Uuid) -> Connector {
 }
 
 #[tokio::test]
-async fn main_latest_and_a_number_each_mean_the_highest_version_of_one_major_and_that_major_is_sent() {
+async fn main_latest_and_a_number_resolve_to_the_highest_version_of_one_major() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let cases = [
         ("main", "1", "1.10.0"),
@@ -55,7 +55,7 @@ async fn the_version_stays_pinned_when_main_and_latest_move_between_two_attempts
     for ((_, code, _), id) in cases {
         env.sandbox.put(connector(id));
         env.sandbox.inject(Fault::on(Operation::Rollback).connector(id).answer(code));
-        // The second attempt must come after the move.
+        // The second attempt must come after the change.
         let moved = Fault::on(Operation::Rollback).connector(id).answer(425).header("retry-after", "2");
         env.sandbox.inject(moved);
     }
@@ -80,7 +80,7 @@ async fn the_version_stays_pinned_when_main_and_latest_move_between_two_attempts
 }
 
 #[tokio::test]
-async fn a_version_that_is_not_there_fails_the_request_before_anything_is_called() {
+async fn a_missing_version_fails_the_request_before_anything_is_called() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let gone = |id| Connector::live(id).version(migrated("1.0.0").deleted());
     let without_main = |id| Connector { main: None, ..Connector::migrated(id) };
@@ -104,7 +104,7 @@ async fn a_version_that_is_not_there_fails_the_request_before_anything_is_called
 }
 
 #[tokio::test]
-async fn where_reading_is_refused_the_word_itself_is_sent_and_the_answers_version_is_recorded() {
+async fn without_a_read_the_version_is_sent_as_given_and_the_returned_one_recorded() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let cases = ["main", "latest", "1"].map(|word| (word, new_id()));
     for (_, id) in cases {

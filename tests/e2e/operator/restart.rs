@@ -1,4 +1,4 @@
-//! A restart: finished requests stay as they are, open ones go on from what their status says.
+//! A restart: finished requests stay as they are, and open ones continue from their status.
 
 use cde_sandbox::cde::{Fault, Operation};
 use serde_json::json;
@@ -8,7 +8,7 @@ use cde_harness::{Flags, Kind, Request, TestEnv, from_now};
 const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
 
 #[tokio::test]
-async fn finished_requests_cost_a_restarted_operator_neither_a_write_nor_a_call() {
+async fn finished_requests_cost_a_restarted_operator_no_write_and_no_call() {
     let (env, mut operator) = TestEnv::with_fast_retries().await;
     let done = BOTH.map(|kind| Request::new(kind, "done"));
     let refuse = || Fault::on(Operation::Changing).answer(403).always();
@@ -41,11 +41,11 @@ async fn finished_requests_cost_a_restarted_operator_neither_a_write_nor_a_call(
         assert_eq!(now.resource_version(), record.resource_version(), "{} was written", request.name);
         assert_eq!(env.events(&request.name).await.len(), 1, "{}", request.name);
     }
-    assert_eq!(env.sandbox.ledger().total(), calls + 2, "but for the two of the marker");
+    assert_eq!(env.sandbox.ledger().total(), calls + 2, "except for the two of the marker");
 }
 
 #[tokio::test]
-async fn a_request_that_waits_is_neither_forgotten_nor_hurried_by_a_restart() {
+async fn a_restart_does_not_change_the_wait_of_a_request() {
     let (env, mut operator) = TestEnv::with_fast_retries().await;
     let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", "3");
     let requests = BOTH.map(|kind| env.request(kind, "waiting", locked.clone()));
@@ -68,12 +68,12 @@ async fn a_request_that_waits_is_neither_forgotten_nor_hurried_by_a_restart() {
         let second = env.attempts(request)[1].clone();
         assert!(second.at >= announced, "{} is before {announced}", second.at);
         assert_eq!(second.request_id, Some(format!("{}-2", done.operation()["id"].as_str().expect("an id"))));
-        assert_eq!(env.until_events(&request.name, 2).await.len(), 2, "the wait is told once");
+        assert_eq!(env.until_events(&request.name, 2).await.len(), 2, "the wait is reported once");
     }
 }
 
 #[tokio::test]
-async fn requests_that_sleep_or_are_verified_go_on_after_a_restart_and_requests_made_meanwhile_begin() {
+async fn suspended_verifying_and_new_requests_continue_after_a_restart() {
     let (env, mut operator) = TestEnv::with_fast_retries().await;
     let asleep = Request::new(Kind::Restore, "asleep");
     env.sandbox.put(asleep.ready_connector());

@@ -1,4 +1,4 @@
-//! The retry annotation: only someone who asks gets another request, and only once for each time asked.
+//! The retry annotation: only an explicit retry starts another request, and only once per time in the annotation.
 
 use cde_sandbox::cde::{Fault, HoldPoint, Operation, RollbackEffect};
 use jiff::Timestamp;
@@ -14,8 +14,8 @@ fn time(value: &Value) -> Timestamp {
     value.as_str().expect("a time").parse().expect("RFC 3339")
 }
 
-/// The CDE API refuses the first call of each.
-async fn refused_ones(env: &TestEnv) -> Vec<(Request, &'static str)> {
+/// Returns requests whose first call the CDE API refuses.
+async fn refused_requests(env: &TestEnv) -> Vec<(Request, &'static str)> {
     let mut cases = Vec::new();
     for kind in [Kind::Restore, Kind::Rollback] {
         for (code, reason) in
@@ -29,7 +29,7 @@ async fn refused_ones(env: &TestEnv) -> Vec<(Request, &'static str)> {
     let unknown = Request::new(Kind::Restore, "404");
     env.apply_all(cases.iter().map(|(request, _)| request.manifest()).chain([unknown.manifest()])).await;
     env.wait_for(&unknown, "NotFound").await;
-    // What no page documents is believed when it lasts.
+    // An undocumented refusal is confirmed when it lasts.
     for (request, reason) in &cases {
         env.wait_for(request, reason).await;
     }
@@ -39,8 +39,8 @@ async fn refused_ones(env: &TestEnv) -> Vec<(Request, &'static str)> {
     cases
 }
 
-/// The operator itself ends these; what stood in the way is then taken away.
-async fn ended_ones(env: &TestEnv) -> Vec<(Request, &'static str)> {
+/// Returns requests that the operator itself ends, and removes the cause afterwards.
+async fn ended_requests(env: &TestEnv) -> Vec<(Request, &'static str)> {
     let [expired, unmet, unknown] =
         ["expired", "unmet", "unknown"].map(|what| Request::new(Kind::Rollback, what));
     let slow = env.request(Kind::Restore, "slow", refuse(423).always());
@@ -68,10 +68,10 @@ async fn ended_ones(env: &TestEnv) -> Vec<(Request, &'static str)> {
 }
 
 #[tokio::test]
-async fn every_failure_is_opened_again_as_a_new_request_that_counts_from_zero() {
+async fn a_retry_opens_every_failure_as_a_new_request_that_counts_from_zero() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
-    let mut cases = refused_ones(&env).await;
-    cases.extend(ended_ones(&env).await);
+    let mut cases = refused_requests(&env).await;
+    cases.extend(ended_requests(&env).await);
     let mut failed = Vec::new();
     for (request, reason) in &cases {
         failed.push(env.wait_for(request, reason).await);
@@ -106,7 +106,7 @@ async fn every_failure_is_opened_again_as_a_new_request_that_counts_from_zero() 
 }
 
 #[tokio::test]
-async fn a_time_that_was_handled_or_is_older_asks_for_nothing() {
+async fn a_retry_with_a_handled_or_older_time_is_ignored() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = env.request(Kind::Rollback, "replayed", refuse(403).always());
     let [first, second, third] = [-60, -30, 0].map(from_now);
@@ -131,7 +131,7 @@ async fn a_time_that_was_handled_or_is_older_asks_for_nothing() {
 }
 
 #[tokio::test]
-async fn a_value_that_is_no_time_gets_one_warning_and_asks_for_nothing() {
+async fn a_retry_with_an_invalid_time_gets_one_warning_and_is_ignored() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = env.request(Kind::Rollback, "unreadable", refuse(403).always());
     env.apply(&request.manifest()).await;
@@ -151,7 +151,7 @@ async fn a_value_that_is_no_time_gets_one_warning_and_asks_for_nothing() {
 }
 
 #[tokio::test]
-async fn a_wait_for_a_backoff_is_cut_short() {
+async fn a_retry_cuts_a_backoff_short() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     for kind in [Kind::Restore, Kind::Rollback] {
         let request = env.request(kind, "impatient", refuse(423).header("retry-after", "3600"));
@@ -167,7 +167,7 @@ async fn a_wait_for_a_backoff_is_cut_short() {
     }
 }
 
-/// The API asks for 2 s by an answer with `code`, and somebody for another attempt at once.
+/// Lets the API ask for a wait of 2 s in a response with `code`, and requests a retry at once.
 async fn ask_a_limited_api(code: u16) {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = env.request(Kind::Restore, "limited", refuse(code).header("retry-after", "2"));
@@ -185,12 +185,12 @@ async fn ask_a_limited_api(code: u16) {
 }
 
 #[tokio::test]
-async fn a_wait_that_a_limited_api_asked_for_is_not_cut_short() {
+async fn a_retry_does_not_cut_short_a_wait_that_the_api_asked_for() {
     tokio::join!(ask_a_limited_api(429), ask_a_limited_api(503));
 }
 
 #[tokio::test]
-async fn the_wait_for_a_claim_is_not_cut_short() {
+async fn a_retry_does_not_cut_short_the_wait_for_a_claim() {
     let env = TestEnv::new().await;
     let _operator = env.start(Flags::fast_retries().with("--timeout", "1s")).await;
     let request = env.request(Kind::Rollback, "raced", refuse(504).after_effect());
@@ -202,12 +202,12 @@ async fn the_wait_for_a_claim_is_not_cut_short() {
 
     let calls = env.sandbox.calls(Operation::Any, request.id);
     let over = time(&waiting.operation()["nextAttemptTime"]);
-    assert!(calls[2].at >= over, "the look at {} is before {over}", calls[2].at);
+    assert!(calls[2].at >= over, "the read at {} is before {over}", calls[2].at);
     assert_eq!(env.sandbox.effects(request.id), 1);
 }
 
 #[tokio::test]
-async fn a_request_that_succeeded_is_left_alone() {
+async fn a_retry_does_not_change_a_request_that_succeeded() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let requests = [Kind::Restore, Kind::Rollback].map(|kind| Request::new(kind, "done"));
     for request in &requests {
@@ -231,7 +231,7 @@ async fn a_request_that_succeeded_is_left_alone() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_while_a_call_is_under_way_is_handled_after_its_outcome_was_recorded() {
+async fn a_retry_during_a_call_is_handled_after_the_outcome_is_recorded() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = env.request(Kind::Rollback, "meanwhile", refuse(403));
     let mut held = env.sandbox.hold(Operation::Rollback, request.id, HoldPoint::BeforeEffect);

@@ -1,11 +1,11 @@
-//! What goes well, and all that the status then says.
+//! Successful requests and their status.
 
 use cde_sandbox::cde::{Connector, Operation, Version, new_id};
 use serde_json::{Value, json};
 
 use cde_harness::{Kind, Object, TestEnv, restore, rollback};
 
-/// The status without what differs from run to run, which is checked to be there.
+/// Returns the status without the values that differ from run to run, and checks that these are present.
 fn timeless(object: &Object) -> Value {
     let mut status = object.status().clone();
     for field in ["id", "startTime", "lastAttemptTime", "completionTime"] {
@@ -19,7 +19,7 @@ fn timeless(object: &Object) -> Value {
 }
 
 #[tokio::test]
-async fn a_rollback_is_carried_out_once_and_its_status_says_all_that_came_of_it() {
+async fn a_rollback_is_carried_out_once_and_its_status_has_the_whole_result() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let id = new_id();
     let version = Version::new("1.0.0").state("synchronized-to-prod").production(25, 5).legacy(24);
@@ -65,7 +65,7 @@ async fn a_rollback_is_carried_out_once_and_its_status_says_all_that_came_of_it(
 }
 
 #[tokio::test]
-async fn a_restore_is_carried_out_once_and_its_status_says_all_that_came_of_it() {
+async fn a_restore_is_carried_out_once_and_its_status_has_the_whole_result() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let id = new_id();
     let old = Version::new("1.9.0").state("synchronized-to-prod").production(25, 5).legacy(24);
@@ -117,7 +117,7 @@ async fn a_restore_is_carried_out_once_and_its_status_says_all_that_came_of_it()
 }
 
 #[tokio::test]
-async fn a_restored_connector_shows_its_ten_newest_versions_and_the_state_of_the_newest_without_a_main_one() {
+async fn a_restored_connector_shows_its_ten_newest_versions_and_a_state() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let id = new_id();
     let numbers = (0..60).map(|minor| format!("1.{minor}.0"));
@@ -139,7 +139,7 @@ async fn a_restored_connector_shows_its_ten_newest_versions_and_the_state_of_the
 }
 
 #[tokio::test]
-async fn a_restore_of_a_connector_that_is_live_finds_nothing_left_to_do() {
+async fn a_restore_of_a_live_connector_has_nothing_left_to_do() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let id = new_id();
     env.sandbox.put(Connector::migrated(id).name("Shop"));

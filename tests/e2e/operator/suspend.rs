@@ -1,4 +1,4 @@
-//! `spec.suspend`: no new attempt begins, in whatever phase the request is.
+//! `spec.suspend`: no new attempt begins, whatever the phase of the request.
 
 use cde_sandbox::cde::{Connector, Fault, HoldPoint, Operation};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ async fn suspend(env: &TestEnv, request: &Request, suspended: bool) {
 }
 
 #[tokio::test]
-async fn a_suspended_request_says_so_and_calls_nothing_until_it_is_resumed() {
+async fn a_suspended_request_calls_nothing_until_it_is_resumed() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let requests = BOTH.map(|kind| Request::new(kind, "asleep"));
     for request in &requests {
@@ -44,7 +44,7 @@ async fn a_suspended_request_says_so_and_calls_nothing_until_it_is_resumed() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_suspended_while_it_waits_begins_no_attempt_when_the_wait_is_over() {
+async fn a_request_suspended_during_a_wait_begins_no_attempt_after_the_wait() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", "3600");
     let requests = BOTH.map(|kind| env.request(kind, "dozing", locked.clone()));
@@ -57,7 +57,7 @@ async fn a_request_that_is_suspended_while_it_waits_begins_no_attempt_when_the_w
     for (request, retrying) in requests.iter().zip(&retrying) {
         let waiting = env.wait_for(request, "Suspended").await;
         let since = |object: &Object| object.condition("Ready")["lastTransitionTime"].clone();
-        assert_eq!(since(&waiting), since(retrying), "it is Unknown since then, for whatever reason");
+        assert_eq!(since(&waiting), since(retrying), "Ready has been Unknown since then, with any reason");
         assert_eq!((waiting.attempts(), &waiting.last_error()["code"]), (1, &json!(423)));
         // Its wait ends now.
         env.annotate_retry(request, &from_now(0)).await;
@@ -74,7 +74,7 @@ async fn a_request_that_is_suspended_while_it_waits_begins_no_attempt_when_the_w
 }
 
 #[tokio::test]
-async fn a_call_that_is_under_way_when_the_request_is_suspended_is_finished_and_recorded() {
+async fn a_call_under_way_is_finished_and_recorded_when_the_request_is_suspended() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     for kind in BOTH {
         let request = Request::new(kind, "at-work");
@@ -93,7 +93,7 @@ async fn a_call_that_is_under_way_when_the_request_is_suspended_is_finished_and_
 }
 
 #[tokio::test]
-async fn an_open_effect_is_looked_for_while_suspended_and_only_its_absence_keeps_the_request_asleep() {
+async fn a_suspended_request_verifies_an_unknown_effect_and_starts_no_attempt() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let lost = Fault::on(Operation::Rollback).answer(500).header("retry-after", "3600");
     let shows = env.request(Kind::Rollback, "shows", lost.clone().after_effect());
@@ -102,7 +102,7 @@ async fn an_open_effect_is_looked_for_while_suspended_and_only_its_absence_keeps
     for request in [&shows, &hides] {
         env.wait_for(request, "Verifying").await;
         suspend(&env, request, true).await;
-        // The wait before the look ends now.
+        // The wait before the verification ends now.
         env.annotate_retry(request, &from_now(0)).await;
     }
 
@@ -117,7 +117,7 @@ async fn an_open_effect_is_looked_for_while_suspended_and_only_its_absence_keeps
 }
 
 #[tokio::test]
-async fn the_time_that_a_request_is_suspended_counts_towards_its_deadline() {
+async fn suspended_time_counts_toward_the_deadline() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = Request::new(Kind::Restore, "overslept");
     env.sandbox.put(request.ready_connector());
@@ -130,7 +130,7 @@ async fn the_time_that_a_request_is_suspended_counts_towards_its_deadline() {
 }
 
 #[tokio::test]
-async fn an_edit_while_it_sleeps_is_observed() {
+async fn an_edit_of_a_suspended_request_is_observed() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = Request::new(Kind::Restore, "asleep");
     env.apply(&request.manifest().spec("suspend", true)).await;
@@ -145,7 +145,7 @@ fn status_writes(env: &TestEnv, request: &Request) -> usize {
     env.operator_writes(&request.name).iter().filter(|event| event.verb == "update").count()
 }
 
-/// Suspended requests, whose previews say what is expected of them.
+/// Waits until the previews of suspended requests have the expected messages.
 async fn previewed(env: &TestEnv, cases: &[(&Request, &str)]) {
     env.apply_all(cases.iter().map(|(it, _)| it.manifest().spec("suspend", true))).await;
     for (request, expected) in cases {
@@ -184,8 +184,7 @@ async fn a_suspended_request_shows_what_it_would_do() {
 }
 
 #[tokio::test]
-async fn a_connector_that_changes_after_the_preview_is_previewed_again_when_asked_and_read_before_the_claim()
-{
+async fn a_retry_repeats_the_preview_and_the_read_before_the_claim_decides() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = Request::new(Kind::Rollback, "moving");
     env.sandbox.put(request.ready_connector());

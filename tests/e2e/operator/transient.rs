@@ -1,4 +1,4 @@
-//! What passes by itself: the request waits, says for what, and goes on.
+//! Transient errors: the request waits, says why, and continues.
 
 use cde_sandbox::cde::{CutPoint, Fault, Operation};
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +12,7 @@ fn changing() -> Fault {
 
 /// Faults 26 and 28.
 #[tokio::test]
-async fn an_answer_that_had_no_effect_is_waited_out_without_a_doubt_and_the_next_attempt_succeeds() {
+async fn an_error_without_effect_is_retried_without_verification() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let transition = "Transition is not allowed, entity is resynchronizing-to-prod.";
     let check = "check --url and what stands between";
@@ -69,7 +69,7 @@ async fn an_answer_that_had_no_effect_is_waited_out_without_a_doubt_and_the_next
 
 /// Faults 28 and 29.
 #[tokio::test]
-async fn an_answer_that_leaves_the_effect_open_is_verified_before_the_next_attempt() {
+async fn an_error_with_unknown_effect_is_verified_before_the_next_attempt() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let other = changing().redirect("http://127.0.0.1:9/elsewhere");
     let answers = [
@@ -104,7 +104,7 @@ async fn an_answer_that_leaves_the_effect_open_is_verified_before_the_next_attem
 
 /// Faults 23, 24 and 28.
 #[tokio::test]
-async fn where_nothing_answered_or_something_in_between_gave_up_the_claim_is_waited_out_before_a_look() {
+async fn after_a_timeout_or_gateway_error_the_claim_ends_before_the_verification() {
     let env = TestEnv::new().await;
     let _operator = env.start(Flags::fast_retries().with("--timeout", "1s")).await;
     let answers = [
@@ -127,19 +127,19 @@ async fn where_nothing_answered_or_something_in_between_gave_up_the_claim_is_wai
         let done = env.wait_for(case, case.success()).await;
         assert_eq!(done.operation()["unknownAttempts"], 1, "{}", case.name);
         assert_eq!(env.sandbox.effects(case.id), 1, "{}", case.name);
-        // A claim may have been given back meanwhile: so many failures in a row look like an outage.
+        // A claim may have been released meanwhile, because so many failures in a row look like an outage.
         assert_eq!(env.attempts(case).len(), *attempts, "{}", case.name);
         let calls = env.sandbox.calls(Operation::Any, case.id);
         let lost = calls.iter().position(|call| call.operation != Some(Operation::Read)).expect("an attempt");
         let pause = calls[lost + 1].at.duration_since(calls[lost].at);
-        // --timeout and 5 s from the claim, which came a little before the call; a backoff ends within 2 s.
+        // `--timeout` plus 5 s from the claim, which came a little before the call. A backoff ends within 2 s.
         assert!(pause > SignedDuration::from_secs(3), "{} was looked at after {pause}", case.name);
     }
 }
 
 /// Fault 31.
 #[tokio::test]
-async fn a_connection_that_is_refused_had_no_effect_and_is_tried_again() {
+async fn a_refused_connection_had_no_effect_and_is_retried() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let case = env.request(Kind::Restore, "refused", changing().times(0));
     env.sandbox.down().await;
@@ -153,12 +153,12 @@ async fn a_connection_that_is_refused_had_no_effect_and_is_tried_again() {
     let done = env.wait_for(&case, "Restored").await;
     assert!(done.attempts() > 1);
     assert_eq!(env.sandbox.effects(case.id), 1);
-    assert_eq!(env.sandbox.calls(Operation::Any, case.id).len(), 1, "no look is needed");
+    assert_eq!(env.sandbox.calls(Operation::Any, case.id).len(), 1, "no verification is needed");
 }
 
 /// Fault 28.
 #[tokio::test]
-async fn no_attempt_comes_earlier_than_an_answer_asks_for() {
+async fn no_attempt_comes_earlier_than_the_response_asks_for() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let reset = Timestamp::now() + SignedDuration::from_secs(4);
     let unix = changing().answer(423).header("ratelimit-reset", reset.as_second().to_string());
@@ -180,7 +180,7 @@ async fn no_attempt_comes_earlier_than_an_answer_asks_for() {
 
 /// Fault 28.
 #[tokio::test]
-async fn a_limit_without_a_time_is_waited_out_and_the_next_attempt_succeeds() {
+async fn a_rate_limit_without_a_time_is_waited_out_and_the_next_attempt_succeeds() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let case = env.request(Kind::Rollback, "limited", changing().answer(429));
     env.apply(&case.manifest()).await;
@@ -193,7 +193,7 @@ async fn a_limit_without_a_time_is_waited_out_and_the_next_attempt_succeeds() {
 }
 
 #[tokio::test]
-async fn while_a_request_waits_its_status_says_for_what_and_until_when() {
+async fn the_status_of_a_waiting_request_says_why_and_until_when() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let locked = changing().answer(423).header("retry-after", "600");
     let case = env.request(Kind::Rollback, "waits", locked);

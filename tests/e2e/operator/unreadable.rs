@@ -1,4 +1,4 @@
-//! A success whose words are lost, or other than documented.
+//! Successes whose response is lost or differs from the documentation.
 
 use cde_sandbox::cde::CutPoint::{AfterHeaders, WithinBody};
 use cde_sandbox::cde::{Fault, Operation};
@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use cde_harness::{Kind, Request, TestEnv};
 
-/// Every way in which the words of a success can be lost.
-fn spoilt() -> Vec<(&'static str, Fault)> {
+/// Returns every way in which the response of a success can be unreadable.
+fn unreadable_responses() -> Vec<(&'static str, Fault)> {
     let fault = || Fault::on(Operation::Changing);
     vec![
         ("cut-before-body", fault().cut(AfterHeaders)),
@@ -25,11 +25,15 @@ fn spoilt() -> Vec<(&'static str, Fault)> {
 
 /// Faults 23 and 25.
 #[tokio::test]
-async fn a_success_that_cannot_be_read_is_found_out_by_a_look_at_the_connector() {
+async fn an_unreadable_success_is_verified_by_reading_the_connector() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let mut cases = Vec::new();
     for kind in [Kind::Restore, Kind::Rollback] {
-        cases.extend(spoilt().into_iter().map(|(what, fault)| env.request(kind, what, fault.after_effect())));
+        cases.extend(
+            unreadable_responses()
+                .into_iter()
+                .map(|(what, fault)| env.request(kind, what, fault.after_effect())),
+        );
     }
     env.apply_all(cases.iter().map(Request::manifest)).await;
 
@@ -45,11 +49,11 @@ async fn a_success_that_cannot_be_read_is_found_out_by_a_look_at_the_connector()
 
 /// Faults 23 and 25.
 #[tokio::test]
-async fn a_success_that_cannot_be_read_is_believed_where_nobody_may_look() {
+async fn an_unreadable_success_is_accepted_if_reading_is_refused() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let mut cases = Vec::new();
     for kind in [Kind::Restore, Kind::Rollback] {
-        for (what, fault) in spoilt() {
+        for (what, fault) in unreadable_responses() {
             let request = env.request(kind, what, fault.after_effect());
             env.sandbox.put(request.ready_connector().reading_forbidden());
             cases.push(request);
@@ -70,7 +74,7 @@ async fn a_success_that_cannot_be_read_is_believed_where_nobody_may_look() {
 
 /// Fault 25.
 #[tokio::test]
-async fn a_success_with_fields_missing_or_of_another_type_is_a_success_with_a_warning() {
+async fn a_success_with_missing_or_invalid_fields_gets_a_warning() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let fault = || Fault::on(Operation::Changing);
     let mut cases = Vec::new();

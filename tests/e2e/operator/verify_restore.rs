@@ -1,4 +1,4 @@
-//! A restore whose answer was lost, or says that there is nothing to restore: what a look makes of it.
+//! Verification of a restore whose response was lost, or said that there is nothing to restore.
 
 use cde_sandbox::cde::{Fault, HoldPoint, Operation, Version};
 use serde_json::json;
@@ -18,7 +18,7 @@ fn looking(request: &Request) -> Fault {
 }
 
 #[tokio::test]
-async fn a_connector_that_is_still_in_the_bin_or_hidden_is_tried_again() {
+async fn a_connector_that_is_still_in_the_bin_or_hidden_is_retried() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let [hidden, shown, denied] = ["hidden-in-bin", "shown-in-bin", "denied"].map(request);
     env.sandbox.put(hidden.ready_connector());
@@ -43,7 +43,7 @@ async fn a_connector_that_is_still_in_the_bin_or_hidden_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_connector_some_versions_of_which_are_deleted_is_not_live_and_is_tried_again() {
+async fn a_connector_with_deleted_versions_is_not_live_and_is_retried() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = request("half-live");
     env.sandbox.put(request.ready_connector().version(Version::new("2.0.0")).readable_in_bin());
@@ -58,12 +58,12 @@ async fn a_connector_some_versions_of_which_are_deleted_is_not_live_and_is_tried
 
 /// Fault 27: 404 after a success.
 #[tokio::test]
-async fn nothing_to_restore_after_an_own_lost_attempt_is_its_success() {
+async fn a_404_after_a_lost_attempt_on_a_live_connector_is_a_success() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = request("lost");
     env.sandbox.put(request.ready_connector());
     env.sandbox.inject(restoring(&request).answer(500).after_effect());
-    // The look after it is refused, so the next attempt is what tells.
+    // The read after it is refused, so the next attempt decides.
     env.sandbox.inject(looking(&request).answer(403));
     env.apply(&request.manifest()).await;
 
@@ -76,7 +76,7 @@ async fn nothing_to_restore_after_an_own_lost_attempt_is_its_success() {
 
 /// Fault 27: 404 after a success.
 #[tokio::test]
-async fn nothing_to_restore_after_a_lost_attempt_is_unknown_where_nobody_may_look() {
+async fn a_404_after_a_lost_attempt_is_unknown_if_reading_is_refused() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = request("unseen");
     env.sandbox.put(request.ready_connector().reading_forbidden());
@@ -90,7 +90,7 @@ async fn nothing_to_restore_after_a_lost_attempt_is_unknown_where_nobody_may_loo
 }
 
 #[tokio::test]
-async fn nothing_to_restore_although_it_is_in_the_bin_passes_and_is_tried_again() {
+async fn a_404_for_a_connector_in_the_bin_is_retried() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = request("contradicted");
     env.sandbox.put(request.ready_connector().readable_in_bin());
@@ -105,7 +105,7 @@ async fn nothing_to_restore_although_it_is_in_the_bin_passes_and_is_tried_again(
 }
 
 #[tokio::test]
-async fn the_look_for_what_not_found_means_is_repeated_until_it_tells() {
+async fn the_read_after_a_404_is_repeated_until_it_succeeds() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let [live, unknown] = ["live", "unknown"].map(request);
     let mut connector = live.ready_connector();
@@ -129,7 +129,7 @@ async fn the_look_for_what_not_found_means_is_repeated_until_it_tells() {
 }
 
 #[tokio::test]
-async fn a_connector_that_somebody_else_restores_after_a_lost_attempt_counts_as_restored() {
+async fn a_connector_that_someone_else_restores_after_a_lost_attempt_is_restored() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = request("helped");
     env.sandbox.put(request.ready_connector());

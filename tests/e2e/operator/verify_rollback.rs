@@ -1,4 +1,4 @@
-//! A rollback whose answer was lost: what a look at the connector makes of it.
+//! Verification of a rollback whose response was lost.
 
 use cde_sandbox::cde::{
     Connector, Fault, HoldPoint, Operation, RepeatedRollback, RollbackEffect, Version, new_id,
@@ -11,22 +11,22 @@ fn request(what: &str) -> Request {
     Request::new(Kind::Rollback, what)
 }
 
-/// The answer to the request's next attempt is lost, after its effect.
+/// Loses the response to the request's next attempt, after its effect.
 fn lose_answer(env: &TestEnv, request: &Request) {
     env.sandbox.inject(Fault::on(Operation::Rollback).connector(request.id).answer(500).after_effect());
 }
 
-/// The answer to the request's next attempt is lost, and there was no effect.
+/// Loses the request's next attempt, before it has an effect.
 fn lose_call(env: &TestEnv, request: &Request) {
     env.sandbox.inject(Fault::on(Operation::Rollback).connector(request.id).answer(500));
 }
 
-/// A fault of the look after the first attempt, not of the one before it.
+/// Returns a fault of the read after the first attempt, and not of the one before it.
 fn look(request: &Request) -> Fault {
     Fault::on(Operation::Read).connector(request.id).skip(1)
 }
 
-/// Does `change` to the connector between an attempt, whose answer is lost, and the look at what came of it.
+/// Applies `change` to the connector between an attempt, whose response is lost, and its verification.
 async fn change_meanwhile(env: &TestEnv, request: &Request, change: impl FnOnce(&mut Connector)) {
     let mut held = env.sandbox.hold(Operation::Rollback, request.id, HoldPoint::AfterEffect);
     env.apply(&request.manifest()).await;
@@ -38,7 +38,7 @@ async fn change_meanwhile(env: &TestEnv, request: &Request, change: impl FnOnce(
 }
 
 #[tokio::test]
-async fn a_change_of_what_runs_in_production_or_was_the_old_executable_is_the_effect() {
+async fn a_change_of_the_production_or_legacy_executable_counts_as_the_effect() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let [swap, null] = ["swap", "to-null"].map(request);
     let [connector, production, legacy] = ["platform-connector", "stopped", "legacy"].map(request);
@@ -74,7 +74,7 @@ async fn a_change_of_what_runs_in_production_or_was_the_old_executable_is_the_ef
 }
 
 #[tokio::test]
-async fn a_change_in_development_alone_is_none_and_the_next_attempt_follows() {
+async fn a_change_in_development_only_does_not_count_and_the_next_attempt_follows() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = request("developed");
     env.sandbox.put(request.ready_connector());
@@ -94,7 +94,7 @@ async fn a_change_in_development_alone_is_none_and_the_next_attempt_follows() {
 }
 
 #[tokio::test]
-async fn what_was_seen_before_the_first_lost_attempt_is_what_every_later_look_is_compared_with() {
+async fn every_verification_compares_with_the_read_before_the_first_lost_attempt() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = request("twice");
     env.sandbox.put(request.ready_connector());
@@ -111,7 +111,7 @@ async fn what_was_seen_before_the_first_lost_attempt_is_what_every_later_look_is
 }
 
 #[tokio::test]
-async fn while_the_connector_is_moving_nothing_is_called_and_when_it_has_settled_the_effect_shows() {
+async fn verification_waits_until_the_connector_is_no_longer_in_transition() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let request = request("moves");
     env.sandbox.put(request.ready_connector().on_rollback(RollbackEffect::Moving));
@@ -132,7 +132,7 @@ async fn while_the_connector_is_moving_nothing_is_called_and_when_it_has_settled
 }
 
 #[tokio::test]
-async fn what_a_look_cannot_tell_is_left_to_a_person_and_never_repeated() {
+async fn an_inconclusive_verification_ends_as_unknown_without_another_call() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let names = ["state-only", "gone", "other", "denied", "not-found", "never-seen"];
     let [state_only, gone, other, denied, not_found, never_seen] = names.map(request);
@@ -176,7 +176,7 @@ async fn what_a_look_cannot_tell_is_left_to_a_person_and_never_repeated() {
 }
 
 #[tokio::test]
-async fn a_look_that_fails_or_lacks_what_is_compared_is_repeated_and_the_lost_attempts_error_stays() {
+async fn a_failed_or_incomplete_read_is_repeated_and_the_first_error_is_kept() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let elsewhere = json!(new_id());
     let version = "/data/versions/0";
@@ -222,10 +222,10 @@ async fn a_look_that_fails_or_lacks_what_is_compared_is_repeated_and_the_lost_at
 }
 
 #[tokio::test]
-async fn a_refusal_after_a_lost_attempt_is_a_success_where_the_effect_shows_and_unknown_where_it_does_not() {
+async fn a_refusal_after_a_lost_attempt_succeeds_only_if_the_effect_is_visible() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let [shows, hides] = ["shows", "hides"].map(request);
-    // The first attempt has an effect that nobody can see; the second one is refused.
+    // The first attempt has an effect that no read shows, and the second one is refused.
     let unseen = |request: &Request| {
         let connector = request.ready_connector().on_rollback(RollbackEffect::Invisible);
         connector.on_repeated_rollback(RepeatedRollback::Refused)
@@ -234,7 +234,7 @@ async fn a_refusal_after_a_lost_attempt_is_a_success_where_the_effect_shows_and_
         env.sandbox.put(unseen(request));
         lose_answer(&env, request);
     }
-    // Between the two of this one, the effect comes to light.
+    // Between the two attempts of this request, the effect becomes visible.
     let late = Fault::on(Operation::Rollback).connector(shows.id).skip(1).answer(400).after_effect();
     env.sandbox.inject(late.set("/message", json!("No.")));
     let hold = || env.sandbox.hold(Operation::Rollback, shows.id, HoldPoint::BeforeEffect);

@@ -1,4 +1,4 @@
-//! Which servers are believed: none by chance, and none because somebody said so in passing.
+//! Which servers the operator trusts: only those with a valid certificate of a configured authority.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use cde_sandbox::cde::{Connector, Flaw, Operation, Sandbox, new_id};
 
 use cde_harness::{Flags, Kind, Request, TestEnv};
 
-/// What switches verification off in other tools, or lets keys out.
+/// Variables that turn verification off, or export keys, in other tools.
 const OFF_SWITCHES: [(&str, &str); 16] = [
     ("NODE_TLS_REJECT_UNAUTHORIZED", "0"),
     ("PYTHONHTTPSVERIFY", "0"),
@@ -30,7 +30,7 @@ const OFF_SWITCHES: [(&str, &str); 16] = [
 
 /// Fault 31.
 #[tokio::test]
-async fn a_certificate_with_any_flaw_is_refused_before_anything_is_sent() {
+async fn a_certificate_with_any_flaw_is_rejected_before_anything_is_sent() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let flaws =
         [Flaw::Expired, Flaw::NotYetValid, Flaw::OtherHost, Flaw::NoAlternativeName, Flaw::SelfSigned];
@@ -56,7 +56,7 @@ async fn a_certificate_with_any_flaw_is_refused_before_anything_is_sent() {
         let called = client.send(&call, &CallId { operation: "o".to_owned(), attempt: 1 }, &token).await;
 
         let Some(flaw) = flaw else {
-            assert!(called.is_ok(), "without a flaw it is believed: {called:?}");
+            assert!(called.is_ok(), "without a flaw it is trusted: {called:?}");
             continue;
         };
         let failure = called.unwrap_err();
@@ -66,9 +66,10 @@ async fn a_certificate_with_any_flaw_is_refused_before_anything_is_sent() {
     }
 }
 
-/// Fault 31. That no flag does it either is seen in the list of all flags, in `tests/e2e/faults/configuration.rs`.
+/// Fault 31: the test of all flags in `tests/e2e/faults/configuration.rs` shows that no flag turns verification off
+/// either.
 #[tokio::test]
-async fn no_variable_of_the_environment_lets_an_unknown_authority_through() {
+async fn no_environment_variable_makes_an_unknown_authority_trusted() {
     let mut env = TestEnv::new().await;
     env.sandbox = Sandbox::builder().tls().token(env.sandbox.token()).start().await.unwrap();
     let keys = env.scratch.path().join("keys");
@@ -86,5 +87,5 @@ async fn no_variable_of_the_environment_lets_an_unknown_authority_through() {
         assert_eq!(env.sandbox.calls(Operation::Any, request.id).len(), 0);
     }
     assert!(operator.probe("/livez").await.is_some_and(|(code, _)| code == 200));
-    assert!(!keys.exists(), "the keys of its connections are written down");
+    assert!(!keys.exists(), "the keys of its connections were written to a file");
 }

@@ -1,4 +1,4 @@
-//! Where the token goes: to the configured host and nowhere else, whatever answers say and whatever stands in between.
+//! The token goes to the configured host and nowhere else, whatever the responses say and whatever is in between.
 
 use std::net::TcpListener;
 
@@ -9,10 +9,10 @@ use crate::security::tunnel::Tunnel;
 use cde_harness::{Flags, Kind, Operator, Request, TestEnv};
 
 const TOKEN: &str = "canary-token-5e1f";
-/// Reached by a proxy alone: no resolver knows it.
+/// Reachable only through the proxy, because no resolver knows it.
 const HOST: &str = "cde.example.test";
 
-/// A CDE API that only a proxy finds, and flags to find it by that.
+/// Returns a CDE API that only a proxy reaches, and the flags to reach it that way.
 async fn behind_a_proxy(env: &mut TestEnv) -> (Tunnel, Flags) {
     env.sandbox = Sandbox::builder().tls().named(HOST).token(TOKEN).start().await.unwrap();
     std::fs::write(env.token_file(), TOKEN).unwrap();
@@ -49,15 +49,15 @@ async fn a_proxy_tunnels_the_calls_and_never_sees_the_token() {
 
     assert!(env.sandbox.ledger().calls().iter().all(|call| call.authorized));
     let seen = tunnel.seen();
-    assert!(seen.contains(&format!("CONNECT {HOST}:")), "nobody came by the proxy");
-    assert!(!seen.contains("CONNECT 127.0.0.1"), "the API server is not to be reached by the proxy");
+    assert!(seen.contains(&format!("CONNECT {HOST}:")), "no connection came through the proxy");
+    assert!(!seen.contains("CONNECT 127.0.0.1"), "the API server must not be reached through the proxy");
     for secret in [TOKEN, "Bearer", "restore-from-bin"] {
         assert!(!seen.to_lowercase().contains(&secret.to_lowercase()), "the proxy sees {secret:?}");
     }
 }
 
 #[tokio::test]
-async fn a_host_that_needs_no_proxy_is_reached_without_or_not_at_all() {
+async fn a_host_in_no_proxy_is_reached_directly_or_not_at_all() {
     let mut env = TestEnv::new().await;
     let (tunnel, flags) = behind_a_proxy(&mut env).await;
     let _operator = env.start(flags.env("NO_PROXY", &format!("127.0.0.1,{HOST}"))).await;
@@ -67,13 +67,13 @@ async fn a_host_that_needs_no_proxy_is_reached_without_or_not_at_all() {
         assert!(waiting.message().contains("cannot connect"), "{waiting:#?}");
     }
 
-    assert_eq!(tunnel.seen(), "", "the proxy was spoken to");
+    assert_eq!(tunnel.seen(), "", "the proxy was contacted");
     assert_eq!(env.sandbox.ledger().total(), 0);
 }
 
-/// The right to speak unencrypted to this very machine does not extend to a proxy.
+/// The permission to use plain HTTP to this machine does not extend to a proxy.
 #[tokio::test]
-async fn calls_to_loopback_go_by_no_proxy() {
+async fn calls_to_loopback_bypass_the_proxy() {
     let env = TestEnv::new().await;
     let tunnel = Tunnel::start("nobody", String::new()).await;
     let flags = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
@@ -85,12 +85,12 @@ async fn calls_to_loopback_go_by_no_proxy() {
         env.wait_for(request, request.success()).await;
     }
 
-    assert!(!tunnel.seen().contains("/connectors/"), "a call went by the proxy");
+    assert!(!tunnel.seen().contains("/connectors/"), "a call went through the proxy");
 }
 
-/// Fault 29: whatever an answer points to. An https server may point to http, and a redirect is not the only way.
+/// Fault 29: whatever a response points to. An HTTPS server may point to HTTP, and a redirect is not the only way.
 #[tokio::test]
-async fn nobody_is_called_whom_an_answer_names() {
+async fn a_host_that_a_response_names_is_never_contacted() {
     let mut env = TestEnv::new().await;
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
     elsewhere.set_nonblocking(true).unwrap();
@@ -137,5 +137,5 @@ async fn nobody_is_called_whom_an_answer_names() {
         env.wait_for(request, request.success()).await;
         assert!(!env.attempts(request).is_empty());
     }
-    assert!(elsewhere.accept().is_err(), "somebody went where an answer pointed");
+    assert!(elsewhere.accept().is_err(), "a request followed a response");
 }

@@ -1,10 +1,11 @@
-//! What a user's auditor checks: least rights, where the token goes, what TLS is believed.
+//! What a user's auditor checks: least privilege, the destination of the token, and the TLS servers that are trusted.
 //!
-//! Elsewhere: rights as the authorizer says them (`tests/deployment/deploy/rights.rs`), the flags that there are and plain HTTP
-//! refused (`tests/e2e/faults/configuration.rs`), redirects not followed (`tests/client/answers.rs`, `tests/e2e/faults/cde.rs`),
-//! secrets that never show (`tests/e2e/faults/secrets.rs`), objects that choose no path (`tests/client/hostile/stored.rs`).
+//! Elsewhere: the permissions as the authorizer sees them (`tests/deployment/deploy/permissions.rs`), the list of
+//! flags and the rejection of plain HTTP (`tests/e2e/faults/configuration.rs`), redirects that are not followed
+//! (`tests/client/answers.rs`, `tests/e2e/faults/cde.rs`), secrets that never show (`tests/e2e/faults/secrets.rs`),
+//! and objects that cannot choose a path (`tests/client/hostile/stored.rs`).
 
 mod certificates;
 mod destination;
-mod rights;
+mod permissions;
 mod tunnel;

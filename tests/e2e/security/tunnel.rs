@@ -1,4 +1,4 @@
-//! A forward proxy as companies have it: it tunnels what it is asked to by CONNECT, and keeps all that it sees.
+//! A forward proxy as companies use it: it opens tunnels on CONNECT, and keeps all bytes that it sees.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// It ends when it is dropped.
+/// A running proxy. It ends when it is dropped.
 pub(crate) struct Tunnel {
     pub(crate) url: String,
     seen: Arc<Mutex<Vec<u8>>>,
@@ -14,7 +14,7 @@ pub(crate) struct Tunnel {
 }
 
 impl Tunnel {
-    /// One that finds `host` at `address`, and all others where they say.
+    /// Starts a proxy that finds `host` at `address`, and every other host at its own address.
     pub(crate) async fn start(host: &'static str, address: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -30,7 +30,7 @@ impl Tunnel {
         Self { url, seen, serving }
     }
 
-    /// All bytes that clients have sent through it.
+    /// Returns all bytes that clients have sent through it.
     pub(crate) fn seen(&self) -> String {
         String::from_utf8_lossy(&self.seen.lock().unwrap()).into_owned()
     }
@@ -42,7 +42,7 @@ impl Drop for Tunnel {
     }
 }
 
-/// `None` where somebody hangs up.
+/// Returns `None` if a peer closes the connection.
 async fn connect(
     mut client: TcpStream,
     host: &str,

@@ -1,4 +1,4 @@
-//! A request with trouble, as a trace.
+//! The trace of a request that meets trouble.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ fn of<'a>(spans: &'a [Span], name: &str) -> Vec<&'a Span> {
 }
 
 #[tokio::test]
-async fn an_attempt_of_unknown_effect_its_verification_and_the_next_one_are_one_trace() {
+async fn an_unknown_attempt_its_verification_and_the_next_attempt_are_one_trace() {
     let (env, collector) = (TestEnv::new().await, Collector::start().await);
     let _operator = env.start(collector.flags()).await;
     let request = env.request(Kind::Rollback, "again", Fault::on(Operation::Rollback).answer(500));
@@ -30,21 +30,21 @@ async fn an_attempt_of_unknown_effect_its_verification_and_the_next_one_are_one_
     let read = ["observe", "GET"];
     assert_eq!(names(&spans), [&read[..], &attempt, &read, &attempt].concat());
     let calls = of(&spans, "POST");
-    assert_eq!(calls[0].fact("http.response.status_code"), "500");
-    assert_eq!(calls[0].fact("error.type"), "500");
-    assert_eq!(calls[0].error.as_deref(), Some(""), "the code says it all");
-    assert_eq!((calls[1].error.as_deref(), calls[1].fact("error.type")), (None, ""));
+    assert_eq!(calls[0].attribute("http.response.status_code"), "500");
+    assert_eq!(calls[0].attribute("error.type"), "500");
+    assert_eq!(calls[0].error.as_deref(), Some(""), "the code is enough");
+    assert_eq!((calls[1].error.as_deref(), calls[1].attribute("error.type")), (None, ""));
     let acts = of(&spans, "act");
     assert!(acts[0].error.as_deref().is_some_and(|why| !why.is_empty()), "{:#?}", acts[0]);
-    let attempts: Vec<_> = acts.iter().map(|span| span.fact("cde.attempt")).collect();
+    let attempts: Vec<_> = acts.iter().map(|span| span.attribute("cde.attempt")).collect();
     assert_eq!(attempts, ["1", "2"]);
-    let reasons: Vec<_> = of(&spans, "record").iter().map(|span| span.fact("cde.reason")).collect();
+    let reasons: Vec<_> = of(&spans, "record").iter().map(|span| span.attribute("cde.reason")).collect();
     assert_eq!(reasons, ["Verifying", "RolledBack"]);
-    assert_eq!((root.error.as_deref(), root.fact("cde.attempts")), (None, "2"));
+    assert_eq!((root.error.as_deref(), root.attribute("cde.attempts")), (None, "2"));
 }
 
 #[tokio::test]
-async fn attempts_of_two_processes_are_one_trace_and_its_root_lasts_from_the_first_to_the_last() {
+async fn attempts_of_two_processes_are_one_trace_whose_root_covers_both() {
     let (env, collector) = (TestEnv::new().await, Collector::start().await);
     let flags = || collector.flags().with("--retry-min", "30m").with("--retry-max", "30m");
     let mut first = env.start(flags()).await;
@@ -67,7 +67,7 @@ async fn attempts_of_two_processes_are_one_trace_and_its_root_lasts_from_the_fir
 }
 
 #[tokio::test]
-async fn a_refused_request_is_a_trace_that_says_why() {
+async fn the_trace_of_a_refused_request_says_why() {
     let (env, collector) = (TestEnv::new().await, Collector::start().await);
     let _operator = env.start(collector.flags()).await;
     let refusal = Fault::on(Operation::Rollback).answer(400);
@@ -78,13 +78,13 @@ async fn a_refused_request_is_a_trace_that_says_why() {
     let (root, spans) = collector.trace(&end).await;
 
     assert_eq!(root.error.as_deref(), Some(end.message()));
-    let facts = ["error.type", "cde.reason", "cde.outcome"].map(|name| root.fact(name));
-    assert_eq!(facts, ["OperationNotAllowed", "OperationNotAllowed", "Failed"]);
-    assert_eq!(of(&spans, "POST")[0].fact("error.type"), "400");
+    let attributes = ["error.type", "cde.reason", "cde.outcome"].map(|name| root.attribute(name));
+    assert_eq!(attributes, ["OperationNotAllowed", "OperationNotAllowed", "Failed"]);
+    assert_eq!(of(&spans, "POST")[0].attribute("error.type"), "400");
 }
 
 #[tokio::test]
-async fn a_call_without_an_answer_has_no_code_and_says_so() {
+async fn the_span_of_a_call_without_a_response_has_an_error_and_no_code() {
     let (env, collector) = (TestEnv::new().await, Collector::start().await);
     let _operator = env.start(collector.flags().with("--timeout", "1s")).await;
     let request = env.request(Kind::Restore, "silent", Fault::on(Operation::Restore).hang());
@@ -94,8 +94,8 @@ async fn a_call_without_an_answer_has_no_code_and_says_so() {
     let (_, spans) = collector.trace(&done).await;
 
     let silent = of(&spans, "PATCH")[0];
-    assert_eq!(silent.fact("error.type"), "no_answer");
-    assert_eq!(silent.fact("http.response.status_code"), "");
+    assert_eq!(silent.attribute("error.type"), "no_answer");
+    assert_eq!(silent.attribute("http.response.status_code"), "");
     assert_eq!(silent.error.as_deref(), Some("no answer within 1s"));
     assert!(silent.ended - silent.begun >= 900_000_000, "{silent:#?}");
 }

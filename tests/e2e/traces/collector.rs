@@ -1,4 +1,4 @@
-//! A collector that takes OTLP over HTTP, in the manner that a test wants.
+//! A collector that receives OTLP over HTTP and behaves as a test wants.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ use cde_harness::{Flags, LIMIT, Object, POLL};
 
 /// How batches are answered.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) enum Manner {
+pub(crate) enum Behavior {
     #[default]
     Takes,
     Refuses,
@@ -28,14 +28,14 @@ pub(crate) enum Manner {
 
 #[derive(Default)]
 struct Seen {
-    manner: Manner,
+    manner: Behavior,
     requests: usize,
     headers: HeaderMap,
     bytes: Vec<u8>,
     spans: Vec<Span>,
 }
 
-/// It ends when it is dropped.
+/// A running collector. It ends when it is dropped.
 pub(crate) struct Collector {
     pub(crate) url: String,
     seen: Arc<Mutex<Seen>>,
@@ -54,15 +54,15 @@ async fn take(State(seen): State<Arc<Mutex<Seen>>>, headers: HeaderMap, body: By
         seen.requests += 1;
         seen.headers = headers;
         seen.bytes.extend_from_slice(&body);
-        if matches!(seen.manner, Manner::Takes) {
+        if matches!(seen.manner, Behavior::Takes) {
             seen.spans.extend(spans(ExportTraceServiceRequest::decode(body).expect("a batch of spans")));
         }
         seen.manner
     };
     match manner {
-        Manner::Takes => StatusCode::OK,
-        Manner::Refuses => StatusCode::SERVICE_UNAVAILABLE,
-        Manner::Hangs => pending().await,
+        Behavior::Takes => StatusCode::OK,
+        Behavior::Refuses => StatusCode::SERVICE_UNAVAILABLE,
+        Behavior::Hangs => pending().await,
     }
 }
 
@@ -76,27 +76,27 @@ impl Collector {
         Self { url, seen, serving }
     }
 
-    /// Flags of an operator that soon sends what it has to this collector.
+    /// Returns the flags of an operator that soon sends its spans to this collector.
     pub(crate) fn flags(&self) -> Flags {
         let flags = Flags::fast_retries().with("--otlp-endpoint", &self.url);
         flags.env("OTEL_BSP_SCHEDULE_DELAY", "50")
     }
 
-    pub(crate) fn behaves(&self, manner: Manner) {
+    pub(crate) fn behaves(&self, manner: Behavior) {
         self.seen.lock().unwrap().manner = manner;
     }
 
-    /// How many batches came, whether they were taken or not.
+    /// Returns how many batches came, accepted or not.
     pub(crate) fn requests(&self) -> usize {
         self.seen.lock().unwrap().requests
     }
 
-    /// Of the last batch.
+    /// Returns the headers of the last batch.
     pub(crate) fn headers(&self) -> HeaderMap {
         self.seen.lock().unwrap().headers.clone()
     }
 
-    /// All that came.
+    /// Returns everything that came, as text.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.seen.lock().unwrap().bytes).into_owned()
     }
@@ -105,17 +105,17 @@ impl Collector {
         self.seen.lock().unwrap().spans.clone()
     }
 
-    /// Waits until so many batches came.
-    pub(crate) async fn is_asked(&self, times: usize) {
+    /// Waits until this many batches have come.
+    pub(crate) async fn until_batches(&self, times: usize) {
         let begun = Instant::now();
         while self.requests() < times {
-            assert!(begun.elapsed() < LIMIT, "it is asked only {} times", self.requests());
+            assert!(begun.elapsed() < LIMIT, "only {} batches came", self.requests());
             tokio::time::sleep(POLL).await;
         }
     }
 
-    /// The trace of a finished request, in the order in which its spans began; the root, which is told last, is
-    /// apart.
+    /// Returns the trace of a finished request: the root span, which is sent last, and the other spans in the order in
+    /// which they began.
     pub(crate) async fn trace(&self, object: &Object) -> (Span, Vec<Span>) {
         let id = object.operation()["id"].as_str().expect("an operation").replace('-', "");
         let begun = Instant::now();
@@ -127,7 +127,7 @@ impl Collector {
                 all.sort_by_key(|span| span.begun);
                 return (root, all);
             }
-            assert!(begun.elapsed() < LIMIT, "the trace {id} is not whole: {all:#?}");
+            assert!(begun.elapsed() < LIMIT, "the trace {id} is not complete: {all:#?}");
             tokio::time::sleep(POLL).await;
         }
     }

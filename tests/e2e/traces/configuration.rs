@@ -1,4 +1,4 @@
-//! Which variables say where traces go, and which of them end the program before anything is contacted.
+//! Which variables configure traces, and which of them end the program before it contacts anything.
 
 use cde_sandbox::cde::{Fault, Operation, Sandbox};
 use cde_sandbox::process::output;
@@ -7,7 +7,7 @@ use crate::traces::collector::Collector;
 use cde_harness::{Flags, Kind, TestEnv, command};
 
 #[tokio::test]
-async fn the_variables_of_opentelemetry_do_as_well_as_the_flag() {
+async fn the_opentelemetry_variables_work_like_the_flag() {
     let (env, collector) = (TestEnv::new().await, Collector::start().await);
     let quick =
         || Flags::fast_retries().env("OTEL_BSP_SCHEDULE_DELAY", "50").env("OTEL_SERVICE_NAME", "ours");
@@ -28,9 +28,9 @@ async fn the_variables_of_opentelemetry_do_as_well_as_the_flag() {
 }
 
 #[tokio::test]
-async fn a_collector_is_spoken_to_by_tls_only_if_its_authority_is_trusted() {
+async fn a_collector_with_tls_is_used_only_if_its_authority_is_trusted() {
     let env = TestEnv::new().await;
-    // It speaks HTTPS, and knows nothing of traces: who is answered has believed its certificate.
+    // The server uses HTTPS and knows nothing of traces. An operator that gets its 404 has trusted its certificate.
     let server = Sandbox::builder().tls().start().await.unwrap();
     let roots = env.scratch.path().join("roots.pem");
     std::fs::write(&roots, server.ca_pem().unwrap()).unwrap();
@@ -50,7 +50,7 @@ async fn a_collector_is_spoken_to_by_tls_only_if_its_authority_is_trusted() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_used_ends_it_with_code_2_and_one_sentence_without_secrets() {
+async fn invalid_trace_settings_exit_with_code_2_and_one_sentence_without_secrets() {
     let scratch = cde_sandbox::process::scratch_dir().unwrap();
     let token = scratch.path().join("token");
     std::fs::write(&token, "canary-token").unwrap();

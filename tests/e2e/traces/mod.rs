@@ -1,4 +1,4 @@
-//! Traces: what a collector gets of the operator's own program, which works on a real API server and calls the CDE
+//! Traces as a collector receives them from the operator's own program, which uses a real API server and calls the CDE
 //! API over real sockets.
 
 mod attempts;

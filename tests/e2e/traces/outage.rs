@@ -1,4 +1,4 @@
-//! A collector that is of no use costs nothing; neither do traces that are off.
+//! A collector that fails costs nothing, and neither do traces that are off.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use cde_sandbox::cde::{Fault, Operation};
 use tokio::net::TcpListener;
 
-use crate::traces::collector::{Collector, Manner};
+use crate::traces::collector::{Behavior, Collector};
 use cde_harness::{Flags, Kind, Operator, Request, TestEnv};
 
-/// Each its own warning, if any.
+/// The only warning about the collector.
 const LOST: &str = "traces do not reach the collector";
-/// Far below what a request to the collector may take.
+/// Far less than a request to the collector may take.
 const SOON: Duration = Duration::from_secs(5);
 
 async fn apply(env: &TestEnv, what: &str, count: usize) -> Vec<Request> {
@@ -39,7 +39,7 @@ fn warnings(operator: &Operator) -> usize {
     operator.log().lines().filter(|line| line.contains(LOST)).count()
 }
 
-/// The names of its threads.
+/// Returns the names of its threads.
 fn threads(operator: &Operator) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{}/task", operator.process.id())).unwrap();
     let names = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok());
@@ -47,7 +47,7 @@ fn threads(operator: &Operator) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn off_by_default_nothing_is_sent_nobody_is_told_and_no_thread_waits() {
+async fn traces_are_off_by_default_and_cost_no_header_log_line_or_thread() {
     let (env, collector) = (TestEnv::new().await, Collector::start().await);
     let off = Flags::fast_retries().env("CDE_OTLP_ENDPOINT", "").env("OTEL_BSP_SCHEDULE_DELAY", "50");
     let disabled =
@@ -66,7 +66,7 @@ async fn off_by_default_nothing_is_sent_nobody_is_told_and_no_thread_waits() {
 }
 
 #[tokio::test]
-async fn a_collector_that_is_down_slows_nothing_and_is_told_of_once() {
+async fn a_collector_that_is_down_slows_nothing_and_is_logged_once() {
     let env = TestEnv::new().await;
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let flags = Flags::fast_retries().env("OTEL_BSP_SCHEDULE_DELAY", "50");
@@ -83,16 +83,16 @@ async fn a_collector_that_is_down_slows_nothing_and_is_told_of_once() {
 }
 
 #[tokio::test]
-async fn a_collector_that_hangs_slows_nothing_not_even_the_end() {
+async fn a_collector_that_hangs_slows_neither_the_work_nor_the_shutdown() {
     let (env, collector) = (TestEnv::new().await, Collector::start().await);
-    collector.behaves(Manner::Hangs);
-    // The queue is soon full.
+    collector.behaves(Behavior::Hangs);
+    // The queue is full soon.
     let flags =
         collector.flags().env("OTEL_BSP_MAX_QUEUE_SIZE", "4").env("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "2");
     let mut operator = env.start(flags).await;
     let requests = apply(&env, "hangs", 20).await;
     all_are_restored(&env, &requests).await;
-    collector.is_asked(1).await;
+    collector.until_batches(1).await;
 
     stops_soon(&mut operator).await;
 
@@ -100,18 +100,18 @@ async fn a_collector_that_hangs_slows_nothing_not_even_the_end() {
 }
 
 #[tokio::test]
-async fn a_collector_that_comes_back_gets_what_is_new_and_the_log_says_each_once() {
+async fn a_collector_that_recovers_gets_new_spans_and_each_change_is_logged_once() {
     let (env, collector) = (TestEnv::new().await, Collector::start().await);
-    collector.behaves(Manner::Refuses);
+    collector.behaves(Behavior::Refuses);
     let operator = env.start(collector.flags()).await;
     for number in 0..3 {
         let asked = collector.requests();
         let requests = apply(&env, &format!("refused-{number}"), 1).await;
         all_are_restored(&env, &requests).await;
-        collector.is_asked(asked + 1).await;
+        collector.until_batches(asked + 1).await;
     }
     assert_eq!(collector.spans().len(), 0);
-    collector.behaves(Manner::Takes);
+    collector.behaves(Behavior::Takes);
     let requests = apply(&env, "taken", 1).await;
     all_are_restored(&env, &requests).await;
 
@@ -122,13 +122,13 @@ async fn a_collector_that_comes_back_gets_what_is_new_and_the_log_says_each_once
 }
 
 #[tokio::test]
-async fn what_ended_just_before_the_end_is_sent_before_it() {
+async fn spans_that_end_just_before_the_shutdown_are_still_sent() {
     let (env, collector) = (TestEnv::new().await, Collector::start().await);
     let flags = collector.flags().env("OTEL_BSP_SCHEDULE_DELAY", "3600000");
     let mut operator = env.start(flags).await;
     let requests = apply(&env, "last", 1).await;
     all_are_restored(&env, &requests).await;
-    assert_eq!(collector.requests(), 0, "it was sent before its time");
+    assert_eq!(collector.requests(), 0, "it was sent too early");
 
     stops_soon(&mut operator).await;
 

@@ -1,4 +1,4 @@
-//! What must not show: the CDE's token and bodies in a trace, the collector's own secrets in a log.
+//! What must not show: the CDE's token and response bodies in a trace, and the collector's key in a log.
 
 use cde_sandbox::cde::{Fault, Operation};
 use serde_json::json;
@@ -7,13 +7,13 @@ use crate::traces::collector::Collector;
 use cde_harness::{Kind, TestEnv};
 
 const TOKEN: &str = "canary-token-9b2c";
-/// Stands in bodies only.
+/// Part of bodies only.
 const BODY: &str = "canary-body-41d7";
-/// For the collector.
+/// The key for the collector.
 const KEY: &str = "canary-key-f00d";
 
 #[tokio::test]
-async fn neither_the_token_nor_a_body_is_in_a_trace_nor_the_collectors_key_in_a_log() {
+async fn traces_have_no_token_or_body_and_logs_do_not_have_the_key_of_the_collector() {
     let (env, collector) = (TestEnv::new().await, Collector::start().await);
     env.sandbox.set_token(TOKEN);
     std::fs::write(env.token_file(), TOKEN).unwrap();
@@ -42,5 +42,5 @@ async fn neither_the_token_nor_a_body_is_in_a_trace_nor_the_collectors_key_in_a_
     {
         assert!(!text.contains(canary), "{canary} is in {what}");
     }
-    assert!(log.contains("\"TRACE\"") && log.contains("hyper"), "the log is no trace");
+    assert!(log.contains("\"TRACE\"") && log.contains("hyper"), "the log is too long");
 }

@@ -1,4 +1,4 @@
-//! A span as a collector reads it.
+//! A span as a collector receives it.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span as Sent, span::SpanKind};
 
-/// Attributes, as text.
-pub(crate) type Facts = BTreeMap<String, String>;
+/// Attributes as text.
+pub(crate) type Attributes = BTreeMap<String, String>;
 
 /// One span.
 #[derive(Clone, Debug)]
@@ -18,23 +18,23 @@ pub(crate) struct Span {
     /// Empty for a root.
     pub(crate) parent: String,
     pub(crate) name: String,
-    /// It is a call to another service.
+    /// Whether it is a call to another service.
     pub(crate) client: bool,
-    /// In nanoseconds since 1970.
+    /// Start and end in nanoseconds since 1970.
     pub(crate) begun: u64,
     pub(crate) ended: u64,
-    pub(crate) facts: Facts,
-    /// The description of its status, if that is an error.
+    pub(crate) attributes: Attributes,
+    /// The description of its status, if the status is an error.
     pub(crate) error: Option<String>,
-    /// Of the process that sent it.
-    pub(crate) resource: Facts,
+    /// The resource: attributes of the process that sent it.
+    pub(crate) resource: Attributes,
 }
 
-/// The spans of a batch.
+/// Returns the spans of a batch.
 pub(crate) fn spans(batch: ExportTraceServiceRequest) -> Vec<Span> {
     let mut all = Vec::new();
     for group in batch.resource_spans {
-        let resource = facts(&group.resource.expect("a resource").attributes);
+        let resource = attributes(&group.resource.expect("a resource").attributes);
         for spans in group.scope_spans {
             assert_eq!(spans.scope.expect("a scope").name, "cde-operator");
             all.extend(spans.spans.into_iter().map(|sent| span(sent, &resource)));
@@ -43,7 +43,7 @@ pub(crate) fn spans(batch: ExportTraceServiceRequest) -> Vec<Span> {
     all
 }
 
-fn span(sent: Sent, resource: &Facts) -> Span {
+fn span(sent: Sent, resource: &Attributes) -> Span {
     let error = sent.status.filter(|status| status.code() == StatusCode::Error).map(|status| status.message);
     Span {
         trace: hex(&sent.trace_id),
@@ -52,28 +52,28 @@ fn span(sent: Sent, resource: &Facts) -> Span {
         client: sent.kind == SpanKind::Client as i32,
         begun: sent.start_time_unix_nano,
         ended: sent.end_time_unix_nano,
-        facts: facts(&sent.attributes),
+        attributes: attributes(&sent.attributes),
         name: sent.name,
         error,
         resource: resource.clone(),
     }
 }
 
-fn facts(attributes: &[KeyValue]) -> Facts {
+fn attributes(attributes: &[KeyValue]) -> Attributes {
     let text = |value: &Value| match value {
         Value::StringValue(text) => text.clone(),
         Value::IntValue(number) => number.to_string(),
         other => panic!("an attribute of another type: {other:?}"),
     };
-    let facts: Facts = attributes
+    let attributes: Attributes = attributes
         .iter()
         .map(|one| {
             let value = one.value.as_ref().and_then(|value| value.value.as_ref());
             (one.key.clone(), text(value.expect("a value")))
         })
         .collect();
-    assert_eq!(facts.len(), attributes.len(), "an attribute stands twice: {attributes:?}");
-    facts
+    assert_eq!(attributes.len(), attributes.len(), "a duplicate attribute: {attributes:?}");
+    attributes
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -81,11 +81,11 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 impl Span {
-    pub(crate) fn fact(&self, name: &str) -> &str {
-        self.facts.get(name).map_or("", String::as_str)
+    pub(crate) fn attribute(&self, name: &str) -> &str {
+        self.attributes.get(name).map_or("", String::as_str)
     }
 
-    /// The header by which the called service is told of it.
+    /// Returns the header that passes the span on to the called service.
     pub(crate) fn traceparent(&self) -> String {
         format!("00-{}-{}-01", self.trace, self.id)
     }

@@ -1,4 +1,4 @@
-//! A request that goes well, as a trace.
+//! The trace of a request that succeeds at once.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,17 @@ use cde_sandbox::cde::{Fault, Operation};
 use serde_json::Value;
 
 use crate::traces::collector::Collector;
-use crate::traces::span::{Facts, Span};
+use crate::traces::span::{Attributes, Span};
 use cde_harness::{Kind, Object, Request, TestEnv};
 
-fn facts<const N: usize>(facts: [(&str, &str); N]) -> Facts {
-    facts.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+fn attributes<const N: usize>(attributes: [(&str, &str); N]) -> Attributes {
+    attributes.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// What every span of the request says but that of a call.
-fn of_request(env: &TestEnv, request: &Request, object: &Object, kind: &str) -> Facts {
+/// Returns the attributes that every span of the request has, except those of calls.
+fn request_attributes(env: &TestEnv, request: &Request, object: &Object, kind: &str) -> Attributes {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    facts([
+    attributes([
         ("k8s.namespace.name", &env.namespace),
         ("k8s.object.kind", kind),
         ("k8s.object.name", &request.name),
@@ -26,15 +26,15 @@ fn of_request(env: &TestEnv, request: &Request, object: &Object, kind: &str) -> 
     ])
 }
 
-fn with<const N: usize>(of_request: &Facts, more: [(&str, &str); N]) -> Facts {
-    of_request.clone().into_iter().chain(facts(more)).collect()
+fn with<const N: usize>(request_attributes: &Attributes, more: [(&str, &str); N]) -> Attributes {
+    request_attributes.clone().into_iter().chain(attributes(more)).collect()
 }
 
-/// What the span of a call says.
-fn of_call(env: &TestEnv, method: &str, template: &str, path: &str) -> Facts {
+/// Returns the attributes of the span of a call.
+fn call_attributes(env: &TestEnv, method: &str, template: &str, path: &str) -> Attributes {
     let url = env.sandbox.url();
     let (_, port) = url.rsplit_once(':').unwrap();
-    facts([
+    attributes([
         ("http.request.method", method),
         ("url.full", &format!("{url}{path}")),
         ("url.template", template),
@@ -44,30 +44,30 @@ fn of_call(env: &TestEnv, method: &str, template: &str, path: &str) -> Facts {
     ])
 }
 
-/// Name, parent and facts of each span.
-fn told(spans: &[Span]) -> Vec<(&str, &str, &Facts)> {
+/// Returns the name, the parent and the attributes of each span.
+fn told(spans: &[Span]) -> Vec<(&str, &str, &Attributes)> {
     let names: BTreeMap<&str, &str> =
         spans.iter().map(|span| (span.id.as_str(), span.name.as_str())).collect();
     let parent = |span: &Span| names.get(span.parent.as_str()).copied().unwrap_or("root");
-    spans.iter().map(|span| (span.name.as_str(), parent(span), &span.facts)).collect()
+    spans.iter().map(|span| (span.name.as_str(), parent(span), &span.attributes)).collect()
 }
 
-/// Every span lies within its parent, none went wrong, and only calls are calls.
+/// Checks that every span lies within its parent, none has an error, and only calls are client spans.
 fn assert_sound(root: &Span, spans: &[Span]) {
     assert!(!root.client && root.error.is_none(), "{root:#?}");
     for span in spans {
         let parent = spans.iter().find(|other| other.id == span.parent).unwrap_or(root);
-        assert_eq!(parent.id, span.parent, "it is a part of nothing: {span:#?}");
+        assert_eq!(parent.id, span.parent, "it has no parent: {span:#?}");
         assert!(parent.begun <= span.begun && span.begun <= span.ended, "{span:#?} in {parent:#?}");
-        // The clock of the day may have been set meanwhile by a little.
+        // The system clock may have been adjusted a little meanwhile.
         assert!(span.ended <= parent.ended + 1_000_000, "{span:#?} in {parent:#?}");
-        assert_eq!(span.client, span.facts.contains_key("url.full"), "{span:#?}");
+        assert_eq!(span.client, span.attributes.contains_key("url.full"), "{span:#?}");
         assert_eq!(span.error, None, "{span:#?}");
     }
 }
 
 #[tokio::test]
-async fn a_rollback_is_one_trace_named_by_its_operation_and_the_api_is_told_of_each_call() {
+async fn a_rollback_is_one_trace_with_the_operation_id_and_every_call_has_a_traceparent() {
     let (env, collector) = (TestEnv::new().await, Collector::start().await);
     let _operator = env.start(collector.flags()).await;
     let request = env.request(Kind::Rollback, "traced", Fault::on(Operation::Any).times(0));
@@ -77,7 +77,7 @@ async fn a_rollback_is_one_trace_named_by_its_operation_and_the_api_is_told_of_e
     let (root, spans) = collector.trace(&done).await;
 
     assert_sound(&root, &spans);
-    let about = of_request(&env, &request, &done, "MigrationRollback");
+    let about = request_attributes(&env, &request, &done, "MigrationRollback");
     let (zero, one) = (with(&about, [("cde.attempt", "0")]), with(&about, [("cde.attempt", "1")]));
     let read = format!("/connectors/{}", request.id);
     let path = format!("{read}/versions/1/migration/rollback");
@@ -85,16 +85,16 @@ async fn a_rollback_is_one_trace_named_by_its_operation_and_the_api_is_told_of_e
     let name = format!("POST {template}");
     let expected = [
         ("observe", "root", &zero),
-        ("GET /connectors/{id}", "observe", &of_call(&env, "GET", "/connectors/{id}", &read)),
+        ("GET /connectors/{id}", "observe", &call_attributes(&env, "GET", "/connectors/{id}", &read)),
         ("claim", "root", &one),
         ("act", "root", &one),
-        (name.as_str(), "act", &of_call(&env, "POST", template, &path)),
+        (name.as_str(), "act", &call_attributes(&env, "POST", template, &path)),
         ("record", "root", &with(&one, [("cde.reason", "RolledBack")])),
     ];
     assert_eq!(told(&spans), expected);
     assert_eq!(root.name, "MigrationRollback");
     let outcome = [("cde.attempts", "1"), ("cde.outcome", "Succeeded"), ("cde.reason", "RolledBack")];
-    assert_eq!(root.facts, with(&about, outcome));
+    assert_eq!(root.attributes, with(&about, outcome));
     assert_eq!(root.id, root.trace[16..]);
     let calls = env.sandbox.calls(Operation::Any, request.id);
     let sent: Vec<_> = calls.into_iter().map(|call| call.traceparent.expect("a traceparent")).collect();
@@ -103,7 +103,7 @@ async fn a_rollback_is_one_trace_named_by_its_operation_and_the_api_is_told_of_e
 }
 
 #[tokio::test]
-async fn a_restore_is_one_trace_and_says_which_process_made_it() {
+async fn a_restore_is_one_trace_that_names_its_process() {
     let (env, collector) = (TestEnv::new().await, Collector::start().await);
     let flags = collector.flags().env("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test");
     let operator = env.start(flags).await;
@@ -114,7 +114,7 @@ async fn a_restore_is_one_trace_and_says_which_process_made_it() {
     let (root, spans) = collector.trace(&done).await;
 
     assert_sound(&root, &spans);
-    let about = of_request(&env, &request, &done, "ConnectorRestore");
+    let about = request_attributes(&env, &request, &done, "ConnectorRestore");
     let one = with(&about, [("cde.attempt", "1")]);
     let path = format!("/connectors/{}/restore-from-bin", request.id);
     let template = "/connectors/{id}/restore-from-bin";
@@ -122,17 +122,17 @@ async fn a_restore_is_one_trace_and_says_which_process_made_it() {
     let expected = [
         ("claim", "root", &one),
         ("act", "root", &one),
-        (name.as_str(), "act", &of_call(&env, "PATCH", template, &path)),
+        (name.as_str(), "act", &call_attributes(&env, "PATCH", template, &path)),
         ("record", "root", &with(&one, [("cde.reason", "Restored")])),
     ];
     assert_eq!(told(&spans), expected);
     assert_eq!(root.name, "ConnectorRestore");
-    assert!(!operator.log().contains("otel."), "what is for the collector is in the log");
+    assert!(!operator.log().contains("otel."), "data for the collector is in the log");
     let mut resource = root.resource;
     let instance = resource.remove("service.instance.id").expect("an instance");
     assert!(instance.starts_with("operator-"), "{instance}");
     resource.retain(|name, _| !name.starts_with("telemetry.sdk."));
-    let expected = facts([
+    let expected = attributes([
         ("service.name", "cde-operator"),
         ("service.version", env!("CARGO_PKG_VERSION")),
         ("k8s.pod.name", "operator"),

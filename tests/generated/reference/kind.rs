@@ -1,4 +1,4 @@
-//! The chapters: one for each kind, and one for the status that both share.
+//! The chapters: one for each kind, and one for the status that both kinds share.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::reference::table::{fields, refusals};
 
-/// The chapters of these definitions, in Markdown.
+/// Returns the chapters of these CRDs, in Markdown.
 pub(crate) fn chapters(definitions: &[Value]) -> String {
     let mut text = "\n".to_owned();
     let statuses: Vec<&Value> = definitions.iter().map(|it| &schema(it)["properties"]["status"]).collect();
@@ -33,14 +33,14 @@ fn name_of(definition: &Value) -> &str {
     definition["spec"]["names"]["kind"].as_str().unwrap()
 }
 
-/// The fields that are the same in all of these.
+/// Returns the fields that are the same in all of these schemas.
 fn shared(schemas: &[&Value]) -> Map<String, Value> {
     let mut fields = schemas[0]["properties"].as_object().unwrap().clone();
     fields.retain(|name, field| schemas.iter().all(|schema| schema["properties"][name] == *field));
     fields
 }
 
-/// A schema with some of its fields.
+/// Returns a schema with some of its fields.
 fn only(schema: &Value, keep: impl Fn(&String) -> bool) -> Value {
     let mut schema = schema.clone();
     schema["properties"].as_object_mut().unwrap().retain(|name, _| keep(name));

@@ -1,7 +1,7 @@
-//! `docs/reference.md` says what the schema says: its tables are made of the definitions. And what
-//! `docs/troubleshooting.md` quotes of the operator is what it says.
+//! `docs/reference.md` matches the schema, because its tables are generated from the CRDs, and the messages that
+//! `docs/troubleshooting.md` quotes are messages of the operator.
 //!
-//! `UPDATE_DOCS=1 cargo test --test generated reference::` writes them.
+//! `UPDATE_DOCS=1 cargo test --test generated reference::` writes the tables.
 
 mod kind;
 mod quotes;
@@ -18,11 +18,11 @@ const BEGIN: &str = "<!-- schema: made by tests/generated/reference -->\n";
 const END: &str = "<!-- end of schema -->\n";
 
 fn definitions() -> Vec<Value> {
-    crds().iter().map(|crd| serde_json::to_value(crd).expect("a definition is JSON")).collect()
+    crds().iter().map(|crd| serde_json::to_value(crd).expect("a CRD is JSON")).collect()
 }
 
 #[test]
-fn the_reference_says_what_the_definitions_say() {
+fn the_reference_matches_the_crds() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(DOCUMENT);
     let document = fs::read_to_string(&path).expect("the document");
     let (head, rest) = document.split_once(BEGIN).expect("where the tables begin");
@@ -35,7 +35,7 @@ fn the_reference_says_what_the_definitions_say() {
     assert!(found == made, "{DOCUMENT} is old: run UPDATE_DOCS=1 cargo test --test generated reference::");
 }
 
-/// All paths of fields below a schema: `.spec.version`, `.status.versions[].state`.
+/// Collects all paths of fields below a schema: `.spec.version`, `.status.versions[].state`.
 fn paths(schema: &Value, path: &str, all: &mut Vec<String>) {
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let path = format!("{path}.{name}");
@@ -46,7 +46,7 @@ fn paths(schema: &Value, path: &str, all: &mut Vec<String>) {
 }
 
 #[test]
-fn every_field_and_every_sentence_of_a_refusal_is_in_the_reference() {
+fn every_field_and_every_validation_message_is_in_the_reference() {
     let made = kind::chapters(&definitions());
     for definition in definitions() {
         let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
@@ -68,7 +68,7 @@ fn every_field_and_every_sentence_of_a_refusal_is_in_the_reference() {
 }
 
 #[test]
-fn no_cell_of_a_table_breaks_its_row() {
+fn every_table_cell_fits_in_its_row() {
     for line in kind::chapters(&definitions()).lines().filter(|line| line.starts_with('|')) {
         let cells = line.replace("\\|", "").matches('|').count() - 1;
         assert!([2, 3, 4].contains(&cells), "{line}");

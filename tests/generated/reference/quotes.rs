@@ -1,14 +1,14 @@
-//! What docs/troubleshooting.md quotes of the operator, the operator says.
+//! docs/troubleshooting.md quotes only messages that the operator writes.
 
 use std::fs;
 use std::path::Path;
 
-/// The sections whose first columns quote nobody else.
+/// The sections whose first columns quote only the operator.
 const OWN: [&str; 3] = ["The operator is not ready", "A request waits", "Several operators"];
 /// Shorter pieces would be found anywhere.
 const SHORTEST: usize = 10;
 
-/// All source, its texts as they are printed.
+/// Returns all source with its texts as they are printed.
 fn said(folder: &Path) -> String {
     let mut all = String::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -22,7 +22,7 @@ fn said(folder: &Path) -> String {
     all
 }
 
-/// What stands between backticks in the first cells of the tables of a section, cut where it leaves something out.
+/// Returns the texts in backticks in the first cells of a section's tables, split at their ellipses.
 fn quoted(section: &str) -> Vec<&str> {
     let rows = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
     let spans = rows.flat_map(|cell| cell.split('`').skip(1).step_by(2));
@@ -30,7 +30,7 @@ fn quoted(section: &str) -> Vec<&str> {
 }
 
 #[test]
-fn what_troubleshooting_quotes_of_the_operator_stands_in_its_source() {
+fn every_message_quoted_in_troubleshooting_is_in_the_source() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let document = fs::read_to_string(root.join("docs/troubleshooting.md")).expect("the document");
     let source = said(&root.join("src"));

@@ -1,10 +1,10 @@
-//! Tables of a schema: its fields, and what is refused.
+//! Tables of a schema: its fields and its validation messages.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// All fields below `schema`, those within others after them.
+/// Returns all fields below `schema`. Nested fields follow their parents.
 pub(crate) fn fields(schema: &Value) -> String {
     let mut table = "| field | type | bounds | meaning |\n|---|---|---|---|\n".to_owned();
     rows(&mut table, schema, "");
@@ -66,7 +66,7 @@ fn range(what: &str, least: &Value, most: &Value) -> Option<String> {
     }
 }
 
-/// What the rules of `schema` say to whom they refuse something.
+/// Returns the messages of the validation rules in `schema`.
 pub(crate) fn refusals(schema: &Value) -> String {
     let mut found = Vec::new();
     messages(schema, "", &mut found);
@@ -88,7 +88,7 @@ fn messages(schema: &Value, path: &str, found: &mut Vec<(String, String)>) {
     }
 }
 
-/// Text that does not end its cell.
+/// Returns the text escaped for a table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace("\n\n", "<br>").replace('\n', " ")
 }

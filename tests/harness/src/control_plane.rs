@@ -1,5 +1,5 @@
-//! The control plane of a test environment: one that tests share, or one of its own for a test that stops it or changes
-//! its CRDs.
+//! The control plane of a test environment: a shared one, or a separate one for a test that stops it or changes its
+//! CRDs.
 
 use std::ops::Deref;
 use std::time::Instant;
@@ -20,10 +20,10 @@ pub enum ControlPlane {
     Own(Box<Servers>),
 }
 
-/// The control plane that all tests of a program share, unless they say otherwise.
+/// The control plane that all tests of a program share by default.
 pub static SHARED: SharedControlPlane = SharedControlPlane::new();
 
-/// A control plane that several tests share, with all of `deploy/` but the Deployment. The first of them starts it.
+/// A control plane that several tests share, with all of `deploy/` except the Deployment. The first test starts it.
 #[derive(Debug, Default)]
 pub struct SharedControlPlane(OnceCell<Servers>);
 
@@ -103,7 +103,7 @@ async fn wait_for_kinds(servers: &Servers) {
     }
 }
 
-/// `kubectl explain` reads a document that follows a little after the kind is served.
+/// Waits for `kubectl explain`, which reads a document that appears shortly after the kind is served.
 async fn wait_for_explain(servers: &Servers, kind: &str) {
     let begun = Instant::now();
     while let Err(error) = servers.kubectl_ok(&["explain", kind], "").await {
@@ -112,7 +112,7 @@ async fn wait_for_explain(servers: &Servers, kind: &str) {
     }
 }
 
-/// Returns a property of a schema that has it.
+/// Returns a property of a schema that has the property.
 pub fn property<'a>(schema: &'a mut JSONSchemaProps, name: &str) -> &'a mut JSONSchemaProps {
     schema.properties.as_mut().and_then(|all| all.get_mut(name)).expect("a property")
 }

@@ -1,5 +1,5 @@
-//! What every test checks beside its own outcome: no operator wrote its token to a log, and none panicked. A test that
-//! fails says how to run it again.
+//! Checks after every test that no operator wrote its token to a log or panicked, and prints the command that repeats
+//! a failed test.
 
 use std::env;
 use std::fs;

@@ -1,13 +1,13 @@
-//! What the operator's test programs share, for those who write such tests: a [`TestEnv`] gives each test a namespace,
-//! a simulated CDE API and operators that watch that namespace, on a control plane that the tests of a program share.
+//! What the operator's test programs share. A [`TestEnv`] gives each test a namespace, a simulated CDE API and
+//! operators that watch that namespace, on a control plane that the tests of a program share.
 //!
-//! A function ends the test, with a message, where something is missing or has not come within [`LIMIT`].
+//! A function fails the test, with a message, if something is missing or does not happen within [`LIMIT`].
 
 #![allow(
     clippy::expect_used,
     clippy::panic,
     clippy::missing_panics_doc,
-    reason = "used by tests alone, which end where something is missing"
+    reason = "only tests use this crate, and they panic on unexpected results"
 )]
 
 mod control_plane;
@@ -37,12 +37,12 @@ pub use object::{Kind, Object};
 pub use operator::{Flags, Operator, command, command_of, operator_program};
 pub use request::Request;
 
-/// Longer than anything takes on a busy machine: what has not happened by then does not happen.
+/// Longer than anything takes on a busy machine. What has not happened by then does not happen.
 pub const LIMIT: Duration = Duration::from_mins(1);
-/// The pause between two looks at something that is awaited.
+/// The pause between two checks of an awaited condition.
 pub const POLL: Duration = Duration::from_millis(50);
 
-/// The environment of one test; everything in it ends with it.
+/// The environment of one test. Everything in it ends with it.
 pub struct TestEnv {
     /// The API server and its etcd.
     pub control_plane: ControlPlane,
@@ -58,12 +58,12 @@ pub struct TestEnv {
 }
 
 impl TestEnv {
-    /// Makes an environment without an operator, on the shared control plane.
+    /// Creates an environment without an operator, on the shared control plane.
     pub async fn new() -> Self {
         Self::on(ControlPlane::Shared(SHARED.get().await)).await
     }
 
-    /// Makes an environment without an operator, on `control_plane`.
+    /// Creates an environment without an operator, on `control_plane`.
     pub async fn on(control_plane: ControlPlane) -> Self {
         let client = control_plane.admin().await.expect("an admin client");
         let namespace = format!("test-{}", &uuid::Uuid::new_v4().simple().to_string()[..10]);
@@ -75,14 +75,14 @@ impl TestEnv {
         Self { control_plane, sandbox, namespace, client, scratch, audit }
     }
 
-    /// Makes an environment with a running operator.
+    /// Creates an environment with a running operator.
     pub async fn with_operator() -> (Self, Operator) {
         let env = Self::new().await;
         let operator = env.start(Flags::default()).await;
         (env, operator)
     }
 
-    /// Makes an environment with a running operator that retries soon; see [`Flags::fast_retries`].
+    /// Creates an environment with a running operator that retries soon (see [`Flags::fast_retries`]).
     pub async fn with_fast_retries() -> (Self, Operator) {
         let env = Self::new().await;
         let operator = env.start(Flags::fast_retries()).await;
@@ -106,7 +106,7 @@ impl TestEnv {
         Operator::start(self, &kubeconfig, flags).await
     }
 
-    /// Writes a kubeconfig with the permissions of the manifests; `server` replaces the address of the API server.
+    /// Writes a kubeconfig with the permissions of the manifests. `server` replaces the URL of the API server.
     pub async fn kubeconfig(&self, server: Option<&str>) -> PathBuf {
         let account = self.control_plane.service_account(OPERATOR_NAMESPACE, "cde-operator", server).await;
         account.expect("a token of the operator's service account")
@@ -137,7 +137,7 @@ impl TestEnv {
     /// As [`Self::kubectl`], where kubectl may fail.
     ///
     /// # Errors
-    /// What kubectl wrote to standard error.
+    /// If kubectl fails: its standard error.
     pub async fn try_kubectl(&self, args: &[&str], stdin: &str) -> Result<String, String> {
         let all: Vec<&str> = ["-n", &self.namespace].into_iter().chain(args.iter().copied()).collect();
         self.control_plane.kubectl_ok(&all, stdin).await.map_err(|error| format!("{error:#}"))
@@ -163,20 +163,20 @@ impl TestEnv {
             }
             assert!(
                 begun.elapsed() < LIMIT,
-                "{count} Events about {name} have not been published: {events:#?}"
+                "timed out waiting for {count} Events about {name}: {events:#?}"
             );
             tokio::time::sleep(POLL).await;
         }
     }
 
-    /// Returns what the API server has answered so far about this namespace.
+    /// Returns the requests about this namespace that the API server has answered so far.
     #[must_use]
     pub fn audit(&self) -> Vec<AuditEvent> {
         let mut audit = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
         audit.events().expect("the audit log").to_vec()
     }
 
-    /// Returns what the operator asked of the API server about an object of this namespace, without reads and watches.
+    /// Returns the operator's requests to the API server about an object of this namespace, without reads and watches.
     #[must_use]
     pub fn operator_writes(&self, name: &str) -> Vec<AuditEvent> {
         let mut all = self.audit();

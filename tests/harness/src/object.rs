@@ -47,14 +47,14 @@ impl TestEnv {
         Api::namespaced_with(self.client.clone(), &self.namespace, &kind.resource())
     }
 
-    /// Returns how the API server refuses the manifest.
+    /// Returns the message with which the API server rejects the manifest.
     pub async fn refusal(&self, manifest: &Manifest) -> String {
         let object: DynamicObject = serde_json::from_str(&manifest.yaml()).expect("an object");
         let restore = object.types.as_ref().is_some_and(|types| types.kind == "ConnectorRestore");
         let kind = if restore { Kind::Restore } else { Kind::Rollback };
         let dry_run = PostParams { dry_run: true, ..PostParams::default() };
         match self.objects(kind).create(&dry_run, &object).await {
-            Ok(_) => panic!("the API server accepts it:\n{}", manifest.yaml()),
+            Ok(_) => panic!("the API server accepted it:\n{}", manifest.yaml()),
             Err(refusal) => refusal.to_string(),
         }
     }
@@ -64,7 +64,7 @@ impl TestEnv {
         self.objects(kind).get(name).await.unwrap_or_else(|error| panic!("{name}: {error}")).into()
     }
 
-    /// Waits until `condition` holds of the object, and returns it; `what` completes "NAME is not …".
+    /// Waits until the object satisfies `condition`, and returns it. `what` completes "NAME is not …".
     pub async fn wait_until(
         &self,
         kind: Kind,
@@ -150,7 +150,7 @@ impl Object {
         self.operation()["id"].as_str().unwrap_or_default()
     }
 
-    /// Returns the number of the attempt for which there is a claim.
+    /// Returns the number of the claimed attempt.
     #[must_use]
     pub fn claimed_attempt(&self) -> Option<u64> {
         self.operation()["inFlight"]["attempt"].as_u64()
@@ -187,7 +187,8 @@ impl Object {
         self.metadata()["resourceVersion"].as_str().expect("a stored object has a version")
     }
 
-    /// Checks what the contract says of every status with this reason: conditions, outcome, times, generations.
+    /// Checks everything that the contract requires of a status with this reason: conditions, outcome, times,
+    /// generations.
     pub fn assert_contract(&self) {
         let (ready, companion, outcome) = row(self.reason());
         let (status, operation) = (self.status(), self.operation());
@@ -210,20 +211,21 @@ impl Object {
         );
         assert!(
             outcome.is_none() || operation["nextAttemptTime"].is_null(),
-            "a finished one waits: {self:#?}"
+            "a finished request waits: {self:#?}"
         );
         assert!(!self.message().is_empty(), "a message: {self:#?}");
         self.assert_generations(matches!(outcome, Some("Succeeded" | "Skipped")));
     }
 
-    /// A record answers for every generation, and so names none; all else names the newest one that was seen.
+    /// A record is valid for every generation and has none. Every other status has the newest generation that was
+    /// seen.
     fn assert_generations(&self, record: bool) {
         let observed = &self.status()["observedGeneration"];
         let newest = self.metadata()["generation"].as_i64();
         assert_eq!(observed.is_null(), record, "the observed generation of {self:#?}");
         assert!(
             observed.as_i64() <= newest && observed != &json!(-1),
-            "an old generation at most: {self:#?}"
+            "not an observed generation: {self:#?}"
         );
         for condition in self.status()["conditions"].as_array().into_iter().flatten() {
             assert_eq!(&condition["observedGeneration"], observed, "a condition's of {self:#?}");
@@ -235,7 +237,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// The contract's table: the condition Ready, the condition beside it, the outcome.
+/// Returns the row of the contract's table: the condition Ready, the other condition, the outcome.
 fn row(reason: &str) -> (&'static str, Option<&'static str>, Option<&'static str>) {
     match reason {
         "Restored" | "AlreadyRestored" | "RolledBack" => ("True", None, Some("Succeeded")),
@@ -253,6 +255,6 @@ fn row(reason: &str) -> (&'static str, Option<&'static str>, Option<&'static str
         | "DeadlineExceeded"
         | "ConfirmedFailed" => ("False", Some("Stalled"), Some("Failed")),
         "OutcomeUnknown" => ("False", Some("Stalled"), Some("Unknown")),
-        other => panic!("{other:?} is no reason of the contract"),
+        other => panic!("{other:?} is not a reason of the contract"),
     }
 }

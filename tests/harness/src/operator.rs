@@ -17,16 +17,16 @@ pub fn operator_program() -> PathBuf {
     built.expect("Cargo sets CARGO_BIN_EXE_cde-operator: run the test with `cargo test`").into()
 }
 
-/// How to start an operator, apart from what all tests need.
+/// How to start an operator, in addition to what all tests need.
 #[derive(Clone, Debug)]
 pub struct Flags {
     /// Arguments after `run`.
     pub args: Vec<String>,
     /// Environment variables.
     pub env: Vec<(String, String)>,
-    /// The operator of this source, unless a test has another one.
+    /// The program: the operator of this source, unless a test sets another one.
     pub program: PathBuf,
-    /// Whether to wait for `/readyz` before the test goes on.
+    /// Whether to wait for `/readyz` before the test continues.
     pub wait_ready: bool,
 }
 
@@ -43,8 +43,8 @@ impl Default for Flags {
 }
 
 impl Flags {
-    /// Returns flags for tests of what a request ends as, not of when: a failed call is retried soon, and a call that
-    /// is held does not time out.
+    /// Returns flags for tests of the result of a request and not of its timing: a failed call is retried soon, and a
+    /// held call does not time out.
     #[must_use]
     pub fn fast_retries() -> Self {
         Self::default().with("--retry-min", "100ms").with("--retry-max", "100ms").with("--timeout", "20s")
@@ -75,7 +75,7 @@ impl Flags {
     }
 }
 
-/// A running operator, killed when it is dropped.
+/// A running operator. It is killed when it is dropped.
 #[derive(Debug)]
 pub struct Operator {
     /// Its process.
@@ -121,7 +121,7 @@ impl Operator {
         }
     }
 
-    /// Returns status and body of an endpoint of the admin server; `None` where it does not answer.
+    /// Returns status and body of an endpoint of the admin server; `None` if it does not respond.
     pub async fn probe(&mut self, path: &str) -> Option<(u16, String)> {
         if self.url.is_none() {
             self.url = self.listens();
@@ -146,12 +146,12 @@ impl Operator {
             if let Some(line) = log.lines().find(|line| line.contains(words)) {
                 return line.to_owned();
             }
-            assert!(begun.elapsed() < LIMIT, "its log does not have {words:?}\n{log}");
+            assert!(begun.elapsed() < LIMIT, "timed out waiting for {words:?} in the log\n{log}");
             tokio::time::sleep(POLL).await;
         }
     }
 
-    /// Returns what it has printed so far.
+    /// Returns its output so far.
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
@@ -168,13 +168,14 @@ impl Operator {
         self.exit_code().await
     }
 
-    /// Waits for its end and returns the exit code.
+    /// Waits until it ends and returns the exit code.
     pub async fn exit_code(&mut self) -> Option<i32> {
         self.process.wait(LIMIT).await.expect("it ends").code()
     }
 }
 
-/// Returns a command that runs the operator's program without the caller's environment variables that it would read.
+/// Returns a command that runs the operator's program without those of the caller's environment variables that it
+/// would read.
 #[must_use]
 pub fn command(kubeconfig: &Path) -> Command {
     command_of(&operator_program(), kubeconfig)

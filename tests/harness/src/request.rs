@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Kind, Manifest, Object, TestEnv, restore, rollback};
 
 impl TestEnv {
-    /// Returns a request that succeeds but for `fault`, with its connector in the sandbox.
+    /// Returns a request that succeeds except for `fault`, with its connector in the sandbox.
     #[must_use]
     pub fn request(&self, kind: Kind, what: &str, fault: Fault) -> Request {
         let request = Request::new(kind, what);
@@ -37,12 +37,12 @@ impl TestEnv {
         patched.unwrap_or_else(|error| panic!("{}: {error}", request.name));
     }
 
-    /// Requests another attempt, as `kubectl annotate --overwrite` does.
+    /// Requests a retry, as `kubectl annotate --overwrite` does.
     pub async fn annotate_retry(&self, request: &Request, value: &str) {
         self.patch(request, json!({"metadata": {"annotations": {"cde.productsup.com/retry": value}}})).await;
     }
 
-    /// Returns the calls that were to change the request's connector.
+    /// Returns the changing calls for the request's connector.
     #[must_use]
     pub fn attempts(&self, request: &Request) -> Vec<Call> {
         self.sandbox.calls(Operation::Changing, request.id)
@@ -56,12 +56,12 @@ pub struct Request {
     pub kind: Kind,
     /// The name of its object.
     pub name: String,
-    /// The id of its connector.
+    /// The ID of its connector.
     pub id: Uuid,
 }
 
 impl Request {
-    /// Returns a request whose connector the sandbox does not know yet; `what` becomes part of its name.
+    /// Returns a request whose connector the sandbox does not know yet. `what` becomes part of its name.
     #[must_use]
     pub fn new(kind: Kind, what: &str) -> Self {
         Self { kind, name: format!("{}-{what}", kind.short()), id: new_id() }
@@ -94,7 +94,7 @@ impl Request {
         }
     }
 
-    /// Returns the evidence of its success where the answer was lost.
+    /// Returns the evidence of its success if the response was lost.
     #[must_use]
     pub fn observed(&self) -> &'static str {
         match self.kind {

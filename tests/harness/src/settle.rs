@@ -1,20 +1,20 @@
-//! Proof that something does not happen: a later request, whose end shows that all before it had their time.
+//! Shows that something does not happen: a later request ends, so every earlier one had enough time.
 
 use cde_sandbox::cde::{Connector, Fault, Operation, new_id};
 
 use super::{Kind, TestEnv, restore};
 
 impl TestEnv {
-    /// Returns when whatever was about to happen has happened: a later request has waited for longer than any backoff
-    /// of [`Flags::fast_retries`](crate::Flags::fast_retries), has succeeded, and its Events, which follow those of all
-    /// other requests, are published.
+    /// Returns when everything that was about to happen has happened: a later request has waited for longer than any
+    /// backoff of [`Flags::fast_retries`](crate::Flags::fast_retries) and has succeeded, and its Events, which follow
+    /// those of all other requests, are published.
     ///
-    /// Waits end at whole seconds: this one ends in a later second than any such backoff that began before it.
+    /// Waits end at whole seconds, and this one ends in a later second than any such backoff that began before it.
     pub async fn settle(&self) {
         self.settle_after(1).await;
     }
 
-    /// As [`Self::settle`], where other requests may wait for almost `seconds`.
+    /// As [`Self::settle`], if other requests may wait for almost `seconds`.
     pub async fn settle_after(&self, seconds: u32) {
         let id = new_id();
         let locked = Fault::on(Operation::Restore).connector(id).answer(423);
@@ -22,7 +22,7 @@ impl TestEnv {
         self.mark(id, 2).await;
     }
 
-    /// Returns when all Events that are due by now are published.
+    /// Returns when all Events that are due now are published.
     pub async fn flush_events(&self) {
         self.mark(new_id(), 1).await;
     }

@@ -1,5 +1,4 @@
-//! What is done: a script is carried out, each kind of actor in a task of its own, until faults end; then all is
-//! made well again.
+//! Carries out a script, with one task per kind of actor, until the faults end, and then removes all faults.
 
 mod api_server;
 mod process;
@@ -13,33 +12,33 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use self::process::Crew;
 pub(crate) use self::process::RATE;
+use self::process::Supervisor;
 pub(crate) use self::process::{Freeze, Life};
-use crate::random::script::{Act, CdeAct, Deed, Script, Timed};
+use crate::random::script::{Act, CdeAct, PersonAct, Script, Timed};
 use cde_harness::{Manifest, TestEnv, from_now, restore, rollback};
 
-/// Where a script is carried out.
-pub(crate) struct Stage {
+/// The environment in which a script is carried out.
+pub(crate) struct RunEnv {
     pub(crate) env: TestEnv,
     pub(crate) script: Script,
-    /// One before each operator.
+    /// One proxy in front of each operator.
     pub(crate) proxies: Vec<Proxy>,
     /// Every token that was ever accepted.
     pub(crate) tokens: Mutex<Vec<String>>,
     begin: Instant,
 }
 
-/// How the faults ended.
-pub(crate) struct Calm {
-    /// The processes that run on, one for each number.
+/// The state after the faults.
+pub(crate) struct AfterFaults {
+    /// The processes that still run, one per operator.
     pub(crate) running: Vec<Life>,
-    /// Those that ended on the way.
+    /// The processes that ended earlier.
     pub(crate) ended: Vec<Life>,
 }
 
-/// Carries the script out.
-pub(crate) async fn play(env: TestEnv, script: Script) -> (Arc<Stage>, Calm) {
+/// Carries out the script.
+pub(crate) async fn run_script(env: TestEnv, script: Script) -> (Arc<RunEnv>, AfterFaults) {
     let mut proxies = Vec::new();
     for _ in 0..script.operators {
         proxies.push(Proxy::start(&env.control_plane).await.unwrap());
@@ -48,30 +47,30 @@ pub(crate) async fn play(env: TestEnv, script: Script) -> (Arc<Stage>, Calm) {
         env.sandbox.put(connector.clone());
     }
     let tokens = Mutex::new(vec![env.sandbox.token()]);
-    let stage = Arc::new(Stage { env, script, proxies, tokens, begin: Instant::now() });
+    let run_env = Arc::new(RunEnv { env, script, proxies, tokens, begin: Instant::now() });
     let mut lanes = JoinSet::new();
-    lanes.spawn(stage.clone().people());
-    lanes.spawn(stage.clone().cde());
-    let mut crews = JoinSet::new();
-    for number in 0..stage.script.operators {
-        lanes.spawn(stage.clone().api_server(number));
-        crews.spawn(Crew::work(stage.clone(), number));
+    lanes.spawn(run_env.clone().people());
+    lanes.spawn(run_env.clone().cde());
+    let mut supervisors = JoinSet::new();
+    for number in 0..run_env.script.operators {
+        lanes.spawn(run_env.clone().api_server(number));
+        supervisors.spawn(Supervisor::work(run_env.clone(), number));
     }
     lanes.join_all().await;
-    let (running, ended): (Vec<_>, Vec<_>) = crews.join_all().await.into_iter().unzip();
-    stage.calm().await;
-    (stage, Calm { running, ended: ended.into_iter().flatten().collect() })
+    let (running, ended): (Vec<_>, Vec<_>) = supervisors.join_all().await.into_iter().unzip();
+    run_env.end_faults().await;
+    (run_env, AfterFaults { running, ended: ended.into_iter().flatten().collect() })
 }
 
-impl Stage {
-    /// The acts that `mine` picks, each with its time.
+impl RunEnv {
+    /// Returns the acts that `mine` selects, each with its time.
     fn acts<T>(&self, mine: impl Fn(&Act) -> Option<T>) -> Vec<(Duration, T)> {
         let timed = |Timed { at, act }: &Timed| Some((*at, mine(act)?));
         self.script.acts.iter().filter_map(timed).collect()
     }
 
-    /// Waits for that time; false where faults have ended by then: acts that are late fall away.
-    async fn comes(&self, at: Duration) -> bool {
+    /// Waits until this time. Returns false if the faults have ended by then, so that late acts are dropped.
+    async fn wait_until(&self, at: Duration) -> bool {
         tokio::time::sleep_until((self.begin + at).into()).await;
         !self.is_over()
     }
@@ -80,60 +79,60 @@ impl Stage {
         self.left().is_zero()
     }
 
-    /// For how long faults go on.
+    /// Returns how long the faults still last.
     fn left(&self) -> Duration {
         self.script.length.saturating_sub(self.begin.elapsed())
     }
 
-    /// Sleeps, but no longer than faults go on.
-    async fn pass(&self, length: Duration) {
+    /// Sleeps, but not longer than the faults last.
+    async fn sleep(&self, length: Duration) {
         tokio::time::sleep(length.min(self.left())).await;
     }
 
     async fn people(self: Arc<Self>) {
         let mine = |act: &Act| match act {
-            Act::People(object, deed) => Some((*object, deed.clone())),
+            Act::People(object, act) => Some((*object, act.clone())),
             _ => None,
         };
-        for (at, (object, deed)) in self.acts(mine) {
-            if !self.comes(at).await {
+        for (at, (object, act)) in self.acts(mine) {
+            if !self.wait_until(at).await {
                 break;
             }
-            self.person(object, deed).await;
+            self.person(object, act).await;
         }
     }
 
-    /// What a person asks for may be refused, or come too late: that is theirs to bear.
-    async fn person(&self, object: usize, deed: Deed) {
+    /// Carries out what a person does. The API server may reject it, or it may come too late.
+    async fn person(&self, object: usize, act: PersonAct) {
         let subject = &self.script.objects[object];
         let api = self.env.objects(subject.kind);
-        let spec = match deed {
-            Deed::Create { .. } => {
-                let object = serde_json::from_str(&self.manifest(object, &deed).yaml()).unwrap();
+        let spec = match act {
+            PersonAct::Create { .. } => {
+                let object = serde_json::from_str(&self.manifest(object, &act).yaml()).unwrap();
                 let _ = api.create(&PostParams::default(), &object).await;
                 return;
             }
-            Deed::Delete => {
+            PersonAct::Delete => {
                 let _ = api.delete(&subject.name, &DeleteParams::default()).await;
                 return;
             }
-            Deed::Retry => {
+            PersonAct::Retry => {
                 json!({"metadata": {"annotations": {"cde.productsup.com/retry": Timestamp::now().to_string()}}})
             }
-            Deed::Suspend(suspend) => json!({"spec": {"suspend": suspend}}),
-            Deed::Deadline(seconds) => json!({"spec": {"deadlineSeconds": seconds}}),
-            Deed::NotAfter(seconds) => json!({"spec": {"notAfter": from_now(seconds)}}),
+            PersonAct::Suspend(suspend) => json!({"spec": {"suspend": suspend}}),
+            PersonAct::Deadline(seconds) => json!({"spec": {"deadlineSeconds": seconds}}),
+            PersonAct::NotAfter(seconds) => json!({"spec": {"notAfter": from_now(seconds)}}),
         };
         let _ = api.patch(&subject.name, &PatchParams::default(), &Patch::Merge(spec)).await;
     }
 
-    fn manifest(&self, object: usize, deed: &Deed) -> Manifest {
+    fn manifest(&self, object: usize, act: &PersonAct) -> Manifest {
         let subject = &self.script.objects[object];
         let mut manifest = match subject.kind {
             cde_harness::Kind::Restore => restore(&subject.name, subject.connector),
             cde_harness::Kind::Rollback => rollback(&subject.name, subject.connector, subject.version),
         };
-        let Deed::Create { suspend, deadline, not_after, preconditions } = deed else { return manifest };
+        let PersonAct::Create { suspend, deadline, not_after, preconditions } = act else { return manifest };
         if *suspend {
             manifest = manifest.spec("suspend", true);
         }
@@ -159,7 +158,7 @@ impl Stage {
         };
         let sandbox = &self.env.sandbox;
         for (at, act) in self.acts(mine) {
-            if !self.comes(at).await {
+            if !self.wait_until(at).await {
                 break;
             }
             match act {
@@ -174,10 +173,10 @@ impl Stage {
                     let token = format!("token-{}", uuid::Uuid::new_v4());
                     self.tokens.lock().unwrap().push(token.clone());
                     sandbox.set_token(token);
-                    let stage = self.clone();
+                    let run_env = self.clone();
                     later.spawn(async move {
-                        stage.pass(told_after).await;
-                        stage.tell_token();
+                        run_env.sleep(told_after).await;
+                        run_env.write_token();
                     });
                 }
             }
@@ -185,17 +184,17 @@ impl Stage {
         later.join_all().await;
     }
 
-    /// Puts the token that is accepted now into the token file, at one stroke as a kubelet does.
-    fn tell_token(&self) {
+    /// Writes the accepted token into the token file atomically, as a kubelet does.
+    fn write_token(&self) {
         let (file, new) = (self.env.token_file(), self.env.scratch.path().join("token.new"));
         std::fs::write(&new, self.env.sandbox.token()).unwrap();
         std::fs::rename(new, file).unwrap();
     }
 
-    /// Faults end.
-    async fn calm(&self) {
+    /// Ends the faults.
+    async fn end_faults(&self) {
         self.env.sandbox.clear_faults();
         self.env.sandbox.up().await.unwrap();
-        self.tell_token();
+        self.write_token();
     }
 }

@@ -1,4 +1,4 @@
-//! All that a run leaves for the oracle to judge, and the questions that several of its rules ask.
+//! Everything that a run leaves for the oracle, and the questions that several rules ask.
 
 use std::collections::HashMap;
 
@@ -9,24 +9,24 @@ use uuid::Uuid;
 use crate::random::actor::Freeze;
 use cde_harness::{Kind, Object};
 
-/// What a run leaves.
+/// The data that a run leaves.
 #[derive(Default)]
 pub(crate) struct Evidence {
-    /// The CDE API's calls, in the order of arrival.
+    /// The calls of the CDE API in order of arrival.
     pub(crate) ledger: Vec<Call>,
-    /// As they were at the begin.
+    /// The connectors at the start.
     pub(crate) connectors: HashMap<Uuid, Connector>,
     pub(crate) histories: Vec<History>,
     pub(crate) processes: Vec<Process>,
-    /// Calls a second that each operator may make.
+    /// Calls per second that each operator may make.
     pub(crate) rate: u32,
-    /// How many operators there are at one time.
+    /// How many operators run at the same time.
     pub(crate) operators: usize,
-    /// How long it all took.
+    /// How long the whole run took.
     pub(crate) seconds: usize,
     /// Writes of an object's status by its name, as the operators sent them.
     pub(crate) writes_sent: HashMap<String, usize>,
-    /// What was shown to anybody, by where.
+    /// Everything that was shown to anyone, by place.
     pub(crate) shown: Vec<(String, String)>,
     pub(crate) secrets: Vec<String>,
 }
@@ -36,14 +36,14 @@ pub(crate) struct Evidence {
 pub(crate) struct Process {
     pub(crate) pod: String,
     pub(crate) freezes: Vec<Freeze>,
-    /// What is wrong with how it ended.
+    /// What was wrong with how it ended.
     pub(crate) complaint: Option<String>,
-    /// Passes over objects that it counted, where it could be asked.
+    /// Reconciliations that it counted, if its metrics could be read.
     pub(crate) reconciles: Option<usize>,
     pub(crate) log: String,
 }
 
-/// An object's life: its versions as they were stored, in order.
+/// An object's life: its stored versions in order.
 #[derive(Clone, Debug)]
 pub(crate) struct History {
     pub(crate) uid: String,
@@ -73,12 +73,12 @@ impl History {
         self.last().0["spec"]["connectorID"].as_str().and_then(|id| id.parse().ok()).unwrap_or_default()
     }
 
-    /// Each version with the one before it.
+    /// Returns each version with the one before it.
     pub(crate) fn steps(&self) -> impl Iterator<Item = (&Object, &Object)> {
         self.versions.iter().zip(self.versions.iter().skip(1))
     }
 
-    /// The last version's end, or what it still waits for.
+    /// Returns whether the last version has an outcome, or is suspended.
     pub(crate) fn has_ended(&self) -> bool {
         let last = self.last();
         self.deleted
@@ -88,17 +88,17 @@ impl History {
 }
 
 impl Evidence {
-    /// Calls that change something.
+    /// Returns the changing calls.
     pub(crate) fn changing(&self) -> impl Iterator<Item = &Call> {
         self.ledger.iter().filter(|call| Operation::Changing.covers(call.operation))
     }
 
-    /// Those of one request.
+    /// Returns the changing calls of one request.
     pub(crate) fn calls_of<'a>(&'a self, request: &'a str) -> impl Iterator<Item = &'a Call> {
         self.changing().filter(move |call| call.idempotency_key.as_deref() == Some(request))
     }
 
-    /// The reads of a connector for one request.
+    /// Returns the reads of a connector for one request.
     pub(crate) fn reads_of<'a>(&'a self, request: &'a str) -> impl Iterator<Item = &'a Call> {
         self.ledger
             .iter()
@@ -106,7 +106,7 @@ impl Evidence {
             .filter(move |call| attempt(call).is_some_and(|(id, _)| id == request))
     }
 
-    /// The claims of all objects, as they were first stored.
+    /// Returns the claims of all objects as they were first stored.
     pub(crate) fn claims(&self) -> HashMap<(String, u64), Claim<'_>> {
         let mut claims = HashMap::new();
         for history in &self.histories {
@@ -124,7 +124,8 @@ impl Evidence {
         claims
     }
 
-    /// Whether the process that made the call was frozen between its claim and the call, when it could not notice.
+    /// Returns whether the process that made the call was frozen between its claim and the call, when it could not
+    /// notice.
     pub(crate) fn was_frozen(&self, claim: &Claim<'_>, call: &Call) -> bool {
         let this = attempt(call).map(|(id, attempt)| (id.to_owned(), attempt));
         self.processes
@@ -135,8 +136,8 @@ impl Evidence {
             .any(|freeze| freeze.from < call.at && claim.from < freeze.to)
     }
 
-    /// What a read of the connector shows at `time`, as a number that differs where what it shows differs; none
-    /// where that also depends on what nobody wrote down.
+    /// Returns what a read of the connector shows at `time`, as a number that differs where the content differs.
+    /// `None` where that also depends on unrecorded events.
     pub(crate) fn visible(&self, connector: Uuid, time: Timestamp) -> Option<usize> {
         let effects = self.effects_by(connector, Operation::Rollback, time);
         match self.connectors.get(&connector)?.rollback {
@@ -147,7 +148,7 @@ impl Evidence {
         }
     }
 
-    /// How many effects of this operation the connector had by `time`.
+    /// Returns how many effects of this operation the connector had by `time`.
     pub(crate) fn effects_by(&self, connector: Uuid, operation: Operation, time: Timestamp) -> usize {
         self.changing()
             .filter(|call| {
@@ -157,29 +158,29 @@ impl Evidence {
             .count()
     }
 
-    /// Whether the connector was out of the bin at `time`.
+    /// Returns whether the connector was out of the bin at `time`.
     pub(crate) fn is_live(&self, connector: Uuid, time: Timestamp) -> bool {
         self.connectors.get(&connector).is_some_and(|it| !it.in_bin)
             || self.effects_by(connector, Operation::Restore, time) > 0
     }
 }
 
-/// The request and the attempt of a call, from its `X-Request-Id`.
+/// Returns the request and the attempt of a call, from its `X-Request-Id`.
 pub(crate) fn attempt(call: &Call) -> Option<(&str, u64)> {
     let (id, attempt) = call.request_id.as_deref()?.rsplit_once('-')?;
     Some((id, attempt.parse().ok()?))
 }
 
-/// Whether the answer, as far as it was sent, says that the call had no effect.
+/// Returns whether the response, as far as it was sent, says that the call had no effect.
 pub(crate) fn refused(call: &Call) -> bool {
-    // A status line of 200 is never sent without the effect; all that the API says else is 4xx.
+    // A status line of 200 is never sent without the effect. All other responses of the API are 4xx.
     let cut_refusal = is_cut_after_status(call) && !call.effect;
     let refusal = matches!(call.answered, Answered::Status(400..=499)) && !has_status(call, &[408, 409]);
     refusal || cut_refusal
 }
 
-/// Whether the answer, as far as it was sent, says that the call was a success.
-pub(crate) fn says_yes(call: &Call) -> bool {
+/// Returns whether the response, as far as it was sent, says that the call was a success.
+pub(crate) fn says_success(call: &Call) -> bool {
     has_status(call, &[200]) || is_cut_after_status(call) && call.effect
 }
 
@@ -187,7 +188,7 @@ fn is_cut_after_status(call: &Call) -> bool {
     matches!(call.answered, Answered::Cut(CutPoint::AfterHeaders | CutPoint::WithinBody))
 }
 
-/// Whether the connector was read as it was.
+/// Returns whether the connector was read as it was.
 pub(crate) fn is_clean_reading(call: &Call) -> bool {
     has_status(call, &[200]) && !call.struck && call.carried_out.is_some()
 }

@@ -1,7 +1,7 @@
-//! What is drawn: from a seed and a length to a script. The same two give the same script.
+//! Generates a script from a seed and a length. The same two always give the same script.
 //!
-//! Four kinds of actors (people, the CDE API, the way to the API server, processes) each have a clock of their own
-//! and a table of what they do, by weight.
+//! Four kinds of actors (people, the CDE API, the way to the API server, processes) each have a clock of their own and
+//! a weighted table of what they do.
 
 use std::time::Duration;
 
@@ -15,17 +15,17 @@ use rand::{RngExt, SeedableRng};
 use serde_json::json;
 use uuid::{Builder, Uuid};
 
-use crate::random::script::{Act, ApiAct, CUTS, CdeAct, Deed, ProcessAct, Script, Subject, Timed};
+use crate::random::script::{Act, ApiAct, CUTS, CdeAct, PersonAct, ProcessAct, Script, Subject, Timed};
 use cde_harness::Kind;
 
-/// Operators have started by then.
+/// Operators have started by then, in milliseconds.
 const BEGIN: u64 = 1_500;
 /// The longest that the CDE API works on a call, in milliseconds: a claim outlasts it.
 const SLOW: u64 = 2_500;
-/// People turn to one of so many newest objects.
+/// People choose among this many of the newest objects.
 const RECENT: usize = 16;
 
-/// Draws the script of `seed` for faults of this length.
+/// Generates the script of `seed` with faults of this length.
 pub(crate) fn generate(seed: u64, length: Duration) -> Script {
     let mut rng = StdRng::seed_from_u64(seed);
     let operators = if rng.random_bool(0.3) { 3 } else { 2 };
@@ -46,12 +46,12 @@ pub(crate) fn generate(seed: u64, length: Duration) -> Script {
 struct Generator {
     rng: StdRng,
     script: Script,
-    /// Milliseconds from the begin.
+    /// Milliseconds since the start.
     now: u64,
 }
 
 impl Generator {
-    /// Lets an actor act, at intervals of this range, until faults end.
+    /// Lets an actor act, at intervals in this range, until the faults end.
     fn during(&mut self, begin: u64, every: std::ops::Range<u64>, mut act: impl FnMut(&mut Self)) {
         self.now = begin;
         while u128::from(self.now) < self.script.length.as_millis() {
@@ -80,7 +80,7 @@ impl Generator {
         all[self.rng.random_range(0..all.len())].clone()
     }
 
-    /// One of the newest of so many.
+    /// Returns one of the newest of `count` items.
     fn recent(&mut self, count: usize) -> usize {
         self.rng.random_range(count.saturating_sub(RECENT)..count)
     }
@@ -92,22 +92,26 @@ impl Generator {
             return self.create();
         }
         let object = self.recent(self.script.objects.len());
-        let deed = match self.between(0, 99) {
-            0..20 => Deed::Suspend(true),
-            20..45 => Deed::Suspend(false),
-            45..70 => Deed::Retry,
-            70..78 => Deed::Delete,
+        let act = match self.between(0, 99) {
+            0..20 => PersonAct::Suspend(true),
+            20..45 => PersonAct::Suspend(false),
+            45..70 => PersonAct::Retry,
+            70..78 => PersonAct::Delete,
             78..86 => {
-                self.note(0, Act::People(object, Deed::Delete));
+                self.note(0, Act::People(object, PersonAct::Delete));
                 let after = self.between(1, 300);
-                let anew =
-                    Deed::Create { suspend: false, deadline: None, not_after: None, preconditions: false };
+                let anew = PersonAct::Create {
+                    suspend: false,
+                    deadline: None,
+                    not_after: None,
+                    preconditions: false,
+                };
                 return self.note(after, Act::People(object, anew));
             }
-            86..93 => Deed::Deadline(self.rng.random_range(1..40)),
-            _ => Deed::NotAfter(self.one_of(&[-5, 1, 2, 4, 8, 3_600])),
+            86..93 => PersonAct::Deadline(self.rng.random_range(1..40)),
+            _ => PersonAct::NotAfter(self.one_of(&[-5, 1, 2, 4, 8, 3_600])),
         };
-        self.note(0, Act::People(object, deed));
+        self.note(0, Act::People(object, act));
     }
 
     fn create(&mut self) {
@@ -128,16 +132,16 @@ impl Generator {
         let version = self.one_of(&["main", "main", "latest", "1", "7"]);
         let name = format!("o{object}");
         self.script.objects.push(Subject { kind, name, connector, version });
-        let deed = Deed::Create {
+        let act = PersonAct::Create {
             suspend: self.chance(5),
             deadline: self.chance(10).then(|| self.rng.random_range(1..30)),
             not_after: self.chance(10).then(|| self.one_of(&[-172_800, -10, 2, 5, 10])),
             preconditions: kind == Kind::Rollback && self.chance(10),
         };
-        self.note(1, Act::People(object, deed));
+        self.note(1, Act::People(object, act));
     }
 
-    /// A connector that an object of this kind would be successful with.
+    /// Returns a connector with which an object of this kind would succeed.
     fn connector(&mut self, kind: Kind) -> Uuid {
         let id = Builder::from_random_bytes(self.rng.random()).into_uuid();
         let mut version = Version::new("1.0.0").state("synchronized-to-prod").production(25, 5).legacy(24);
@@ -207,7 +211,7 @@ impl Generator {
         }
     }
 
-    /// An answer that says that there was no effect, which is true.
+    /// Returns a response that says, correctly, that there was no effect.
     fn refusal(&mut self, operation: Operation) -> Fault {
         let on = Fault::on(operation);
         let fault = match self.between(0, 13) {
@@ -237,7 +241,7 @@ impl Generator {
         }
     }
 
-    /// An answer that leaves open whether there was an effect, and there was none.
+    /// Returns a response that leaves the effect unknown, and there was none.
     fn lost_without_effect(&mut self) -> Fault {
         let on = Fault::on(Operation::Changing);
         let fault = match self.between(0, 8) {
@@ -252,7 +256,7 @@ impl Generator {
         self.asks_to_wait(fault)
     }
 
-    /// An answer that leaves open whether there was an effect, and there was one, perhaps late.
+    /// Returns a response that leaves the effect unknown, and there was one, perhaps late.
     fn lost_after_effect(&mut self) -> Fault {
         let on = Fault::on(Operation::Changing);
         let slow = self.millis(0, SLOW);
@@ -328,7 +332,7 @@ impl Generator {
         let act = match self.between(0, 99) {
             0..38 => ProcessAct::Kill { restart, renamed },
             38..58 => ProcessAct::Terminate { restart, renamed },
-            // Past the claim.
+            // Longer than the claim.
             58..78 => ProcessAct::Freeze { length: self.millis(6_500, 9_000), at_claim: true },
             _ => ProcessAct::Freeze { length: self.millis(300, 8_000), at_claim: self.chance(40) },
         };

@@ -1,4 +1,4 @@
-//! Every version of every object, as the API server stored them: also of those that were deleted.
+//! Records every version of every object as the API server stored it, also of deleted objects.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -12,17 +12,17 @@ use tokio::task::JoinSet;
 use crate::random::evidence::History;
 use cde_harness::{Kind, LIMIT, POLL, TestEnv};
 
-/// Histories by uid.
+/// Histories by UID.
 type Book = Arc<Mutex<BTreeMap<String, History>>>;
 
-/// Watches with the administrator's rights, past all proxies, until it is dropped.
+/// Watches as the administrator, without a proxy, until it is dropped.
 pub(crate) struct Recorder {
     book: Book,
     _watches: JoinSet<()>,
 }
 
 impl Recorder {
-    /// Begins before there is any object.
+    /// Starts before there is any object.
     pub(crate) fn start(env: &TestEnv) -> Self {
         let book = Book::default();
         let mut watches = JoinSet::new();
@@ -44,12 +44,12 @@ impl Recorder {
         Self { book, _watches: watches }
     }
 
-    /// What has been seen so far.
+    /// Returns what it has seen so far.
     pub(crate) fn histories(&self) -> Vec<History> {
         self.book.lock().unwrap().values().cloned().collect()
     }
 
-    /// Waits until what is stored now has been seen.
+    /// Waits until it has seen everything that is stored now.
     pub(crate) async fn catches_up(&self, env: &TestEnv) -> Vec<History> {
         let mut stored = Vec::new();
         for kind in [Kind::Restore, Kind::Rollback] {

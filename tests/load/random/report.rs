@@ -1,4 +1,4 @@
-//! What a run tells people: figures where it went well, all about the objects concerned where it did not.
+//! The report of a run: a summary of a successful one, and all about the objects concerned of a failed one.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -8,10 +8,10 @@ use crate::random::oracle::{Violation, costs};
 use crate::random::run::Run;
 use cde_harness::Object;
 
-/// So many objects are told about in full.
+/// How many objects are reported in full.
 const IN_FULL: usize = 3;
 
-/// Figures, in a few lines.
+/// Returns the summary, in a few lines.
 pub(crate) fn summary(run: &Run) -> String {
     let Evidence { ledger, histories, processes, .. } = &run.evidence;
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
@@ -33,7 +33,7 @@ pub(crate) fn summary(run: &Run) -> String {
     )
 }
 
-/// Of each cost the one that is closest to its bound.
+/// Returns the cost of each sort that is closest to its limit.
 fn closest(evidence: &Evidence) -> String {
     let mut closest: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for cost in costs(evidence) {
@@ -47,7 +47,7 @@ fn closest(evidence: &Evidence) -> String {
     told.join(", ")
 }
 
-/// Everything about what went wrong, and how to play it again.
+/// Returns everything about the violations, and how to run the script again.
 pub(crate) fn failure(run: &Run, violations: &[Violation]) -> String {
     let mut text = String::new();
     for Violation { rule, what, .. } in violations {

@@ -1,4 +1,4 @@
-//! What may happen in a random run: acts, each at a time. A script says all that a seed decides.
+//! The events of a random run: acts, each with its time. A script contains everything that a seed decides.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,29 +9,29 @@ use uuid::Uuid;
 
 use cde_harness::Kind;
 
-/// What one seed decides.
+/// Everything that one seed decides.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Script {
     pub(crate) seed: u64,
-    /// How long faults go on.
+    /// How long the faults last.
     pub(crate) length: Duration,
     /// How many operators there are.
     pub(crate) operators: usize,
     pub(crate) connectors: Vec<Connector>,
-    /// Objects that people make and change; one whose name comes twice is made anew.
+    /// Objects that people create and change. One whose name occurs twice is created again.
     pub(crate) objects: Vec<Subject>,
-    /// In the order of time.
+    /// In order of time.
     pub(crate) acts: Vec<Timed>,
 }
 
-/// An act and when it begins, counted from the begin of the run.
+/// An act and its start, counted from the start of the run.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Timed {
     pub(crate) at: Duration,
     pub(crate) act: Act,
 }
 
-/// An object, as far as it stays the same.
+/// The parts of an object that do not change.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Subject {
     pub(crate) kind: Kind,
@@ -40,21 +40,21 @@ pub(crate) struct Subject {
     pub(crate) version: &'static str,
 }
 
-/// Who does what.
+/// An act of one of the actors.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Act {
-    /// A person, to the object of this number.
-    People(usize, Deed),
+    /// A person acts on the object of this number.
+    People(usize, PersonAct),
     Cde(CdeAct),
-    /// Between the operator of this number and the API server.
+    /// A fault between the operator of this number and the API server.
     ApiServer(usize, ApiAct),
-    /// To the process of the operator of this number.
+    /// An act on the process of the operator of this number.
     Process(usize, ProcessAct),
 }
 
 /// What people do to objects.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Deed {
+pub(crate) enum PersonAct {
     Create {
         suspend: bool,
         deadline: Option<i64>,
@@ -70,13 +70,13 @@ pub(crate) enum Deed {
     NotAfter(i64),
 }
 
-/// What befalls the CDE API.
+/// Faults of the CDE API.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum CdeAct {
     Inject(Box<Fault>, Option<Uuid>),
     Down,
     Up,
-    /// Another token is accepted, and the token file says so after a while.
+    /// Another token is accepted, and the token file has it after a while.
     ReplaceToken {
         told_after: Duration,
     },
@@ -84,22 +84,22 @@ pub(crate) enum CdeAct {
     Settle(Uuid),
 }
 
-/// What befalls requests to the API server.
+/// Faults of requests to the API server.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ApiAct {
-    /// Status writes are answered in its place.
+    /// The proxy answers status writes instead of the API server.
     Answer {
         status: u16,
         point: Point,
         times: usize,
     },
-    /// Status writes, or all requests, get no answer.
+    /// Status writes, or all requests, get no reply.
     Cut {
         all: bool,
         point: Point,
         times: usize,
     },
-    /// A status write, or a claim, is held, and then goes on or is cut.
+    /// A status write, or a claim, is held, and then forwarded or cut.
     Hold {
         claim: bool,
         point: Point,
@@ -107,9 +107,9 @@ pub(crate) enum ApiAct {
         cut: bool,
     },
     CutWatches,
-    /// Watches are cut, and their past is forgotten: 410, all is listed anew.
+    /// Watches are cut and have expired: 410, and everything is listed again.
     ExpireWatches,
-    /// Watches are cut, and new ones hear nothing for a while.
+    /// Watches are cut, and new ones are silent for a while.
     DeafWatches {
         length: Duration,
     },
@@ -119,19 +119,19 @@ pub(crate) enum ApiAct {
     },
 }
 
-/// What befalls an operator's process.
+/// Faults of an operator's process.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ProcessAct {
-    /// SIGKILL, and another one after a while.
+    /// SIGKILL, and another process after a while.
     Kill { restart: Duration, renamed: bool },
-    /// SIGTERM, and another one after it has ended.
+    /// SIGTERM, and another process after it has ended.
     Terminate { restart: Duration, renamed: bool },
-    /// SIGSTOP and SIGCONT; where `at_claim`, at the moment when a claim is stored and not heard of.
+    /// SIGSTOP and SIGCONT; with `at_claim`, at the moment when a claim is stored and its reply is not received.
     Freeze { length: Duration, at_claim: bool },
 }
 
 impl Script {
-    /// The acts that speak of this object's name or connector, and those that strike all.
+    /// Returns the acts on this object's name or connector, and those that affect all.
     pub(crate) fn about(&self, name: &str, connector: Uuid) -> impl Iterator<Item = &Timed> {
         self.acts.iter().filter(move |timed| match &timed.act {
             Act::People(object, _) => {
@@ -150,7 +150,7 @@ impl fmt::Display for Timed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>9.3}s ", self.at.as_secs_f64())?;
         match &self.act {
-            Act::People(object, deed) => write!(f, "people: object {object}: {deed:?}"),
+            Act::People(object, act) => write!(f, "people: object {object}: {act:?}"),
             Act::Cde(CdeAct::Inject(fault, id)) => {
                 let fault = serde_json::to_string(fault).map_err(|_| fmt::Error)?;
                 write!(f, "CDE: {} gets {fault}", id.map_or("any connector".to_owned(), |id| id.to_string()))

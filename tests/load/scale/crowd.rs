@@ -1,4 +1,4 @@
-//! Very many requests at once, and how far they have come.
+//! Very many requests at once, and their progress.
 
 use std::time::{Duration, Instant};
 
@@ -14,18 +14,18 @@ use cde_sandbox::cde::{Fault, Operation};
 
 use cde_harness::{Kind, Manifest, POLL, Request, TestEnv};
 
-/// Who has not come further in this time is stuck.
+/// Without any progress in this time, the requests are stuck.
 const STANDSTILL: Duration = Duration::from_mins(1);
-/// So many are created at a time.
+/// How many are created at a time.
 const AT_ONCE: usize = 16;
 
-/// Requests of both kinds by turns, each for a connector of its own, all in one namespace.
+/// Requests of alternating kinds, each for a connector of its own, all in one namespace.
 pub(crate) struct Crowd {
     pub(crate) requests: Vec<Request>,
 }
 
 impl Crowd {
-    /// So many requests that would succeed; they are not applied yet.
+    /// Returns this many requests that would succeed. They are not applied yet.
     pub(crate) fn new(env: &TestEnv, count: usize) -> Self {
         let kinds = [Kind::Rollback, Kind::Restore].into_iter().cycle();
         let none = || Fault::on(Operation::Changing).times(0);
@@ -33,7 +33,7 @@ impl Crowd {
         Self { requests: (0..count).zip(kinds).map(request).collect() }
     }
 
-    /// Creates them all.
+    /// Creates all of them.
     pub(crate) async fn create(&self, env: &TestEnv) {
         self.create_with(env, |manifest| manifest).await;
     }
@@ -45,7 +45,7 @@ impl Crowd {
         created.buffer_unordered(AT_ONCE).try_collect::<()>().await.expect("all are created");
     }
 
-    /// Waits until each has succeeded, however long it takes, as long as it goes on; how long it took.
+    /// Waits until each has succeeded, as long as there is progress, and returns how long it took.
     pub(crate) async fn all_succeed(&self, env: &TestEnv) -> Duration {
         self.none_matches(env, "status.outcome!=Succeeded").await
     }
@@ -66,8 +66,8 @@ impl Crowd {
         begun.elapsed()
     }
 
-    /// Each had its effect, and had it once.
-    pub(crate) fn had_one_effect_each(&self, env: &TestEnv) {
+    /// Checks that each had exactly one effect.
+    pub(crate) fn check_one_effect_each(&self, env: &TestEnv) {
         let ledger = env.sandbox.ledger();
         let odd: Vec<_> = self.requests.iter().filter(|request| ledger.effects(request.id) != 1).collect();
         assert!(odd.is_empty(), "not one effect: {odd:#?}");
@@ -95,8 +95,8 @@ fn api<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(env: &Test
     Api::namespaced(env.client.clone(), &env.namespace)
 }
 
-/// How many match the field selector.
-async fn matching<K>(env: &TestEnv, selector: &str) -> usize
+/// Returns how many have not succeeded.
+async fn open<K>(env: &TestEnv) -> usize
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned,
     K: std::fmt::Debug,

@@ -1,8 +1,7 @@
-//! What the operator survives with very many objects: an outage, a restart in the middle of the work, and a start with
-//! suspended ones.
+//! Very many objects: an outage, and a restart in the middle of the work.
 
 mod crowd;
-mod figures;
+mod metrics;
 mod outage;
 mod preview;
 mod restart;

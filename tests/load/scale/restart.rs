@@ -3,24 +3,24 @@
 use std::time::Duration;
 
 use crate::scale::crowd::Crowd;
-use crate::scale::figures::Figures;
+use crate::scale::metrics::Metrics;
 use cde_harness::{Flags, TestEnv};
 
 const OBJECTS: usize = 10_000;
-/// Under way at the same time, and so at most when the operator dies.
+/// The number of requests under way, at most, when the operator dies.
 const CONCURRENCY: usize = 16;
-/// So much time for the quarter of them after which it dies.
+/// How long the first quarter may take, after which the operator dies.
 const PATIENCE: Duration = Duration::from_mins(5);
-/// What memory may differ by between two starts.
+/// How much the memory of two starts may differ.
 const MEGABYTES: f64 = 5.0;
 
 /// Fault 40.
 #[tokio::test]
-async fn ten_thousand_objects_have_one_effect_each_though_the_operator_dies_and_finished_they_cost_nothing() {
+async fn ten_thousand_objects_have_one_effect_each_and_cost_nothing_when_finished() {
     let env = TestEnv::new().await;
     let flags = Flags::default().with("--timeout", "5s");
     let mut first = env.start(flags.clone()).await;
-    let empty = Figures::of(&mut first).await.memory();
+    let empty = Metrics::of(&mut first).await.memory();
     let crowd = Crowd::new(&env, OBJECTS);
     let dies_among_them = async {
         env.sandbox.wait_for(|ledger| ledger.all_effects() >= OBJECTS / 4, PATIENCE).await.unwrap();
@@ -30,22 +30,25 @@ async fn ten_thousand_objects_have_one_effect_each_though_the_operator_dies_and_
     let mut second = env.start(flags.clone()).await;
     crowd.all_succeed(&env).await;
 
-    crowd.had_one_effect_each(&env);
-    // A rollback is read and called, a restore called; what was under way when the first one died is looked at, and
-    // called again where it had no effect.
+    crowd.check_one_effect_each(&env);
+    // A rollback is read and called, and a restore is called. A call that was under way when the first operator died
+    // is verified, and repeated if it had no effect.
     let (calls, needed) = (env.sandbox.ledger().calls().len(), OBJECTS + OBJECTS / 2);
     assert!(calls <= needed + 3 * CONCURRENCY, "{calls} calls");
-    let busy = Figures::of(&mut second).await;
+    let busy = Metrics::of(&mut second).await;
     eprintln!("{calls} calls for {OBJECTS} objects; {:.0} MB at the end, {empty:.0} MB empty", busy.memory());
     assert_eq!(second.terminate().await, Some(0));
 
     let written = env.operator_writes("").len();
     let mut third = env.start(flags).await;
-    let figures = Figures::of(&mut third).await;
+    let figures = Metrics::of(&mut third).await;
     assert!(figures.memory() - empty < MEGABYTES, "{} MB, and {empty} MB empty", figures.memory());
     env.settle().await;
     let new = env.operator_writes("").split_off(written);
-    assert!(new.iter().all(|write| write.name.starts_with("marker-")), "finished ones are written: {new:#?}");
+    assert!(
+        new.iter().all(|write| write.name.starts_with("marker-")),
+        "finished requests are written: {new:#?}"
+    );
     assert_eq!(env.sandbox.ledger().calls().len(), calls + 2, "two calls for the marker alone");
-    assert!(Figures::of(&mut third).await.reconciles() <= 3.0, "finished ones are looked at");
+    assert!(Metrics::of(&mut third).await.reconciles() <= 3.0, "finished requests are reconciled");
 }

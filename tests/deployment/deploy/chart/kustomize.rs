@@ -1,4 +1,4 @@
-//! The chart and the kustomize base say the same.
+//! The chart and the kustomize base install the same.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Objects, program, rendered, values};
 use crate::deploy::fixture::{self, eventually};
 
-/// What the base says, and the chart with the base's address.
+/// Returns the objects of the base, and those of the chart with the base's URL.
 async fn both() -> (Objects, Objects) {
     let base = Objects(fixture::rendered("deploy").await);
     let url = base.only("ConfigMap")["data"]["CDE_URL"].clone();
@@ -18,7 +18,7 @@ async fn both() -> (Objects, Objects) {
     (base, chart)
 }
 
-/// Labels name the tool; those of aggregation have a meaning.
+/// Removes the labels that name the tool. Those for aggregation stay, because they have a meaning.
 fn without_tools(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(labels) = object["metadata"]["labels"].as_object_mut() {
@@ -28,7 +28,7 @@ fn without_tools(object: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn accounts_roles_bindings_and_warnings_are_those_of_the_base() {
+async fn accounts_roles_and_bindings_match_the_base() {
     let (base, chart) = both().await;
     let mut compared = 0;
     for kind in [
@@ -51,7 +51,7 @@ async fn accounts_roles_bindings_and_warnings_are_those_of_the_base() {
 }
 
 #[tokio::test]
-async fn the_pod_is_that_of_the_base_but_for_the_way_it_is_told_its_configuration() {
+async fn the_pod_matches_the_base_except_for_the_source_of_its_configuration() {
     let (base, chart) = both().await;
     let spec_of = |objects: &Objects| {
         let mut spec = objects.pod()["spec"].clone();
@@ -67,12 +67,12 @@ async fn the_pod_is_that_of_the_base_but_for_the_way_it_is_told_its_configuratio
     }
 }
 
-/// The variables that Kubernetes fills in.
+/// Returns the variables that Kubernetes fills in.
 fn filled_in(objects: &Objects) -> Vec<&Value> {
     objects.container()["env"].as_array().unwrap().iter().filter(|one| one["valueFrom"].is_object()).collect()
 }
 
-/// All flags as the program sees them: what is set, and else its own default.
+/// Returns all flags as the program sees them: the value that is set, or its own default.
 async fn configuration(objects: &Objects) -> BTreeMap<String, Option<String>> {
     let mut told = program::variables(objects.container());
     for map in objects.of("ConfigMap") {
@@ -92,13 +92,14 @@ async fn configuration(objects: &Objects) -> BTreeMap<String, Option<String>> {
 }
 
 #[tokio::test]
-async fn the_configuration_is_that_of_the_base() {
+async fn the_configuration_matches_the_base() {
     let (base, chart) = both().await;
     assert_eq!(filled_in(&chart), filled_in(&base));
     assert_eq!(configuration(&chart).await, configuration(&base).await);
 }
 
-/// The program as the container starts it, with `CDE_LISTEN` beside: in a literal of the base, a value of the chart.
+/// Returns the program as the container starts it, with `CDE_LISTEN` from a literal of the base or a value of the
+/// chart.
 fn command(objects: &Objects, listen: &str, scratch: &Path) -> Command {
     let token = scratch.join("token");
     std::fs::write(&token, "token").unwrap();
@@ -127,7 +128,7 @@ fn command(objects: &Objects, listen: &str, scratch: &Path) -> Command {
 
 /// Fault 55.
 #[tokio::test]
-async fn on_ipv6_alone_the_program_of_base_and_chart_listens_where_the_variable_says() {
+async fn with_ipv6_only_the_program_listens_where_the_variable_says() {
     let (base, chart) = both().await;
     for objects in [base, chart] {
         assert_eq!(configuration(&objects).await["listen"], None, "the default serves IPv6, too");
@@ -135,7 +136,7 @@ async fn on_ipv6_alone_the_program_of_base_and_chart_listens_where_the_variable_
         let log = scratch.path().join("operator.log");
         let _operator = spawn_logged(command(&objects, "[::1]:0", scratch.path()), &log).unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        eventually("it answers by IPv6", async || {
+        eventually("it responds over IPv6", async || {
             let log = std::fs::read_to_string(&log).unwrap_or_default();
             let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
             let address = lines.find_map(|line| Some(line["listen"].as_str()?.to_owned()));

@@ -1,4 +1,4 @@
-//! A release from its first day to its last, with the records that outlive it.
+//! A release of the chart from its installation to its removal, with the records that outlive it.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::tools::empty_control_plane;
 
 const NAMESPACE: &str = "cde-operator-system";
 const ROLLBACKS: &str = "migrationrollbacks.cde.productsup.com";
-/// The earlier definition lacks this field of a rollback's spec.
+/// The earlier CRD lacks this field of a rollback's spec.
 const NEW_FIELD: &str = "preconditions";
 
 fn copy(from: &Path, to: &Path) {
@@ -38,7 +38,7 @@ fn spec_fields(definition: &mut Value) -> &mut Value {
     definition.pointer_mut(spec).unwrap()
 }
 
-/// The chart of a release before this one: fewer fields, fewer annotations, no Lease.
+/// Returns the chart of an earlier release: fewer fields, fewer annotations, no Lease.
 async fn earlier(helm: &Helm) -> PathBuf {
     let source = helm.home().join("cde-operator");
     copy(path("deploy/chart").as_ref(), &source);
@@ -52,7 +52,7 @@ async fn earlier(helm: &Helm) -> PathBuf {
     package(helm, source.to_str().unwrap(), "0.0.9").await
 }
 
-/// The chart as it would be published.
+/// Packages the chart as for publishing.
 async fn package(helm: &Helm, chart: &str, version: &str) -> PathBuf {
     helm.ok(&["package", chart, "-d", helm.home().to_str().unwrap()], &Value::Null).await;
     helm.home().join(format!("cde-operator-{version}.tgz"))
@@ -76,7 +76,7 @@ fn rollback(name: &str) -> Value {
     })
 }
 
-/// A finished request, as the operator leaves it.
+/// Creates a finished request as the operator leaves it.
 async fn record(control_plane: &ControlPlane) -> Value {
     let create = ["create", "--validate=strict", "-f", "-"];
     control_plane.kubectl_ok(&create, &rollback("done").to_string()).await.unwrap();
@@ -86,12 +86,12 @@ async fn record(control_plane: &ControlPlane) -> Value {
     records(control_plane).await
 }
 
-/// All requests, without the bookkeeping of who wrote which field.
+/// Returns all requests without `managedFields`.
 async fn records(control_plane: &ControlPlane) -> Value {
     get(control_plane, &["mrb", "-A"]).await["items"].take()
 }
 
-/// Whether the API server knows the field, and refuses it no more.
+/// Returns whether the API server accepts the field.
 async fn knows_the_new_field(control_plane: &ControlPlane) -> bool {
     let mut guarded = rollback("guarded");
     guarded["spec"][NEW_FIELD] = json!({"state": "synchronized-to-prod"});
@@ -106,7 +106,7 @@ async fn knows_the_new_field(control_plane: &ControlPlane) -> bool {
 }
 
 #[tokio::test]
-async fn an_upgrade_brings_the_new_definitions_and_the_records_outlive_the_release() {
+async fn an_upgrade_installs_the_new_crds_and_the_records_outlive_the_release() {
     let control_plane = empty_control_plane().await;
     let helm = Helm::of(&control_plane).await;
     let (before, now) =
@@ -115,7 +115,7 @@ async fn an_upgrade_brings_the_new_definitions_and_the_records_outlive_the_relea
     let values = values(json!({}));
     let install = |chart| ["install", "cde-operator", chart, "-n", NAMESPACE, "--create-namespace"];
 
-    // Before anything is there, definitions included, a dry run already says whether it will go well.
+    // Before anything is installed, CRDs included, a dry run already shows whether the installation will succeed.
     let dry: Vec<&str> = install(now).into_iter().chain(["--dry-run=server"]).collect();
     helm.ok(&dry, &values).await;
     helm.ok(&install(before), &values).await;
@@ -131,7 +131,7 @@ async fn an_upgrade_brings_the_new_definitions_and_the_records_outlive_the_relea
 
     helm.ok(&["upgrade", "cde-operator", now, "-n", NAMESPACE], &values).await;
     eventually("the new field is known", async || knows_the_new_field(&control_plane).await).await;
-    assert_eq!(records(&control_plane).await, kept, "an upgrade touches no record");
+    assert_eq!(records(&control_plane).await, kept, "an upgrade changes no record");
     let definition = get(&control_plane, &["crd", ROLLBACKS]).await;
     let annotations = &definition["metadata"]["annotations"];
     assert_eq!(annotations["kustomize.toolkit.fluxcd.io/prune"], "disabled");
@@ -141,14 +141,14 @@ async fn an_upgrade_brings_the_new_definitions_and_the_records_outlive_the_relea
     assert!(told.contains("kept due to the resource policy"), "{told}");
     let left = get(&control_plane, &["deployment,sa,role,rolebinding", "-n", NAMESPACE]).await;
     assert_eq!(left["items"], json!([]));
-    assert_eq!(records(&control_plane).await, kept, "the end of the release is not that of its records");
+    assert_eq!(records(&control_plane).await, kept, "the records outlive the release");
 
     helm.ok(&install(now), &values).await;
-    assert_eq!(records(&control_plane).await, kept, "it comes back to what it left");
+    assert_eq!(records(&control_plane).await, kept, "a new installation finds the records");
 }
 
 #[tokio::test]
-async fn the_definitions_stay_when_a_release_no_longer_installs_them() {
+async fn the_crds_stay_when_a_release_no_longer_installs_them() {
     let control_plane = empty_control_plane().await;
     let helm = Helm::of(&control_plane).await;
     let chart = path("deploy/chart");
@@ -162,7 +162,7 @@ async fn the_definitions_stay_when_a_release_no_longer_installs_them() {
 }
 
 #[tokio::test]
-async fn definitions_that_kubectl_installed_are_taken_over_only_when_asked_for() {
+async fn crds_that_kubectl_installed_are_adopted_only_on_request() {
     let control_plane = empty_control_plane().await;
     let helm = Helm::of(&control_plane).await;
     control_plane.kubectl_ok(&["create", "-k", &path("crds")], "").await.unwrap();

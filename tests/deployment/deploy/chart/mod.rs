@@ -1,11 +1,11 @@
-//! The Helm chart of `deploy/chart`, by the real helm.
+//! The Helm chart in `deploy/chart`, rendered and installed by the real helm.
 
 mod kustomize;
 mod life;
 mod operator;
+mod permissions;
 mod program;
 mod render;
-mod rights;
 mod server;
 mod values;
 
@@ -22,7 +22,7 @@ use crate::tools::tools;
 
 const RELEASE: &str = "cde-operator";
 
-/// helm with a home of its own, and with nothing of ours.
+/// helm with a home directory and configuration of its own.
 struct Helm {
     program: PathBuf,
     home: ScratchDir,
@@ -30,7 +30,7 @@ struct Helm {
 }
 
 impl Helm {
-    /// Without a cluster.
+    /// Returns a helm without a cluster.
     async fn new() -> Self {
         let program = tools().await.helm.clone();
         let home = scratch_dir().unwrap();
@@ -38,7 +38,7 @@ impl Helm {
         Self { program, home, kubeconfig }
     }
 
-    /// As the administrator of this cluster.
+    /// Returns a helm that is the administrator of this cluster.
     async fn of(control_plane: &ControlPlane) -> Self {
         Self { kubeconfig: control_plane.kubeconfig(), ..Self::new().await }
     }
@@ -47,7 +47,7 @@ impl Helm {
         self.home.path()
     }
 
-    /// What it prints, or how it complains.
+    /// Returns its output, or its error message.
     async fn run(&self, args: &[&str], values: &Value) -> Result<String, String> {
         let mut helm = Command::new(&self.program);
         for (name, _) in std::env::vars_os() {
@@ -67,12 +67,12 @@ impl Helm {
         if output.status.success() { Ok(out) } else { Err(format!("{out}{err}")) }
     }
 
-    /// The same, where it must not complain.
+    /// As [`Self::run`], where helm must succeed.
     async fn ok(&self, args: &[&str], values: &Value) -> String {
         self.run(args, values).await.unwrap_or_else(|error| panic!("helm {}: {error}", args.join(" ")))
     }
 
-    /// The chart's objects as text.
+    /// Returns the chart's objects as text.
     async fn yaml(&self, release: &str, values: &Value) -> Result<String, String> {
         self.run(&["template", release, &path("deploy/chart"), "-n", OPERATOR_NAMESPACE], values).await
     }
@@ -83,12 +83,12 @@ impl Helm {
     }
 }
 
-/// The objects of these values, in the namespace of the manifests.
+/// Returns the objects for these values, in the namespace of the manifests.
 async fn rendered(values: &Value) -> Objects {
     Helm::new().await.template(values).await
 }
 
-/// What helm made of the chart.
+/// The objects that helm rendered.
 struct Objects(Vec<Value>);
 
 impl Objects {
@@ -98,13 +98,13 @@ impl Objects {
 
     fn only(&self, kind: &str) -> &Value {
         let all = self.of(kind);
-        assert_eq!(all.len(), 1, "of {kind} there is not exactly one: {all:#?}");
+        assert_eq!(all.len(), 1, "not exactly one {kind}: {all:#?}");
         all[0]
     }
 
     fn named(&self, kind: &str, name: &str) -> &Value {
         let found = self.of(kind).into_iter().find(|object| object["metadata"]["name"] == name);
-        found.unwrap_or_else(|| panic!("there is no {kind} {name}"))
+        found.unwrap_or_else(|| panic!("no {kind} {name}"))
     }
 
     fn pod(&self) -> &Value {
@@ -115,13 +115,13 @@ impl Objects {
         &self.pod()["spec"]["containers"][0]
     }
 
-    /// All flags that are set, by name.
+    /// Returns all flags that are set, by name.
     fn flags(&self) -> BTreeMap<String, String> {
         program::set_by(program::variables(self.container()))
     }
 }
 
-/// What must be given, and these.
+/// Returns the required values, and these.
 fn values(more: Value) -> Value {
     let mut values =
         json!({"cde": {"url": "https://cde.example.com", "token": {"secret": "cde-operator-token"}}});
@@ -140,22 +140,22 @@ fn merge(into: &mut Value, from: Value) {
     }
 }
 
-/// Every value, and none as it is by default.
+/// Returns every value, each different from its default.
 fn everything() -> Value {
     serde_saphyr::from_str(include_str!("everything.yaml")).unwrap()
 }
 
-/// What teams choose.
+/// Returns typical choices of a team.
 fn choices() -> Vec<(&'static str, Value)> {
     vec![
-        ("as little as can be", values(json!({}))),
+        ("as little as possible", values(json!({}))),
         ("everything", everything()),
         ("namespaced", values(json!({"namespaces": ["connectors"], "crds": {"install": false}}))),
         ("two replicas", values(json!({"replicas": 2, "networkPolicy": {"enabled": true}}))),
         ("a pod monitor", values(json!({"metrics": {"podMonitor": {"enabled": true}}}))),
         ("roots in a secret", values(json!({"cde": {"ca": {"secret": "roots"}}}))),
         (
-            "rights of others",
+            "permissions from elsewhere",
             values(json!({
                 "rbac": {"create": false}, "serviceAccount": {"create": false, "name": "given"},
                 "leaderElection": false,

@@ -1,4 +1,4 @@
-//! The operator's program with what the chart gives it: its arguments, and its rights in named namespaces alone.
+//! The operator's program with what the chart gives it: its arguments, and permissions only in named namespaces.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,15 +9,15 @@ use serde_json::{Value, json};
 
 use super::{Helm, program, values};
 use crate::deploy::fixture::{eventually, installed, path};
-use crate::deploy::rights::may;
+use crate::deploy::permissions::may;
 
 const HOME: &str = "operator-of-a-tenant";
 const WATCHED: &str = "requests-of-a-tenant";
 const OTHER: &str = "requests-of-another";
-/// The connector that the chart's notes ask for, which nobody has.
+/// The connector in the chart's notes, which does not exist.
 const OF_THE_NOTES: &str = "00000000-0000-0000-0000-000000000000";
 
-/// `cde-operator` as a container of the chart runs it, but for what stands in another place here.
+/// Returns `cde-operator` as a container of the chart runs it, except for paths that differ here.
 fn command(container: &Value, kubeconfig: &Path, cde: &Sandbox, scratch: &Path) -> Command {
     let token = scratch.join("token");
     std::fs::write(&token, cde.token()).unwrap();
@@ -47,7 +47,7 @@ fn restore(namespace: &str, name: &str, connector: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_tenants_operator_does_the_requests_of_its_namespace_with_the_rights_of_the_chart() {
+async fn the_permissions_of_the_chart_are_enough_for_the_operator_of_a_tenant() {
     let control_plane = installed().await;
     for namespace in [WATCHED, OTHER] {
         control_plane.kubectl_ok(&["create", "namespace", namespace], "").await.unwrap();
@@ -61,7 +61,7 @@ async fn a_tenants_operator_does_the_requests_of_its_namespace_with_the_rights_o
 
     let account = control_plane.service_account(HOME, "tenant-cde-operator", None).await.unwrap();
     let client = control_plane.client(&account).await.unwrap();
-    eventually("its bindings are known", async || {
+    eventually("its bindings are in force", async || {
         may(&client, "create", "coordination.k8s.io", "leases", HOME).await
             && may(&client, "list", "cde.productsup.com", "connectorrestores", WATCHED).await
     })

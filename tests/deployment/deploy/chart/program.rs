@@ -1,4 +1,4 @@
-//! What the program says of its flags.
+//! The flags of the program, from its help.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use cde_sandbox::process;
 use serde_json::Value;
 
-/// All flags of `cde-operator run` by name, with their defaults where they have one.
+/// Returns all flags of `cde-operator run` by name, with their defaults where they have one.
 pub(super) async fn flags() -> BTreeMap<String, Option<String>> {
     let mut help = Command::new(cde_harness::operator_program());
     help.args(["run", "--help"]).env_clear();
@@ -27,7 +27,7 @@ pub(super) async fn flags() -> BTreeMap<String, Option<String>> {
     flags
 }
 
-/// The variables of a container that have a value of their own.
+/// Returns the variables of a container that have a literal value.
 pub(super) fn variables(container: &Value) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for variable in container["env"].as_array().unwrap() {
@@ -40,7 +40,7 @@ pub(super) fn variables(container: &Value) -> BTreeMap<String, String> {
     found
 }
 
-/// What variables such as `CDE_RATE` set, by the name of the flag.
+/// Returns the flags that variables such as `CDE_RATE` set, by name.
 pub(super) fn set_by(variables: BTreeMap<String, String>) -> BTreeMap<String, String> {
     let flags = variables.into_iter().filter_map(|(name, value)| {
         let flag = name.strip_prefix("CDE_")?.to_lowercase().replace('_', "-");

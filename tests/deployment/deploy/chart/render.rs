@@ -1,4 +1,4 @@
-//! What the choices mean for the objects.
+//! The effect of each value on the rendered objects.
 
 use std::collections::BTreeSet;
 
@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use super::{Helm, Objects, choices, everything, rendered, values};
 use crate::deploy::fixture::path;
 
-/// The first has all that the second has.
+/// Returns whether `labels` has everything that `selector` has.
 fn selects(labels: &Value, selector: &Value) -> bool {
     let selector = selector.as_object().unwrap();
     !selector.is_empty() && selector.iter().all(|(key, value)| labels[key] == *value)
 }
 
 #[tokio::test]
-async fn one_replica_needs_no_budget_and_two_bring_one_and_are_spread() {
+async fn two_replicas_get_a_disruption_budget_and_are_spread_and_one_does_not() {
     let one = rendered(&values(json!({}))).await;
     assert!(one.of("PodDisruptionBudget").is_empty());
     assert_eq!(one.pod()["spec"].get("topologySpreadConstraints"), None);
@@ -31,7 +31,7 @@ async fn one_replica_needs_no_budget_and_two_bring_one_and_are_spread() {
 }
 
 #[tokio::test]
-async fn all_that_selects_pods_selects_those_of_the_release() {
+async fn every_selector_matches_only_the_pods_of_the_release() {
     let mut all = everything();
     all["metrics"]["podMonitor"] = json!({"enabled": true});
     all["metrics"]["serviceMonitor"] = json!({"enabled": false});
@@ -54,7 +54,7 @@ async fn all_that_selects_pods_selects_those_of_the_release() {
 }
 
 #[tokio::test]
-async fn monitors_scrape_the_port_where_metrics_are() {
+async fn monitors_scrape_the_metrics_port() {
     let port = |objects: &Objects| {
         let port = objects.container()["ports"][0].clone();
         assert_eq!(port["name"], "http");
@@ -78,7 +78,7 @@ async fn monitors_scrape_the_port_where_metrics_are() {
 }
 
 #[tokio::test]
-async fn a_stopping_pod_has_the_time_to_finish_and_record_a_call() {
+async fn a_stopping_pod_has_time_to_finish_and_record_a_call() {
     for (timeout, seconds) in [("100ms", 16), ("30s", 45), ("1m30s", 105), ("55m", 3315)] {
         let objects = rendered(&values(json!({"cde": {"timeout": timeout}}))).await;
         let granted = objects.pod()["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap();
@@ -88,7 +88,7 @@ async fn a_stopping_pod_has_the_time_to_finish_and_record_a_call() {
     assert_eq!(rendered(&values(more)).await.pod()["spec"]["terminationGracePeriodSeconds"], 60);
 }
 
-/// The ports that the policy lets out to each block.
+/// Returns the ports that the network policy allows to each block.
 async fn lets_out(more: Value) -> Vec<Vec<u64>> {
     let mut all = values(json!({"networkPolicy": {"enabled": true}}));
     super::merge(&mut all, more);
@@ -101,7 +101,7 @@ async fn lets_out(more: Value) -> Vec<Vec<u64>> {
 }
 
 #[tokio::test]
-async fn the_network_policy_lets_out_to_dns_the_api_server_and_the_cde_alone() {
+async fn the_network_policy_allows_egress_only_to_dns_the_api_server_and_the_cde() {
     for (more, port) in [
         (json!({}), 443),
         (json!({"cde": {"url": "https://cde.example.com:8443/base"}}), 8443),
@@ -143,11 +143,11 @@ async fn the_network_policy_lets_out_to_dns_the_api_server_and_the_cde_alone() {
 }
 
 #[tokio::test]
-async fn a_change_of_the_configuration_rolls_the_pods_and_a_new_chart_alone_does_not() {
+async fn a_configuration_change_restarts_the_pods_and_a_new_chart_version_does_not() {
     let helm = Helm::new().await;
     let before = helm.template(&values(json!({}))).await.pod().clone();
     assert_ne!(*helm.template(&values(json!({"cde": {"rate": 5}}))).await.pod(), before);
-    // Everything that says by which chart the pods were made stands outside of them.
+    // Everything that names the version of the chart is outside of them.
     assert!(!before.to_string().contains("helm.sh/chart") && !before.to_string().contains("checksum"));
 }
 
@@ -174,7 +174,7 @@ async fn two_releases_in_one_namespace_share_nothing() {
 }
 
 #[tokio::test]
-async fn the_definitions_are_those_of_the_repository_or_left_out() {
+async fn the_crds_match_the_repository_or_are_left_out() {
     let with = rendered(&values(json!({}))).await;
     let found = with.of("CustomResourceDefinition");
     assert_eq!(found.len(), 2);
@@ -190,7 +190,7 @@ async fn the_definitions_are_those_of_the_repository_or_left_out() {
 }
 
 #[tokio::test]
-async fn the_image_is_by_digest_where_one_is_given_and_else_of_the_charts_version() {
+async fn the_image_has_the_given_digest_or_the_version_of_the_chart() {
     let objects = rendered(&values(json!({}))).await;
     assert_eq!(objects.container()["image"], concat!("cde-operator:", env!("CARGO_PKG_VERSION")));
     let mut all = everything();
@@ -202,7 +202,7 @@ async fn the_image_is_by_digest_where_one_is_given_and_else_of_the_charts_versio
 }
 
 #[tokio::test]
-async fn roots_and_token_come_from_what_was_named() {
+async fn the_ca_bundle_and_the_token_come_from_the_named_objects() {
     let objects = rendered(&everything()).await;
     let volumes = &objects.pod()["spec"]["volumes"];
     let token = json!({"secretName": "token-of-a-team", "items": [{"key": "bearer", "path": "token"}]});
@@ -218,7 +218,7 @@ async fn roots_and_token_come_from_what_was_named() {
 }
 
 #[tokio::test]
-async fn the_check_is_told_what_the_operator_is_told_and_counts_for_no_pod_of_it() {
+async fn the_check_has_the_configuration_of_the_operator_and_is_not_one_of_its_pods() {
     for (what, values) in choices() {
         let objects = rendered(&values).await;
         let (check, operator) = (objects.only("Pod"), objects.pod());
@@ -237,7 +237,7 @@ async fn the_check_is_told_what_the_operator_is_told_and_counts_for_no_pod_of_it
 }
 
 #[tokio::test]
-async fn no_choice_makes_a_secret_or_binds_anybody_but_the_operator() {
+async fn no_value_creates_a_secret_or_binds_anyone_but_the_operator() {
     for (what, values) in choices() {
         let objects = rendered(&values).await;
         assert!(objects.of("Secret").is_empty(), "{what}");

@@ -1,4 +1,4 @@
-//! The chart before a real API server, which keeps nothing of it.
+//! The chart against a real API server, as dry runs.
 
 use serde_json::{Value, json};
 
@@ -7,12 +7,12 @@ use crate::deploy::fixture::{OPERATOR_NAMESPACE, installed, path};
 use crate::deploy::monitoring;
 
 #[tokio::test]
-async fn helm_installs_every_choice_as_far_as_a_dry_run_goes() {
+async fn helm_can_install_every_choice_as_a_dry_run() {
     let control_plane = monitoring::installed().await;
     let helm = Helm::of(control_plane).await;
     let chart = path("deploy/chart");
     for (what, mut values) in choices() {
-        // Those of the tests belong to kubectl.
+        // The CRDs of these tests belong to kubectl.
         values["crds"] = json!({"install": false});
         values["rbac"]["userRoles"] = json!(false);
         let install = ["install", "dry", &chart, "-n", OPERATOR_NAMESPACE, "--dry-run=server"];
@@ -22,12 +22,12 @@ async fn helm_installs_every_choice_as_far_as_a_dry_run_goes() {
 }
 
 #[tokio::test]
-async fn the_api_server_accepts_and_knows_every_field_of_every_choice() {
+async fn the_api_server_accepts_every_field_of_every_choice() {
     let control_plane = monitoring::installed().await;
     let helm = Helm::of(control_plane).await;
     for (what, values) in choices() {
         let mut objects = helm.template(&values).await.0;
-        // It is created when somebody asks for it, and needs its account by then: see below.
+        // helm creates it on request, and it needs its account then: see below.
         objects.retain(|object| object["kind"] != "Pod");
         let texts: Vec<String> = objects.iter().map(Value::to_string).collect();
         let apply = ["apply", "-f", "-", "--dry-run=server", "--validate=strict"];
@@ -56,7 +56,7 @@ async fn the_pods_of_the_chart_pass_restricted_admission() {
 
 /// The notes after an installation, and the command in them.
 #[tokio::test]
-async fn the_notes_lead_to_an_object_that_the_api_server_accepts() {
+async fn the_command_in_the_notes_creates_a_valid_object() {
     let control_plane = installed().await;
     let helm = Helm::of(control_plane).await;
     let values =
@@ -66,7 +66,7 @@ async fn the_notes_lead_to_an_object_that_the_api_server_accepts() {
     let (_, notes) = told.split_once("NOTES:").unwrap();
     assert!(notes.contains("create secret generic cde-operator-token --from-file=token=FILE"), "{notes}");
     assert!(notes.contains("rollout status deployment/notes-cde-operator"), "{notes}");
-    // As it stands, for it will be pasted into a shell.
+    // Unchanged, because users paste it into a shell.
     let (_, rest) = notes.split_once("<<'EOF'\n").unwrap();
     let (manifest, _) = rest.split_once("\nEOF\n").unwrap();
     let create = ["create", "-f", "-", "--dry-run=server", "--validate=strict", "-o", "name"];
@@ -75,7 +75,7 @@ async fn the_notes_lead_to_an_object_that_the_api_server_accepts() {
 }
 
 #[tokio::test]
-async fn the_notes_ask_for_a_secret_only_while_it_is_missing() {
+async fn the_notes_ask_for_a_secret_only_if_it_is_missing() {
     let control_plane = installed().await;
     let helm = Helm::of(control_plane).await;
     let secret = ["create", "secret", "generic", "there", "-n", OPERATOR_NAMESPACE, "--from-literal=token=t"];

@@ -1,4 +1,4 @@
-//! The values: all that the program can be told, no value without an effect, and nothing that it would refuse.
+//! The values: they cover every flag, each has an effect, and those that the program would reject are rejected.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -10,7 +10,7 @@ use super::{Helm, choices, everything, program, rendered, values};
 use crate::deploy::fixture::path;
 
 #[tokio::test]
-async fn lint_finds_nothing_to_complain_about() {
+async fn lint_reports_no_problem() {
     let helm = Helm::new().await;
     let lint = ["lint", "--strict", &path("deploy/chart")];
     for (what, values) in choices().into_iter().chain([("by default", Value::Null)]) {
@@ -28,12 +28,12 @@ async fn every_flag_of_the_program_has_a_value() {
     let reached: BTreeSet<String> = set.into_keys().collect();
     assert_eq!(
         reached, flags,
-        "left, what deploy/chart sets; right, what the program takes: see cde-operator.env in _helpers.tpl"
+        "left: what deploy/chart sets, right: the flags of the program; see cde-operator.env in _helpers.tpl"
     );
 }
 
 #[tokio::test]
-async fn each_flag_gets_the_value_that_was_given() {
+async fn each_flag_gets_the_given_value() {
     let set = rendered(&everything()).await.flags();
     let expected = [
         ("url", "https://cde.example.com:8443/base"),
@@ -60,7 +60,7 @@ async fn each_flag_gets_the_value_that_was_given() {
 }
 
 #[tokio::test]
-async fn what_is_left_open_is_as_the_program_has_it() {
+async fn unset_values_leave_the_defaults_of_the_program() {
     let defaults = program::flags().await;
     let mut set = rendered(&values(json!({}))).await.flags();
     for (flag, value) in [
@@ -77,7 +77,7 @@ async fn what_is_left_open_is_as_the_program_has_it() {
 }
 
 #[tokio::test]
-async fn the_program_takes_the_variables_of_every_choice() {
+async fn the_program_accepts_the_variables_of_every_choice() {
     let helm = Helm::new().await;
     for (what, values) in choices() {
         let objects = helm.template(&values).await;
@@ -86,14 +86,14 @@ async fn the_program_takes_the_variables_of_every_choice() {
         operator.arg("run").env_clear().envs(program::variables(objects.container()));
         let ended = process::output(operator, b"").await.unwrap();
         let said = String::from_utf8(ended.stderr).unwrap();
-        // All that is left to complain about is the Secret, which is mounted in a pod alone.
+        // The only remaining error is about the Secret, which is mounted only in a pod.
         assert_eq!(ended.status.code(), Some(2), "{what}: {said}");
         assert!(said.contains("/var/run/secrets/cde/token"), "{what}: {said}");
     }
 }
 
 #[tokio::test]
-async fn wrong_values_are_refused_with_a_sentence_that_names_them() {
+async fn invalid_values_are_rejected_with_a_sentence_that_names_them() {
     let helm = Helm::new().await;
     let long = json!({"cde": {"timeout": "1m"}, "terminationGracePeriodSeconds": 45});
     for (wrong, words) in [
@@ -145,7 +145,7 @@ async fn wrong_values_are_refused_with_a_sentence_that_names_them() {
 }
 
 #[tokio::test]
-async fn the_values_of_the_documentation_are_taken() {
+async fn the_values_in_the_documentation_are_accepted() {
     let text = std::fs::read_to_string(path("docs/install.md")).unwrap();
     let (_, rest) = text.split_once("```yaml\n# values.yaml\n").unwrap();
     let values = serde_saphyr::from_str(rest.split_once("```").unwrap().0).unwrap();
@@ -155,7 +155,7 @@ async fn the_values_of_the_documentation_are_taken() {
     }
 }
 
-/// The leaves below `value`, by their paths; what is empty or a list counts as one.
+/// Collects the leaves below `value` by their paths. An empty value or a list counts as one leaf.
 fn leaves(value: &Value, at: &str, into: &mut BTreeMap<String, Value>) {
     match value.as_object().filter(|object| !object.is_empty()) {
         Some(object) => {
@@ -175,7 +175,7 @@ fn by_default() -> BTreeMap<String, Value> {
 }
 
 #[test]
-fn the_schema_knows_every_value_and_no_other() {
+fn the_schema_lists_exactly_the_values() {
     fn properties(schema: &Value, at: &str, into: &mut BTreeSet<String>) {
         match schema["properties"].as_object() {
             Some(all) => {
@@ -188,23 +188,23 @@ fn the_schema_knows_every_value_and_no_other() {
     let schema = std::fs::read_to_string(path("deploy/chart/values.schema.json")).unwrap();
     let mut known = BTreeSet::new();
     properties(&serde_json::from_str(&schema).unwrap(), "", &mut known);
-    // What a chart around this one gives to all its parts.
+    // Values that a parent chart gives to all its parts.
     known.remove("/global");
     let mut given: BTreeSet<String> = by_default().into_keys().collect();
-    // These hold what Kubernetes has, as far as the schema is concerned.
+    // The schema allows any Kubernetes content in these.
     given.retain(|path| !path.starts_with("/resources/"));
     given.insert("/resources".to_owned());
     assert_eq!(given, known);
 }
 
 #[tokio::test]
-async fn no_value_is_without_an_effect() {
+async fn every_value_has_an_effect() {
     let helm = Helm::new().await;
     let mut base = everything();
-    // A digest hides the tag, and a name given as a whole the other.
+    // A digest hides the tag, and a full name hides the other name.
     base["image"].as_object_mut().unwrap().remove("digest");
     base.as_object_mut().unwrap().remove("fullnameOverride");
-    // The check's pod follows the operator's: what makes a difference to it alone makes none.
+    // The check's pod follows the operator's pod, so a difference only there does not count.
     let installed = async |values: &Value| {
         let mut objects = helm.template(values).await.0;
         objects.retain(|object| object["kind"] != "Pod");
@@ -222,5 +222,5 @@ async fn no_value_is_without_an_effect() {
         assert_ne!(installed(&without).await, all, "{at} makes no difference");
         tried += 1;
     }
-    assert!(tried > 45, "only {tried} of the values were tried");
+    assert!(tried > 45, "only {tried} values were tried");
 }

@@ -1,4 +1,4 @@
-//! What closes the way to the CDE API, and what opens it again, is told by an Event on the operator's own Pod.
+//! An Event on the operator's own Pod says what opened the circuit breaker and what closed it again.
 
 use cde_sandbox::cde::{Fault, Operation};
 use k8s_openapi::api::events::v1::Event;
@@ -11,7 +11,7 @@ use cde_harness::{Flags, LIMIT, Operator, POLL, TestEnv};
 
 const POD: &str = "operator-pod";
 
-/// The Pod of an operator, which nobody runs.
+/// Creates the Pod of an operator. No kubelet runs it.
 async fn pod(env: &TestEnv) {
     env.kubectl(&["create", "serviceaccount", "default"], "").await;
     let pod = json!({
@@ -23,7 +23,7 @@ async fn pod(env: &TestEnv) {
     env.kubectl(&["create", "-f", "-"], &pod.to_string()).await;
 }
 
-/// A env and its operator in that Pod.
+/// Returns an environment and its operator in that Pod.
 async fn in_a_pod() -> (TestEnv, Operator) {
     let env = TestEnv::new().await;
     pod(&env).await;
@@ -32,7 +32,7 @@ async fn in_a_pod() -> (TestEnv, Operator) {
     (env, operator)
 }
 
-/// The Events about the Pod, oldest first.
+/// Returns the Events about the Pod, oldest first.
 async fn events(env: &TestEnv) -> Vec<Event> {
     let api: Api<Event> = Api::namespaced(env.client.clone(), &env.namespace);
     let mut events = api.list(&ListParams::default()).await.unwrap().items;
@@ -41,7 +41,7 @@ async fn events(env: &TestEnv) -> Vec<Event> {
     events
 }
 
-/// Waits until there are so many Events about the Pod, and checks what they are about.
+/// Waits until there are this many Events about the Pod, and checks their subject.
 async fn until_events(env: &TestEnv, operator: &Operator, count: usize) -> Vec<Event> {
     let begun = std::time::Instant::now();
     loop {
@@ -64,13 +64,14 @@ fn note(event: &Event) -> String {
     event.note.clone().unwrap_or_default().to_lowercase()
 }
 
-/// One Event when the way is closed, which says why in one of these words, and one when it is open again.
-async fn closed_and_opened(env: &TestEnv, operator: &Operator, requests: &[Request], why: &[&str]) {
+/// Checks that the breaker publishes one Event when it opens, with one of these words as the reason, and one when it
+/// closes.
+async fn opened_and_closed(env: &TestEnv, operator: &Operator, requests: &[Request], why: &[&str]) {
     let closed = until_events(env, operator, 1).await;
     assert_eq!(closed.len(), 1, "{closed:#?}");
     assert_eq!(closed[0].type_.as_deref(), Some("Warning"), "{closed:#?}");
     let note = note(&closed[0]);
-    assert!(why.iter().any(|word| note.contains(word)), "it does not say why: {note}");
+    assert!(why.iter().any(|word| note.contains(word)), "the note has no reason: {note}");
 
     env.sandbox.clear_faults();
     std::fs::write(env.token_file(), env.sandbox.token()).unwrap();
@@ -83,36 +84,39 @@ async fn closed_and_opened(env: &TestEnv, operator: &Operator, requests: &[Reque
     assert_eq!(opened[1].type_.as_deref(), Some("Normal"), "{opened:#?}");
 }
 
-/// One answer pauses all calls, for as long as it says.
-async fn a_limit(code: u16, why: &[&str]) {
+/// Checks that one response pauses all calls for as long as it says.
+async fn check_limit(code: u16, why: &[&str]) {
     let (env, operator) = in_a_pod().await;
     let requests = both(&env.sandbox, "limited");
     let limited = Fault::on(Operation::Any).answer(code).header("retry-after", "2");
     env.sandbox.inject(limited);
     apply(&env, &requests).await;
-    closed_and_opened(&env, &operator, &requests, why).await;
+    opened_and_closed(&env, &operator, &requests, why).await;
 }
 
 #[tokio::test]
-async fn a_limit_and_its_end_are_one_event_each_on_the_pod() {
-    tokio::join!(a_limit(429, &["429", "rate limit", "limit"]), a_limit(503, &["503", "unavailable"]),);
+async fn the_start_and_the_end_of_a_rate_limit_are_one_event_each_on_the_pod() {
+    tokio::join!(
+        check_limit(429, &["429", "rate limit", "limit"]),
+        check_limit(503, &["503", "unavailable"]),
+    );
 }
 
 #[tokio::test]
-async fn an_outage_and_its_end_are_one_event_each_on_the_pod() {
+async fn the_start_and_the_end_of_an_outage_are_one_event_each_on_the_pod() {
     let (env, operator) = in_a_pod().await;
     let requests = many(&env.sandbox, 6);
     env.sandbox.inject(Fault::on(Operation::Any).answer(503).always());
     apply(&env, &requests).await;
-    closed_and_opened(&env, &operator, &requests, &["503", "unavailable", "down"]).await;
+    opened_and_closed(&env, &operator, &requests, &["503", "unavailable", "down"]).await;
 }
 
 #[tokio::test]
-async fn a_refused_token_and_its_replacement_are_one_event_each_on_the_pod() {
+async fn a_rejected_token_and_its_replacement_are_one_event_each_on_the_pod() {
     let (env, operator) = in_a_pod().await;
     env.sandbox.set_token("another-token");
     let requests = both(&env.sandbox, "refused");
     apply(&env, &requests).await;
-    closed_and_opened(&env, &operator, &requests, &["401", "token"]).await;
+    opened_and_closed(&env, &operator, &requests, &["401", "token"]).await;
     assert!(events(&env).await.iter().all(|event| !note(event).contains("another-token")));
 }

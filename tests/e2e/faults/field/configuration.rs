@@ -1,4 +1,4 @@
-//! Selectors that are none end the program before anything is contacted.
+//! Invalid label selectors end the program before it contacts anything.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ const INVALID: [&str; 9] =
 
 /// Fault 56.
 #[tokio::test]
-async fn a_label_selector_that_is_none_ends_it_with_code_2_and_one_sentence() {
+async fn an_invalid_label_selector_exits_with_code_2_and_one_sentence() {
     let nowhere = Nowhere::new();
     for selector in INVALID {
         let mut flag = nowhere.run();
@@ -25,7 +25,7 @@ async fn a_label_selector_that_is_none_ends_it_with_code_2_and_one_sentence() {
 
 /// Fault 56.
 #[tokio::test]
-async fn the_preflight_check_names_a_label_selector_that_is_none() {
+async fn the_preflight_check_names_an_invalid_label_selector() {
     let env = TestEnv::new().await;
     let mut command = command(&env.kubeconfig(None).await);
     command
@@ -42,9 +42,9 @@ async fn the_preflight_check_names_a_label_selector_that_is_none() {
     assert!(finding["message"].as_str().unwrap().contains("--selector"), "{finding}");
 }
 
-/// Fault 56: what Kubernetes takes is taken, and means what it means there.
+/// Fault 56: selectors that Kubernetes accepts are accepted and mean the same.
 #[tokio::test]
-async fn label_selectors_of_every_form_share_the_work() {
+async fn label_selectors_of_every_form_are_accepted_and_share_the_work() {
     let env = TestEnv::new().await;
     let selector = "app, !old, tier in (a, b), team notin (x), zone==z, kind != k, example.com/name=n";
     let _operator = env.start(Flags::default().with("--selector", selector)).await;
@@ -57,5 +57,5 @@ async fn label_selectors_of_every_form_share_the_work() {
 
     chosen.succeeds(&env).await;
 
-    assert_eq!(other.get(&env).await.reason(), "", "it is another operator's");
+    assert_eq!(other.get(&env).await.reason(), "", "it belongs to another operator");
 }

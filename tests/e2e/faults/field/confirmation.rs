@@ -1,4 +1,4 @@
-//! A refusal of a read in unknown words that lasts is believed, and means what a documented one means.
+//! A lasting refusal of a read with an undocumented message is confirmed, and is then treated as a documented one.
 
 use cde_sandbox::cde::{Fault, Operation};
 use jiff::SignedDuration;
@@ -14,22 +14,22 @@ fn refuse_reads(env: &TestEnv, request: &Request, spared: u32) {
     env.sandbox.inject(refusal.skip(spared).always());
 }
 
-/// At least three refusals, the last at least a second after the first: two are a fifth of `--retry-max`, and stored
-/// times have whole seconds.
+/// Checks for at least three refusals, the last at least a second after the first. Two seconds are a fifth of
+/// `--retry-max`, and stored times have whole seconds.
 fn was_confirmed(env: &TestEnv, request: &Request, spared: usize) {
     let reads = env.sandbox.calls(Operation::Read, request.id).split_off(spared);
     assert!(reads.len() >= 3, "{} refused reads\n{}", reads.len(), env.sandbox.ledger());
     let lasted = reads.last().unwrap().at.duration_since(reads[0].at);
-    assert!(lasted >= SignedDuration::from_secs(1), "believed after {lasted}");
+    assert!(lasted >= SignedDuration::from_secs(1), "confirmed after {lasted}");
 }
 
 fn flags() -> Flags {
     Flags::fast_retries().with("--retry-max", "10s")
 }
 
-/// Fault 43: the token may really not read.
+/// Fault 43: the token may really not be allowed to read.
 #[tokio::test]
-async fn a_read_that_is_refused_for_long_is_done_without_or_fails_its_preconditions() {
+async fn a_rollback_skips_a_lastingly_refused_read_or_fails_its_preconditions() {
     let env = TestEnv::new().await;
     let _operator = env.start(flags()).await;
     let [plain, guarded] = ["plain", "guarded"].map(|name| {
@@ -44,16 +44,20 @@ async fn a_read_that_is_refused_for_long_is_done_without_or_fails_its_preconditi
     guarded.wait_for_reason(&env, "PreconditionFailed").await;
 
     let calls = plain.calls(&env.sandbox);
-    assert_eq!((calls.len(), calls[0].version.as_deref()), (1, Some("main")), "the word itself");
+    assert_eq!(
+        (calls.len(), calls[0].version.as_deref()),
+        (1, Some("main")),
+        "the version as in the manifest"
+    );
     assert_eq!(guarded.calls(&env.sandbox).len(), 0);
     for request in [&plain, &guarded] {
         was_confirmed(&env, request, 0);
     }
 }
 
-/// Fault 43: nobody can tell whether the lost call had an effect.
+/// Fault 43: no read can show whether the lost call had an effect.
 #[tokio::test]
-async fn a_refused_look_that_lasts_ends_a_rollback_as_unknown_and_repeats_a_restore() {
+async fn a_lasting_refusal_of_verification_reads_ends_a_rollback_and_repeats_a_restore() {
     let env = TestEnv::new().await;
     let _operator = env.start(flags()).await;
     let requests = both(&env.sandbox, "lost");

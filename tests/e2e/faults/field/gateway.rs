@@ -1,4 +1,5 @@
-//! A gateway before the CDE API refuses in JSON, with a message of its own: nothing ends by that, unless it lasts.
+//! A gateway in front of the CDE API refuses calls in JSON with its own message. This ends no request, unless it
+//! lasts.
 
 use cde_sandbox::cde::{Fault, Operation};
 use jiff::SignedDuration;
@@ -8,7 +9,7 @@ use super::{events, metric, warnings};
 use crate::faults::request::{Request, apply, both};
 use cde_harness::{Flags, TestEnv};
 
-/// Refusals in words that the CDE documents for no such code, and what each comes to if it lasts.
+/// Refusals with messages that the CDE does not document for the code, and the reason of each if it lasts.
 pub(super) const REFUSALS: [(u16, &str, &str); 8] = [
     (404, "no Route matched with those values", "NotFound"),
     (403, "Forbidden", "AccessDenied"),
@@ -16,25 +17,25 @@ pub(super) const REFUSALS: [(u16, &str, &str); 8] = [
     (405, "Method not allowed", "RequestRejected"),
     (410, "Gone", "RequestRejected"),
     (422, "Unprocessable entity", "RequestRejected"),
-    // The words of another code.
+    // The message of another code.
     (403, "Connector not found.", "AccessDenied"),
     (404, "Access denied for user.", "NotFound"),
 ];
 
-/// This answer to calls of `operation`.
+/// Returns a fault that gives this response to calls of `operation`.
 pub(super) fn says(operation: Operation, code: u16, message: &str) -> Fault {
     Fault::on(operation).answer(code).body(json!({"message": message, "errors": []}).to_string())
 }
 
-/// Repeats soon, and believes no refusal that a test can make.
+/// Returns flags with fast retries that confirm no refusal during a test.
 pub(super) fn doubting() -> Flags {
     Flags::fast_retries().with("--retry-max", "1h")
 }
 
-/// Requests of both kinds that the gateway refuses, and how: code, words, what it comes to if it lasts.
+/// Requests of both kinds that the gateway refuses, with the code, the message, and the reason if it lasts.
 type Case = ([Request; 2], (u16, &'static str, &'static str));
 
-/// Requests for each refusal, whose calls are answered as `fault` makes it.
+/// Returns requests for each refusal, whose calls get a response that `fault` builds.
 fn refused(env: &TestEnv, fault: impl Fn(Fault) -> Fault) -> Vec<Case> {
     let case = |(number, refusal): (usize, &(u16, &'static str, &'static str))| {
         let requests = both(&env.sandbox, &format!("r{number}-{}", refusal.0));
@@ -49,7 +50,7 @@ fn refused(env: &TestEnv, fault: impl Fn(Fault) -> Fault) -> Vec<Case> {
 
 /// Fault 43: on calls.
 #[tokio::test]
-async fn a_gateway_that_refuses_calls_for_a_while_ends_no_request_and_is_named() {
+async fn a_gateway_that_refuses_calls_for_a_while_ends_no_request_and_is_logged() {
     let env = TestEnv::new().await;
     let mut operator = env.start(doubting()).await;
     let cases = refused(&env, |fault| fault.times(4));
@@ -81,9 +82,9 @@ async fn a_gateway_that_refuses_calls_for_a_while_ends_no_request_and_is_named()
 
 /// Fault 43: what the gateway says is true after all.
 #[tokio::test]
-async fn a_refusal_in_unknown_words_is_believed_when_it_lasts() {
+async fn a_lasting_refusal_with_an_undocumented_message_is_confirmed() {
     let env = TestEnv::new().await;
-    // Two seconds are a fifth of it; stored times have whole seconds.
+    // Two seconds are a fifth of it, and stored times have whole seconds.
     let _operator = env.start(Flags::fast_retries().with("--retry-max", "10s")).await;
     let cases = refused(&env, Fault::always);
     let all: Vec<Request> = cases.iter().flat_map(|(requests, _)| requests.clone()).collect();
@@ -103,11 +104,11 @@ async fn a_refusal_in_unknown_words_is_believed_when_it_lasts() {
     }
 }
 
-/// Fault 43: only the same code counts, in a row.
+/// Fault 43: only refusals with the same code, in a row, count.
 #[tokio::test]
-async fn refusals_that_differ_or_are_interrupted_are_not_believed() {
+async fn different_or_interrupted_refusals_are_not_confirmed() {
     let env = TestEnv::new().await;
-    // A fifth of a second would do.
+    // A fifth of a second would be enough.
     let flags = Flags::fast_retries().with("--retry-min", "1s").with("--retry-max", "1s");
     let _operator = env.start(flags).await;
     let rows: [(&str, &[u16]); 3] = [
@@ -137,9 +138,9 @@ async fn refusals_that_differ_or_are_interrupted_are_not_believed() {
     }
 }
 
-/// Fault 43: the CDE itself speaks.
+/// Fault 43: the CDE itself refuses.
 #[tokio::test]
-async fn a_refusal_in_the_documented_words_is_believed_at_once() {
+async fn a_refusal_with_a_documented_message_is_final_at_once() {
     let env = TestEnv::new().await;
     let mut operator = env.start(doubting()).await;
     let documented = [

@@ -1,4 +1,4 @@
-//! A gateway refuses reads of a connector in JSON, with a message of its own: what is decided by a read waits for one.
+//! A gateway refuses reads of a connector in JSON with its own message. Decisions that need a read wait for one.
 
 use cde_sandbox::cde::{Connector, Fault, HoldPoint, Operation};
 use serde_json::json;
@@ -7,12 +7,12 @@ use super::gateway::{doubting, says};
 use crate::faults::request::{Request, apply, both};
 use cde_harness::{Kind, TestEnv, restore, rollback};
 
-/// What gateways say where a route is missing, or a rule forbids it.
+/// Messages of gateways where a route is missing or a rule forbids it.
 const REFUSALS: [(u16, &str); 2] = [(404, "no Route matched with those values"), (403, "Forbidden")];
 
 /// Fault 43: on the read before the call, with and without `preconditions`.
 #[tokio::test]
-async fn a_gateway_that_refuses_the_read_before_a_rollback_changes_nothing_about_it() {
+async fn a_gateway_that_refuses_the_read_before_a_rollback_only_delays_it() {
     let env = TestEnv::new().await;
     let _operator = env.start(doubting()).await;
     let mut cases = Vec::new();
@@ -42,13 +42,14 @@ async fn a_gateway_that_refuses_the_read_before_a_rollback_changes_nothing_about
     }
 }
 
-/// Requests of both kinds for each refusal of the next three reads, once `answer` was given to the first call.
+/// Returns requests of both kinds for each refusal of the next three reads, after `answer` was given to the first
+/// call.
 async fn verified(env: &TestEnv, name: &str, answer: impl Fn() -> Fault) -> Vec<Request> {
     let mut all = Vec::new();
     for (code, message) in REFUSALS {
         for request in both(&env.sandbox, &format!("{name}-{code}")) {
             env.sandbox.inject(answer().connector(request.id));
-            // A rollback is read before its call as well.
+            // A rollback is also read before its call.
             let before = u32::from(request.kind == Kind::Rollback);
             let reads = says(Operation::Read, code, message).connector(request.id);
             env.sandbox.inject(reads.skip(before).times(3));
@@ -61,7 +62,7 @@ async fn verified(env: &TestEnv, name: &str, answer: impl Fn() -> Fault) -> Vec<
 
 /// Fault 43: while verifying.
 #[tokio::test]
-async fn a_gateway_that_refuses_the_look_after_a_lost_answer_does_not_end_it() {
+async fn a_gateway_that_refuses_the_verification_read_does_not_end_the_request() {
     let env = TestEnv::new().await;
     let _operator = env.start(doubting()).await;
     let lost = || Fault::on(Operation::Changing).answer(500);
@@ -79,16 +80,16 @@ async fn a_gateway_that_refuses_the_look_after_a_lost_answer_does_not_end_it() {
         let between = |sequence| (first.sequence..second.sequence).contains(&sequence);
         let reads = env.sandbox.calls(Operation::Read, request.id);
         let looked = reads.iter().filter(|read| between(read.sequence)).count();
-        assert!(looked >= 4, "the second call went out before anybody could look");
+        assert!(looked >= 4, "the second call came before a successful read");
     }
     for request in done.iter().chain(&undone) {
         assert_eq!(env.sandbox.effects(request.id), 1, "{}", env.sandbox.ledger());
     }
 }
 
-/// Fault 43: on the look at a connector whose restore was answered 404.
+/// Fault 43: on the read of a connector whose restore got a 404.
 #[tokio::test]
-async fn a_gateway_that_refuses_the_look_after_a_404_does_not_hide_a_live_connector() {
+async fn a_gateway_that_refuses_the_read_after_a_404_does_not_hide_a_live_connector() {
     let env = TestEnv::new().await;
     let _operator = env.start(doubting()).await;
     let mut live = Vec::new();
@@ -106,9 +107,9 @@ async fn a_gateway_that_refuses_the_look_after_a_404_does_not_hide_a_live_connec
     }
 }
 
-/// Fault 43: on the last look, after an unknown attempt and then a refusal for good.
+/// Fault 43: on the last verification, after an unknown attempt and then a final refusal.
 #[tokio::test]
-async fn a_gateway_that_refuses_the_last_look_does_not_make_an_outcome_unknown() {
+async fn a_gateway_that_refuses_the_last_read_does_not_make_the_outcome_unknown() {
     let env = TestEnv::new().await;
     let _operator = env.start(doubting()).await;
     for (code, message) in REFUSALS {

@@ -1,4 +1,4 @@
-//! Values that an older definition, or the CDE, let through.
+//! Values that an older CRD, or the CDE, let through.
 
 use cde_sandbox::cde::{Connector, Fault, Operation, Version, new_id};
 use serde_json::{Value, json};
@@ -7,8 +7,8 @@ use super::{until_metric, warnings};
 use crate::faults::request::{Request, a_rollback, all_succeed_once, apply, both};
 use cde_harness::{ControlPlane, Flags, Kind, TestEnv, property, restore, rollback};
 
-/// Texts that are no UUID as the API writes it; some would leave the path that they are put into.
-fn odd_ids() -> Vec<String> {
+/// Returns texts that are not UUIDs in the API's format. Some would leave the path that they are put into.
+fn invalid_ids() -> Vec<String> {
     let id = new_id();
     let mut odd = ["", "bin", "..", "../../admin", "..%2f..%2fadmin", "%2e%2e", "a b", "?x=1", "é", "\u{0}"]
         .map(str::to_owned)
@@ -25,7 +25,7 @@ fn odd_ids() -> Vec<String> {
     odd
 }
 
-fn odd_request(kind: Kind, number: usize, id: &str) -> Value {
+fn request_with_id(kind: Kind, number: usize, id: &str) -> Value {
     let (name, connector) = (format!("odd-{number}-{}", kind.short()), new_id());
     let manifest = match kind {
         Kind::Restore => restore(&name, connector),
@@ -36,9 +36,9 @@ fn odd_request(kind: Kind, number: usize, id: &str) -> Value {
     manifest
 }
 
-/// Fault 51: listed and watched.
+/// Fault 51: in the list and in the watch.
 #[tokio::test]
-async fn a_connector_id_that_is_no_uuid_is_logged_once_and_never_in_a_path() {
+async fn a_connector_id_that_is_not_a_uuid_is_logged_once_and_never_part_of_a_path() {
     let env = TestEnv::on(ControlPlane::own().await).await;
     let loosen = |schema: &mut _| {
         let id = property(property(schema, "spec"), "connectorID");
@@ -46,11 +46,13 @@ async fn a_connector_id_that_is_no_uuid_is_logged_once_and_never_in_a_path() {
         id.x_kubernetes_validations = None;
     };
     env.control_plane.apply_crds_with(loosen).await;
-    let ids = odd_ids();
+    let ids = invalid_ids();
     let odd: Vec<Value> = ids
         .iter()
         .enumerate()
-        .flat_map(|(number, id)| [Kind::Restore, Kind::Rollback].map(|kind| odd_request(kind, number, id)))
+        .flat_map(|(number, id)| {
+            [Kind::Restore, Kind::Rollback].map(|kind| request_with_id(kind, number, id))
+        })
         .collect();
     let create = async |odd: &[Value]| {
         let all = json!({"apiVersion": "v1", "kind": "List", "items": odd}).to_string();
@@ -80,13 +82,13 @@ async fn a_connector_id_that_is_no_uuid_is_logged_once_and_never_in_a_path() {
     let ledger = env.sandbox.ledger();
     let strangers = ledger.calls().iter().filter(|call| call.operation.is_none());
     assert_eq!(strangers.count(), 0, "{ledger}");
-    // Two of the sound rollback, one of the sound restore, and two of the marker.
+    // Two calls of the valid rollback, one of the valid restore, and two of the marker.
     assert_eq!(ledger.total(), 5, "{ledger}");
 }
 
 const NO_VERSIONS: [&str; 6] = ["next", "", "2.x", "v2", "2", "2.0.0.0"];
 
-/// A rollback of a connector that has a version with this text beside the one that can be rolled back.
+/// Returns a rollback of a connector with a version with this text beside the one that can be rolled back.
 fn beside(env: &TestEnv, name: &str, text: &str) -> Request {
     let request = a_rollback(&env.sandbox, name);
     let odd = Version::new(text).state("built");
@@ -97,7 +99,7 @@ fn beside(env: &TestEnv, name: &str, text: &str) -> Request {
 
 /// Fault 57: at first, with `preconditions`, and while verifying.
 #[tokio::test]
-async fn an_odd_version_concerns_no_rollback_of_another_number() {
+async fn an_invalid_version_does_not_affect_rollbacks_of_another_major_number() {
     let env = TestEnv::new().await;
     let _operator = env.start(Flags::fast_retries()).await;
     let mut plain = Vec::new();
@@ -128,9 +130,9 @@ async fn an_odd_version_concerns_no_rollback_of_another_number() {
     }
 }
 
-/// Fault 57: the odd one may be the highest.
+/// Fault 57: the invalid version may be the highest.
 #[tokio::test]
-async fn an_odd_version_lets_a_rollback_of_the_latest_one_wait_until_it_is_gone() {
+async fn an_invalid_version_delays_a_rollback_of_latest_until_it_is_gone() {
     let env = TestEnv::new().await;
     let _operator = env.start(Flags::fast_retries()).await;
     let request = beside(&env, "latest", "next");

@@ -1,12 +1,12 @@
-//! The Lease of operators that watch the same namespaces, in whatever way those are written.
+//! The Lease of operators that watch the same namespaces, however the flag lists them.
 
 use std::time::Instant;
 
-use super::{metric, neighbour};
+use super::{metric, other_namespace};
 use crate::faults::leadership::lease_of;
 use cde_harness::{Flags, LIMIT, Operator, POLL, TestEnv};
 
-/// An operator that would lead, and the name of its Lease.
+/// Returns an operator that takes part in the election, and the name of its Lease.
 async fn replica(env: &TestEnv, namespaces: &str) -> (Operator, String) {
     let flags = Flags::default()
         .with("--namespaces", namespaces)
@@ -20,9 +20,9 @@ async fn replica(env: &TestEnv, namespaces: &str) -> (Operator, String) {
 
 /// Fault 45.
 #[tokio::test]
-async fn the_same_namespaces_in_another_order_with_blanks_or_twice_have_one_lease() {
+async fn the_same_namespaces_in_another_order_with_blanks_or_twice_share_one_lease() {
     let here = TestEnv::new().await;
-    let there = neighbour(&here).await;
+    let there = other_namespace(&here).await;
     let (a, b) = (&here.namespace, &there.namespace);
     let (mut leader, lease) = replica(&here, &format!("{a},{b}")).await;
     leader.ready().await;
@@ -31,14 +31,14 @@ async fn the_same_namespaces_in_another_order_with_blanks_or_twice_have_one_leas
     {
         let (mut other, its) = replica(&here, &same).await;
         assert_eq!(its, lease, "of {same:?}");
-        // Who stands by is ready, too, and has looked for the Lease by then.
+        // A standby is ready too, and has read the Lease by then.
         other.ready().await;
         let begun = Instant::now();
         let leads = loop {
             if let Some(leads) = metric(&mut other, "cde_operator_leader", &[("lease", &lease)]).await {
                 break leads;
             }
-            assert!(begun.elapsed() < LIMIT, "it does not say whether it leads");
+            assert!(begun.elapsed() < LIMIT, "the log does not say whether it leads");
             tokio::time::sleep(POLL).await;
         };
         assert_eq!(leads.to_string(), "0", "{same:?} has another leader");
@@ -52,14 +52,14 @@ async fn the_same_namespaces_in_another_order_with_blanks_or_twice_have_one_leas
 
 /// Fault 45: a namespace that is named twice is watched once.
 #[tokio::test]
-async fn a_namespace_that_is_named_twice_is_watched_once() {
+async fn a_namespace_that_is_listed_twice_is_watched_once() {
     let env = TestEnv::new().await;
     let proxy = cde_sandbox::proxy::Proxy::start(&env.control_plane).await.unwrap();
     let twice = format!("{0}, {0}", env.namespace);
 
     let _operator = env.start_behind(&proxy, Flags::default().with("--namespaces", &twice)).await;
 
-    for plural in crate::faults::scene::PLURALS {
+    for plural in crate::faults::proxied::PLURALS {
         assert_eq!(proxy.count(&crate::faults::request::lists(plural)), 1, "lists of {plural}");
     }
 }

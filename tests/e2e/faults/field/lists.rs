@@ -1,4 +1,4 @@
-//! Lists that are streamed and never end, and JSON whose keys come in another order.
+//! Streaming lists that never end, and JSON with its keys in another order.
 
 use std::time::{Duration, Instant};
 
@@ -6,12 +6,12 @@ use cde_sandbox::proxy::{Call, Point, Proxy, Rule};
 use futures::future::join_all;
 use serde_json::Value;
 
-use super::{namespaces, neighbour, warnings};
+use super::{namespaces, other_namespace, warnings};
+use crate::faults::proxied::{PLURALS, failure};
 use crate::faults::request::{all_succeed_once, apply, both, lists};
-use crate::faults::scene::{PLURALS, failure};
 use cde_harness::{Flags, TestEnv};
 
-/// A streamed list is given up after so long.
+/// A streaming list is abandoned after this time.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn streamed_lists() -> Rule {
@@ -22,11 +22,11 @@ fn streamed_lists_in(place: &TestEnv) -> Rule {
     streamed_lists().path_contains(&format!("/namespaces/{}/", place.namespace))
 }
 
-/// Fault 44: the end of the list is withheld; or the API server never answers at all.
+/// Fault 44: the end of the list is withheld, or the API server never responds at all.
 #[tokio::test]
-async fn a_streamed_list_that_never_ends_gives_way_to_a_paged_one_and_holds_up_nobody() {
+async fn an_endless_streaming_list_is_replaced_by_a_paged_one_and_delays_no_other_list() {
     let here = TestEnv::new().await;
-    let (endless, silent) = (neighbour(&here).await, neighbour(&here).await);
+    let (endless, silent) = (other_namespace(&here).await, other_namespace(&here).await);
     let proxy = Proxy::start(&here.control_plane).await.unwrap();
     proxy.rewrite(streamed_lists_in(&endless), |event| {
         (!event.contains("k8s.io/initial-events-end")).then(|| event.to_owned())
@@ -60,7 +60,7 @@ async fn a_streamed_list_that_never_ends_gives_way_to_a_paged_one_and_holds_up_n
     drop(unanswered);
 }
 
-/// How the keys of an object are ordered.
+/// The order of an object's keys.
 #[derive(Clone, Copy, Debug)]
 enum Keys {
     /// `object` before `type`, `items` before `kind`.
@@ -69,7 +69,7 @@ enum Keys {
     Descending,
 }
 
-/// The same JSON with its keys in this order.
+/// Returns the same JSON with its keys in this order.
 fn ordered(value: &Value, keys: Keys) -> String {
     let list = |items: Vec<String>| items.join(",");
     match value {
@@ -91,7 +91,7 @@ fn ordered(value: &Value, keys: Keys) -> String {
     }
 }
 
-/// Requests from before the start and after it are carried out, whoever orders the keys.
+/// Checks that requests from before and after the start are carried out with this order of keys.
 async fn all_is_done_whatever_the_order(keys: Keys, paged: bool) {
     let env = TestEnv::new().await;
     let proxy = Proxy::start(&env.control_plane).await.unwrap();
@@ -116,9 +116,9 @@ async fn all_is_done_whatever_the_order(keys: Keys, paged: bool) {
     assert_eq!(lists(), listed_so_far, "{keys:?}, paged: {paged}: a list for want of events");
 }
 
-/// Fault 54: in watches, in streamed lists and in paged ones.
+/// Fault 54: in watches, in streaming lists and in paged ones.
 #[tokio::test]
-async fn json_whose_keys_come_in_another_order_is_read_all_the_same() {
+async fn json_with_keys_in_any_order_is_decoded() {
     let cases = [Keys::Ascending, Keys::Descending].map(|keys| [(keys, false), (keys, true)]);
     join_all(cases.into_iter().flatten().map(|(keys, paged)| all_is_done_whatever_the_order(keys, paged)))
         .await;

@@ -1,4 +1,4 @@
-//! The metric of calls has the code that was answered.
+//! The metric of calls has the code of the response.
 
 use cde_sandbox::cde::{Fault, Operation};
 use serde_json::json;
@@ -7,7 +7,7 @@ use super::metric;
 use crate::faults::request::{apply, both};
 use cde_harness::{Flags, Kind, TestEnv};
 
-/// What the API answers to a read of this connector.
+/// Returns the API's response to a read of this connector.
 async fn body_of_a_read(env: &TestEnv, id: uuid::Uuid) -> String {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = format!("{}/connectors/{id}", env.sandbox.url());
@@ -17,7 +17,7 @@ async fn body_of_a_read(env: &TestEnv, id: uuid::Uuid) -> String {
 
 /// Successes of any code, readable or not, of calls and of reads.
 #[tokio::test]
-async fn each_call_is_counted_with_the_code_that_was_answered() {
+async fn each_call_is_counted_with_the_code_of_its_response() {
     let env = TestEnv::new().await;
     let mut operator = env.start(Flags::fast_retries()).await;
     let mut expected = Vec::new();

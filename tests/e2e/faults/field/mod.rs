@@ -1,5 +1,5 @@
-//! Cases that users of comparable operators have reported from the field, with several namespaces, gateways and proxies
-//! between the operator and its servers.
+//! Cases that users of comparable operators have reported, with several namespaces, gateways, and proxies between the
+//! operator and its servers.
 
 mod breaker;
 mod configuration;
@@ -28,23 +28,24 @@ use kube::Api;
 use kube::api::ListParams;
 use serde_json::Value;
 
+use crate::faults::proxied::failure;
 use crate::faults::request::Request;
-use crate::faults::scene::failure;
 use cde_harness::{Kind, LIMIT, Operator, POLL, TestEnv};
 
-/// Another namespace whose requests go to the same CDE.
-async fn neighbour(env: &TestEnv) -> TestEnv {
+/// Returns an environment with another namespace, whose requests go to the same CDE.
+async fn other_namespace(env: &TestEnv) -> TestEnv {
     let mut other = TestEnv::new().await;
     other.sandbox = env.sandbox.clone();
     other
 }
 
-/// The value of `--namespaces` for these.
-fn namespaces(worlds: &[&TestEnv]) -> String {
-    worlds.iter().map(|env| env.namespace.as_str()).collect::<Vec<_>>().join(",")
+/// Returns the value of `--namespaces` for these environments.
+fn namespaces(envs: &[&TestEnv]) -> String {
+    envs.iter().map(|env| env.namespace.as_str()).collect::<Vec<_>>().join(",")
 }
 
-/// A service account in the namespace of a env, with the operator's role in those namespaces only where it is bound.
+/// A service account in an environment's namespace that has the operator's role only in the namespaces where it is
+/// bound.
 struct Account<'a>(&'a TestEnv);
 
 impl<'a> Account<'a> {
@@ -59,7 +60,7 @@ impl<'a> Account<'a> {
         account.await.unwrap()
     }
 
-    /// Binds the role in the namespace of `place`, and goes on when it is in force.
+    /// Binds the role in the namespace of `place`, and waits until it is in force.
     async fn bind(&self, place: &TestEnv) {
         let account = format!("--serviceaccount={}:operator", self.0.namespace);
         let bind = ["create", "rolebinding", "operator", "--clusterrole=cde-operator", &account];
@@ -67,7 +68,7 @@ impl<'a> Account<'a> {
         self.may_list(place, true).await;
     }
 
-    /// Takes the role away again.
+    /// Removes the role again.
     async fn unbind(&self, place: &TestEnv) {
         place.kubectl(&["delete", "rolebinding", "operator"], "").await;
         self.may_list(place, false).await;
@@ -78,13 +79,13 @@ impl<'a> Account<'a> {
         let ask = ["auth", "can-i", "list", "migrationrollbacks.cde.productsup.com", &who];
         let begun = Instant::now();
         while place.try_kubectl(&ask, "").await.is_ok() != expected {
-            assert!(begun.elapsed() < LIMIT, "the rights are not in force");
+            assert!(begun.elapsed() < LIMIT, "the permissions are not in force");
             tokio::time::sleep(POLL).await;
         }
     }
 }
 
-/// Whether a fault strikes; clones are handles on the same one.
+/// Whether a fault is on. Clones are handles of the same switch.
 #[derive(Clone, Default)]
 struct Switch(Arc<AtomicBool>);
 
@@ -97,20 +98,21 @@ impl Switch {
         self.0.store(false, Ordering::SeqCst);
     }
 
-    /// The requests that `rule` means, while this is on.
+    /// Returns `rule`, which now matches only while the switch is on.
     fn guard(&self, rule: Rule) -> Rule {
         let on = self.0.clone();
         rule.and("while it is on", move |_| on.load(Ordering::SeqCst)).always()
     }
 }
 
-/// The API server answers with this failure what `rule` means.
+/// Makes the API server answer the requests that match `rule` with this failure.
 fn refuse(proxy: &Proxy, rule: Rule, code: u16) {
     let reason = if code == 403 { "Forbidden" } else { "InternalError" };
     proxy.answer(rule, Point::BeforeForward, code, &[], failure(code, reason));
 }
 
-/// The Events about the request alone: those of its kind, of which another may have its name. Type, reason, note.
+/// Returns the Events about the request only, because an object of the other kind may have its name. Type, reason,
+/// note.
 async fn events(env: &TestEnv, request: &Request) -> Vec<(String, String, String)> {
     let api: Api<Event> = Api::namespaced(env.client.clone(), &env.namespace);
     let mut events = api.list(&ListParams::default()).await.unwrap().items;
@@ -125,7 +127,7 @@ async fn events(env: &TestEnv, request: &Request) -> Vec<(String, String, String
     events.into_iter().map(|event| (text(event.type_), text(event.reason), text(event.note))).collect()
 }
 
-/// Its kind, as in a manifest.
+/// Returns its kind as in a manifest.
 fn kind(request: &Request) -> &'static str {
     match request.kind {
         Kind::Restore => "ConnectorRestore",
@@ -133,7 +135,7 @@ fn kind(request: &Request) -> &'static str {
     }
 }
 
-/// The sum of the samples of a metric that have these labels; none where there is no such sample.
+/// Returns the sum of the samples of a metric with these labels; `None` if there is no such sample.
 async fn metric(operator: &mut Operator, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     let (_, text) = operator.probe("/metrics").await?;
     let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}=\"{value}\"")).collect();
@@ -159,7 +161,7 @@ async fn until_metric(operator: &mut Operator, name: &str, labels: &[(&str, &str
     }
 }
 
-/// The warnings and errors in its log that have all these words.
+/// Returns the warnings and errors in its log that have all these words.
 fn warnings(operator: &Operator, words: &[&str]) -> Vec<String> {
     let log = operator.log();
     let is_meant = |line: &&str| {

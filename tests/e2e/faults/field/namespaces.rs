@@ -1,15 +1,15 @@
-//! Several namespaces, of which some cannot be listed: they hold up no other, and are named.
+//! Of several namespaces some cannot be listed. They are named and do not delay the others.
 
 use cde_sandbox::proxy::Proxy;
 use serde_json::Value;
 
-use super::{Account, namespaces, neighbour, until_metric, until_readyz, until_warned};
+use super::{Account, namespaces, other_namespace, until_metric, until_readyz, until_warned};
 use crate::faults::request::{all_succeed_once, apply, both, ended};
 use cde_harness::{Flags, Operator, TestEnv, command};
 
 const KINDS: [&str; 2] = ["ConnectorRestore", "MigrationRollback"];
 
-/// Waits until the metric says of both kinds whether the namespace is watched.
+/// Waits until the metric says for both kinds whether the namespace is watched.
 async fn watch_is_up(operator: &mut Operator, place: &TestEnv, up: bool) {
     for kind in KINDS {
         let labels = [("kind", kind), ("namespace", place.namespace.as_str())];
@@ -17,7 +17,7 @@ async fn watch_is_up(operator: &mut Operator, place: &TestEnv, up: bool) {
     }
 }
 
-/// New requests of both kinds are carried out there.
+/// Checks that new requests of both kinds are carried out there.
 async fn works(place: &TestEnv, name: &str) {
     let requests = both(&place.sandbox, name);
     apply(place, &requests).await;
@@ -26,9 +26,9 @@ async fn works(place: &TestEnv, name: &str) {
 
 /// Fault 41: from the start.
 #[tokio::test]
-async fn namespaces_that_cannot_be_listed_are_named_and_hold_up_no_other() {
+async fn namespaces_that_cannot_be_listed_are_named_and_delay_no_other() {
     let here = TestEnv::new().await;
-    let there = neighbour(&here).await;
+    let there = other_namespace(&here).await;
     let account = Account::new(&here).await;
     let flags = Flags::default().with("--namespaces", &namespaces(&[&there, &here])).without_readiness_wait();
     let mut operator = here.start_as(&account.kubeconfig(None).await, flags).await;
@@ -60,9 +60,9 @@ async fn namespaces_that_cannot_be_listed_are_named_and_hold_up_no_other() {
 
 /// Fault 41: while it runs, and after a restart.
 #[tokio::test]
-async fn a_namespace_whose_rights_are_taken_away_is_named_and_holds_up_no_other() {
+async fn a_namespace_that_loses_its_permissions_is_named_and_delays_no_other() {
     let here = TestEnv::new().await;
-    let there = neighbour(&here).await;
+    let there = other_namespace(&here).await;
     let proxy = Proxy::start(&here.control_plane).await.unwrap();
     let account = Account::new(&here).await;
     account.bind(&here).await;
@@ -96,7 +96,7 @@ async fn a_namespace_whose_rights_are_taken_away_is_named_and_holds_up_no_other(
 #[tokio::test]
 async fn the_preflight_check_names_the_namespace_that_cannot_be_listed() {
     let here = TestEnv::new().await;
-    let there = neighbour(&here).await;
+    let there = other_namespace(&here).await;
     let account = Account::new(&here).await;
     account.bind(&here).await;
     let mut command = command(&account.kubeconfig(None).await);

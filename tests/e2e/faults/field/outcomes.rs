@@ -1,13 +1,14 @@
-//! Outcomes that cannot be stored in one namespace: the others go on, and they are stored when they can be.
+//! Outcomes that cannot be stored in one namespace do not delay the others, and are stored when that is possible
+//! again.
 
 use cde_sandbox::cde::{HoldPoint, Operation};
 use cde_sandbox::proxy::{Call, Proxy, Rule};
 
-use super::{Account, Switch, namespaces, neighbour, refuse};
+use super::{Account, Switch, namespaces, other_namespace, refuse};
 use crate::faults::request::{Request, a_restore, a_rollback, all_succeed_once, apply, both, many, until};
 use cde_harness::{Flags, Kind, TestEnv};
 
-/// Each has one call, whose answer is recorded as such.
+/// Checks that each request has one call, whose response is its outcome.
 async fn are_recorded(place: &TestEnv, requests: &[Request]) {
     all_succeed_once(place, requests).await;
     for request in requests {
@@ -18,10 +19,10 @@ async fn are_recorded(place: &TestEnv, requests: &[Request]) {
     }
 }
 
-/// The rights in a namespace are taken away during the call of a request of this kind.
-async fn rights_are_lost_during_a_call(kind: Kind) {
+/// Removes the permissions in a namespace during the call of a request of this kind.
+async fn permissions_are_lost_during_a_call(kind: Kind) {
     let here = TestEnv::new().await;
-    let there = neighbour(&here).await;
+    let there = other_namespace(&here).await;
     let account = Account::new(&here).await;
     account.bind(&here).await;
     account.bind(&there).await;
@@ -49,18 +50,21 @@ async fn rights_are_lost_during_a_call(kind: Kind) {
 
 /// Fault 42.
 #[tokio::test]
-async fn rights_that_are_lost_in_one_namespace_during_a_call_hold_up_no_other() {
-    tokio::join!(rights_are_lost_during_a_call(Kind::Restore), rights_are_lost_during_a_call(Kind::Rollback));
+async fn permissions_lost_in_one_namespace_during_a_call_delay_no_other_namespace() {
+    tokio::join!(
+        permissions_are_lost_during_a_call(Kind::Restore),
+        permissions_are_lost_during_a_call(Kind::Rollback)
+    );
 }
 
 fn is_outcome(call: &Call) -> bool {
     !call.json()["status"]["outcome"].is_null()
 }
 
-/// More outcomes are pending in a namespace than there are workers; the API server answers `code` to each.
+/// Leaves more outcomes pending in a namespace than there are workers. The API server answers `code` to each.
 async fn more_are_pending_than_there_are_workers(code: u16) {
     let here = TestEnv::new().await;
-    let there = neighbour(&here).await;
+    let there = other_namespace(&here).await;
     let proxy = Proxy::start(&here.control_plane).await.unwrap();
     let flags =
         Flags::fast_retries().with("--namespaces", &namespaces(&[&here, &there])).with("--concurrency", "2");
@@ -80,12 +84,12 @@ async fn more_are_pending_than_there_are_workers(code: u16) {
     all_succeed_once(&here, &others).await;
 
     let called = || struck.iter().all(|request| !request.calls(&there.sandbox).is_empty());
-    until("a call for each request, whose outcomes wait beside each other", called).await;
+    until("one call for each request, and all outcomes wait at the same time", called).await;
     refused.turn_off();
     are_recorded(&there, &struck).await;
 }
 
-/// Fault 42: refused, and put off.
+/// Fault 42: rejected, and delayed.
 #[tokio::test]
 async fn outcomes_that_cannot_be_stored_occupy_no_worker() {
     tokio::join!(

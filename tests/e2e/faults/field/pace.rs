@@ -1,4 +1,4 @@
-//! What takes long: permits of a low rate, and an API server whose writes are slow.
+//! Slow steps: permits of a low rate, and an API server with slow writes.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use cde_sandbox::proxy::{Call as ApiCall, Point};
 use jiff::SignedDuration;
 
 use super::Switch;
+use crate::faults::proxied::{behind_proxy_with, without_retries};
 use crate::faults::request::{Request, a_rollback, all_succeed_once, apply, both};
-use crate::faults::scene::{behind_proxy_with, patient};
 use cde_harness::{Flags, Object, TestEnv};
 
-/// A reading is older than this only if something was waited for after it; the claim is written meanwhile.
+/// A reading is older than this only if something waited after it. The claim is written meanwhile.
 const CLAIM: SignedDuration = SignedDuration::from_millis(750);
 
-/// Fault 46: at first, and again after an attempt without effect.
+/// Fault 46: in the first attempt, and again after an attempt without effect.
 #[tokio::test]
-async fn a_low_rate_does_not_part_the_reading_of_a_connector_from_its_rollback() {
+async fn a_low_rate_does_not_separate_the_read_of_a_connector_from_its_rollback() {
     let env = TestEnv::new().await;
     let _operator = env.start(Flags::fast_retries().with("--rate", "1")).await;
     let requests = ["one", "two", "three"].map(|name| a_rollback(&env.sandbox, name));
@@ -49,8 +49,8 @@ fn is_claim(call: &ApiCall) -> bool {
 
 /// Fault 53: a claim may be late by five seconds.
 #[tokio::test]
-async fn claims_that_are_stored_too_late_are_given_back_and_tried_again_with_backoff() {
-    let (env, proxy, _operator) = behind_proxy_with(patient().with("--timeout", "1s")).await;
+async fn claims_that_are_stored_too_late_are_released_and_retried_with_backoff() {
+    let (env, proxy, _operator) = behind_proxy_with(without_retries().with("--timeout", "1s")).await;
     let slow = Switch::on();
     let requests = both(&env.sandbox, "late");
     let claims = |request: &Request| request.status_writes().and("a claim", is_claim);

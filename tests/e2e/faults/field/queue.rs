@@ -1,4 +1,4 @@
-//! Several requests for one connector: who holds whom up, and what the waiting costs.
+//! Several requests for one connector: which one delays which, and what the waiting costs.
 
 use cde_sandbox::cde::{Connector, Fault, HoldPoint, Operation, new_id};
 
@@ -6,12 +6,12 @@ use super::events;
 use crate::faults::request::{Request, a_restore, a_rollback};
 use cde_harness::{Flags, Kind, Object, TestEnv};
 
-/// What the call of the deleted request is answered, and how often it was read to find out that nothing happened.
+/// The response to the deleted request's call, and whether a read verified that it had no effect.
 const ANSWERS: [(&str, u16, bool); 2] = [("locked", 423, false), ("lost", 500, true)];
 
-/// Fault 47: before and after its deletion somebody asks for the same connector.
+/// Fault 47: another request for the same connector comes before and after the deletion.
 #[tokio::test]
-async fn a_deleted_request_whose_attempt_had_no_effect_holds_nobody_up() {
+async fn a_deleted_request_whose_attempt_had_no_effect_delays_no_other() {
     let env = TestEnv::new().await;
     let _operator = env.start(Flags::fast_retries()).await;
     for (name, code, verified) in ANSWERS {
@@ -56,12 +56,12 @@ async fn a_deleted_request_whose_attempt_had_no_effect_holds_nobody_up() {
     }
 }
 
-/// Sixty requests for one connector; each says once that it waits, and for whom.
+/// Sixty requests for one connector. Each one reports once that it waits, and for which request.
 const MANY: usize = 60;
 
-/// Fault 48: a wait, a claim, an outcome, and one more where the queue moved meanwhile.
+/// Fault 48: a wait, a claim, an outcome, and one more write where the queue moved meanwhile.
 #[tokio::test]
-async fn many_requests_for_one_connector_cost_a_few_writes_each() {
+async fn many_requests_for_one_connector_cost_only_a_few_writes_each() {
     let env = TestEnv::new().await;
     let id = new_id();
     env.sandbox.put(Connector { in_bin: true, ..Connector::migrated(id) });

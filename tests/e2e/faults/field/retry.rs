@@ -7,7 +7,7 @@ use super::events;
 use crate::faults::request::{Request, both};
 use cde_harness::{Flags, TestEnv, from_now};
 
-/// Failed and waiting requests of both kinds, with what they say.
+/// Returns failed and waiting requests of both kinds, with their reasons.
 async fn struck(env: &TestEnv) -> Vec<(Request, &'static str)> {
     let mut all = Vec::new();
     for (name, code, reason) in [("failed", 403, "AccessDenied"), ("waiting", 423, "Retrying")] {
@@ -29,7 +29,7 @@ async fn struck(env: &TestEnv) -> Vec<(Request, &'static str)> {
 
 /// Fault 50.
 #[tokio::test]
-async fn a_retry_from_a_fast_clock_is_refused_with_a_reason_and_a_later_one_counts() {
+async fn a_retry_too_far_ahead_is_rejected_with_a_reason_and_a_later_one_counts() {
     let env = TestEnv::new().await;
     let _operator = env.start(Flags::fast_retries()).await;
     let all = struck(&env).await;
@@ -49,9 +49,9 @@ async fn a_retry_from_a_fast_clock_is_refused_with_a_reason_and_a_later_one_coun
         assert_eq!(invalid.len(), 1, "{events:#?}");
         let (type_, _, note) = invalid[0];
         assert_eq!(type_, "Warning");
-        assert!(note.contains(&ahead[..14]), "it names the value: {note}");
+        assert!(note.contains(&ahead[..14]), "the note has the value: {note}");
         let why = ["ahead", "future"].iter().any(|word| note.contains(word));
-        assert!(why && note.contains("clock"), "it says why: {note}");
+        assert!(why && note.contains("clock"), "the note has the reason: {note}");
     }
 
     for (request, _) in &all {
@@ -63,9 +63,9 @@ async fn a_retry_from_a_fast_clock_is_refused_with_a_reason_and_a_later_one_coun
     }
 }
 
-/// Fault 50: clocks differ a little.
+/// Fault 50: clocks may differ a little.
 #[tokio::test]
-async fn a_retry_from_a_clock_that_is_a_little_fast_counts() {
+async fn a_retry_from_a_slightly_fast_clock_counts() {
     let env = TestEnv::new().await;
     let _operator = env.start(Flags::fast_retries()).await;
     let all = struck(&env).await;

@@ -1,4 +1,4 @@
-//! Writes whose reply is lost, of a claim and of an end that was decided without a call.
+//! Writes whose reply is lost: a claim, and an end that was decided without a call.
 
 use cde_sandbox::cde::{Fault, Operation};
 use cde_sandbox::proxy::{Call as ApiCall, Point, Rule};
@@ -6,18 +6,18 @@ use http::Method;
 use serde_json::json;
 
 use super::{Switch, events, kind, metric, refuse};
+use crate::faults::proxied::{behind_proxy, behind_proxy_with, failure};
 use crate::faults::request::{Request, a_restore, a_rollback, apply, both, until};
-use crate::faults::scene::{behind_proxy, behind_proxy_with, failure};
 use cde_harness::{Flags, Manifest, from_now};
 
-/// Reads of the object by the operator, as the proxy sees them.
+/// Matches the operator's reads of the object at the proxy.
 fn reads_of(request: &Request) -> Rule {
     Rule::verb(Method::GET).path_ends_with(&format!("/{}/{}", request.plural(), request.name))
 }
 
-/// Fault 49: the token may not read the connector, so nobody could tell whether an attempt had an effect.
+/// Fault 49: the token may not read the connector, so nothing could show whether an attempt had an effect.
 #[tokio::test]
-async fn a_claim_whose_reply_is_lost_is_no_unknown_attempt_while_nothing_was_called() {
+async fn a_claim_with_a_lost_reply_is_not_an_unknown_attempt_if_nothing_was_called() {
     // Claims last six seconds.
     let (env, proxy, _operator) = behind_proxy_with(Flags::default().with("--timeout", "1s")).await;
     let unreadable = Switch::on();
@@ -36,7 +36,7 @@ async fn a_claim_whose_reply_is_lost_is_no_unknown_attempt_while_nothing_was_cal
         }
     }
     apply(&env, &all).await;
-    // It is told of its own claim by the watch alone, which runs out; whoever reads a few times in vain has given up.
+    // The operator learns of its own claim only from the watch, which ends. After a few failed reads it has given up.
     for request in &all {
         until("reads of the object", || proxy.count(&reads_of(request)) > 0).await;
     }
@@ -57,7 +57,7 @@ fn is_end(call: &ApiCall) -> bool {
     !call.json()["status"]["outcome"].is_null()
 }
 
-/// Requests that end without a call of their last decision: what they come to, and their manifests.
+/// Returns requests whose last decision ends them without a call: their manifests and reasons.
 fn ends(
     sandbox: &cde_sandbox::cde::Sandbox,
     way: &str,
@@ -90,9 +90,9 @@ fn ends(
     all
 }
 
-/// Fault 52: it is stored, and nobody says so.
+/// Fault 52: the end is stored, and the reply is lost.
 #[tokio::test]
-async fn an_end_without_a_call_whose_write_was_not_answered_is_announced_and_counted_once() {
+async fn an_end_without_a_call_and_with_a_lost_reply_has_one_event_and_is_counted_once() {
     let (env, proxy, mut operator) = behind_proxy().await;
     let mut all = Vec::new();
     for way in ["cut", "timeout"] {
@@ -117,7 +117,7 @@ async fn an_end_without_a_call_whose_write_was_not_answered_is_announced_and_cou
     for (request, _, reason, outcome) in &all {
         let log = operator.log();
         assert_eq!(told(request, reason).await, 1, "Events {reason} about {}\n{log}", request.name);
-        // One for each way to lose the reply; the request that proved that nothing more comes counts as well.
+        // One for each way to lose the reply. The request that proves that nothing more comes counts too.
         let markers = if *reason == "Restored" { 1.0 } else { 0.0 };
         let labels = [("kind", kind(request)), ("outcome", outcome), ("reason", reason)];
         let counted = metric(&mut operator, "cde_operator_requests_finished_total", &labels).await;

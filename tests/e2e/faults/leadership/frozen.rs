@@ -1,4 +1,4 @@
-//! A replica that is frozen (not killed) past its claim and its Lease, and woken.
+//! A replica that is frozen (not killed) past its claim and its Lease, and resumed.
 
 use std::collections::HashSet;
 
@@ -11,9 +11,9 @@ use super::{BOTH, Mode};
 use crate::faults::request::{Request, apply, both, end_as_without_fault};
 use cde_harness::{Operator, TestEnv};
 
-/// Fault 37: the reply to the claim comes when another has long taken over.
+/// Fault 37: the reply to the claim arrives long after another replica has taken over.
 #[tokio::test]
-async fn a_replica_frozen_between_its_claim_and_its_call_sends_nothing_when_it_wakes() {
+async fn a_replica_frozen_between_its_claim_and_its_call_sends_nothing_when_resumed() {
     join_all(BOTH.map(async |mode| {
         let env = TestEnv::new().await;
         let proxy = Proxy::start(&env.control_plane).await.unwrap();
@@ -34,7 +34,7 @@ async fn a_replica_frozen_between_its_claim_and_its_call_sends_nothing_when_it_w
         for request in &requests {
             request.succeeds(&env).await;
         }
-        wakes(mode, &env, &mut frozen, &mut other).await;
+        resume(mode, &env, &mut frozen, &mut other).await;
 
         for request in &requests {
             let id = request.calls(&env.sandbox).remove(0).request_id.unwrap();
@@ -45,9 +45,9 @@ async fn a_replica_frozen_between_its_claim_and_its_call_sends_nothing_when_it_w
     .await;
 }
 
-/// Fault 37: its calls are on their way; of each kind the CDE API carries one out, and one never.
+/// Fault 37: its calls are under way. For each kind the CDE API carries out one of two calls.
 #[tokio::test]
-async fn a_replica_frozen_during_its_call_changes_nothing_when_it_wakes() {
+async fn a_replica_frozen_during_its_call_changes_nothing_when_resumed() {
     join_all(BOTH.map(async |mode| {
         let env = TestEnv::new().await;
         let (done, lost) = (both(&env.sandbox, "done"), both(&env.sandbox, "lost"));
@@ -69,21 +69,21 @@ async fn a_replica_frozen_during_its_call_changes_nothing_when_it_wakes() {
         }
         answers.into_iter().for_each(Held::release);
         calls.into_iter().for_each(Held::cut);
-        wakes(mode, &env, &mut frozen, &mut other).await;
+        resume(mode, &env, &mut frozen, &mut other).await;
 
         end_as_without_fault(&env, &done, 1, true).await;
         end_as_without_fault(&env, &lost, 2, false).await;
         for request in &lost {
             let keys = request.calls(&env.sandbox).into_iter().map(|call| call.idempotency_key);
-            assert_eq!(keys.collect::<HashSet<_>>().len(), 1, "both calls are of one request");
+            assert_eq!(keys.collect::<HashSet<_>>().len(), 1, "both calls belong to one request");
         }
     }))
     .await;
 }
 
-/// It is woken, and has done whatever it was about to do: it has ended, where its Lease is lost, or works again, and
-/// on its own.
-async fn wakes(mode: Mode, env: &TestEnv, frozen: &mut Operator, other: &mut Operator) {
+/// Resumes the replica and waits until it has done what it was about to do: it has ended, where it lost the Lease, or
+/// it works again, and alone.
+async fn resume(mode: Mode, env: &TestEnv, frozen: &mut Operator, other: &mut Operator) {
     frozen.process.signal(Signal::CONT).unwrap();
     match mode {
         Mode::Elected => {

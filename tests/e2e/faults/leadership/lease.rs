@@ -1,4 +1,4 @@
-//! The Lease itself: whose it is, and what it survives.
+//! The Lease itself: who holds it, and what it survives.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,12 +9,12 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::{History, Mode, has_led, leads, lease_of, leases};
+use crate::faults::proxied::failure;
 use crate::faults::request::until;
-use crate::faults::scene::failure;
 use cde_harness::TestEnv;
 
 #[tokio::test]
-async fn a_replica_whose_lease_another_holds_ends_with_a_failure() {
+async fn a_replica_that_loses_its_lease_to_another_exits_with_a_failure() {
     let env = TestEnv::new().await;
     let mut one = env.start(Mode::Elected.replica("one")).await;
     leads(&one).await;
@@ -30,7 +30,7 @@ async fn a_replica_whose_lease_another_holds_ends_with_a_failure() {
 }
 
 #[tokio::test]
-async fn a_leader_goes_on_when_its_lease_is_edited_or_deleted_by_a_person() {
+async fn a_leader_continues_when_a_person_edits_or_deletes_its_lease() {
     let env = TestEnv::new().await;
     let mut one = env.start(Mode::Elected.replica("one")).await;
     leads(&one).await;
@@ -47,7 +47,7 @@ async fn a_leader_goes_on_when_its_lease_is_edited_or_deleted_by_a_person() {
 }
 
 #[tokio::test]
-async fn a_take_over_that_arrives_when_another_has_taken_over_takes_nothing() {
+async fn a_takeover_that_arrives_after_another_takeover_has_no_effect() {
     let env = TestEnv::new().await;
     let mut one = env.start(Mode::Elected.replica("one")).await;
     leads(&one).await;
@@ -69,23 +69,23 @@ async fn a_take_over_that_arrives_when_another_has_taken_over_takes_nothing() {
     assert!(!has_led(&two), "{}", two.log());
 }
 
-/// Fault 21: without the right to see the Lease.
+/// Fault 21: without permission to get the Lease.
 #[tokio::test]
-async fn a_replica_that_cannot_see_the_lease_is_not_ready_and_says_why_once_and_goes_on_when_it_can() {
+async fn a_replica_that_may_not_get_the_lease_is_not_ready_until_it_may_and_logs_why_once() {
     let env = TestEnv::new().await;
     let proxy = Proxy::start(&env.control_plane).await.unwrap();
     let refused = Arc::new(AtomicBool::new(true));
     let looks = Rule::verb(Method::GET).path_contains("/leases/").always();
     let still = refused.clone();
-    let rule = looks.clone().and("is refused still", move |_| still.load(Ordering::SeqCst));
+    let rule = looks.clone().and("is still forbidden", move |_| still.load(Ordering::SeqCst));
     proxy.answer(rule, Point::BeforeForward, 403, &[], failure(403, "Forbidden"));
     let mut one = env.start_behind(&proxy, Mode::Elected.replica("one").without_readiness_wait()).await;
     let words = "the Lease cannot be taken";
     one.wait_for_log(words).await;
-    until("it has looked again and again", || proxy.count(&looks) > 4).await;
+    until("it keeps trying to read the Lease", || proxy.count(&looks) > 4).await;
 
     let (code, why) = one.probe("/readyz").await.unwrap();
-    assert_eq!((code, why.trim()), (503, "the work has not begun; the log says why"));
+    assert_eq!((code, why.trim()), (503, "the work has not begun, and the log says why"));
     assert_eq!(one.log().matches(words).count(), 1, "{}", one.log());
 
     refused.store(false, Ordering::SeqCst);
@@ -94,7 +94,7 @@ async fn a_replica_that_cannot_see_the_lease_is_not_ready_and_says_why_once_and_
 }
 
 #[tokio::test]
-async fn operators_that_share_the_work_by_selector_namespace_or_address_do_not_compete() {
+async fn operators_that_differ_in_selector_namespaces_or_base_url_do_not_compete() {
     let env = TestEnv::new().await;
     let replica = |pod| Mode::Elected.replica(pod);
     let mut names = Vec::new();

@@ -1,5 +1,5 @@
-//! Several replicas: one leads and the others stand by; or all work, and only the claims keep them apart. What must
-//! hold in both cases is tested in both.
+//! Several replicas: either one leads and the others stand by, or all of them work and only the claims keep them
+//! apart. Rules that must hold in both cases are tested in both.
 
 mod frozen;
 mod lease;
@@ -17,30 +17,30 @@ use tokio::task::JoinHandle;
 
 use cde_harness::{Flags, LIMIT, Operator, POLL, TestEnv};
 
-/// A Lease lasts so long after the last time that it was renewed.
+/// How long a Lease lasts after its last renewal.
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
 
 /// How replicas share the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// One leads, by a Lease.
+    /// One replica leads, by a Lease.
     Elected,
-    /// None knows of the others.
+    /// No replica knows of the others.
     Alone,
 }
 
-/// Both, for tests of what must hold either way.
+/// Both modes, for tests of rules that must hold in either.
 pub(crate) const BOTH: [Mode; 2] = [Mode::Elected, Mode::Alone];
 
 impl Mode {
-    /// How a replica in a pod of this name is started. Its claims last six seconds.
+    /// Returns the flags of a replica in a pod of this name. Its claims last six seconds.
     pub(crate) fn replica(self, pod: &str) -> Flags {
         let flags = Flags::default().with("--timeout", "1s").with("--retry-max", "1s").env("POD_NAME", pod);
         flags.env("CDE_LEADER_ELECTION", if self == Self::Elected { "true" } else { "false" })
     }
 }
 
-/// The name of the Lease that an operator waits for.
+/// Returns the name of the Lease that an operator waits for.
 pub(crate) async fn lease_of(operator: &Operator) -> String {
     let line: serde_json::Value =
         serde_json::from_str(&operator.wait_for_log("waiting for the Lease").await).unwrap();
@@ -57,19 +57,19 @@ pub(crate) async fn leads(operator: &Operator) {
 
 const LEADS: &str = "this replica leads";
 
-/// Whether it has said so until now.
+/// Returns whether it has logged so far that it leads.
 pub(crate) fn has_led(operator: &Operator) -> bool {
     operator.log().contains(LEADS)
 }
 
-/// One version of the Lease, as its watch told it.
+/// One version of the Lease, as the watch reported it.
 #[derive(Clone, Debug)]
 pub(crate) struct Version {
     at: Instant,
     pub(crate) holder: Option<String>,
 }
 
-/// All versions of one Lease since the beginning of its watch: that of then, and what followed.
+/// All versions of one Lease since the start of its watch.
 pub(crate) struct History {
     versions: Arc<Mutex<Vec<Version>>>,
     watch: JoinHandle<()>,
@@ -97,7 +97,7 @@ impl History {
         self.versions.lock().unwrap().clone()
     }
 
-    /// Waits until the Lease has been written so many times more, by whomever.
+    /// Waits until the Lease has been written this many more times, by any replica.
     pub(crate) async fn grows_by(&self, count: usize) {
         let (begun, before) = (Instant::now(), self.versions().len());
         while self.versions().len() < before + count {
@@ -119,7 +119,7 @@ impl History {
         }
     }
 
-    /// Who held it, one after the other: the pods' names, and "-" for nobody.
+    /// Returns the successive holders: the names of the pods, and "-" for no holder.
     pub(crate) fn holders(&self) -> Vec<String> {
         let mut holders: Vec<String> =
             self.versions().iter().map(|version| version.pod().unwrap_or_else(|| "-".to_owned())).collect();
@@ -127,10 +127,10 @@ impl History {
         holders
     }
 
-    /// How long nobody held it, from when it was given back until it was taken.
+    /// Returns how long nobody held the Lease, from its release until it was taken.
     pub(crate) fn vacancy(&self) -> Duration {
         let versions = self.versions();
-        let free = versions.iter().position(|version| version.holder.is_none()).expect("it was given back");
+        let free = versions.iter().position(|version| version.holder.is_none()).expect("it was released");
         let taken = versions[free..].iter().find(|version| version.holder.is_some()).expect("it was taken");
         taken.at.duration_since(versions[free].at)
     }
@@ -143,7 +143,7 @@ impl Drop for History {
 }
 
 impl Version {
-    /// The pod's name: the holder without the suffix of its process.
+    /// Returns the name of the pod: the holder without the suffix of its process.
     fn pod(&self) -> Option<String> {
         let holder = self.holder.as_deref()?;
         Some(holder.rsplit_once('-').map_or(holder, |(pod, _)| pod).to_owned())

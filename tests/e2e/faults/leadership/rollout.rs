@@ -1,4 +1,4 @@
-//! A rolling update: the new replica is there before the old one has gone, and requests keep coming.
+//! A rolling update: the new replica starts before the old one has gone, and requests keep coming.
 
 use cde_sandbox::cde::{Held, HoldPoint, Operation};
 use cde_sandbox::process::Signal;
@@ -10,7 +10,7 @@ use cde_harness::TestEnv;
 
 /// Fault 35.
 #[tokio::test]
-async fn a_rolling_update_with_overlap_loses_no_request_and_repeats_none() {
+async fn a_rolling_update_with_overlap_loses_and_repeats_no_request() {
     join_all(BOTH.map(roll_out)).await;
 }
 

@@ -1,4 +1,4 @@
-//! One goes, by a crash or in order, and another takes over.
+//! One replica goes, by a crash or by a shutdown, and another one takes over.
 
 use std::time::{Duration, Instant};
 
@@ -10,18 +10,18 @@ use super::{BOTH, History, LEASE, Mode, has_led, leads};
 use crate::faults::request::{Request, apply, both, end_as_without_fault, many};
 use cde_harness::{Operator, TestEnv};
 
-/// A standby looks at the Lease twice a second; the rest is for a busy machine.
+/// A standby reads the Lease twice per second. The rest is for a busy machine.
 const AFTER_A_CRASH: Duration = LEASE.saturating_add(Duration::from_secs(8));
 const AFTER_RELEASE: Duration = Duration::from_secs(2);
 
-/// Says a measured time; `--nocapture` shows it.
+/// Prints a measured time, which `--nocapture` shows.
 fn measured(what: &str, time: Duration) {
     eprintln!("measured: {what}: {:.2} s", time.as_secs_f64());
 }
 
-/// Fault 9, with replicas; fault 4, of the leader's.
+/// Fault 9, with replicas, and fault 4, of the leader's call.
 #[tokio::test]
-async fn when_a_replica_dies_during_a_call_another_takes_over_and_repeats_it_when_it_had_no_effect() {
+async fn a_replica_takes_over_after_a_crash_and_repeats_a_call_that_had_no_effect() {
     join_all(BOTH.map(async |mode| {
         let env = TestEnv::new().await;
         let requests = both(&env.sandbox, "struck");
@@ -44,7 +44,7 @@ async fn when_a_replica_dies_during_a_call_another_takes_over_and_repeats_it_whe
         }
         if mode == Mode::Elected {
             leads(&two).await;
-            measured("take-over after a crash", died.elapsed());
+            measured("takeover after a crash", died.elapsed());
             assert!(died.elapsed() < AFTER_A_CRASH, "it took {:?}", died.elapsed());
         }
 
@@ -55,7 +55,7 @@ async fn when_a_replica_dies_during_a_call_another_takes_over_and_repeats_it_whe
 
 /// Fault 8, with replicas.
 #[tokio::test]
-async fn a_replica_told_to_stop_during_a_call_hands_over_within_two_seconds_of_its_record() {
+async fn a_replica_stopped_during_a_call_hands_over_within_two_seconds_of_its_record() {
     join_all(BOTH.map(async |mode| {
         let env = TestEnv::new().await;
         let requests = both(&env.sandbox, "first");
@@ -76,7 +76,7 @@ async fn a_replica_told_to_stop_during_a_call_hands_over_within_two_seconds_of_i
 
         if let Some(history) = history {
             history.is_held_by("two").await;
-            measured("take-over after the release", history.vacancy());
+            measured("takeover after the release", history.vacancy());
             assert!(history.vacancy() < AFTER_RELEASE, "{:#?}", history.versions());
             assert_eq!(history.holders(), ["one", "-", "two"]);
         }
@@ -85,9 +85,9 @@ async fn a_replica_told_to_stop_during_a_call_hands_over_within_two_seconds_of_i
     .await;
 }
 
-/// Fault 33, with three: of which one leads at a time, or all work.
+/// Fault 33, with three replicas: one leads at a time, or all of them work.
 #[tokio::test]
-async fn three_replicas_make_one_call_for_each_request_while_one_after_the_other_goes() {
+async fn three_replicas_that_stop_one_by_one_make_one_call_for_each_request() {
     join_all(BOTH.map(async |mode| {
         let env = TestEnv::new().await;
         let start = async |pod: &str| env.start(mode.replica(pod)).await;
@@ -113,7 +113,7 @@ async fn three_replicas_make_one_call_for_each_request_while_one_after_the_other
     .await;
 }
 
-/// Requests that all succeed at once.
+/// Returns requests that all succeed at once.
 async fn wave(env: &TestEnv, name: &str) {
     let mut requests = many(&env.sandbox, 10);
     for request in &mut requests {
@@ -127,13 +127,13 @@ async fn wave(env: &TestEnv, name: &str) {
     }
 }
 
-/// Takes out the one that leads; any, where all work.
+/// Removes the replica that leads, or any replica where all of them work.
 fn leader(mode: Mode, replicas: &mut Vec<Operator>) -> Operator {
     let leads = |replica: &Operator| mode == Mode::Alone || has_led(replica);
     replicas.remove(replicas.iter().position(leads).expect("one leads"))
 }
 
-/// Of those that run one leads, where one is to lead.
+/// Checks that exactly one of the running replicas leads, where one is to lead.
 fn lead_alone(mode: Mode, replicas: &[Operator]) {
     let led = replicas.iter().filter(|replica| has_led(replica)).count();
     assert!(mode == Mode::Alone || led == 1);

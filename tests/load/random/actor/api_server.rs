@@ -1,4 +1,4 @@
-//! What befalls the requests of one operator on their way to the API server.
+//! Faults of the requests of one operator on their way to the API server.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,22 +7,22 @@ use cde_sandbox::proxy::{Call, Held, Point, Rule};
 use http::Method;
 use tokio::task::JoinSet;
 
-use super::Stage;
+use super::RunEnv;
 use crate::random::script::{Act, ApiAct};
 
-/// So long a fault waits for a request to meet.
+/// How long a fault waits for a matching request.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// In paths.
+/// The kinds in paths.
 const KINDS: [&str; 2] = ["connectorrestores", "migrationrollbacks"];
-/// The one event of a watch whose past is forgotten.
-const FORGOTTEN: &str = concat!(
+/// The only event of an expired watch.
+const EXPIRED: &str = concat!(
     r#"{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure","message":"drawn","#,
     r#""reason":"Expired","code":410}}"#,
     "\n"
 );
 
-impl Stage {
+impl RunEnv {
     pub(super) async fn api_server(self: Arc<Self>, number: usize) {
         let mine = |act: &Act| match act {
             Act::ApiServer(of, act) if *of == number => Some(act.clone()),
@@ -30,7 +30,7 @@ impl Stage {
         };
         let mut later = JoinSet::new();
         for (at, act) in self.acts(mine) {
-            if !self.comes(at).await {
+            if !self.wait_until(at).await {
                 break;
             }
             let proxy = &self.proxies[number];
@@ -48,10 +48,10 @@ impl Stage {
                 ApiAct::Hold { claim, point, length, cut } => {
                     let rule = if claim { self.claims() } else { self.status_writes() };
                     let held = proxy.hold(rule, point);
-                    let stage = self.clone();
+                    let run_env = self.clone();
                     later.spawn(async move {
                         if tokio::time::timeout(PATIENCE, held.seen()).await.is_ok() {
-                            stage.pass(length).await;
+                            run_env.sleep(length).await;
                         }
                         if cut { held.cut() } else { held.release() }
                     });
@@ -60,7 +60,7 @@ impl Stage {
                 ApiAct::ExpireWatches => {
                     for plural in KINDS {
                         let rule = self.for_a_while(Rule::watch(plural));
-                        proxy.answer(rule, Point::BeforeForward, 200, &[], FORGOTTEN);
+                        proxy.answer(rule, Point::BeforeForward, 200, &[], EXPIRED);
                     }
                     proxy.cut_watches();
                 }
@@ -69,15 +69,15 @@ impl Stage {
                         proxy.hold(self.for_a_while(Rule::watch(plural)).always(), Point::BeforeReply)
                     });
                     proxy.cut_watches();
-                    let stage = self.clone();
+                    let run_env = self.clone();
                     later.spawn(async move {
-                        stage.pass(length).await;
+                        run_env.sleep(length).await;
                         watches.into_iter().for_each(Held::release);
                     });
                 }
                 ApiAct::Pause { length } => {
                     proxy.pause();
-                    self.pass(length).await;
+                    self.sleep(length).await;
                     proxy.resume();
                 }
             }
@@ -90,12 +90,12 @@ impl Stage {
         self.for_a_while(Rule::any().and("a status write", is_write))
     }
 
-    /// Requests of that kind which a claim is written with.
+    /// Matches the requests that write a claim.
     pub(super) fn claims(&self) -> Rule {
         self.status_writes().and("a claim", |call| call.json()["status"]["operation"]["inFlight"].is_object())
     }
 
-    /// The rule, until it was in force for a while, or faults end.
+    /// Returns the rule, limited to a while and to the time of the faults.
     fn for_a_while(&self, rule: Rule) -> Rule {
         let end = Instant::now() + PATIENCE.min(self.left());
         rule.and("in time", move |_| Instant::now() < end)

@@ -32,10 +32,10 @@ pub(super) fn claimed(evidence: &Evidence) -> Vec<Violation> {
             complain("the second call under one claim");
         }
         if call.connector != Some(claim.history.connector()) {
-            complain("another's connector");
+            complain("the connector of another object");
         }
         if call.at > claim.until && !evidence.was_frozen(claim, call) {
-            complain("the claim had ended, and nobody was frozen");
+            complain("the claim had ended, and no process was frozen");
         }
     }
     wrong
@@ -52,7 +52,7 @@ pub(super) fn once(evidence: &Evidence) -> Vec<Violation> {
                     let is_late =
                         came_late(evidence, &claims, first) || thawed_late(evidence, &claims, second);
                     if !is_late && !may_repeat(evidence, history, request, first, second) {
-                        let what = format!("nothing allows to call again:\n{first}\n{second}");
+                        let what = format!("nothing allows another call:\n{first}\n{second}");
                         wrong.push(about("once", history, what));
                     }
                 }
@@ -62,7 +62,7 @@ pub(super) fn once(evidence: &Evidence) -> Vec<Violation> {
     wrong
 }
 
-/// Whether what could be known after the first call allowed the second.
+/// Returns whether the knowledge after the first call allowed the second.
 pub(super) fn may_repeat(
     evidence: &Evidence,
     history: &History,
@@ -78,7 +78,7 @@ pub(super) fn may_repeat(
             .any(|read| shows_no_effect(evidence, history, request, first, read))
 }
 
-/// Whether a read after `call` told the operator that it had no effect.
+/// Returns whether a read after `call` showed the operator that it had no effect.
 pub(super) fn shows_no_effect(
     evidence: &Evidence,
     history: &History,
@@ -89,7 +89,7 @@ pub(super) fn shows_no_effect(
     let connector = history.connector();
     let at = read.carried_out.unwrap_or(read.at);
     if call.effect && call.carried_out > Some(at) {
-        // Nobody may look while the server is still at work.
+        // A read does not count while the server may still be at work.
         return false;
     }
     match history.kind {
@@ -108,14 +108,14 @@ pub(super) fn shows_no_effect(
     }
 }
 
-/// Whether the CDE API carried the call out only when its claim had ended, through no fault of its caller's.
+/// Returns whether the CDE API carried the call out only after its claim had ended, through no fault of the caller.
 pub(super) fn came_late(evidence: &Evidence, claims: &Claims<'_>, call: &Call) -> bool {
     let outlives =
         |claim: &Claim<'_>| call.at <= claim.until && call.carried_out.is_some_and(|at| at > claim.until);
     claim_of(claims, call).is_some_and(outlives) || thawed_late(evidence, claims, call)
 }
 
-/// Whether the call came out of a process that was frozen beyond its claim.
+/// Returns whether the call came out of a process that was frozen beyond its claim.
 fn thawed_late(evidence: &Evidence, claims: &Claims<'_>, call: &Call) -> bool {
     let claim = claim_of(claims, call);
     claim.is_some_and(|claim| call.at > claim.until && evidence.was_frozen(claim, call))

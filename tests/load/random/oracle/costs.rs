@@ -1,4 +1,4 @@
-//! Rules 8 to 11: what it costs, and what must never show.
+//! Rules 8 to 11: the costs, and what must never show.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::{Violation, requests};
 use crate::random::evidence::{Evidence, History, Process};
 use cde_harness::Object;
 
-/// What something cost, and the most that it may.
+/// What something cost, and its limit.
 pub(crate) struct Cost {
     pub(crate) what: &'static str,
     pub(crate) was: usize,
@@ -29,9 +29,9 @@ pub(super) fn thrift(evidence: &Evidence) -> Vec<Violation> {
         .collect()
 }
 
-/// What each object and each process cost.
+/// Returns the costs of each object and each process.
 pub(crate) fn costs(evidence: &Evidence) -> Vec<Cost> {
-    // Statuses stored, by connector and by name.
+    // Stored statuses by connector and by name.
     let mut connectors: HashMap<Uuid, usize> = HashMap::new();
     let mut names: HashMap<&str, usize> = HashMap::new();
     for history in &evidence.histories {

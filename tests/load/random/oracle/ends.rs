@@ -1,4 +1,4 @@
-//! Rules 4 to 7: what is claimed when, and what objects say of their requests.
+//! Rules 4 to 7: when claims are stored, and what objects report about their requests.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::calls::{came_late, shows_no_effect};
 use super::{Violation, about};
-use crate::random::evidence::{Evidence, History, is_clean_reading, says_yes};
+use crate::random::evidence::{Evidence, History, is_clean_reading, says_success};
 use cde_harness::{Kind, Object};
 
 pub(super) fn limits(evidence: &Evidence) -> Vec<Violation> {
@@ -34,7 +34,7 @@ pub(super) fn limits(evidence: &Evidence) -> Vec<Violation> {
     wrong
 }
 
-/// Counted from the creation, or for a request that a retry opened from its begin.
+/// Returns the deadline, counted from the creation, or from the start of a request that a retry opened.
 fn deadline(object: &Object) -> Option<Timestamp> {
     let seconds = object.0["spec"]["deadlineSeconds"].as_i64()?;
     let begin = object.time("/metadata/creationTimestamp").max(
@@ -54,11 +54,7 @@ pub(super) fn ends(evidence: &Evidence) -> Vec<Violation> {
         for version in history.versions.iter().filter(|version| !version.reason().is_empty()) {
             if let Err(why) = catch_unwind(AssertUnwindSafe(|| version.assert_contract())) {
                 let why = why.downcast_ref::<String>().cloned().unwrap_or_default();
-                wrong.push(about(
-                    "ends",
-                    history,
-                    format!("it looks as the contract does not want it: {why}"),
-                ));
+                wrong.push(about("ends", history, format!("its status breaks the contract: {why}")));
                 break;
             }
         }
@@ -73,7 +69,7 @@ pub(super) fn truth(evidence: &Evidence) -> Vec<Violation> {
         for (before, end) in history.steps().filter(|(before, end)| before.outcome() != end.outcome()) {
             let (request, connector) = (end.request_id(), history.connector());
             let mut reads = evidence.reads_of(request).filter(|read| is_clean_reading(read));
-            let told = |call: &Call| call.effect && says_yes(call);
+            let told = |call: &Call| call.effect && says_success(call);
             let holds = match (end.outcome(), end.operation()["evidence"].as_str()) {
                 (None | Some("Unknown"), _) => true,
                 (Some("Succeeded"), Some("Response")) => evidence.calls_of(request).any(told),
@@ -101,7 +97,7 @@ pub(super) fn truth(evidence: &Evidence) -> Vec<Violation> {
     wrong
 }
 
-/// Whether a read for this request showed something else than an earlier one, after an effect on the connector.
+/// Returns whether a read for this request differed from an earlier one after an effect on the connector.
 fn shows_change(evidence: &Evidence, history: &History, request: &str) -> bool {
     let connector = history.connector();
     let reads: Vec<Timestamp> = evidence
@@ -133,7 +129,7 @@ pub(super) fn finality(evidence: &Evidence) -> Vec<Violation> {
                     complain("a record changed");
                 }
                 Some(_) if before.outcome() != after.outcome() && (same || !retried) => {
-                    complain("open again, and nobody asked");
+                    complain("open again without a retry");
                 }
                 _ => {}
             }
@@ -141,7 +137,7 @@ pub(super) fn finality(evidence: &Evidence) -> Vec<Violation> {
                 complain("attempts went down");
             }
             if !same && !before.request_id().is_empty() && (before.outcome().is_none() || !retried) {
-                complain("another request, and nobody asked");
+                complain("another request without a retry");
             }
         }
     }

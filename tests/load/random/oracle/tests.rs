@@ -1,4 +1,4 @@
-//! The oracle is fed with what must not be: each rule fires, and none does on what is right.
+//! Tests of the oracle: each rule detects its violation, and none is reported for a correct run.
 
 use std::time::Duration;
 
@@ -16,18 +16,18 @@ const REQUEST: &str = "497f6eca-6276-4993-bfeb-53cbbbba6f08";
 const ID: Uuid = Uuid::from_u128(7);
 const CHANGES: Operation = Operation::Changing;
 
-/// So many seconds after the begin of all.
+/// Returns the time this many seconds after the start.
 fn at(second: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second)
 }
 
-/// A rollback, told by what happens to it; `judged` gives the rules that it breaks.
-struct Tale {
+/// A rollback and its events. `judged` returns the rules that it breaks.
+struct Scenario {
     evidence: Evidence,
     kind: Kind,
 }
 
-impl Tale {
+impl Scenario {
     fn of(kind: Kind) -> Self {
         let connector = Connector { in_bin: kind == Kind::Restore, ..Connector::migrated(ID) };
         let connectors = [(ID, connector)].into();
@@ -61,7 +61,7 @@ impl Tale {
         self
     }
 
-    /// A version as the contract wants it for this reason.
+    /// Adds a version with the conditions that the contract requires for this reason.
     fn says(self, reason: &str, ready: &str, companion: Option<&str>, mut status: Value) -> Self {
         let record = ready == "True";
         let generation = (!record).then_some(1);
@@ -76,7 +76,7 @@ impl Tale {
         self.version(&status)
     }
 
-    /// An attempt is claimed for six seconds.
+    /// Adds a claim of six seconds.
     fn claims(self, attempt: u64, from: i64) -> Self {
         let status = json!({"operation": {
             "attempts": attempt,
@@ -142,17 +142,17 @@ impl Tale {
         self.call(Operation::Read, second, attempt, Answered::Status(200), false)
     }
 
-    /// A call is answered, and had its effect.
+    /// Adds a call with a response and an effect.
     fn works(self, second: i64, attempt: u64) -> Self {
         self.call(CHANGES, second, attempt, Answered::Status(200), true)
     }
 
-    /// A call gets no answer, and had no effect.
+    /// Adds a call without a response and without an effect.
     fn hangs(self, second: i64, attempt: u64) -> Self {
         self.call(CHANGES, second, attempt, Answered::Hung, false)
     }
 
-    /// A call gets no answer, and had its effect.
+    /// Adds a call without a response that had its effect.
     fn loses_its_answer(self, second: i64, attempt: u64) -> Self {
         self.call(CHANGES, second, attempt, Answered::Abandoned, true)
     }
@@ -162,7 +162,7 @@ impl Tale {
         self
     }
 
-    /// Frozen when this claim was stored, before its answer came.
+    /// Freezes the process when this claim was stored, before it got the reply.
     fn frozen_at_claim(mut self, attempt: u64, to: i64) -> Self {
         let unheard = Some((REQUEST.to_owned(), attempt));
         self.evidence.processes[0].freezes.push(Freeze { from: at(1), to: at(to), unheard });
@@ -176,32 +176,34 @@ impl Tale {
     }
 }
 
-/// A rollback that went well.
-fn good() -> Tale {
-    Tale::rollback().reads(1, 0).claims(1, 1).works(2, 1).succeeds()
+/// Returns a rollback that succeeded.
+fn good() -> Scenario {
+    Scenario::rollback().reads(1, 0).claims(1, 1).works(2, 1).succeeds()
 }
 
 #[test]
-fn what_is_right_breaks_no_rule() {
+fn a_correct_run_breaks_no_rule() {
     assert_eq!(good().judged(), [""; 0]);
-    let verified = Tale::rollback().reads(1, 0).claims(1, 1).loses_its_answer(2, 1).reads(9, 1);
+    let verified = Scenario::rollback().reads(1, 0).claims(1, 1).loses_its_answer(2, 1).reads(9, 1);
     assert_eq!(verified.ends("RolledBack", "Succeeded", Some("ObservedChange")).judged(), [""; 0]);
-    let again = Tale::rollback().reads(1, 0).claims(1, 1).hangs(2, 1).reads(9, 1).claims(2, 9).works(10, 2);
+    let again =
+        Scenario::rollback().reads(1, 0).claims(1, 1).hangs(2, 1).reads(9, 1).claims(2, 9).works(10, 2);
     assert_eq!(again.succeeds().judged(), [""; 0]);
-    let refused = Tale::rollback().reads(1, 0).claims(1, 1).call(CHANGES, 2, 1, Answered::Status(423), false);
+    let refused =
+        Scenario::rollback().reads(1, 0).claims(1, 1).call(CHANGES, 2, 1, Answered::Status(423), false);
     assert_eq!(refused.claims(2, 3).works(4, 2).succeeds().judged(), [""; 0]);
-    let unread = Tale::of(Kind::Restore).claims(1, 1).loses_its_answer(2, 1);
+    let unread = Scenario::of(Kind::Restore).claims(1, 1).loses_its_answer(2, 1);
     let unread = unread.call(Operation::Read, 9, 1, Answered::Status(403), false).claims(2, 9).hangs(10, 2);
     assert_eq!(unread.ends("OutcomeUnknown", "Unknown", None).judged(), [""; 0]);
 }
 
 #[test]
-fn a_call_without_a_claim_of_its_own_is_found() {
-    assert_eq!(Tale::rollback().reads(1, 0).works(2, 1).succeeds().judged(), ["claimed"]);
-    let twice = Tale::rollback().reads(1, 0).claims(1, 1);
+fn a_call_without_its_own_claim_is_detected() {
+    assert_eq!(Scenario::rollback().reads(1, 0).works(2, 1).succeeds().judged(), ["claimed"]);
+    let twice = Scenario::rollback().reads(1, 0).claims(1, 1);
     let twice = twice.call(CHANGES, 2, 1, Answered::Status(429), false).works(3, 1).succeeds();
     assert_eq!(twice.judged(), ["claimed"]);
-    let late = || Tale::rollback().reads(1, 0).claims(1, 1).works(8, 1).succeeds();
+    let late = || Scenario::rollback().reads(1, 0).claims(1, 1).works(8, 1).succeeds();
     assert_eq!(late().judged(), ["claimed"]);
     assert_eq!(late().frozen(2, 8).judged(), [""; 0], "the contract's limit");
     assert_eq!(late().frozen_at_claim(1, 8).judged(), ["claimed"], "it could notice");
@@ -212,49 +214,50 @@ fn a_call_without_a_claim_of_its_own_is_found() {
 }
 
 #[test]
-fn a_repetition_without_a_look_is_found() {
+fn a_repeated_call_without_a_read_is_detected() {
     for lost in
         [Answered::Status(500), Answered::Status(409), Answered::Hung, Answered::Cut(CutPoint::BeforeHeaders)]
     {
-        let blind = Tale::rollback().reads(1, 0).claims(1, 1).call(CHANGES, 2, 1, lost, false);
+        let blind = Scenario::rollback().reads(1, 0).claims(1, 1).call(CHANGES, 2, 1, lost, false);
         assert_eq!(blind.claims(2, 9).works(10, 2).succeeds().judged(), ["once"], "{lost:?}");
     }
-    let mut struck = Tale::rollback().reads(1, 0).claims(1, 1).hangs(2, 1).reads(9, 1).claims(2, 9);
+    let mut struck = Scenario::rollback().reads(1, 0).claims(1, 1).hangs(2, 1).reads(9, 1).claims(2, 9);
     struck.evidence.ledger[2].struck = true;
-    assert_eq!(struck.works(10, 2).succeeds().judged(), ["once"], "what was read was no answer");
-    let refused = Tale::rollback().reads(1, 0).claims(1, 1).hangs(2, 1);
+    assert_eq!(struck.works(10, 2).succeeds().judged(), ["once"], "the read failed");
+    let refused = Scenario::rollback().reads(1, 0).claims(1, 1).hangs(2, 1);
     let refused = refused.call(Operation::Read, 9, 1, Answered::Status(403), false).claims(2, 9);
     assert_eq!(refused.works(10, 2).succeeds().judged(), ["once"], "only a restore may");
-    let restore = Tale::of(Kind::Restore).claims(1, 1).hangs(2, 1).claims(2, 9).works(10, 2);
+    let restore = Scenario::of(Kind::Restore).claims(1, 1).hangs(2, 1).claims(2, 9).works(10, 2);
     assert_eq!(restore.ends("Restored", "Succeeded", Some("Response")).judged(), ["once"]);
 }
 
 #[test]
-fn a_look_that_races_the_server_is_found() {
-    let mut raced = Tale::rollback().reads(1, 0).claims(1, 1).loses_its_answer(2, 1).reads(3, 1).claims(2, 3);
+fn a_read_before_the_server_is_done_is_detected() {
+    let mut raced =
+        Scenario::rollback().reads(1, 0).claims(1, 1).loses_its_answer(2, 1).reads(3, 1).claims(2, 3);
     raced.evidence.ledger[1].carried_out = Some(at(4));
     assert_eq!(raced.works(4, 2).succeeds().judged(), ["once", "effects"]);
 }
 
 #[test]
-fn a_second_effect_is_found_unless_the_first_could_not_be_seen() {
-    let twice = |tale: Tale| {
+fn a_second_effect_is_detected_unless_the_first_was_invisible() {
+    let twice = |tale: Scenario| {
         tale.reads(1, 0).claims(1, 1).loses_its_answer(2, 1).reads(9, 1).claims(2, 9).works(10, 2)
     };
-    assert_eq!(twice(Tale::rollback()).succeeds().judged(), ["once", "effects"]);
-    let mut unseen = Tale::rollback();
+    assert_eq!(twice(Scenario::rollback()).succeeds().judged(), ["once", "effects"]);
+    let mut unseen = Scenario::rollback();
     let connector = unseen.evidence.connectors.get_mut(&ID).unwrap();
     connector.rollback = cde_sandbox::cde::RollbackEffect::Invisible;
     assert_eq!(twice(unseen).succeeds().judged(), [""; 0]);
 }
 
 #[test]
-fn a_second_effect_is_allowed_only_to_a_call_that_was_frozen_or_carried_out_beyond_its_claim() {
+fn a_second_effect_is_allowed_only_if_a_call_outlived_its_claim() {
     let tale =
-        || Tale::rollback().reads(1, 0).claims(1, 1).reads(9, 0).claims(2, 9).works(10, 2).works(11, 1);
+        || Scenario::rollback().reads(1, 0).claims(1, 1).reads(9, 0).claims(2, 9).works(10, 2).works(11, 1);
     assert_eq!(tale().succeeds().judged(), ["claimed", "once", "effects"]);
     assert_eq!(tale().frozen(2, 11).succeeds().judged(), [""; 0]);
-    let mut slow = Tale::rollback()
+    let mut slow = Scenario::rollback()
         .reads(1, 0)
         .claims(1, 1)
         .loses_its_answer(2, 1)
@@ -266,9 +269,9 @@ fn a_second_effect_is_allowed_only_to_a_call_that_was_frozen_or_carried_out_beyo
 }
 
 #[test]
-fn a_claim_past_a_limit_is_found() {
+fn a_claim_past_a_limit_is_detected() {
     let spec = |change: Value| {
-        let tale = Tale::rollback().reads(1, 0).claims(1, 5).but(|it| it["spec"] = change);
+        let tale = Scenario::rollback().reads(1, 0).claims(1, 5).but(|it| it["spec"] = change);
         tale.works(6, 1).succeeds().judged()
     };
     assert_eq!(spec(json!({"connectorID": ID, "suspend": true})), ["limits"]);
@@ -278,43 +281,43 @@ fn a_claim_past_a_limit_is_found() {
 }
 
 #[test]
-fn an_object_that_does_not_end_or_ends_oddly_is_found() {
-    assert_eq!(Tale::rollback().reads(1, 0).claims(1, 1).works(2, 1).judged(), ["ends"]);
-    assert_eq!(Tale::rollback().judged(), ["ends"]);
+fn an_object_without_an_end_or_with_an_invalid_status_is_detected() {
+    assert_eq!(Scenario::rollback().reads(1, 0).claims(1, 1).works(2, 1).judged(), ["ends"]);
+    assert_eq!(Scenario::rollback().judged(), ["ends"]);
     let odd = good().but(|object| object["status"]["operation"]["completionTime"] = Value::Null);
     assert_eq!(odd.judged(), ["ends"]);
 }
 
 #[test]
-fn an_end_that_is_not_true_is_found() {
-    let unanswered = Tale::rollback().reads(1, 0).claims(1, 1).hangs(2, 1).succeeds();
+fn a_false_outcome_is_detected() {
+    let unanswered = Scenario::rollback().reads(1, 0).claims(1, 1).hangs(2, 1).succeeds();
     assert_eq!(unanswered.judged(), ["truth"]);
-    let unseen = Tale::rollback().reads(1, 0).claims(1, 1).loses_its_answer(2, 1);
+    let unseen = Scenario::rollback().reads(1, 0).claims(1, 1).loses_its_answer(2, 1);
     assert_eq!(unseen.ends("RolledBack", "Succeeded", Some("ObservedChange")).judged(), ["truth"]);
-    let binned = Tale::of(Kind::Restore).claims(1, 1).hangs(2, 1).reads(9, 1);
+    let binned = Scenario::of(Kind::Restore).claims(1, 1).hangs(2, 1).reads(9, 1);
     assert_eq!(binned.ends("Restored", "Succeeded", Some("ObservedLive")).judged(), ["truth"]);
-    let failed = Tale::rollback().reads(1, 0).claims(1, 1).loses_its_answer(2, 1);
+    let failed = Scenario::rollback().reads(1, 0).claims(1, 1).loses_its_answer(2, 1);
     assert_eq!(failed.ends("OperationNotAllowed", "Failed", None).judged(), ["truth"]);
-    let skipped = Tale::rollback().reads(1, 0).claims(1, 1).works(2, 1);
+    let skipped = Scenario::rollback().reads(1, 0).claims(1, 1).works(2, 1);
     assert_eq!(skipped.ends("Skipped", "Skipped", None).judged(), ["truth"]);
 }
 
 #[test]
-fn an_end_that_does_not_stay_is_found() {
+fn an_outcome_that_changes_is_detected() {
     let changed = good().succeeds().but(|object| object["status"]["state"] = json!("other"));
     assert_eq!(changed.judged(), ["finality"]);
-    let failed = || Tale::rollback().reads(1, 0).ends("NotFound", "Failed", None);
+    let failed = || Scenario::rollback().reads(1, 0).ends("NotFound", "Failed", None);
     let reopened = failed().claims(1, 3).works(4, 1).succeeds();
     assert_eq!(reopened.judged(), ["truth", "finality"]);
     let other = failed().claims(1, 3).but(|object| object["status"]["operation"]["id"] = json!("other"));
-    assert!(other.judged().contains(&"finality"), "nobody asked for another request");
-    let fewer = Tale::rollback().reads(1, 0).claims(2, 1).works(2, 2).claims(1, 3).succeeds();
+    assert!(other.judged().contains(&"finality"), "nobody requested a retry");
+    let fewer = Scenario::rollback().reads(1, 0).claims(2, 1).works(2, 2).claims(1, 3).succeeds();
     assert_eq!(fewer.judged(), ["finality"]);
 }
 
 #[test]
-fn waste_is_found() {
-    let mut chatty = Tale::rollback();
+fn excessive_costs_are_detected() {
+    let mut chatty = Scenario::rollback();
     for second in 0..20 {
         let status = json!({"state": second.to_string()});
         chatty = chatty.says("Queued", "Unknown", Some("Reconciling"), status);
@@ -330,7 +333,7 @@ fn waste_is_found() {
 }
 
 #[test]
-fn a_token_that_shows_is_found() {
+fn a_visible_token_is_detected() {
     let mut told = good();
     told.evidence.secrets = vec!["canary".to_owned()];
     told.evidence.shown = vec![("a log".to_owned(), "all well\nwith canary".to_owned())];
@@ -338,7 +341,7 @@ fn a_token_that_shows_is_found() {
 }
 
 #[test]
-fn a_process_that_panics_or_ends_by_itself_is_found() {
+fn a_process_that_panics_or_ends_by_itself_is_detected() {
     let mut panicked = good();
     panicked.evidence.processes[0].log = "thread 'main' panicked at src".to_owned();
     assert_eq!(panicked.judged(), ["processes"]);

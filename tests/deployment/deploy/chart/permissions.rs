@@ -1,12 +1,12 @@
-//! Rights follow the namespaces.
+//! The permissions follow the watched namespaces.
 
 use serde_json::{Value, json};
 
 use super::{rendered, values};
 use crate::deploy::fixture::OPERATOR_NAMESPACE;
 
-/// Kind and namespace of what gives rights on requests to the operator.
-async fn given(namespaces: Value) -> Vec<(String, String)> {
+/// Returns the kind and namespace of the objects that give the operator permissions on requests.
+async fn granted(namespaces: Value) -> Vec<(String, String)> {
     let objects = rendered(&values(json!({"namespaces": namespaces}))).await;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let of_requests = |object: &&Value| object["metadata"]["name"] == "cde-operator";
@@ -23,18 +23,18 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn an_operator_of_all_namespaces_has_a_cluster_role() {
-    assert_eq!(given(json!([])).await, pairs(&[("ClusterRole", ""), ("ClusterRoleBinding", "")]));
+async fn an_operator_of_all_namespaces_has_a_cluster_role_binding() {
+    assert_eq!(granted(json!([])).await, pairs(&[("ClusterRole", ""), ("ClusterRoleBinding", "")]));
 }
 
 #[tokio::test]
-async fn an_operator_of_some_namespaces_has_a_role_in_each_and_no_right_elsewhere() {
+async fn an_operator_of_some_namespaces_has_a_role_in_each_and_no_other_permission() {
     let expected = [("Role", "a"), ("Role", "b"), ("RoleBinding", "a"), ("RoleBinding", "b")];
-    assert_eq!(given(json!(["a", "b"])).await, pairs(&expected));
+    assert_eq!(granted(json!(["a", "b"])).await, pairs(&expected));
 }
 
 #[tokio::test]
-async fn the_rules_are_the_same_however_many_namespaces() {
+async fn the_rules_do_not_depend_on_the_number_of_namespaces() {
     let cluster = rendered(&values(json!({}))).await;
     let some = rendered(&values(json!({"namespaces": ["a"]}))).await;
     let rules = &cluster.named("ClusterRole", "cde-operator")["rules"];
@@ -42,7 +42,7 @@ async fn the_rules_are_the_same_however_many_namespaces() {
 }
 
 #[tokio::test]
-async fn the_lease_is_at_home_and_only_with_leader_election() {
+async fn the_lease_role_is_in_the_release_namespace_and_only_with_leader_election() {
     let with = rendered(&values(json!({"namespaces": ["a"]}))).await;
     assert_eq!(with.named("Role", "cde-operator-leases")["metadata"]["namespace"], OPERATOR_NAMESPACE);
     let without = rendered(&values(json!({"leaderElection": false, "rbac": {"userRoles": false}}))).await;
@@ -51,7 +51,7 @@ async fn the_lease_is_at_home_and_only_with_leader_election() {
 }
 
 #[tokio::test]
-async fn events_about_the_operators_pod_are_allowed_at_home_wherever_the_requests_are() {
+async fn events_about_the_pod_are_always_allowed_in_the_release_namespace() {
     let objects = rendered(&values(json!({"namespaces": ["a"], "leaderElection": false}))).await;
     let role = objects.named("Role", "cde-operator-leases");
     assert_eq!(role["metadata"]["namespace"], OPERATOR_NAMESPACE);
@@ -60,13 +60,13 @@ async fn events_about_the_operators_pod_are_allowed_at_home_wherever_the_request
 }
 
 #[tokio::test]
-async fn rights_and_account_can_be_left_to_others() {
+async fn roles_and_the_account_can_come_from_elsewhere() {
     let values = values(json!({
-        "rbac": {"create": false, "userRoles": false}, "serviceAccount": {"create": false, "name": "given"},
+        "rbac": {"create": false, "userRoles": false}, "serviceAccount": {"create": false, "name": "granted"},
     }));
     let objects = rendered(&values).await;
     for kind in ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ServiceAccount"] {
         assert!(objects.of(kind).is_empty(), "{kind}");
     }
-    assert_eq!(objects.pod()["spec"]["serviceAccountName"], "given");
+    assert_eq!(objects.pod()["spec"]["serviceAccountName"], "granted");
 }

@@ -1,4 +1,4 @@
-//! Least rights: without any single one of them something specific does not work.
+//! Least privilege: without any single permission, something specific does not work.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 
 use cde_harness::{Flags, Kind, LIMIT, Operator, POLL, Request, TestEnv};
 
-/// Resource with its subresource, verb.
-type Right = (String, String);
+/// A resource with its subresource, and a verb.
+type Permission = (String, String);
 
-/// A story that stands still for so long after the refusal of a right does not go on: its longest wait is that for the
-/// renewal of the Lease, after five seconds.
+/// A run that stands still for this long after a forbidden request does not continue. Its longest wait is the one for
+/// the renewal of the Lease, after five seconds.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// What does not happen without a right.
+/// Returns what does not happen without a permission.
 fn missing(resource: &str, verb: &str) -> &'static str {
     match (resource, verb) {
         ("leases", "get" | "create") => "the lead",
@@ -32,11 +32,11 @@ fn missing(resource: &str, verb: &str) -> &'static str {
             "the outcome of the rollback, which somebody changed during its call"
         }
         ("events", "create") => "an Event",
-        _ => panic!("nobody knows what {verb} {resource} is needed for: take it out of deploy/rbac"),
+        _ => panic!("nothing needs {verb} {resource}: remove it from deploy/rbac"),
     }
 }
 
-/// The rules of a role of the manifests, as they are in force.
+/// Returns the rules of a role of the manifests, as they are in force.
 async fn rules(env: &TestEnv, role: &[&str]) -> Vec<Value> {
     let get = [&["get"], role, &["-n", "cde-operator-system", "-o", "json"]].concat();
     let role: Value = serde_json::from_str(&env.control_plane.kubectl_ok(&get, "").await.unwrap()).unwrap();
@@ -47,8 +47,8 @@ fn texts(list: &Value) -> Vec<String> {
     serde_json::from_value(list.clone()).unwrap()
 }
 
-/// Each right that the rules give.
-fn rights(rules: &[Value]) -> Vec<Right> {
+/// Returns each permission that the rules grant.
+fn permissions(rules: &[Value]) -> Vec<Permission> {
     let of = |rule: &Value| {
         let (resources, verbs) = (texts(&rule["resources"]), texts(&rule["verbs"]));
         let each = resources.into_iter().map(move |resource| (resource, verbs.clone()));
@@ -57,12 +57,12 @@ fn rights(rules: &[Value]) -> Vec<Right> {
     rules.iter().flat_map(of).collect()
 }
 
-/// The same rules, one for each right but this one.
-fn without(rules: &[Value], right: Option<&Right>) -> Vec<Value> {
+/// Returns the same rules as one rule per permission, without this one.
+fn without(rules: &[Value], permission: Option<&Permission>) -> Vec<Value> {
     let mut all = Vec::new();
     for rule in rules {
-        for (resource, verb) in rights(std::slice::from_ref(rule)) {
-            if right != Some(&(resource.clone(), verb.clone())) {
+        for (resource, verb) in permissions(std::slice::from_ref(rule)) {
+            if permission != Some(&(resource.clone(), verb.clone())) {
                 all.push(json!({"apiGroups": rule["apiGroups"], "resources": [resource], "verbs": [verb]}));
             }
         }
@@ -70,7 +70,8 @@ fn without(rules: &[Value], right: Option<&Right>) -> Vec<Value> {
     all
 }
 
-/// An account in the environment's namespace with these rights there, and its kubeconfig, once they are in force.
+/// Creates an account in the environment's namespace with these permissions there. Returns its kubeconfig once they
+/// are in force.
 async fn account(env: &TestEnv, proxy: &Proxy, rules: &[Value]) -> std::path::PathBuf {
     let namespace = &env.namespace;
     let meta = json!({"name": "operator", "namespace": namespace});
@@ -89,19 +90,19 @@ async fn account(env: &TestEnv, proxy: &Proxy, rules: &[Value]) -> std::path::Pa
     let who = format!("--as=system:serviceaccount:{namespace}:operator");
     let begun = Instant::now();
     while env.try_kubectl(&["auth", "can-i", verb, &resource, &who], "").await.is_err() {
-        assert!(begun.elapsed() < LIMIT, "the rights are not in force");
+        assert!(begun.elapsed() < LIMIT, "the permissions are not in force");
         tokio::time::sleep(POLL).await;
     }
     env.control_plane.service_account(namespace, "operator", Some(proxy.url())).await.unwrap()
 }
 
-/// All that an operator does in which it needs a right; `stage` says what is waited for.
-async fn story(env: &TestEnv, operator: &mut Operator, stage: &Mutex<&'static str>) {
+/// Does everything for which an operator needs a permission. `stage` names what is awaited.
+async fn exercise(env: &TestEnv, operator: &mut Operator, stage: &Mutex<&'static str>) {
     let enter = |name| *stage.lock().unwrap() = name;
     enter(missing("leases", "get"));
     operator.wait_for_log("this replica leads").await;
     enter(missing("leases", "patch"));
-    asked(env, &("leases".to_owned(), "patch".to_owned()), 200).await;
+    was_answered(env, &("leases".to_owned(), "patch".to_owned()), 200).await;
     enter(missing("connectorrestores", "list"));
     operator.ready().await;
     for (kind, plural) in [(Kind::Restore, "connectorrestores"), (Kind::Rollback, "migrationrollbacks")] {
@@ -122,8 +123,8 @@ async fn story(env: &TestEnv, operator: &mut Operator, stage: &Mutex<&'static st
     }
 }
 
-/// Waits until the API server has answered the environment's operator so, when it used that right.
-async fn asked(env: &TestEnv, (resource, verb): &Right, code: u16) {
+/// Waits until the API server has answered the environment's operator with this code when it used that permission.
+async fn was_answered(env: &TestEnv, (resource, verb): &Permission, code: u16) {
     let account = format!("system:serviceaccount:{}:operator", env.namespace);
     let begun = Instant::now();
     loop {
@@ -135,33 +136,33 @@ async fn asked(env: &TestEnv, (resource, verb): &Right, code: u16) {
         if answered {
             return;
         }
-        assert!(begun.elapsed() < LIMIT, "it never wanted to {verb} {resource}");
+        assert!(begun.elapsed() < LIMIT, "it never used {verb} {resource}");
         tokio::time::sleep(POLL).await;
     }
 }
 
-/// Tells the story without a right; what was waited for in vain, if anything was.
-async fn told_without(rules: &[Value], right: Option<&Right>) -> Option<&'static str> {
+/// Runs everything without one permission. Returns what was awaited in vain, if anything was.
+async fn exercise_without(rules: &[Value], permission: Option<&Permission>) -> Option<&'static str> {
     let env = TestEnv::new().await;
     let proxy = Proxy::start(&env.control_plane).await.unwrap();
-    // Where the API server streams lists, nobody needs to list.
+    // Where the API server streams lists, the operator does not need to list.
     let streamed = Rule::any().and("a streamed list", Call::is_streamed_list).always();
     let refused = json!({"kind": "Status", "apiVersion": "v1", "code": 422, "reason": "Invalid"});
     proxy.answer(streamed, Point::BeforeForward, 422, &[], refused.to_string());
-    let kubeconfig = account(&env, &proxy, &without(rules, right)).await;
+    let kubeconfig = account(&env, &proxy, &without(rules, permission)).await;
     let flags = Flags::fast_retries()
         .env("CDE_LEADER_ELECTION", "true")
         .env("POD_NAMESPACE", &env.namespace)
         .without_readiness_wait();
     let mut operator = env.start_as(&kubeconfig, flags).await;
     let stage = Mutex::new("");
-    let story = story(&env, &mut operator, &stage);
-    let Some(right) = right else {
-        story.await;
+    let exercise = exercise(&env, &mut operator, &stage);
+    let Some(permission) = permission else {
+        exercise.await;
         return None;
     };
     let impatient = async {
-        asked(&env, right, 403).await;
+        was_answered(&env, permission, 403).await;
         let now = || *stage.lock().unwrap();
         let mut before = "";
         while before != now() {
@@ -170,23 +171,24 @@ async fn told_without(rules: &[Value], right: Option<&Right>) -> Option<&'static
         }
     };
     tokio::select! {
-        () = story => None,
+        () = exercise => None,
         () = impatient => Some(*stage.lock().unwrap()),
     }
 }
 
 #[tokio::test]
-async fn each_right_is_needed_for_something_that_does_not_work_without_it() {
+async fn each_permission_is_needed_for_something_that_fails_without_it() {
     let env = TestEnv::new().await;
     let mut rules_ = rules(&env, &["clusterrole", "cde-operator"]).await;
     rules_.extend(rules(&env, &["role", "cde-operator-leases"]).await);
-    let all = rights(&rules_);
+    let all = permissions(&rules_);
     assert!(all.len() > 10, "{all:?}");
 
-    assert_eq!(told_without(&rules_, None).await, None, "with all of them all works");
+    assert_eq!(exercise_without(&rules_, None).await, None, "with all permissions everything works");
 
     let rules_ = &rules_;
-    let told = stream::iter(&all).map(async |right| (right, told_without(rules_, Some(right)).await));
+    let told = stream::iter(&all)
+        .map(async |permission| (permission, exercise_without(rules_, Some(permission)).await));
     let told: Vec<_> = told.buffer_unordered(8).collect().await;
     for ((resource, verb), in_vain) in told {
         assert_eq!(in_vain, Some(missing(resource, verb)), "without {verb} {resource}");

@@ -1,4 +1,4 @@
-//! The requests that an upgrade finds: in every state, brought there by the version that goes.
+//! The requests that an upgrade finds: one in every state, brought there by the old version.
 
 use cde_sandbox::cde::{Connector, Fault, Held, HoldPoint, Operation, Version as Migrated};
 use serde_json::json;
@@ -7,17 +7,17 @@ use cde_harness::{Kind, Manifest, Object, Request, TestEnv, from_now};
 
 pub(crate) const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
 
-/// A request as the version that goes has left it.
-pub(crate) struct Left {
+/// A request as the old version has left it.
+pub(crate) struct ExistingRequest {
     pub(crate) request: Request,
     pub(crate) object: Object,
-    /// Calls so far that were to change its connector.
+    /// The changing calls so far for its connector.
     calls: usize,
     effects: usize,
     events: usize,
 }
 
-impl Left {
+impl ExistingRequest {
     async fn by(env: &TestEnv, request: Request, reason: &str) -> Self {
         let object = env.wait_for(&request, reason).await;
         let (calls, effects) = (env.attempts(&request).len(), env.sandbox.effects(request.id));
@@ -25,59 +25,60 @@ impl Left {
         Self { request, object, calls, effects, events }
     }
 
-    /// Nobody has written it or called for it since.
-    pub(crate) async fn is_as_it_was(&self, env: &TestEnv) {
+    /// Checks that nothing has written it or called for it since.
+    pub(crate) async fn check_unchanged(&self, env: &TestEnv) {
         let name = &self.request.name;
         let now = env.get(self.request.kind, name).await;
         assert_eq!(now.0, self.object.0, "{name} was written");
         assert_eq!(env.events(name).await.len(), self.events, "{name} was told of");
-        self.has_cost(env, 0, 0);
+        self.check_cost(env, 0, 0);
     }
 
-    /// It is suspended as before, but for its preview: an operator that knows none writes another message.
-    async fn is_suspended_as_it_was(&self, env: &TestEnv) {
+    /// Checks that it is suspended as before, except for its preview: an operator without previews writes another
+    /// message.
+    async fn check_still_suspended(&self, env: &TestEnv) {
         let name = &self.request.name;
         let now = env.get(self.request.kind, name).await;
         assert_eq!((now.reason(), now.operation()), ("Suspended", self.object.operation()), "{name}");
         assert_eq!(env.events(name).await.len(), self.events, "{name} was told of");
-        self.has_cost(env, 0, 0);
+        self.check_cost(env, 0, 0);
     }
 
-    /// So many calls more, and so many effects.
-    fn has_cost(&self, env: &TestEnv, calls: usize, effects: usize) {
+    /// Checks that there were this many more calls and effects.
+    fn check_cost(&self, env: &TestEnv, calls: usize, effects: usize) {
         let request = &self.request;
         let now = (env.attempts(request).len(), env.sandbox.effects(request.id));
         let ledger = env.sandbox.ledger();
         assert_eq!(now, (self.calls + calls, self.effects + effects), "{}:\n{ledger}", request.name);
     }
 
-    /// The same request, which keeps what was counted of it.
-    fn is_the_same_in(&self, done: &Object) {
+    /// Checks that it is the same request and keeps its counts.
+    fn check_same_request(&self, done: &Object) {
         for field in ["id", "startTime", "backoffStep"] {
             assert_eq!(done.operation()[field], self.object.operation()[field], "{field} of {done:#?}");
         }
     }
 }
 
-/// All of them, the calls that are held apart.
-pub(crate) struct Cast {
+/// All requests, without those whose calls are held.
+pub(crate) struct ExistingRequests {
     /// Succeeded, failed, unknown, skipped.
-    pub(crate) finished: Vec<Left>,
-    /// Refused once, for an hour.
-    waiting: Vec<Left>,
-    /// Carried out, but the answer was an error: to be verified in an hour.
-    doubtful: Vec<Left>,
+    pub(crate) finished: Vec<ExistingRequest>,
+    /// Refused once, and waiting for an hour.
+    waiting: Vec<ExistingRequest>,
+    /// Carried out, but the response was an error: to be verified in an hour.
+    doubtful: Vec<ExistingRequest>,
     /// Suspended before the first attempt.
-    asleep: Vec<Left>,
+    asleep: Vec<ExistingRequest>,
     /// Suspended after an attempt.
-    paused: Vec<Left>,
+    paused: Vec<ExistingRequest>,
 }
 
 const LONG: &str = "3600";
 
-impl Cast {
-    /// Applies the manifests, and waits until the operator that runs has brought each to where it stays.
-    pub(crate) async fn play(env: &TestEnv) -> Self {
+impl ExistingRequests {
+    /// Applies the manifests, and waits until the running operator has brought each request to its final state.
+    pub(crate) async fn create(env: &TestEnv) -> Self {
         let mut finished = finished(env);
         let rejected = Fault::on(Operation::Changing).answer(422).always();
         finished
@@ -110,7 +111,7 @@ impl Cast {
         let left = async |requests: Vec<(Request, &'static str)>| {
             let mut all = Vec::new();
             for (request, reason) in requests {
-                all.push(Left::by(env, request, reason).await);
+                all.push(ExistingRequest::by(env, request, reason).await);
             }
             all
         };
@@ -123,18 +124,19 @@ impl Cast {
         }
     }
 
-    /// Whether finished, waiting or suspended: nothing was told or called, and nothing was written but previews.
-    pub(crate) async fn is_as_it_was(&self, env: &TestEnv) {
+    /// Checks that finished, waiting and suspended requests are as before: no Event, no call, and no write except
+    /// previews.
+    pub(crate) async fn check_unchanged(&self, env: &TestEnv) {
         for left in self.finished.iter().chain(&self.waiting).chain(&self.doubtful) {
-            left.is_as_it_was(env).await;
+            left.check_unchanged(env).await;
         }
         for left in self.asleep.iter().chain(&self.paused) {
-            left.is_suspended_as_it_was(env).await;
+            left.check_still_suspended(env).await;
         }
     }
 
-    /// Somebody has written all of them without a change: the records are the same.
-    pub(crate) async fn was_rewritten(&mut self, env: &TestEnv) {
+    /// Checks that something has written all of them without a change, so that the records are the same.
+    pub(crate) async fn check_rewritten(&mut self, env: &TestEnv) {
         let open = [&mut self.waiting, &mut self.doubtful, &mut self.asleep, &mut self.paused];
         for left in self.finished.iter_mut().chain(open.into_iter().flatten()) {
             let now = env.get(left.request.kind, &left.request.name).await;
@@ -145,8 +147,9 @@ impl Cast {
         }
     }
 
-    /// Those that wait go on when they are asked to, with their counts; the finished stay as they are.
-    pub(crate) async fn goes_on(&self, env: &TestEnv) {
+    /// Checks that a retry makes the waiting requests continue with their counts, and that finished ones stay as they
+    /// are.
+    pub(crate) async fn check_retries(&self, env: &TestEnv) {
         for left in self.asleep.iter().chain(&self.paused) {
             env.patch(&left.request, json!({"spec": {"suspend": null}})).await;
         }
@@ -155,33 +158,33 @@ impl Cast {
         }
         for left in self.waiting.iter().chain(&self.paused) {
             let done = env.wait_for(&left.request, left.request.success()).await;
-            left.is_the_same_in(&done);
+            left.check_same_request(&done);
             assert_eq!((left.object.attempts(), done.attempts()), (1, 2), "{done:#?}");
-            left.has_cost(env, 1, 1);
+            left.check_cost(env, 1, 1);
         }
         for left in &self.doubtful {
             let done = env.wait_for(&left.request, left.request.success()).await;
-            left.is_the_same_in(&done);
+            left.check_same_request(&done);
             assert_eq!(
                 (done.attempts(), &done.operation()["evidence"]),
                 (1, &left.request.observed().into())
             );
-            left.has_cost(env, 0, 0);
+            left.check_cost(env, 0, 0);
         }
         for left in &self.asleep {
             let done = env.wait_for(&left.request, left.request.success()).await;
-            left.is_the_same_in(&done);
+            left.check_same_request(&done);
             assert_eq!(done.attempts(), 1, "{done:#?}");
-            left.has_cost(env, 1, 1);
+            left.check_cost(env, 1, 1);
         }
         env.settle().await;
         for left in &self.finished {
-            left.is_as_it_was(env).await;
+            left.check_unchanged(env).await;
         }
     }
 }
 
-/// One of each end.
+/// Returns one request for each end.
 fn finished(env: &TestEnv) -> Vec<(Request, &'static str)> {
     let mut all = Vec::new();
     for kind in BOTH {
@@ -198,14 +201,14 @@ fn finished(env: &TestEnv) -> Vec<(Request, &'static str)> {
     let unfit = Request::new(Kind::Rollback, "unfit");
     env.sandbox.put(unfit.ready_connector());
     all.push((unfit, "PreconditionFailed"));
-    // Its first call is lost in an error, and nobody may look.
+    // Its first call gets an error, and reading is refused.
     let unknown = env.request(Kind::Rollback, "unknown", Fault::on(Operation::Rollback).answer(500));
     env.sandbox.put(unknown.ready_connector().reading_forbidden());
     all.push((unknown, "OutcomeUnknown"));
     all
 }
 
-/// The manifest that brings a request where its name says.
+/// Returns the manifest that brings a request to the state in its name.
 fn manifest(request: &Request) -> Manifest {
     let manifest = request.manifest();
     match request.name.rsplit('-').next() {
@@ -215,20 +218,20 @@ fn manifest(request: &Request) -> Manifest {
     }
 }
 
-/// A request whose call is held at this point.
-pub(crate) struct Flight {
+/// A request whose call is held.
+pub(crate) struct HeldRequest {
     pub(crate) request: Request,
     pub(crate) call: Held,
 }
 
-/// Requests of both kinds, their calls held there.
-pub(crate) async fn take_off(env: &TestEnv, what: &str, point: HoldPoint) -> Vec<Flight> {
+/// Creates requests of both kinds whose calls are held at this point.
+pub(crate) async fn hold_calls(env: &TestEnv, what: &str, point: HoldPoint) -> Vec<HeldRequest> {
     let mut flights = Vec::new();
     for kind in BOTH {
         let request = Request::new(kind, what);
         env.sandbox.put(request.ready_connector());
         let call = env.sandbox.hold(Operation::Changing, request.id, point);
-        flights.push(Flight { request, call });
+        flights.push(HeldRequest { request, call });
     }
     env.apply_all(flights.iter().map(|flight| flight.request.manifest())).await;
     for flight in &mut flights {
@@ -237,8 +240,8 @@ pub(crate) async fn take_off(env: &TestEnv, what: &str, point: HoldPoint) -> Vec
     flights
 }
 
-/// The end of a request that was under way: after so many calls, with one effect and this evidence.
-pub(crate) async fn lands(env: &TestEnv, request: &Request, calls: usize, evidence: &str) {
+/// Checks the end of a request that was under way: after this many calls, with one effect and this evidence.
+pub(crate) async fn check_end(env: &TestEnv, request: &Request, calls: usize, evidence: &str) {
     let done = env.wait_for(request, request.success()).await;
     assert_eq!(done.operation()["evidence"], evidence, "{done:#?}");
     assert_eq!(done.operation()["attempts"], calls, "{done:#?}");

@@ -1,12 +1,12 @@
-//! What is found of the configuration and the CDE API.
+//! What the check finds about the configuration and the CDE API.
 
 use cde_sandbox::cde::{Connector, Fault, Operation, new_id};
 
 use crate::check::fixture::{Check, message, operator, verdicts};
 
 #[tokio::test]
-async fn one_read_shows_that_the_api_answers_and_takes_the_token() {
-    let check = Check::as_whom(&operator().await).await;
+async fn one_read_shows_that_the_api_responds_and_accepts_the_token() {
+    let check = Check::run_as(&operator().await).await;
     assert_eq!(check.run().await.status.code(), Some(0));
     let ledger = check.cde.ledger();
     assert_eq!(ledger.total(), 1, "{ledger}");
@@ -15,11 +15,11 @@ async fn one_read_shows_that_the_api_answers_and_takes_the_token() {
 }
 
 #[tokio::test]
-async fn a_named_connector_is_read_or_it_is_said_why_not() {
+async fn a_named_connector_is_read_or_the_check_explains_why_not() {
     let kubeconfig = operator().await;
     let (mine, hidden) = (new_id(), new_id());
     for (connector, verdict) in [(mine, "ok"), (hidden, "failed"), (new_id(), "failed")] {
-        let check = Check::as_whom(&kubeconfig).await.flag(format!("--connector={connector}"));
+        let check = Check::run_as(&kubeconfig).await.flag(format!("--connector={connector}"));
         check.cde.put(Connector::live(mine));
         check.cde.put(Connector::live(hidden).reading_forbidden());
         let (findings, _) = check.findings().await;
@@ -29,8 +29,8 @@ async fn a_named_connector_is_read_or_it_is_said_why_not() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_a_failure_and_is_not_shown() {
-    let check = Check::as_whom(&operator().await).await;
+async fn a_rejected_token_is_a_failure_and_is_not_shown() {
+    let check = Check::run_as(&operator().await).await;
     let token = check.cde.token();
     check.cde.set_token("another");
     let output = check.run().await;
@@ -41,14 +41,14 @@ async fn a_refused_token_is_a_failure_and_is_not_shown() {
 }
 
 #[tokio::test]
-async fn something_in_between_and_an_api_in_trouble_are_failures() {
+async fn a_gateway_and_a_failing_api_are_failures() {
     let kubeconfig = operator().await;
     for (fault, part) in [
         (Fault::on(Operation::Read).answer(404).html(), "check --url"),
         (Fault::on(Operation::Read).answer(503).html(), "503"),
         (Fault::on(Operation::Read).hang(), "no answer within 500ms"),
     ] {
-        let check = Check::as_whom(&kubeconfig).await.flag("--timeout=500ms");
+        let check = Check::run_as(&kubeconfig).await.flag("--timeout=500ms");
         check.cde.inject(fault.always());
         let (findings, code) = check.findings().await;
         assert_eq!(code, 1);
@@ -58,8 +58,8 @@ async fn something_in_between_and_an_api_in_trouble_are_failures() {
 }
 
 #[tokio::test]
-async fn bad_configuration_is_said_as_run_says_it_and_kubernetes_is_looked_at_all_the_same() {
-    let check = Check::as_whom(&operator().await).await.flag("--retry-min=10m");
+async fn bad_configuration_is_reported_as_by_run_and_kubernetes_is_checked_anyway() {
+    let check = Check::run_as(&operator().await).await.flag("--retry-min=10m");
     let (findings, code) = check.findings().await;
     assert_eq!(code, 1);
     assert!(message(&findings, "configuration").contains("--retry-min is longer than --retry-max"));

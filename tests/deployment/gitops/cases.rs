@@ -1,4 +1,4 @@
-//! Each kind at each reason that it can come to, as the operator itself wrote it. Played once for all tests.
+//! Each kind with each reason that it can have, as the operator itself wrote it. Created once for all tests.
 
 use cde_sandbox::cde::{Connector, Fault, HoldPoint, Operation, RollbackEffect};
 use serde_json::{Value, json};
@@ -9,37 +9,38 @@ use cde_harness::{Flags, Kind, Manifest, Object, Request, TestEnv, from_now};
 
 pub(crate) const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
 
-/// What the API's pages say of a rollback.
+/// The message for a rollback in the API reference.
 const NEVER_SYNCHRONIZED: &str =
     "Operation is only allowed for connectors that were previously synchronized to production";
 
-/// An object as somebody found it.
+/// An object as it was stored at some point.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) kind: Kind,
-    /// Its reason; or `New` (no operator has seen it), `Deleted`, `DeletedRecord`, `EditedFailure` and
-    /// `EditedRecord` (no operator has seen the edit).
+    /// Its reason, or `New` (no operator has seen it), `Deleted`, `DeletedRecord`, `EditedFailure` or `EditedRecord`
+    /// (no operator has seen the edit).
     pub(crate) what: &'static str,
     pub(crate) object: Value,
 }
 
-/// All of them.
+/// Returns all cases.
 pub(crate) async fn cases() -> &'static [Case] {
     static CASES: OnceCell<Vec<Case>> = OnceCell::const_new();
-    CASES.get_or_init(play).await
+    CASES.get_or_init(create).await
 }
 
-/// The one of this kind that shows this.
+/// Returns the case of this kind and name.
 pub(crate) async fn case(kind: Kind, what: &str) -> &'static Case {
     let mut all = cases().await.iter();
-    all.find(|case| case.kind == kind && case.what == what).unwrap_or_else(|| panic!("no {kind:?} is {what}"))
+    all.find(|case| case.kind == kind && case.what == what)
+        .unwrap_or_else(|| panic!("no case {what} of {kind:?}"))
 }
 
 fn keep(cases: &mut Vec<Case>, kind: Kind, what: &'static str, object: Object) {
     cases.push(Case { kind, what, object: object.0 });
 }
 
-async fn play() -> Vec<Case> {
+async fn create() -> Vec<Case> {
     let (env, mut cases) = (test_env().await, Vec::new());
     unseen(&env, &mut cases).await;
     let mut operator = env.start(Flags::fast_retries()).await;
@@ -52,7 +53,7 @@ async fn play() -> Vec<Case> {
     cases
 }
 
-/// Before any operator is there.
+/// Adds objects from before an operator runs.
 async fn unseen(env: &TestEnv, cases: &mut Vec<Case>) {
     for kind in BOTH {
         let request = Request::new(kind, "new");
@@ -62,7 +63,7 @@ async fn unseen(env: &TestEnv, cases: &mut Vec<Case>) {
     }
 }
 
-/// A request, what it is applied as, and what it comes to.
+/// A request, its manifest, and its resulting reason.
 type Plan = (Request, Manifest, &'static str);
 
 fn as_it_is(request: Request, reason: &'static str) -> Plan {
@@ -104,7 +105,7 @@ async fn finished(env: &TestEnv, cases: &mut Vec<Case>) {
     }
 }
 
-/// What the CDE refuses for good.
+/// Returns requests that the CDE finally refuses.
 fn refused(env: &TestEnv, kind: Kind) -> Vec<Plan> {
     let answer = |code: u16| Fault::on(Operation::Changing).answer(code).always();
     let never = answer(400).set("/message", json!(NEVER_SYNCHRONIZED));
@@ -118,7 +119,7 @@ fn refused(env: &TestEnv, kind: Kind) -> Vec<Plan> {
     ]
 }
 
-/// What begins too late.
+/// Returns requests that start too late.
 fn out_of_time(env: &TestEnv, kind: Kind) -> Vec<Plan> {
     let names = ["expired", "deadline-exceeded", "skipped"];
     let [late, slow, old] = names.map(|what| Request::new(kind, what));
@@ -131,7 +132,7 @@ fn out_of_time(env: &TestEnv, kind: Kind) -> Vec<Plan> {
     vec![(late, expired, "Expired"), (slow, overslept, "DeadlineExceeded"), (old, skipped, "Skipped")]
 }
 
-/// What may have had an effect, and no look can tell.
+/// Returns a request that may have had an effect, which no read can show.
 fn in_doubt(env: &TestEnv, kind: Kind) -> Plan {
     let lost = Fault::on(Operation::Changing).answer(500);
     let request = match kind {
@@ -140,7 +141,7 @@ fn in_doubt(env: &TestEnv, kind: Kind) -> Plan {
             env.sandbox.put(request.ready_connector().on_rollback(RollbackEffect::StateOnly));
             request
         }
-        // The lost attempt left it in the bin; the next one is refused.
+        // The lost attempt left the connector in the bin, and the next attempt is refused.
         Kind::Restore => {
             let request = env.request(kind, "outcome-unknown", lost);
             let refused = Fault::on(Operation::Changing).connector(request.id).answer(400).always();
@@ -174,7 +175,7 @@ async fn waiting(env: &TestEnv, cases: &mut Vec<Case>) {
     }
 }
 
-/// Kept by somebody else's finalizer: a request with work ahead, and a record.
+/// Adds objects that a finalizer keeps: an open request, and a record.
 async fn deleted(env: &TestEnv, cases: &mut Vec<Case>) {
     for kind in BOTH {
         let [asleep, done] = ["deleted", "deleted-record"].map(|what| Request::new(kind, what));
@@ -209,7 +210,7 @@ async fn unauthorized(env: &TestEnv, cases: &mut Vec<Case>) {
     }
 }
 
-/// Edits that no operator is there to see.
+/// Adds edits that no operator has seen.
 async fn edited(env: &TestEnv, cases: &mut Vec<Case>) {
     for kind in BOTH {
         for (name, what) in [("rejected", "EditedFailure"), ("done", "EditedRecord")] {

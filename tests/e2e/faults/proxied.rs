@@ -1,4 +1,5 @@
-//! Scenes with a proxy before the API server: the operator dies, its watches freeze, its calls are held.
+//! Environments with a proxy in front of the API server, in which the operator dies, watches freeze and calls are
+//! held.
 
 use cde_sandbox::cde::{Held as HeldCall, HoldPoint, Operation};
 use cde_sandbox::proxy::{Held, Point, Proxy, Rule};
@@ -7,20 +8,20 @@ use serde_json::json;
 use crate::faults::request::{Request, apply, both, end_as_without_fault, until};
 use cde_harness::{Flags, Operator, TestEnv};
 
-/// Which of the status writes of a request without trouble.
+/// The numbers of the status writes of a request without trouble.
 pub(crate) const CLAIM: usize = 0;
 pub(crate) const OUTCOME: usize = 1;
 /// The two kinds in paths.
 pub(crate) const PLURALS: [&str; 2] = ["migrationrollbacks", "connectorrestores"];
 
-/// A environment with a proxy before its API server, and a request of each kind that is not applied yet.
-pub(crate) struct Scene {
+/// An environment with a proxy in front of its API server, and a request of each kind that is not applied yet.
+pub(crate) struct ProxiedRequests {
     pub(crate) env: TestEnv,
     pub(crate) proxy: Proxy,
     pub(crate) requests: [Request; 2],
 }
 
-impl Scene {
+impl ProxiedRequests {
     pub(crate) async fn new() -> Self {
         let env = TestEnv::new().await;
         let proxy = Proxy::start(&env.control_plane).await.unwrap();
@@ -28,7 +29,7 @@ impl Scene {
         Self { env, proxy, requests }
     }
 
-    /// An operator in a pod of this name; a claim of its lasts six seconds.
+    /// Starts an operator in a pod of this name. Its claims last six seconds.
     pub(crate) async fn operator(&self, pod: &str) -> Operator {
         self.operator_with(pod, "1s").await
     }
@@ -43,7 +44,7 @@ impl Scene {
         apply(&self.env, &self.requests).await;
     }
 
-    /// Kills a first operator when it has sent that status write of both requests, and it is at `point`.
+    /// Kills a first operator when it has sent this status write of both requests, and the write is at `point`.
     pub(crate) async fn dies_in_write(&self, write: usize, point: Point) -> [Held; 2] {
         let held = self
             .requests
@@ -58,7 +59,7 @@ impl Scene {
         held
     }
 
-    /// Kills a first operator when its changing call for both requests is at `point`.
+    /// Kills a first operator when its changing calls for both requests are at `point`.
     pub(crate) async fn dies_in_call(&self, point: HoldPoint, timeout: &str) -> [HeldCall; 2] {
         let mut held = self.hold_calls(point);
         let mut first = self.operator_with("first", timeout).await;
@@ -74,12 +75,12 @@ impl Scene {
         self.requests.each_ref().map(|request| self.env.sandbox.hold(Operation::Changing, request.id, point))
     }
 
-    /// The requests ended as without fault, with so many calls each; the success was answered.
+    /// Checks that the requests ended as without a fault, with this many calls each, by a response.
     pub(crate) async fn ends_after(&self, calls: usize) {
         end_as_without_fault(&self.env, &self.requests, calls, false).await;
     }
 
-    /// The same, but the answer was lost, and the effect was seen.
+    /// Checks the same where the response was lost and a read showed the effect.
     pub(crate) async fn is_observed_after(&self, calls: usize) {
         end_as_without_fault(&self.env, &self.requests, calls, true).await;
     }
@@ -89,12 +90,12 @@ impl Scene {
     }
 }
 
-/// A environment whose operator reaches the API server through a proxy.
+/// Returns an environment whose operator reaches the API server through a proxy.
 pub(crate) async fn behind_proxy() -> (TestEnv, Proxy, Operator) {
     behind_proxy_with(Flags::default()).await
 }
 
-/// The same, where a call that is held for a while does not time out.
+/// As [`behind_proxy`], where a call that is held for a while does not time out.
 pub(crate) async fn behind_proxy_with_time() -> (TestEnv, Proxy, Operator) {
     behind_proxy_with(Flags::default().with("--timeout", "20s")).await
 }
@@ -107,13 +108,13 @@ pub(crate) async fn behind_proxy_with(flags: Flags) -> (TestEnv, Proxy, Operator
     (env, proxy, operator)
 }
 
-/// An answer of the API server's that is no success.
+/// Returns a failure as the API server writes it.
 pub(crate) fn failure(code: u16, reason: &str) -> String {
     json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": reason})
         .to_string()
 }
 
-/// Waits until the newest watch of each kind is answered: what is cut then is cut.
+/// Waits until the newest watch of each kind has a response, so that a cut reaches it.
 async fn watches_run(proxy: &Proxy) {
     for plural in PLURALS {
         let rule = Rule::watch(plural);
@@ -124,7 +125,7 @@ async fn watches_run(proxy: &Proxy) {
     }
 }
 
-/// From now on the watches tell nothing, so the cache grows old: the next watch of each kind is held.
+/// Makes the watches silent from now on, so that the cache gets old. The next watch of each kind is held.
 pub(crate) async fn freeze_watches(proxy: &Proxy) -> [Held; 2] {
     watches_run(proxy).await;
     let held = PLURALS.map(|plural| proxy.hold(Rule::watch(plural), Point::BeforeForward));
@@ -135,7 +136,7 @@ pub(crate) async fn freeze_watches(proxy: &Proxy) -> [Held; 2] {
     held
 }
 
-/// Applies `requests`, and goes on when the changing call of each is at `point`.
+/// Applies `requests`, and returns when the changing call of each is at `point`.
 pub(crate) async fn hold_calls(env: &TestEnv, requests: &[Request], point: HoldPoint) -> Vec<HeldCall> {
     let mut all = Vec::new();
     for request in requests {
@@ -148,15 +149,15 @@ pub(crate) async fn hold_calls(env: &TestEnv, requests: &[Request], point: HoldP
     all
 }
 
-/// How often its status was written so far.
+/// Returns how often its status was written so far.
 pub(crate) fn written(proxy: &Proxy, request: &Request) -> usize {
     proxy.count(&request.status_writes())
 }
 
-/// A wait that no test outlives: what goes on by then was not waited for.
-const FOR_EVER: &str = "30m";
+/// A wait that is longer than any test.
+const LONGER_THAN_A_TEST: &str = "30m";
 
-/// Nothing is repeated by itself.
-pub(crate) fn patient() -> Flags {
-    Flags::default().with("--retry-min", FOR_EVER).with("--retry-max", FOR_EVER)
+/// Returns flags with which nothing is retried by itself.
+pub(crate) fn without_retries() -> Flags {
+    Flags::default().with("--retry-min", LONGER_THAN_A_TEST).with("--retry-max", LONGER_THAN_A_TEST)
 }

@@ -1,4 +1,4 @@
-//! One moment of the world: the object in the API server, two operators, the CDE, and what may still happen.
+//! One state of the model: the object in the API server, two operators, the CDE, and what may still happen.
 
 use crate::rules::StatusId;
 use crate::subject::Stand;
@@ -6,9 +6,9 @@ use crate::subject::Stand;
 /// An operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Who {
-    /// The one.
+    /// The first operator.
     A,
-    /// The other.
+    /// The second operator.
     B,
 }
 
@@ -16,10 +16,10 @@ impl Who {
     pub(crate) const BOTH: [Self; 2] = [Self::A, Self::B];
 }
 
-/// The names under which the operators claim: who, and how often another name was drawn at a start.
+/// The names under which the operators claim: which operator, and how often it drew another name at startup.
 pub(crate) type Name = (Who, u8);
 
-/// Which request of the object: 0 is its first one, the others are opened by a person.
+/// The number of a request of the object: 0 is its first one, and a person opens the others.
 pub(crate) type Request = u8;
 
 /// The major number of a version.
@@ -39,18 +39,18 @@ pub(crate) struct Object {
     pub(crate) retry: u8,
 }
 
-/// Where an object stands to its own `notAfter`.
+/// The time of an object relative to its own `notAfter`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Era {
     /// Before it.
     InTime,
     /// Past it.
     Expired,
-    /// It was created long after it.
+    /// It was created long after its `notAfter`.
     Replayed,
 }
 
-/// What a read of the connector brings.
+/// The result of a read of the connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Reading {
     /// The connector.
@@ -63,7 +63,7 @@ pub(crate) enum Reading {
     Failed,
 }
 
-/// What a changing call is answered with.
+/// The response to a changing call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Answer {
     /// 200.
@@ -72,60 +72,60 @@ pub(crate) enum Answer {
     Unreadable,
     /// 423.
     Locked,
-    /// 400, for good.
+    /// 400, a final refusal.
     OperationNotAllowed,
     /// 404.
     NotFound,
     /// 401.
     Unauthorized {
-        /// There is another token by now.
+        /// A 401, and the token has been replaced since.
         replaced: bool,
     },
     /// 500.
     Broken {
-        /// It had its effect.
+        /// The call had its effect.
         effect: bool,
     },
-    /// None; where there was no effect yet, it may still come.
+    /// No response. Where there was no effect yet, it may still come.
     Silent {
-        /// It had its effect.
+        /// The call had its effect.
         effect: bool,
     },
 }
 
-/// How far a pass over the object has come; between two phases the process may die.
+/// How far a reconciliation of the object has come. The process may die between two phases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Phase {
-    /// Nothing under way.
+    /// Nothing is under way.
     Idle,
-    /// The connector was read; what it means is not decided yet.
+    /// The connector was read, and nothing is decided yet.
     HasRead(Reading),
-    /// The claim was sent, and no clear answer came.
+    /// The claim was sent, and no clear reply came.
     Unsure {
         /// The claim that was sent.
         claim: StatusId,
-        /// Its time is over.
+        /// The time of the claim is over.
         late: bool,
     },
-    /// The claim stands; the call is not sent yet.
+    /// The claim is stored, and the call is not sent yet.
     Claimed {
-        /// Its time is over.
+        /// The time of the claim is over.
         late: bool,
     },
     /// The call is under way.
     Calling,
-    /// The response is there; its record is not written yet.
+    /// The response has arrived, and its record is not written yet.
     Outcome {
-        /// What is to be recorded.
+        /// The status to record.
         status: StatusId,
-        /// A read must confirm it, if one can be made.
+        /// A read must confirm it, if a read is possible.
         unconfirmed: bool,
     },
     /// The record was written, and is not known to be stored.
-    Insisting {
-        /// What is to be recorded.
+    Rewriting {
+        /// The status to record.
         status: StatusId,
-        /// The object was read back: the outcome is written again.
+        /// The object was read back, and the outcome is written again.
         fresh: bool,
     },
 }
@@ -134,21 +134,21 @@ pub(crate) enum Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Operator {
     pub(crate) name: Name,
-    /// The object as this process knows it; `None` once it knows that it is gone.
+    /// The object as this process knows it; `None` once it knows that the object is deleted.
     pub(crate) view: Option<Object>,
-    /// It is what the API server has now.
+    /// It is the stored version.
     pub(crate) current: bool,
     /// The claim or the wait that it sees has been seen for a claim's length.
     pub(crate) ripe: bool,
     pub(crate) phase: Phase,
-    /// The claim of this process that the API server stored last: what a call must rest on.
+    /// The last stored claim of this process, which a call must be based on.
     pub(crate) claimed: Option<(Request, u32)>,
     /// The last claim that this process sent, while it knows that it made no call on it.
     pub(crate) unsent: Option<StatusId>,
 }
 
 impl Operator {
-    /// It holds a claim whose call could still end in time, or an outcome.
+    /// Returns whether it holds a claim whose call could still end in time, or an outcome.
     pub(crate) fn is_in_the_middle(&self) -> bool {
         !matches!(
             self.phase,
@@ -161,18 +161,18 @@ impl Operator {
     }
 }
 
-/// What a write to the status is.
+/// The purpose of a write to the status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Writing {
-    /// The right to a call.
+    /// A claim.
     Claim,
-    /// What came of a call.
+    /// The outcome of a call.
     Outcome,
-    /// What is waited for.
+    /// A wait.
     Note,
 }
 
-/// A write that is still on its way when its sender has given up waiting.
+/// A write that is still on its way after its sender has given up waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Delayed {
     pub(crate) who: Who,
@@ -187,30 +187,30 @@ pub(crate) struct Delayed {
 pub(crate) struct Bounds {
     /// A process dies and starts again, under the same name or another one.
     pub(crate) crashes: u8,
-    /// A write to the API server gets no clear answer: stored, lost or late; or it is refused with 422.
+    /// A write to the API server gets no clear reply (stored, lost or late), or a 422.
     pub(crate) lost_writes: u8,
-    /// A call or a read is answered otherwise than it should be.
+    /// A call or a read gets another response than the usual one.
     pub(crate) faults: u8,
-    /// An operator finds that no call goes out at present.
+    /// An operator finds that no call may go out at present.
     pub(crate) pauses: u8,
-    /// A new process is shown the version before the present one.
+    /// A new process sees the previous version first.
     pub(crate) stale_lists: u8,
     /// A wall clock is set by an hour during a call.
     pub(crate) clock_steps: u8,
-    /// A claim's time passes while a process holds a claim or an outcome; or a pause, or an order to stop, keeps it
-    /// from using its claim.
+    /// A claim's time passes while a process holds a claim or an outcome, or a pause, or an order to stop, keeps the
+    /// process from using its claim.
     pub(crate) delays: u8,
-    /// A read finds the connector moving.
+    /// A read finds the connector in transition.
     pub(crate) polls: u8,
     /// A person suspends, or resumes.
     pub(crate) suspensions: u8,
-    /// A person asks for a retry.
+    /// A person requests a retry.
     pub(crate) retries: u8,
-    /// The tool that applies what stands in Git puts an old retry annotation back.
+    /// The tool that applies Git puts an old retry annotation back.
     pub(crate) put_back: u8,
-    /// A person deletes the object, with or without somebody else's finalizer.
+    /// A person deletes the object, with or without a finalizer.
     pub(crate) deletions: u8,
-    /// Reading the connector is refused, or allowed.
+    /// Reading the connector becomes forbidden, or allowed.
     pub(crate) permissions: u8,
     /// `notAfter` passes.
     pub(crate) expiries: u8,
@@ -221,8 +221,8 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    /// Nothing happens but the operation.
-    pub(crate) const CALM: Self = Self {
+    /// Nothing happens except the operation.
+    pub(crate) const NO_FAULTS: Self = Self {
         crashes: 0,
         lost_writes: 0,
         faults: 0,
@@ -242,25 +242,25 @@ impl Bounds {
     };
 }
 
-/// Everything.
+/// The whole state.
 #[expect(clippy::struct_excessive_bools, reason = "each tells of something else")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct World {
-    /// The object; `None` once it is gone.
+pub(crate) struct ModelState {
+    /// The object; `None` once it is deleted.
     pub(crate) object: Option<Object>,
-    /// The version before, as long as somebody may still be shown it.
+    /// The previous version, as long as a process may still see it.
     pub(crate) previous: Option<Object>,
     pub(crate) operators: [Operator; 2],
-    /// What is stored was written longer ago than a claim takes: nobody's new claim looks like it.
+    /// The stored version was written longer ago than a claim takes, so no new claim looks like it.
     pub(crate) old: bool,
     pub(crate) delayed: Option<Delayed>,
     pub(crate) connector: Stand,
     pub(crate) reading_refused: bool,
-    /// Calls that nobody listens for any more and that may still have their effect.
+    /// Abandoned calls that may still have their effect.
     pub(crate) under_way: [Option<Request>; 2],
-    /// Effects, by request.
+    /// Effects by request.
     pub(crate) effects: [u8; REQUESTS],
-    /// The connector was seen unchanged since the last effect, for somebody else took that back.
+    /// The connector was seen unchanged since the last effect, because someone else reverted the effect.
     pub(crate) seen_unchanged: bool,
     /// Somebody else changed the connector.
     pub(crate) meddled: bool,
@@ -273,12 +273,12 @@ pub(crate) struct World {
     pub(crate) breaches: crate::properties::Breaches,
 }
 
-impl World {
+impl ModelState {
     pub(crate) fn operator(&self, who: Who) -> &Operator {
         &self.operators[who as usize]
     }
 
-    /// Drops the version before, where nobody may be shown it any more.
+    /// Drops the previous version if no process may see it any more.
     pub(crate) fn forget_the_past(&mut self) {
         if self.left.crashes == 0 || self.left.stale_lists == 0 {
             self.previous = None;

@@ -1,4 +1,5 @@
-//! The book of statuses: each one that was ever written has a number, so that a moment of the world is a few bytes.
+//! A table of statuses: each status that was ever written has a number, so that a state of the model is only a few
+//! bytes.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -6,83 +7,83 @@ use std::sync::Arc;
 use cde_operator::api::{Evidence, Outcome, Reason, Status};
 use serde::Serialize;
 
-use crate::clock::normalised;
-use crate::world::{Name, REQUESTS, Request, Who};
+use crate::clock::normalized;
+use crate::state::{Name, REQUESTS, Request, Who};
 
-/// A status in the book.
+/// The number of a status in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct StatusId(u32);
 
-/// What the shell and the properties look at in a status.
+/// The parts of a status that the shell and the properties use.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Gist {
+pub(crate) struct StatusSummary {
     pub(crate) request: Option<Request>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) reason: Option<Reason>,
     pub(crate) evidence: Option<Evidence>,
     pub(crate) attempts: u32,
     pub(crate) retries: u32,
-    /// Who claimed which attempt.
+    /// The holder and the attempt of the claim.
     pub(crate) claim: Option<(Name, u32)>,
-    /// It is open, and a read must confirm the terminal response to its last call.
+    /// It is open, and a read must confirm the final response to its last call.
     pub(crate) refused: bool,
-    /// There is a time that is waited for.
+    /// There is a time to wait for.
     pub(crate) waits: bool,
-    /// The retry annotation that was handled: 0 for none.
+    /// The handled retry annotation: 0 for none.
     pub(crate) handled: u8,
-    /// The same number for the same `status.operation`.
+    /// The same number means the same `status.operation`.
     pub(crate) operation: usize,
 }
 
-impl Gist {
-    /// A claim or a wait: while it stays the same its time runs.
+impl StatusSummary {
+    /// Identifies a claim or a wait. Its time runs while it stays the same.
     pub(crate) fn pause(&self) -> (Option<Request>, u32, u32, Option<Name>) {
         (self.request, self.attempts, self.retries, self.claim.map(|(name, _)| name))
     }
 }
 
 /// All statuses that were ever written.
-pub(crate) struct Book<R> {
-    pages: Vec<(Arc<Status<R>>, Gist)>,
+pub(crate) struct StatusTable<R> {
+    pages: Vec<(Arc<Status<R>>, StatusSummary)>,
     ids: HashMap<String, StatusId>,
     operations: HashMap<String, usize>,
     requests: Vec<String>,
 }
 
-impl<R: Serialize + Clone> Book<R> {
+impl<R: Serialize + Clone> StatusTable<R> {
     pub(crate) fn new() -> Self {
         Self { pages: Vec::new(), ids: HashMap::new(), operations: HashMap::new(), requests: Vec::new() }
     }
 
-    pub(crate) fn read(&self, id: StatusId) -> &(Arc<Status<R>>, Gist) {
+    pub(crate) fn read(&self, id: StatusId) -> &(Arc<Status<R>>, StatusSummary) {
         &self.pages[id.0 as usize]
     }
 
-    /// The reasons in all of them.
+    /// Returns the reasons in all of them.
     pub(crate) fn reasons(&self) -> BTreeSet<Reason> {
-        self.pages.iter().filter_map(|(_, gist)| gist.reason).collect()
+        self.pages.iter().filter_map(|(_, summary)| summary.reason).collect()
     }
 
-    /// The number of `status`, whose times are made symbols.
+    /// Adds `status`, with its times as symbols, and returns its number.
     pub(crate) fn write(&mut self, status: Status<R>) -> StatusId {
-        let status = normalised(status);
+        let status = normalized(status);
         let text = serde_json::to_string(&status).unwrap();
         if let Some(id) = self.ids.get(&text) {
             return *id;
         }
         let id = StatusId(u32::try_from(self.pages.len()).unwrap());
-        let gist = self.gist(&status);
-        self.pages.push((Arc::new(status), gist));
+        let summary = self.summary(&status);
+        self.pages.push((Arc::new(status), summary));
         self.ids.insert(text, id);
         id
     }
 
-    fn gist(&mut self, status: &Status<R>) -> Gist {
+    fn summary(&mut self, status: &Status<R>) -> StatusSummary {
         let operation = status.operation.clone().unwrap_or_default();
         let text = serde_json::to_string(&status.operation).unwrap();
         let numbers = self.operations.len();
         let refused = status.outcome.is_none() && operation.refusal().is_some();
-        Gist {
+        StatusSummary {
             request: status.operation.as_ref().map(|operation| self.request(&operation.id)),
             outcome: status.outcome,
             reason: status.reason,
@@ -107,7 +108,7 @@ impl<R: Serialize + Clone> Book<R> {
     }
 }
 
-/// The holder that stands for `name`.
+/// Returns the holder that stands for `name`.
 pub(crate) fn holder((who, drawn): Name) -> String {
     format!("{who:?}{drawn}")
 }
@@ -117,7 +118,7 @@ fn named(holder: &str) -> Name {
     (if who == "A" { Who::A } else { Who::B }, drawn.parse().unwrap())
 }
 
-/// The value of the retry annotation number `number`.
+/// Returns the value of the retry annotation with this number.
 pub(crate) fn retry_time(number: u8) -> jiff::Timestamp {
     crate::clock::at(i64::from(number))
 }

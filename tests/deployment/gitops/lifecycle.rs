@@ -1,10 +1,10 @@
-//! What befalls objects, as far as the API server alone allows: forced replacement, deletion in the
-//! foreground, pruning, backups without and with status.
+//! What happens to objects as far as the API server alone is concerned: forced replacement, foreground deletion,
+//! pruning, and backups with and without status.
 
 use cde_sandbox::cde::{Fault, Operation};
 use serde_json::{Value, json};
 
-use crate::gitops::scene::BOTH;
+use crate::gitops::cases::BOTH;
 use crate::tools::{test_env, with_fast_retries};
 use cde_harness::{Flags, Kind, Object, Request, TestEnv, from_now};
 
@@ -17,7 +17,7 @@ fn uid(object: &Object) -> String {
 }
 
 #[tokio::test]
-async fn a_forced_replacement_is_another_request_which_preconditions_stop_and_not_after_does_in_time() {
+async fn a_forced_replacement_is_a_new_request_that_preconditions_or_not_after_stop() {
     let (env, _operator) = with_fast_retries().await;
     let [bare, guarded] = ["bare", "guarded"].map(rollback);
     let restore = Request::new(Kind::Restore, "out");
@@ -65,7 +65,7 @@ async fn a_replacement_without_force_keeps_the_object_and_its_record() {
 }
 
 #[tokio::test]
-async fn deletion_in_the_foreground_begins_nothing_and_waits_for_nobody_of_ours() {
+async fn a_foreground_deletion_starts_nothing_and_does_not_wait_for_the_operator() {
     let (env, _operator) = with_fast_retries().await;
     for kind in BOTH {
         let locked = Fault::on(Operation::Changing).answer(423).header("retry-after", "2");
@@ -76,18 +76,22 @@ async fn deletion_in_the_foreground_begins_nothing_and_waits_for_nobody_of_ours(
         let delete = ["delete", kind.short(), &request.name, "--cascade=foreground", "--wait=false"];
         env.kubectl(&delete, "").await;
 
-        // The collector of garbage, which takes this finalizer away, does not run here.
+        // The garbage collector, which removes this finalizer, does not run here.
         let kept = env.get(kind, &request.name).await;
-        assert_eq!(kept.metadata()["finalizers"], json!(["foregroundDeletion"]), "no finalizer of ours");
+        assert_eq!(
+            kept.metadata()["finalizers"],
+            json!(["foregroundDeletion"]),
+            "no finalizer of the operator"
+        );
         env.settle_after(3).await;
         assert_eq!(env.attempts(&request).len(), 1, "no attempt follows");
         env.patch(&request, json!({"metadata": {"finalizers": null}})).await;
-        assert!(env.try_kubectl(&["get", kind.short(), &request.name], "").await.is_err(), "it is gone");
+        assert!(env.try_kubectl(&["get", kind.short(), &request.name], "").await.is_err(), "it is deleted");
     }
 }
 
 #[tokio::test]
-async fn what_is_pruned_is_not_undone_and_what_comes_back_is_another_request() {
+async fn a_pruned_request_is_not_undone_and_a_recreated_one_is_a_new_request() {
     let (env, _operator) = with_fast_retries().await;
     let request = rollback("pruned");
     env.sandbox.put(request.ready_connector());
@@ -100,7 +104,7 @@ async fn what_is_pruned_is_not_undone_and_what_comes_back_is_another_request() {
 
     env.apply(&request.manifest()).await;
     env.wait_for(&request, "RolledBack").await;
-    assert_eq!(env.attempts(&request).len(), 2, "nothing tells that it was done");
+    assert_eq!(env.attempts(&request).len(), 2, "nothing shows that it was done");
 
     env.delete(request.kind, &request.name).await;
     env.apply(&request.manifest().spec("notAfter", from_now(-2 * 24 * 3600))).await;
@@ -116,7 +120,7 @@ async fn created(env: &TestEnv, request: &Request, object: &Value) -> Value {
     stored.0
 }
 
-/// A finished request of each kind, exported as a backup holds it, and deleted since.
+/// Returns a finished request of each kind, exported as in a backup and deleted since.
 async fn backed_up(env: &TestEnv) -> Vec<(Request, Value)> {
     let mut saved = Vec::new();
     for kind in BOTH {
@@ -135,7 +139,7 @@ async fn backed_up(env: &TestEnv) -> Vec<(Request, Value)> {
 }
 
 #[tokio::test]
-async fn a_backup_that_is_restored_without_status_is_a_new_request() {
+async fn a_backup_that_is_restored_without_its_status_is_a_new_request() {
     let env = test_env().await;
     let mut first = env.start(Flags::fast_retries()).await;
     let saved = backed_up(&env).await;
@@ -153,7 +157,7 @@ async fn a_backup_that_is_restored_without_status_is_a_new_request() {
 }
 
 #[tokio::test]
-async fn a_backup_whose_status_is_restored_before_the_operator_runs_is_a_record_and_nothing_is_called() {
+async fn a_backup_restored_with_its_status_before_the_operator_starts_is_not_repeated() {
     let env = test_env().await;
     let mut first = env.start(Flags::fast_retries()).await;
     let saved = backed_up(&env).await;

@@ -1,4 +1,4 @@
-//! What a pass meets, drawn as the values that the client hands on.
+//! Generators for what one reconciliation meets, as values that the client returns.
 
 use cde_operator::cde::model::{Connector, Data, Failure, FailureKind, Field, Version};
 use jiff::SignedDuration;
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::hostile::draw::{CONNECTOR, code, text};
-use crate::hostile::story::{Pass, dawn};
+use crate::hostile::life::{Reconciliation, start_time};
 
 fn field<T: Clone + std::fmt::Debug + 'static>(
     value: impl Strategy<Value = T> + 'static,
@@ -68,7 +68,7 @@ fn failure() -> BoxedStrategy<Failure> {
         (code(), any::<bool>()).prop_map(|(code, from_api)| FailureKind::Status { code, from_api }),
     ];
     let message = text().prop_map(|text| cde_operator::text::clean(&text, 512));
-    let retry_at = option::of((0..90_000_i64).prop_map(|off| dawn() + SignedDuration::from_secs(off)));
+    let retry_at = option::of((0..90_000_i64).prop_map(|off| start_time() + SignedDuration::from_secs(off)));
     (kind, message, retry_at)
         .prop_map(|(kind, message, retry_at)| Failure { kind, message, retry_at })
         .boxed()
@@ -82,22 +82,24 @@ fn data() -> BoxedStrategy<Data> {
     .boxed()
 }
 
-/// What one pass meets.
-pub(crate) fn pass() -> impl Strategy<Value = Pass> {
+/// Generates what one reconciliation meets.
+pub(crate) fn reconciliation() -> impl Strategy<Value = Reconciliation> {
     let clocks = (select(vec![0, 1, 5, 60, 4000, 90_000]), select(vec![0, 1, 36, 4000, u32::MAX]));
     let flags = [0.1, 0.1, 0.3, 0.5].map(proptest::bool::weighted);
     let reading = prop_oneof![2 => connector().prop_map(Ok), 1 => failure().prop_map(Err)];
     let answer = prop_oneof![1 => data().prop_map(Ok), 2 => failure().prop_map(Err)];
     (clocks, flags, reading, option::weighted(0.9, answer)).prop_map(
-        |((later, seen_for), [calls_held, waits, token_changed, refusal_confirmed], reading, answer)| Pass {
-            later,
-            seen_for,
-            calls_held,
-            waits,
-            refusal_confirmed,
-            token_changed,
-            reading,
-            answer,
+        |((later, seen_for), [calls_held, waits, token_changed, refusal_confirmed], reading, answer)| {
+            Reconciliation {
+                later,
+                seen_for,
+                calls_held,
+                waits,
+                refusal_confirmed,
+                token_changed,
+                reading,
+                answer,
+            }
         },
     )
 }

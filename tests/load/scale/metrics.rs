@@ -1,23 +1,23 @@
-//! What an operator says of itself under `/metrics`, as numbers.
+//! The operator's metrics as numbers.
 
 use cde_harness::Operator;
 
-/// The figures of one moment.
-pub(crate) struct Figures(String);
+/// The metrics at one moment.
+pub(crate) struct Metrics(String);
 
-impl Figures {
+impl Metrics {
     pub(crate) async fn of(operator: &mut Operator) -> Self {
-        Self(operator.probe("/metrics").await.expect("the figures").1)
+        Self(operator.probe("/metrics").await.expect("the metrics").1)
     }
 
-    /// The sum of a metric over its labels.
+    /// Returns the sum of a metric over its labels.
     pub(crate) fn sum(&self, metric: &str) -> f64 {
         let is_meant = |name: &str| name.split('{').next() == Some(metric);
         let samples = self.0.lines().filter_map(|line| line.rsplit_once(' '));
         samples.filter(|(name, _)| is_meant(name)).filter_map(|(_, value)| value.parse::<f64>().ok()).sum()
     }
 
-    /// Calls to the CDE API, answered or not.
+    /// Returns the calls to the CDE API, with and without a response.
     pub(crate) fn calls(&self) -> f64 {
         self.sum("cde_api_requests_total")
     }
@@ -26,7 +26,7 @@ impl Figures {
         self.sum("cde_operator_reconciles_total")
     }
 
-    /// Resident memory, in MB.
+    /// Returns the resident memory, in MB.
     pub(crate) fn memory(&self) -> f64 {
         self.sum("cde_operator_process_resident_memory_bytes") / 1e6
     }

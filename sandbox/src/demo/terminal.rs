@@ -1,20 +1,20 @@
-//! Where the demo speaks: headings, text, and a table that is drawn again in place where there is a terminal.
+//! The demo's output: headings, text, and a table that is redrawn in place on a terminal.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write, stdout};
 
-/// Long lines are cut by the terminal instead of wrapped: a wrapped one would be drawn over wrongly.
+/// Makes the terminal cut long lines. Redrawing would misplace lines that wrap.
 const NO_WRAP: &str = "\x1b[?7l";
 const WRAP: &str = "\x1b[?7h";
 const CLEAR_BELOW: &str = "\x1b[J";
 
-/// Prints text. Nobody to read it is no reason to end.
+/// Prints text. A closed standard output does not end the demo.
 pub(crate) fn say(text: &str) {
     let mut out = stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
-/// Begins a part.
+/// Prints the heading of a section.
 pub(crate) fn heading(text: &str) {
     if stdout().is_terminal() {
         say(&format!("\n\x1b[1m== {text}\x1b[0m"));
@@ -23,22 +23,22 @@ pub(crate) fn heading(text: &str) {
     }
 }
 
-/// A table that changes.
+/// A table that changes while it is shown.
 pub(crate) struct Live {
     terminal: bool,
     drawn: usize,
 }
 
 impl Live {
-    /// Nothing is drawn yet.
+    /// Returns a table that is not drawn yet.
     pub(crate) fn new() -> Self {
         Self { terminal: stdout().is_terminal(), drawn: 0 }
     }
 
-    /// On a terminal the table replaces the one before; elsewhere only the news is printed.
-    pub(crate) fn draw(&mut self, table: &[String], news: &str) {
+    /// Redraws the table on a terminal. Elsewhere prints only the line `change`.
+    pub(crate) fn draw(&mut self, table: &[String], change: &str) {
         if !self.terminal {
-            return say(news);
+            return say(change);
         }
         let mut frame = String::new();
         if self.drawn > 0 {

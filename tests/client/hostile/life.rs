@@ -1,5 +1,5 @@
-//! What holds of the rules whatever they are shown: lives of objects, told as values. No I/O and nothing of proptest,
-//! so that a fuzzer can tell them too.
+//! Checks of the rules over the life of an object, whatever it meets. No I/O and no proptest, so that a fuzzer can use
+//! it too.
 
 #![allow(unreachable_pub, reason = "the fuzzer's targets use it as well")]
 
@@ -16,12 +16,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Within one pass nothing takes more steps than this.
+/// No reconciliation takes more steps than this.
 const STEPS: usize = 24;
 /// `--timeout`.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// An object whose status can be replaced, as the API server does it.
+/// An object whose status can be replaced, as the API server does.
 pub trait Stored: Operation<Result: Serialize + DeserializeOwned> + DeserializeOwned {
     /// Stores a status.
     fn store(&mut self, status: Status<Self::Result>);
@@ -39,15 +39,15 @@ impl Stored for MigrationRollback {
     }
 }
 
-/// What one pass meets.
+/// What one reconciliation meets.
 #[expect(clippy::struct_excessive_bools, reason = "each is an observation of its own")]
 #[derive(Clone, Debug)]
-pub struct Pass {
-    /// Seconds since the pass before.
+pub struct Reconciliation {
+    /// Seconds since the previous reconciliation.
     pub later: u32,
-    /// For how long the claim or the wait has been seen.
+    /// How long the claim or the wait has been observed.
     pub seen_for: u32,
-    /// No call goes out.
+    /// No call may go out.
     pub calls_held: bool,
     /// Another request goes first.
     pub waits: bool,
@@ -55,13 +55,13 @@ pub struct Pass {
     pub refusal_confirmed: bool,
     /// A refused token has been replaced.
     pub token_changed: bool,
-    /// What a read brings.
+    /// The result of a read.
     pub reading: Result<Connector, Failure>,
-    /// What the call brings; `None` where it gives its claim back.
+    /// The result of the call; `None` where the claim is released.
     pub answer: Option<Result<Data, Failure>>,
 }
 
-/// The settings of the operator in these stories.
+/// Returns the settings of the operator in these checks.
 #[must_use]
 pub fn settings() -> Settings {
     Settings {
@@ -73,36 +73,37 @@ pub fn settings() -> Settings {
     }
 }
 
-/// When the stories begin.
+/// Returns the time of the first reconciliation.
 #[must_use]
-pub fn dawn() -> Timestamp {
+pub fn start_time() -> Timestamp {
     Timestamp::from_second(1_795_000_000).unwrap()
 }
 
-/// Tells the life of an object, pass by pass; panics where something does not hold.
-pub fn live<O: Stored>(object: O, passes: &[Pass]) {
-    let mut teller = Teller { object, settings: settings(), now: dawn() };
+/// Runs the life of an object, one reconciliation after the other. Panics if a rule does not hold.
+pub fn run<O: Stored>(object: O, reconciliations: &[Reconciliation]) {
+    let mut teller = Runner { object, settings: settings(), now: start_time() };
     let _ = invalid_retry(&teller.object, teller.now);
-    for pass in passes {
-        teller.now = teller.now.saturating_add(SignedDuration::from_secs(pass.later.into())).unwrap();
-        teller.pass(pass);
+    for reconciliation in reconciliations {
+        teller.now =
+            teller.now.saturating_add(SignedDuration::from_secs(reconciliation.later.into())).unwrap();
+        teller.reconciliation(reconciliation);
     }
 }
 
-struct Teller<O: Stored> {
+struct Runner<O: Stored> {
     object: O,
     settings: Settings,
     now: Timestamp,
 }
 
-impl<O: Stored> Teller<O> {
-    /// One pass: it comes to rest, and writes only what may be written.
-    fn pass(&mut self, pass: &Pass) {
+impl<O: Stored> Runner<O> {
+    /// Runs one reconciliation: it ends, and writes only what may be written.
+    fn reconciliation(&mut self, reconciliation: &Reconciliation) {
         let mut seen = Observed {
-            seen_for: Duration::from_secs(pass.seen_for.into()),
-            ahead: pass.waits.then(|| "ConnectorRestore a/b".to_owned()),
-            on_hold: pass.calls_held,
-            refusal_confirmed: pass.refusal_confirmed,
+            seen_for: Duration::from_secs(reconciliation.seen_for.into()),
+            ahead: reconciliation.waits.then(|| "ConnectorRestore a/b".to_owned()),
+            on_hold: reconciliation.calls_held,
+            refusal_confirmed: reconciliation.refusal_confirmed,
             jitter: 0.5,
             ..Observed::default()
         };
@@ -121,9 +122,9 @@ impl<O: Stored> Teller<O> {
                 Step::Rest | Step::NotOurs { .. } | Step::Wait(_) | Step::Hold(_) => return,
                 Step::Read => {
                     steps.push("read");
-                    seen.token_changed = pass.token_changed && reads == 0;
-                    seen.reading = Some(pass.reading.clone());
-                    seen.on_hold |= closes_gate(pass.reading.as_ref().err(), seen.token_changed);
+                    seen.token_changed = reconciliation.token_changed && reads == 0;
+                    seen.reading = Some(reconciliation.reading.clone());
+                    seen.on_hold |= opens_breaker(reconciliation.reading.as_ref().err(), seen.token_changed);
                     reads += 1;
                 }
                 Step::Write(status) => {
@@ -140,27 +141,27 @@ impl<O: Stored> Teller<O> {
                     self.assert_claim(&status, &seen);
                     self.store(*status);
                     (seen.reading, seen.seen_for) = (None, Duration::ZERO);
-                    let record = self.call(pass, calls == 0);
+                    let record = self.call(reconciliation, calls == 0);
                     self.store(record);
-                    // That is why a claim is released.
-                    seen.on_hold |= pass.answer.is_none();
-                    let failure = pass.answer.as_ref().and_then(|answer| answer.as_ref().err());
-                    seen.on_hold |= closes_gate(failure, pass.token_changed && calls == 0);
+                    // This is why a claim is released.
+                    seen.on_hold |= reconciliation.answer.is_none();
+                    let failure = reconciliation.answer.as_ref().and_then(|answer| answer.as_ref().err());
+                    seen.on_hold |= opens_breaker(failure, reconciliation.token_changed && calls == 0);
                     calls += 1;
                 }
             }
         }
-        panic!("it does not come to rest: {steps:?}");
+        panic!("it does not end: {steps:?}");
     }
 
-    /// A claim or a wait: while it stays the same its time runs.
+    /// Identifies a claim or a wait. Its time runs while it stays the same.
     fn pause(&self) -> Option<(String, u32, u32, bool)> {
         let operation = self.object.status()?.operation.as_ref()?;
         let claimed = operation.in_flight.is_some();
         Some((operation.id.clone(), operation.attempts, operation.backoff_step, claimed))
     }
 
-    /// The API server stores it, and keeps what is final.
+    /// Stores the status as the API server does, which rejects a change of a final outcome.
     fn store(&mut self, status: Status<O::Result>) {
         let before = self.object.status();
         if let Some(outcome) = before.and_then(|before| before.outcome).filter(|outcome| outcome.is_final()) {
@@ -175,16 +176,16 @@ impl<O: Stored> Teller<O> {
         self.object.store(status);
     }
 
-    fn call(&self, pass: &Pass, first: bool) -> Status<O::Result> {
-        let Some(answer) = &pass.answer else {
+    fn call(&self, reconciliation: &Reconciliation, first: bool) -> Status<O::Result> {
+        let Some(answer) = &reconciliation.answer else {
             let why = if first { Release::TooLate } else { Release::Stopping };
             return release_claim(&self.object, why, self.now, &self.settings, 0.5);
         };
-        let token_changed = pass.token_changed && first;
+        let token_changed = reconciliation.token_changed && first;
         let response = Response {
             object: &self.object,
             result: answer.as_ref(),
-            refusal_confirmed: pass.refusal_confirmed,
+            refusal_confirmed: reconciliation.refusal_confirmed,
             token_changed,
             claim_left: TIMEOUT,
             now: self.now,
@@ -219,7 +220,8 @@ impl<O: Stored> Teller<O> {
         if !refused {
             return status;
         }
-        let confirmed = confirm_by_read(&response, &status, &pass.reading, pass.refusal_confirmed);
+        let confirmed =
+            confirm_by_read(&response, &status, &reconciliation.reading, reconciliation.refusal_confirmed);
         confirmed.unwrap_or(status)
     }
 
@@ -230,23 +232,23 @@ impl<O: Stored> Teller<O> {
         assert!(!before.is_some_and(|before| before.outcome.is_some_and(Outcome::is_final)), "it is over");
         assert!(!object.request_spec().suspend && object.metadata().deletion_timestamp.is_none());
         assert!(object.request_spec().not_after.is_none_or(|limit| limit > self.now), "it is too late");
-        assert!(!seen.on_hold && seen.ahead.is_none(), "it is not its turn");
-        assert!(!O::READS_FIRST || seen.reading.is_some(), "nobody looked");
+        assert!(!seen.on_hold && seen.ahead.is_none(), "another request goes first");
+        assert!(!O::READS_FIRST || seen.reading.is_some(), "nothing was read");
         assert_eq!((in_flight.holder.as_str(), in_flight.attempt), ("me", claim.attempts));
         assert_eq!(claim.server.as_deref(), Some("https://cde.example"));
         let was = before.and_then(|before| before.operation.as_ref()).filter(|was| was.id == claim.id);
         assert_eq!(claim.attempts, was.map_or(0, |was| was.attempts).saturating_add(1));
         let open = was.is_some_and(|was| was.unknown_attempts > 0 || was.in_flight.is_some());
-        assert!(!open || seen.reading.is_some(), "an open effect is looked for first");
+        assert!(!open || seen.reading.is_some(), "an unknown effect is verified first");
     }
 }
 
-/// After which failures no call goes out for a while.
-fn closes_gate(failure: Option<&Failure>, token_changed: bool) -> bool {
+/// Returns whether no call goes out for a while after this failure.
+fn opens_breaker(failure: Option<&Failure>, token_changed: bool) -> bool {
     failure.is_some_and(|failure| pauses_all(failure) || (failure.code() == Some(401) && !token_changed))
 }
 
-/// The contract's table, the other way round: after which failures a call may have had its effect.
+/// Returns whether a call may have had its effect after this failure, from the documented table.
 fn may_have_acted(kind: FailureKind) -> bool {
     match kind {
         FailureKind::NotSent => false,
@@ -255,7 +257,7 @@ fn may_have_acted(kind: FailureKind) -> bool {
     }
 }
 
-/// Who asks to be left alone is left alone for so long; nobody waits for a day because of a header.
+/// Checks that a wait that a server asks for is kept, and that no header causes a wait of a day.
 fn assert_waits<R>(status: &Status<R>, failure: &Failure) {
     let next = status.operation.as_ref().and_then(|operation| operation.next_attempt_time.as_ref());
     if let (Some(asked), Some(next)) = (failure.retry_at, next) {
@@ -263,7 +265,7 @@ fn assert_waits<R>(status: &Status<R>, failure: &Failure) {
     }
 }
 
-/// What people and terminals are shown is bounded and harmless, unless somebody else wrote it before.
+/// Checks that texts for people and terminals are short and harmless, unless they were stored before.
 fn assert_presentable<R>(before: Option<&Status<R>>, status: &Status<R>) {
     let before = texts(before);
     for (text, most) in texts(Some(status)).into_iter().zip([512].into_iter().chain(std::iter::repeat(1024)))
@@ -272,7 +274,7 @@ fn assert_presentable<R>(before: Option<&Status<R>>, status: &Status<R>) {
     }
 }
 
-/// The last error's message, and those of the conditions.
+/// Returns the last error's message, and those of the conditions.
 fn texts<R>(status: Option<&Status<R>>) -> Vec<String> {
     let operation = status.and_then(|status| status.operation.as_ref());
     let error = operation.and_then(|operation| operation.last_error.as_ref());

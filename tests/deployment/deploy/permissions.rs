@@ -1,4 +1,4 @@
-//! Who may do what, as the API server's authorizer says it.
+//! Who may do what, according to the API server's authorizer.
 
 use std::collections::BTreeSet;
 
@@ -18,14 +18,14 @@ const CDE: &str = "cde.productsup.com";
 const KINDS: [&str; 2] = ["connectorrestores", "migrationrollbacks"];
 
 /// Group, resource, verb.
-type Right = (String, String, String);
+type Permission = (String, String, String);
 
-/// A client of the operator's service account, whose bindings are in force.
+/// Returns a client of the operator's service account, whose bindings are in force.
 async fn operator() -> Client {
     let control_plane = installed().await;
     let kubeconfig = control_plane.service_account(OPERATOR_NAMESPACE, "cde-operator", None).await.unwrap();
     let client = control_plane.client(&kubeconfig).await.unwrap();
-    eventually("the operator's bindings are known to the authorizer", async || {
+    eventually("the operator's bindings are in force", async || {
         may(&client, "create", "coordination.k8s.io", "leases", OPERATOR_NAMESPACE).await
             && may(&client, "list", CDE, "connectorrestores", "").await
     })
@@ -33,7 +33,7 @@ async fn operator() -> Client {
     client
 }
 
-/// Whether the client may; `resource` may name a subresource, and an empty namespace means all.
+/// Returns whether the client may do this. `resource` may name a subresource, and an empty namespace means all.
 pub(crate) async fn may(client: &Client, verb: &str, group: &str, resource: &str, namespace: &str) -> bool {
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     let text = |text: &str| Some(text.to_owned());
@@ -51,51 +51,53 @@ pub(crate) async fn may(client: &Client, verb: &str, group: &str, resource: &str
     reviews.create(&PostParams::default(), &review).await.unwrap().status.unwrap().allowed
 }
 
-/// All that the client may do with resources in a namespace, but ask about itself, which everybody may.
-async fn rights(client: &Client, namespace: &str) -> BTreeSet<Right> {
+/// Returns everything that the client may do with resources in a namespace, except the self reviews that all users may
+/// create.
+async fn permissions(client: &Client, namespace: &str) -> BTreeSet<Permission> {
     let spec = SelfSubjectRulesReviewSpec { namespace: Some(namespace.to_owned()) };
     let reviews: Api<SelfSubjectRulesReview> = Api::all(client.clone());
     let review = SelfSubjectRulesReview { spec, ..Default::default() };
     let answer = reviews.create(&PostParams::default(), &review).await.unwrap().status.unwrap();
-    let mut rights = BTreeSet::new();
+    let mut permissions = BTreeSet::new();
     for rule in answer.resource_rules {
         for group in rule.api_groups.iter().flatten() {
             for resource in rule.resources.iter().flatten() {
-                rights.extend(rule.verbs.iter().map(|verb| (group.clone(), resource.clone(), verb.clone())));
+                permissions
+                    .extend(rule.verbs.iter().map(|verb| (group.clone(), resource.clone(), verb.clone())));
             }
         }
     }
-    rights.retain(|(_, resource, _)| !resource.starts_with("selfsubject"));
-    rights
+    permissions.retain(|(_, resource, _)| !resource.starts_with("selfsubject"));
+    permissions
 }
 
-fn expand(table: &[(&str, &[&str], &[&str])]) -> BTreeSet<Right> {
-    let mut rights = BTreeSet::new();
+fn expand(table: &[(&str, &[&str], &[&str])]) -> BTreeSet<Permission> {
+    let mut permissions = BTreeSet::new();
     for (group, resources, verbs) in table {
         for resource in *resources {
-            rights.extend(
+            permissions.extend(
                 verbs.iter().map(|verb| ((*group).to_owned(), (*resource).to_owned(), (*verb).to_owned())),
             );
         }
     }
-    rights
+    permissions
 }
 
 #[tokio::test]
-async fn the_operator_has_these_rights_and_no_other() {
+async fn the_operator_has_exactly_these_permissions() {
     let operator = operator().await;
     let mut expected = expand(&[
         (CDE, &KINDS, &["get", "list", "watch"]),
         (CDE, &["connectorrestores/status", "migrationrollbacks/status"], &["update"]),
         ("events.k8s.io", &["events"], &["create"]),
     ]);
-    assert_eq!(rights(&operator, REQUEST_NAMESPACE).await, expected);
+    assert_eq!(permissions(&operator, REQUEST_NAMESPACE).await, expected);
     expected.extend(expand(&[("coordination.k8s.io", &["leases"], &["get", "create", "patch"])]));
-    assert_eq!(rights(&operator, OPERATOR_NAMESPACE).await, expected);
+    assert_eq!(permissions(&operator, OPERATOR_NAMESPACE).await, expected);
 }
 
 #[tokio::test]
-async fn the_operator_writes_status_and_events_everywhere_and_leases_at_home() {
+async fn the_operator_writes_status_and_events_everywhere_and_leases_in_its_namespace() {
     let operator = operator().await;
     for (verb, group, resource, namespace) in [
         ("list", CDE, "connectorrestores", ""),
@@ -110,7 +112,7 @@ async fn the_operator_writes_status_and_events_everywhere_and_leases_at_home() {
 }
 
 #[tokio::test]
-async fn the_operator_may_not_touch_requests_read_secrets_or_lead_elsewhere() {
+async fn the_operator_may_not_change_requests_read_secrets_or_use_leases_elsewhere() {
     let operator = operator().await;
     for (verb, group, resource, namespace) in [
         ("create", CDE, "migrationrollbacks", REQUEST_NAMESPACE),
@@ -134,18 +136,18 @@ async fn the_operator_may_not_touch_requests_read_secrets_or_lead_elsewhere() {
     }
 }
 
-fn rules(role: &Value) -> BTreeSet<Right> {
+fn rules(role: &Value) -> BTreeSet<Permission> {
     let texts = |value: &Value| -> Vec<String> { serde_json::from_value(value.clone()).unwrap() };
-    let mut rights = BTreeSet::new();
+    let mut permissions = BTreeSet::new();
     for rule in role["rules"].as_array().unwrap() {
         for group in texts(&rule["apiGroups"]) {
             for resource in texts(&rule["resources"]) {
                 let verbs = texts(&rule["verbs"]).into_iter();
-                rights.extend(verbs.map(|verb| (group.clone(), resource.clone(), verb)));
+                permissions.extend(verbs.map(|verb| (group.clone(), resource.clone(), verb)));
             }
         }
     }
-    rights
+    permissions
 }
 
 fn aggregated_into(role: &Value) -> Vec<String> {
@@ -156,14 +158,14 @@ fn aggregated_into(role: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn whoever_may_view_a_namespace_sees_its_requests_and_may_do_nothing_to_them() {
+async fn users_who_may_view_a_namespace_may_read_its_requests_and_nothing_more() {
     let role = object("ClusterRole", "cde-operator-view").await;
     assert_eq!(rules(&role), expand(&[(CDE, &KINDS, &["get", "list", "watch"])]));
     assert_eq!(aggregated_into(&role), ["admin", "edit", "view"]);
 }
 
 #[tokio::test]
-async fn requesters_are_bound_on_purpose_and_have_no_right_on_status() {
+async fn the_requester_role_is_not_aggregated_and_has_no_permission_on_status() {
     let role = object("ClusterRole", "cde-operator-requester").await;
     let verbs = ["get", "list", "watch", "create", "update", "patch", "delete"];
     assert_eq!(rules(&role), expand(&[(CDE, &KINDS, &verbs)]));
@@ -171,7 +173,7 @@ async fn requesters_are_bound_on_purpose_and_have_no_right_on_status() {
 }
 
 #[tokio::test]
-async fn only_the_operator_is_bound_to_anything() {
+async fn only_the_operator_is_bound_to_a_role() {
     for object in rendered("deploy").await {
         if object["kind"].as_str().unwrap().ends_with("RoleBinding") {
             let operator =
@@ -182,7 +184,7 @@ async fn only_the_operator_is_bound_to_anything() {
 }
 
 #[tokio::test]
-async fn a_requester_may_request_and_may_not_write_the_record() {
+async fn a_requester_may_create_requests_and_may_not_write_their_status() {
     let control_plane = installed().await;
     let namespace = "requests-of-a-team";
     for command in [
@@ -195,7 +197,7 @@ async fn a_requester_may_request_and_may_not_write_the_record() {
     }
     let kubeconfig = control_plane.service_account(namespace, "requester", None).await.unwrap();
     let requester = control_plane.client(&kubeconfig).await.unwrap();
-    eventually("the requester's binding is known", async || {
+    eventually("the requester's binding is in force", async || {
         may(&requester, "create", CDE, "migrationrollbacks", namespace).await
     })
     .await;

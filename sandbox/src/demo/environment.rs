@@ -1,4 +1,4 @@
-//! All that runs during the demo. It goes, with its files, when the stage is dropped.
+//! All that runs during the demo. Everything ends, and its files are removed, when the value is dropped.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,45 +11,45 @@ use cde_sandbox::operator::Operator;
 use cde_sandbox::process::{self, ScratchDir};
 use cde_sandbox::program::{self, Profile};
 
-use super::screen::{heading, say};
+use super::terminal::{heading, say};
 use super::{cluster, sample};
 
-/// Short, so that the demo ends in time.
+/// Short times, so that the demo takes less than a minute.
 const FLAGS: [&str; 7] =
     ["--leader-election=true", "--timeout", "3s", "--retry-min", "1s", "--retry-max", "2s"];
 
 /// The processes, in the order in which they end, and their files.
-pub(crate) struct Stage {
-    /// The real program.
+pub(crate) struct Environment {
+    /// The operator's own program.
     pub(crate) operator: Operator,
-    /// The CDE.
+    /// The simulated CDE API.
     pub(crate) sandbox: Remote,
     /// etcd and kube-apiserver.
     pub(crate) control_plane: ControlPlane,
     _scratch: ScratchDir,
 }
 
-impl Stage {
-    /// Builds what is not built yet (the operator unless it is given), starts everything and waits until it is ready.
+impl Environment {
+    /// Builds what is missing, starts everything and waits until it is ready. `operator` is a binary to use as it is.
     ///
     /// # Errors
-    /// If something cannot be built or started; the sentence says what.
-    pub(crate) async fn set(operator: Option<PathBuf>) -> Result<Self> {
-        // Whoever comes second is told that there is a provider already, which is fine.
+    /// If something cannot be built or started. The error says what.
+    pub(crate) async fn start(operator: Option<PathBuf>) -> Result<Self> {
+        // An error only means that a provider is already installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let scratch = process::scratch_dir()?;
-        heading("The programs");
+        heading("Building");
         let operator = match operator {
             Some(program) => program,
             None => program::build("cde-operator", Profile::Dev, scratch.path()).await?,
         };
         let sandbox = program::build("cde-sandbox", Profile::Dev, scratch.path()).await?;
 
-        heading("The stage");
+        heading("Starting");
         let begin = Instant::now();
         let control_plane = ControlPlane::start().await?;
         say(&format!(
-            "etcd and kube-apiserver: {}, after {:.1} s",
+            "Control plane: {} (etcd and kube-apiserver, ready after {:.1} s)",
             control_plane.url(),
             begin.elapsed().as_secs_f32()
         ));
@@ -59,7 +59,7 @@ impl Stage {
         let sandbox = Remote::start(&sandbox, &["--seed", &seed.to_string_lossy()]).await?;
         sandbox.inject(&faults).await?;
         say(&format!(
-            "CDE sandbox: {}, {} connectors, {} faults",
+            "CDE sandbox:   {} ({} connectors, {} faults)",
             sandbox.url(),
             connectors.len(),
             faults.len()
@@ -67,14 +67,14 @@ impl Stage {
         cluster::install(&control_plane).await?;
         let kubeconfig = control_plane.service_account(OPERATOR_NAMESPACE, "cde-operator", None).await?;
         let operator = Operator::start(&operator, scratch.path(), &kubeconfig, &sandbox, &FLAGS).await?;
-        say(&format!("operator: {}/readyz says ok, as its service account", operator.url));
+        say(&format!("Operator:      {} (ready, with the permissions of its service account)", operator.url));
         Ok(Self { operator, sandbox, control_plane, _scratch: scratch })
     }
 
-    /// Ends everything, the operator first and politely.
+    /// Stops the operator with SIGTERM, then ends everything else.
     ///
     /// # Errors
-    /// If the operator does not end as it should.
+    /// If the operator does not exit in time with status 0.
     pub(crate) async fn stop(self) -> Result<()> {
         self.operator.stop().await
     }

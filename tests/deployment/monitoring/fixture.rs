@@ -1,4 +1,4 @@
-//! An environment in which every metric has data.
+//! An environment in which every metric, alert and panel has something to show.
 
 use cde_sandbox::cde::{Connector, Fault, Operation, Sandbox, Version, new_id};
 use serde_json::json;
@@ -20,25 +20,25 @@ pub(crate) fn a_restore(sandbox: &Sandbox, name: &str) -> (Manifest, Uuid) {
     (restore(name, id), id)
 }
 
-/// Returns flags for quick retries.
-pub(crate) fn lively() -> Flags {
+/// Returns flags with fast retries.
+pub(crate) fn fast_retries() -> Flags {
     Flags::default().with("--retry-min", "200ms").with("--retry-max", "1s")
 }
 
-/// Creates requests that succeed, fail, are suspended and have an unknown outcome, and one (`waits`) that meets
-/// transient errors for ever. Returns the connector of `waits`.
-pub(crate) async fn live(env: &TestEnv) -> Uuid {
+/// Creates requests with each result in an environment with a running operator: succeeded, failed, suspended, of
+/// unknown outcome, and `waits`, which is refused forever for temporary reasons. Returns the connector of `waits`.
+pub(crate) async fn populate(env: &TestEnv) -> Uuid {
     let sandbox = &env.sandbox;
     let (done, _) = a_rollback(sandbox, "done");
     let (back, _) = a_restore(sandbox, "back");
     let (suspended, _) = a_restore(sandbox, "suspended");
     let (unknown, lost) = a_rollback(sandbox, "unknown");
     let (waits, id) = a_rollback(sandbox, "waits");
-    // The response is lost, and reading the connector is refused.
+    // The response is lost, and reading is refused.
     sandbox.inject(Fault::on(Operation::Changing).connector(lost).answer(500));
     sandbox.inject(Fault::on(Operation::Read).connector(lost).skip(1).answer(403).always());
     sandbox.inject(Fault::on(Operation::Changing).connector(id).answer(423).always());
-    // A gateway answers once.
+    // One response comes from a gateway.
     let forbidden = Fault::on(Operation::Read).connector(id).answer(403).set("/message", json!("Forbidden"));
     sandbox.inject(forbidden);
     let missing = rollback("missing", new_id(), "1");
@@ -56,7 +56,7 @@ pub(crate) async fn live(env: &TestEnv) -> Uuid {
     id
 }
 
-/// Makes the CDE API ask all calls to wait for ten minutes, from now on.
+/// Makes the CDE API ask all calls to wait for ten minutes.
 pub(crate) async fn pause(env: &TestEnv, operator: &Operator, id: Uuid) {
     let limits = Fault::on(Operation::Read).connector(id).answer(429).header("retry-after", "600");
     env.sandbox.inject(limits.always());

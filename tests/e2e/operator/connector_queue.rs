@@ -1,4 +1,4 @@
-//! Several requests for one connector: one at a time, in a known order, and each says whom it waits for.
+//! Several requests for one connector: one at a time, in a known order, and each says which request it waits for.
 
 use cde_sandbox::cde::{Connector, Fault, Held, HoldPoint, Operation, RollbackEffect, Version, new_id};
 use uuid::Uuid;
@@ -9,13 +9,13 @@ fn locked(id: Uuid) -> Fault {
     Fault::on(Operation::Changing).connector(id).answer(423).header("retry-after", "3600")
 }
 
-/// A connector in the bin whose migration can be rolled back once it is out.
+/// Returns a connector in the bin whose migration can be rolled back once it is restored.
 fn in_bin(id: Uuid) -> Connector {
     let version = Version::new("1.0.0").state("synchronized-to-prod").production(25, 5).legacy(24);
     Connector::in_bin(id).version(version).main(1)
 }
 
-/// A connector, and the call of the rollback `first`, which is held before it has an effect.
+/// Returns a connector, and the call of the rollback `first`, which is held before its effect.
 async fn first_in_its_call(env: &TestEnv) -> (Uuid, Held) {
     let id = new_id();
     env.sandbox.put(Connector::migrated(id));
@@ -26,7 +26,7 @@ async fn first_in_its_call(env: &TestEnv) -> (Uuid, Held) {
 }
 
 #[tokio::test]
-async fn a_request_waits_while_another_one_for_the_connector_has_a_call_under_way_and_says_so() {
+async fn a_request_waits_and_says_so_while_another_one_calls_for_its_connector() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let (id, held) = first_in_its_call(&env).await;
     env.apply_all([rollback("second", id, "1"), restore("third", id)]).await;
@@ -78,7 +78,7 @@ async fn a_restore_goes_before_an_older_rollback_and_rollbacks_go_by_age() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_a_request_that_sleeps_or_waits_after_an_attempt_without_effect() {
+async fn no_request_waits_for_a_suspended_one_or_one_in_a_backoff_without_effect() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let [asleep, waiting] = [new_id(), new_id()];
     env.sandbox.put(Connector::migrated(asleep));
@@ -100,7 +100,7 @@ async fn nobody_waits_for_a_request_that_sleeps_or_waits_after_an_attempt_withou
 }
 
 #[tokio::test]
-async fn a_request_that_sleeps_after_an_attempt_that_was_seen_to_have_no_effect_is_not_waited_for() {
+async fn no_request_waits_for_one_suspended_after_a_verified_attempt_without_effect() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let id = new_id();
     env.sandbox.put(in_bin(id));
@@ -119,7 +119,7 @@ async fn a_request_that_sleeps_after_an_attempt_that_was_seen_to_have_no_effect_
 }
 
 #[tokio::test]
-async fn an_open_effect_is_waited_for_and_who_waits_is_woken_when_it_is_known() {
+async fn a_request_waits_for_an_unknown_effect_and_continues_when_it_is_known() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let id = new_id();
     env.sandbox.put(Connector::migrated(id).on_rollback(RollbackEffect::Moving));
@@ -142,7 +142,7 @@ async fn an_open_effect_is_waited_for_and_who_waits_is_woken_when_it_is_known() 
 }
 
 #[tokio::test]
-async fn a_request_whose_turn_does_not_come_in_time_expires_and_one_that_is_deleted_is_not_waited_for() {
+async fn a_waiting_request_can_expire_and_a_deleted_one_delays_no_other() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let (id, held) = first_in_its_call(&env).await;
     env.apply(&rollback("second", id, "main").spec("deadlineSeconds", 2)).await;

@@ -1,4 +1,4 @@
-//! Metrics about leadership, prerequisites, the token, and since when requests have been open.
+//! Metrics about the state of the process, and about how long something has waited.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use cde_sandbox::cde::{Fault, Operation};
 use jiff::Timestamp;
 
-use crate::monitoring::scene::{a_rollback, live, lively};
+use crate::monitoring::fixture::{a_rollback, fast_retries, populate};
 use crate::tools::{own_control_plane, test_env, with_operator};
 use cde_harness::{Flags, Kind, LIMIT, Operator, POLL, TestEnv};
 
@@ -15,42 +15,42 @@ const READ: &str = "cde_operator_token_read_timestamp_seconds";
 const OLDEST: &str =
     r#"cde_operator_oldest_object_timestamp_seconds{kind="MigrationRollback",reason="Retrying"}"#;
 
-/// The samples of `/metrics`, by name and labels.
-type Figures = BTreeMap<String, String>;
+/// The samples of `/metrics` by name and labels.
+type Samples = BTreeMap<String, String>;
 
-async fn figures(operator: &mut Operator) -> Figures {
-    let Some((_, text)) = operator.probe("/metrics").await else { return Figures::new() };
+async fn samples(operator: &mut Operator) -> Samples {
+    let Some((_, text)) = operator.probe("/metrics").await else { return Samples::new() };
     let samples = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
     samples.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// Waits until the metrics satisfy `condition`.
-async fn until(operator: &mut Operator, what: &str, condition: impl Fn(&Figures) -> bool) -> Figures {
+async fn until(operator: &mut Operator, what: &str, condition: impl Fn(&Samples) -> bool) -> Samples {
     let begun = Instant::now();
     loop {
-        let all = figures(operator).await;
+        let all = samples(operator).await;
         if condition(&all) {
             return all;
         }
-        assert!(begun.elapsed() < LIMIT, "it is not so that {what}: {all:#?}\n{}", operator.log());
+        assert!(begun.elapsed() < LIMIT, "timed out waiting for: {what}: {all:#?}\n{}", operator.log());
         tokio::time::sleep(POLL).await;
     }
 }
 
-fn value<'a>(all: &'a Figures, name: &str) -> Option<&'a str> {
+fn value<'a>(all: &'a Samples, name: &str) -> Option<&'a str> {
     all.get(name).map(String::as_str)
 }
 
-fn number(all: &Figures, name: &str) -> Option<f64> {
+fn number(all: &Samples, name: &str) -> Option<f64> {
     value(all, name)?.parse().ok()
 }
 
 #[tokio::test]
-async fn what_is_missing_shows_until_the_work_begins() {
+async fn missing_prerequisites_show_until_the_work_begins() {
     let env = TestEnv::on(own_control_plane().await).await;
     let mut operator = env.start(Flags::default().without_readiness_wait()).await;
     operator.wait_for_log("apply crds/").await;
-    let all = figures(&mut operator).await;
+    let all = samples(&mut operator).await;
     for (name, expected) in [
         ("cde_operator_crds_ready", Some("0")),
         ("cde_operator_leader", Some("0")),
@@ -62,7 +62,7 @@ async fn what_is_missing_shows_until_the_work_begins() {
 
     env.control_plane.apply_crds().await;
 
-    let works = |all: &Figures| {
+    let works = |all: &Samples| {
         ["cde_operator_crds_ready", "cde_operator_leader", "cde_operator_synced"]
             .iter()
             .all(|name| value(all, name) == Some("1"))
@@ -75,17 +75,17 @@ async fn what_is_missing_shows_until_the_work_begins() {
 }
 
 #[tokio::test]
-async fn of_two_replicas_one_leads_and_both_name_the_lease() {
+async fn one_of_two_replicas_leads_and_both_name_the_lease() {
     let env = test_env().await;
     let flags = || Flags::default().env("CDE_LEADER_ELECTION", "true");
     let (mut first, mut second) = (env.start(flags()).await, env.start(flags()).await);
-    let leads = |all: &Figures| {
+    let leads = |all: &Samples| {
         all.iter()
             .find(|(name, _)| name.starts_with("cde_operator_leader{lease=\"cde-operator-"))
             .map(|(name, value)| (name.clone(), value.clone()))
     };
     let one = until(&mut first, "it leads", |all| leads(all).is_some_and(|(_, value)| value == "1")).await;
-    let other = figures(&mut second).await;
+    let other = samples(&mut second).await;
     assert_eq!(leads(&other).map(|(_, value)| value).as_deref(), Some("0"));
     assert_eq!(leads(&one).map(|(name, _)| name), leads(&other).map(|(name, _)| name));
     let (name, _) = leads(&one).unwrap();
@@ -99,10 +99,10 @@ async fn of_two_replicas_one_leads_and_both_name_the_lease() {
 }
 
 #[tokio::test]
-async fn since_when_a_request_has_been_open_outlives_retries_and_the_process() {
+async fn the_start_time_of_an_open_request_survives_retries_and_restarts() {
     let env = test_env().await;
     let begun = Timestamp::now().as_second();
-    let mut operator = env.start(lively()).await;
+    let mut operator = env.start(fast_retries()).await;
     let (waits, id) = a_rollback(&env.sandbox, "waits");
     env.sandbox.inject(Fault::on(Operation::Changing).connector(id).answer(423).always());
     env.apply(&waits).await;
@@ -116,21 +116,21 @@ async fn since_when_a_request_has_been_open_outlives_retries_and_the_process() {
     assert!((begun..=Timestamp::now().as_second()).contains(&ready.as_second()));
 
     operator.kill();
-    let mut operator = env.start(lively()).await;
-    until(&mut operator, "it is told as before", |all| value(all, OLDEST) == Some(&since)).await;
+    let mut operator = env.start(fast_retries()).await;
+    until(&mut operator, "the metric is as before", |all| value(all, OLDEST) == Some(&since)).await;
 }
 
 #[tokio::test]
-async fn what_an_alert_counts_is_there_before_it_happens() {
+async fn every_counter_in_an_alert_exists_before_the_first_event() {
     let (env, mut operator) = with_operator().await;
     let failed = r#"cde_operator_requests_finished_total{kind="MigrationRollback",outcome="Failed",reason="NotFound"}"#;
     let odd = r#"cde_operator_undecodable_objects_total{kind="ConnectorRestore"}"#;
-    let all = figures(&mut operator).await;
+    let all = samples(&mut operator).await;
     assert_eq!((value(&all, failed), value(&all, odd)), (Some("0"), Some("0")));
 
-    live(&env).await;
+    populate(&env).await;
 
-    let all = figures(&mut operator).await;
+    let all = samples(&mut operator).await;
     assert_eq!(value(&all, failed), Some("1"));
     let stored = r#"cde_operator_status_writes_total{kind="MigrationRollback",result="stored"}"#;
     assert!(number(&all, stored).is_some_and(|count| count > 5.0), "{all:#?}");
@@ -139,16 +139,16 @@ async fn what_an_alert_counts_is_there_before_it_happens() {
 }
 
 #[tokio::test]
-async fn a_token_file_that_is_gone_shows_and_so_does_a_new_token() {
+async fn the_metrics_show_a_missing_token_file_and_a_new_token() {
     let (env, mut operator) = with_operator().await;
-    let first = figures(&mut operator).await;
+    let first = samples(&mut operator).await;
     assert_eq!(value(&first, USABLE), Some("1"));
 
     std::fs::remove_file(env.token_file()).unwrap();
     let gone = until(&mut operator, "the file is gone", |all| value(all, USABLE) == Some("0")).await;
-    assert_eq!(value(&gone, READ), value(&first, READ), "the last one stays in use");
+    assert_eq!(value(&gone, READ), value(&first, READ), "the last token stays in use");
 
     std::fs::write(env.token_file(), "another-token").unwrap();
-    let second = until(&mut operator, "it is there again", |all| value(all, USABLE) == Some("1")).await;
+    let second = until(&mut operator, "the file is back", |all| value(all, USABLE) == Some("1")).await;
     assert!(number(&second, READ) > number(&first, READ), "{second:#?}");
 }
