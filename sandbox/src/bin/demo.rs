@@ -53,7 +53,9 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(INTERRUPTED.into());
     };
     let environment = environment?;
-    let Some(finished) = interrupt.or(demo::run(&environment)).await else { return Ok(INTERRUPTED.into()) };
+    let Some(finished) = interrupt.or(demo::run(&environment, args.svg.as_deref())).await else {
+        return Ok(INTERRUPTED.into());
+    };
     let as_expected = finished.unwrap_or_else(|error| {
         complain(&error);
         false

@@ -67,7 +67,7 @@ impl Seen {
 ///
 /// # Errors
 /// If the API server rejects or breaks a watch.
-pub(crate) async fn follow(control_plane: &ControlPlane) -> Result<Objects> {
+pub(crate) async fn follow(control_plane: &ControlPlane, recording: &mut Recording) -> Result<Objects> {
     let client = control_plane.admin().await?;
     let mut changes = select_all([Kind::Restore, Kind::Rollback].map(|kind| changes(&client, kind)));
     let (begin, mut objects, mut live) = (Instant::now(), Objects::new(), Live::new());
@@ -82,7 +82,9 @@ pub(crate) async fn follow(control_plane: &ControlPlane) -> Result<Objects> {
             let has_reason = seen.reason.is_some();
             objects.insert(name, seen);
             if has_reason {
-                live.draw(&table(&objects), &change);
+                let table = table(&objects);
+                live.draw(&table, &change);
+                recording.add(begin.elapsed(), &table);
             }
         }
     }

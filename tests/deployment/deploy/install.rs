@@ -148,7 +148,7 @@ async fn the_crds_and_the_namespace_are_marked_to_be_kept() {
 
 #[tokio::test]
 async fn the_operator_can_be_removed_without_the_crds() {
-    for part in ["deploy/operator", "deploy/rbac"] {
+    for part in ["deploy/operator", "deploy/rbac", "deploy/policies/warnings"] {
         for object in rendered(part).await {
             assert!(object["kind"] != "CustomResourceDefinition" && object["kind"] != "Namespace", "{part}");
         }

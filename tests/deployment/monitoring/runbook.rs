@@ -39,33 +39,3 @@ fn the_reasons_match_the_crds() {
         assert_eq!(defined, known);
     }
 }
-
-#[test]
-fn links_within_the_two_documents_have_a_target() {
-    let documents = ["docs/runbook.md", "docs/observability.md"];
-    for name in documents {
-        let document = text(name);
-        for (_, rest) in document.match_indices("](").map(|(at, _)| document.split_at(at + 2)) {
-            let target = rest.split(')').next().unwrap();
-            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
-            let path = if file.is_empty() { name.to_owned() } else { format!("docs/{file}") };
-            if Path::new(&path).extension().is_some_and(|end| end == "md") {
-                let anchors: BTreeSet<String> = text(&path)
-                    .lines()
-                    .filter(|line| line.starts_with('#'))
-                    .map(|line| anchor_of(line.trim_start_matches('#').trim()))
-                    .collect();
-                assert!(anchor.is_empty() || anchors.contains(anchor), "{name}: {target}");
-            } else {
-                let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
-                assert!(Path::new(&path).exists(), "{name}: {target}");
-            }
-        }
-    }
-}
-
-/// Returns the anchor that Git hosts make of a heading.
-fn anchor_of(heading: &str) -> String {
-    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-    kept.collect::<String>().to_lowercase().replace(' ', "-")
-}

@@ -9,7 +9,7 @@ const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
 const RETRY: &str = "cde.productsup.com/retry=2026-11-23T12:00:00Z";
 
 #[tokio::test]
-async fn users_who_may_not_create_may_only_set_the_retry_annotation() {
+async fn users_who_may_not_create_may_only_retry_and_confirm() {
     let env = governed("*").await;
     let on_call = person(&env, "on-call", "cde-operator-on-call").await;
     for kind in BOTH {
@@ -37,9 +37,9 @@ async fn users_who_may_not_create_may_only_set_the_retry_annotation() {
             let patch = [&on_call, "patch", short, name, "--type=merge", "-p", &change];
             let refusal = env.try_kubectl(&patch, "").await.expect_err("it is rejected");
             let words = format!(
-                "{} can set only the annotations cde.productsup.com/retry and cde.productsup.com/confirm of a request in \
-                 {}; to change anything else, change the manifest in its source (such as Git), or ask an administrator for the role \
-                 cde-operator-requester",
+                "{} can set only the annotations cde.productsup.com/retry and cde.productsup.com/confirm of a request \
+                 in {}; to change anything else, change the manifest in its source (such as Git), or ask an \
+                 administrator for the role cde-operator-requester",
                 on_call.trim_start_matches("--as="),
                 env.namespace
             );

@@ -38,7 +38,7 @@ impl Crowd {
         self.create_with(env, |manifest| manifest).await;
     }
 
-    /// Creates them all, each with a changed manifest.
+    /// Creates all of them, each with a changed manifest.
     pub(crate) async fn create_with(&self, env: &TestEnv, change: impl Fn(Manifest) -> Manifest) {
         let created = stream::iter(&self.requests)
             .map(|request| create(env, request.kind, change(request.manifest()).yaml()));
@@ -95,8 +95,8 @@ fn api<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(env: &Test
     Api::namespaced(env.client.clone(), &env.namespace)
 }
 
-/// Returns how many have not succeeded.
-async fn open<K>(env: &TestEnv) -> usize
+/// Returns how many match the field selector.
+async fn matching<K>(env: &TestEnv, selector: &str) -> usize
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned,
     K: std::fmt::Debug,

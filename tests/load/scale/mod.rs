@@ -1,4 +1,4 @@
-//! Very many objects: an outage, and a restart in the middle of the work.
+//! Very many objects: an outage, a restart in the middle of the work, and a start with suspended requests.
 
 mod crowd;
 mod metrics;

@@ -28,7 +28,7 @@ fn without_tools(object: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn accounts_roles_and_bindings_match_the_base() {
+async fn accounts_roles_bindings_and_warnings_match_the_base() {
     let (base, chart) = both().await;
     let mut compared = 0;
     for kind in [
