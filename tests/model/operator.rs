@@ -131,10 +131,10 @@ impl<S: Subject> Machine<S> {
                 state.operator_mut(who).phase = Phase::HasRead(reading);
             }
             (Decision::Writes(_, delivery), Verdict::Write(status)) => {
-                self.notes(state, who, status, delivery)
+                self.notes(state, who, status, delivery);
             }
             (Decision::Writes(_, delivery), Verdict::Claim(status)) => {
-                self.claims(state, who, status, delivery)
+                self.claims(state, who, status, delivery);
             }
             _ => state.operator_mut(who).phase = Phase::Idle,
         }

@@ -59,7 +59,7 @@ impl Environment {
         let sandbox = Remote::start(&sandbox, &["--seed", &seed.to_string_lossy()]).await?;
         sandbox.inject(&faults).await?;
         say(&format!(
-            "CDE sandbox:   {} ({} connectors, {} faults)",
+            "CDE sandbox:   {} ({} connectors, {} injected faults)",
             sandbox.url(),
             connectors.len(),
             faults.len()

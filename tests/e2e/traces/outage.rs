@@ -47,7 +47,7 @@ fn threads(operator: &Operator) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn traces_are_off_by_default_and_cost_no_header_log_line_or_thread() {
+async fn traces_are_off_by_default_and_cost_no_header_and_no_thread() {
     let (env, collector) = (TestEnv::new().await, Collector::start().await);
     let off = Flags::fast_retries().env("CDE_OTLP_ENDPOINT", "").env("OTEL_BSP_SCHEDULE_DELAY", "50");
     let disabled =
