@@ -97,10 +97,10 @@ impl Operation for ConnectorRestore {
         });
         status.state = main.or(versions.first()).and_then(|version| text(&version.state));
         let main = main.copied();
-        let older = versions.iter().skip(RestoredVersion::MOST);
+        let older = versions.iter().skip(RestoredVersion::MAX);
         if main.is_some_and(|main| older.clone().any(|version| std::ptr::eq(*version, main))) {
             // The main version is always shown.
-            versions.truncate(RestoredVersion::MOST - 1);
+            versions.truncate(RestoredVersion::MAX - 1);
             versions.extend(main);
         }
         status.result = RestoreResult {
@@ -110,7 +110,7 @@ impl Operation for ConnectorRestore {
                 .filter_map(|version| {
                     Some(RestoredVersion { version: text(&version.version)?, facts: facts(version) })
                 })
-                .take(RestoredVersion::MOST)
+                .take(RestoredVersion::MAX)
                 .collect(),
         };
     }
