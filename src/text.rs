@@ -63,13 +63,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_at_its_bound_stays_whole_and_one_beyond_it_is_cut_by_characters() {
+    fn a_text_is_cut_after_the_maximum_number_of_characters() {
         assert_eq!(cut("äöü", 3), "äöü");
         assert_eq!(cut("äöüß", 3), "äö…");
     }
 
     #[test]
-    fn a_text_that_is_cut_by_bytes_ends_at_a_character() {
+    fn a_text_cut_by_bytes_ends_at_a_character_boundary() {
         assert_eq!(cut_bytes("ääää", 8), "ääää");
         assert_eq!(cut_bytes("ääää", 7), "ää…");
     }

@@ -100,7 +100,7 @@ fn missing_property(ours: &JSONSchemaProps, theirs: &Value, path: &str) -> Optio
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
     use serde_json::{Map, json};
@@ -123,13 +123,13 @@ mod tests {
     }
 
     #[test]
-    fn definitions_of_this_version_lack_nothing() {
+    fn the_crds_of_this_version_are_complete() {
         let document = served(&Value::Null);
         assert_eq!(crds().iter().find_map(|crd| missing_field(crd, &document)), None);
     }
 
     #[test]
-    fn a_document_without_the_kinds_or_without_their_selectable_fields_does_not_suffice() {
+    fn a_document_without_the_kinds_or_their_selectable_fields_is_rejected() {
         let lacks = |document: &Value| crds().iter().find_map(|crd| missing_field(crd, document)).unwrap();
         assert_eq!(lacks(&json!({})), "ConnectorRestore");
         let mut document = served(&Value::Null);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_definition_without_the_claim_is_too_old() {
+    fn a_crd_without_the_claim_is_too_old() {
         let document = served(&json!({"properties": {"conditions": {"items": {"properties": {}}}}}));
         let lack = crds().iter().find_map(|crd| missing_field(crd, &document)).unwrap();
         assert!(lack.starts_with("MigrationRollback.status."), "{lack}");

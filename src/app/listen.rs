@@ -33,7 +33,7 @@ async fn bind_all(port: u16) -> Result<TcpListener> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use tokio::net::TcpStream;
 
@@ -41,7 +41,7 @@ mod tests {
 
     /// Fault 55.
     #[tokio::test]
-    async fn by_default_clients_of_ipv6_and_of_ipv4_are_served() {
+    async fn the_default_address_serves_ipv6_and_ipv4_clients() {
         let listener = bind_all(0).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok());
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_port_that_is_taken_is_no_lack_of_ipv6() {
+    async fn a_port_in_use_is_not_mistaken_for_missing_ipv6() {
         let first = bind_all(0).await.unwrap();
         let port = first.local_addr().unwrap().port();
         assert_eq!(bind_all(port).await.unwrap_err().kind(), ErrorKind::AddrInUse);

@@ -283,7 +283,7 @@ fn roots(path: &Path) -> Result<Vec<Certificate>, ConfigError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_of_the_limit_is_read_and_a_larger_one_is_refused() {
+    async fn a_body_of_the_maximum_size_is_read_and_a_larger_one_is_rejected() {
         assert_eq!(read("", 0).await, Ok(vec![]));
         assert_eq!(read("1234", 4).await, Ok(b"1234".to_vec()));
         assert_eq!(read("12345", 4).await, Err("its body is larger than 4 bytes".into()));
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_shows_the_message_of_the_api_or_says_that_there_is_none() {
+    fn a_refusal_has_the_message_of_the_api_or_says_that_there_is_none() {
         let api = r#"{"message": "No, canary-token."}"#;
         for (code, body, from_api, message) in [
             (404, api, true, "No, [redacted]."),

@@ -280,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn null_is_known_and_a_missing_field_is_not() {
+    fn a_null_field_is_known_and_a_missing_one_is_not() {
         for (field, known, value, doubled) in [
             (Field::Missing, None, None, Field::Missing),
             (Field::Null, Some(None), None, Field::Null),

@@ -182,7 +182,7 @@ fn read(path: &Path) -> Result<SecretString, ConfigError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_usable_token_is_refused_without_quoting_it() {
+    fn a_file_without_a_usable_token_is_rejected_without_quoting_it() {
         for (content, says) in [
             (Vec::new(), "is empty"),
             (b" \n".to_vec(), "is empty"),
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn another_token_gets_the_next_generation_and_wakes_its_waiters() {
+    fn a_new_token_has_the_next_generation_and_wakes_waiters() {
         let file = file("first");
         let tokens = TokenFile::open(file.path()).unwrap();
         let mut generations = tokens.generations();
@@ -288,7 +288,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_secret_that_is_replaced_as_kubernetes_does_is_seen() {
+    fn a_secret_update_by_kubernetes_is_noticed() {
         use std::os::unix::fs::symlink;
         let dir = tempfile::tempdir().unwrap();
         for (version, content) in [("v1", "first"), ("v2", "second")] {
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_watched_file_is_read_again_by_itself() {
+    async fn a_watched_file_is_reread() {
         let file = file("first");
         let tokens = Arc::new(TokenFile::open(file.path()).unwrap());
         let mut generations = tokens.generations();

@@ -198,7 +198,7 @@ impl<'a> Fields<'a, '_> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use serde_json::{Value, json};
 
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_serde_json_cannot_represent_is_malformed_and_spoils_nothing_else() {
+    fn a_value_that_serde_json_cannot_represent_spoils_only_its_field() {
         for wrong in ["1e999", "-1e999", "99999999999999999999999", r#""\ud800""#, r#"{"\ud800": 1}"#, "[[]]"]
         {
             let body = format!(
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_read_only_where_it_belongs_and_however_it_is_escaped() {
+    fn a_key_counts_at_its_own_place_and_in_any_escaping() {
         let body =
             br#"{"data": {"state": 1, "config": {"state": "a"}, "st\u0061te": "b", "other": {"state": "c"}},
             "state": "d"}"#;

@@ -72,7 +72,7 @@ fn is_name(text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used, reason = "tests may end at what they did not expect")]
+#[allow(clippy::expect_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_label_selector_is_refused_with_what_is_wrong() {
+    fn an_invalid_selector_is_rejected_with_the_cause() {
         for (text, why) in [
             ("", "label's name"),
             ("a,", "label's name"),

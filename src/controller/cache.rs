@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn an_own_write_counts_once_and_not_after_the_object_has_left_the_watch()
+    fn an_own_write_counts_once_and_only_while_the_object_is_watched()
     -> Result<(), Box<dyn std::error::Error>> {
         let (cache, _woken) = Cache::<ConnectorRestore>::new();
         let key = cache.key(object("1")?.meta()).ok_or("it has no name")?;

@@ -134,8 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_is_decided_on_is_dropped_and_the_rest_is_kept() -> Result<(), Box<dyn std::error::Error>>
-    {
+    fn only_fields_that_decisions_need_are_kept() -> Result<(), Box<dyn std::error::Error>> {
         let connector = "3f2b8c1e-8d5a-4c57-9a54-0d3f6b1c2a77";
         let decoded = decode(&json!({ "connectorID": connector }), &json!({ "observedGeneration": 3 }))?;
         let object = decoded.0.as_ref().map_err(|bad| bad.error.clone())?;

@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_refusals_in_a_row_with_one_code_confirm_each_other_after_the_time() {
+    fn three_refusals_in_a_row_with_one_code_confirm_each_other_in_time() {
         let mut memory = Memory::default();
         let mut refused = |code, time| memory.note_refusal("restore", code, time);
         let unconfirmed = |first| Refusal::Unconfirmed { first };
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_between_two_calls_says_nothing_about_the_calls() {
+    fn a_read_between_two_calls_does_not_end_a_row_of_refusals() {
         let mut memory = Memory::default();
         let row = [(); 3].map(|()| {
             memory.note_refusal("read", None, Duration::ZERO);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_waits_for_the_first_time_once_and_a_reopened_one_once_more() {
+    fn each_request_has_one_first_wait() {
         let mut memory = Memory::default();
         assert_eq!(["a", "a", "b", "b"].map(|id| memory.first_wait(id)), [true, false, true, false]);
     }

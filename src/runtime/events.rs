@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_an_event_is_one_that_the_api_server_takes() {
+    fn an_event_has_a_name_that_the_api_server_accepts() {
         let at = Timestamp::UNIX_EPOCH;
         assert_eq!(name("back", at), "back.0");
         // Cut right behind the dot, which no part of a name may end with.

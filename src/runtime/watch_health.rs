@@ -45,7 +45,7 @@ impl WatchHealth {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use axum::Router;
     use axum::extract::Path;
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_of_any_status_ends_the_silence_and_no_answer_does_not() {
+    async fn a_response_of_any_status_counts_as_progress() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new()

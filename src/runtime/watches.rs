@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_namespace_that_cannot_be_listed_holds_up_no_other() {
+    fn a_namespace_that_cannot_be_listed_does_not_hold_up_others() {
         let watches = Watches::default();
         let [a, b] = ["a", "b"].map(|namespace| watches.add("ConnectorRestore", Some(namespace.to_owned())));
         let begins = |number| {

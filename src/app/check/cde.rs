@@ -50,20 +50,20 @@ mod tests {
     }
 
     #[test]
-    fn a_connector_that_cannot_exist_shows_that_the_token_is_taken() {
+    fn a_404_for_the_nil_connector_shows_that_the_token_is_accepted() {
         assert!(judge(None, status(404, true)).is_ok());
         assert!(judge(None, status(403, true)).is_ok());
     }
 
     #[test]
-    fn what_something_in_between_says_is_no_answer_of_the_cde_s() {
+    fn a_response_of_an_intermediary_is_not_one_of_the_cde_api() {
         for code in [403, 404, 503] {
             assert!(judge(None, status(code, false)).is_err(), "{code}");
         }
     }
 
     #[test]
-    fn a_refused_token_and_a_connector_that_cannot_be_read_are_failures() {
+    fn a_rejected_token_and_an_unreadable_connector_fail_the_check() {
         assert!(judge(None, status(401, true)).is_err());
         for code in [401, 403, 404] {
             assert!(judge(Some(Uuid::nil()), status(code, true)).is_err(), "{code}");

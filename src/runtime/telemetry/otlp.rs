@@ -168,7 +168,7 @@ impl HttpClient for Sender {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn traces_go_where_the_flag_says_then_where_the_narrower_variable_says_else_nowhere() {
+    fn the_flag_goes_before_the_variables_for_the_endpoint_of_traces() {
         let (base, exact) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
         let (b, e) = ((base, "http://b:4318"), (exact, "https://e/intake"));
         for (flag, variables, expected) in [
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_that_cannot_be_used_is_named_without_its_value() {
+    fn an_invalid_flag_is_named_without_its_value() {
         let why = url(Some("canary"), &[]).unwrap_err();
         assert!(why.starts_with("--otlp-endpoint is not a URL") && !why.contains("canary"), "{why}");
     }

@@ -153,7 +153,7 @@ async fn what_a_look_cannot_tell_is_left_to_a_person_and_never_repeated() {
 
     let cases = [
         (&state_only, "from synchronized-to-prod to synchronized-to-dev"),
-        (&gone, "the version is gone"),
+        (&gone, "the version no longer exists"),
         (&other, "another version"),
         (&denied, "reading the connector is refused"),
         (&not_found, "reading the connector is refused"),
