@@ -164,7 +164,7 @@ async fn every_line_of_a_json_log_is_an_object_and_lines_about_a_request_say_whi
         .collect();
 
     let mut attempts = Vec::new();
-    for line in lines.iter().filter(|line| line["spans"][0]["name"] == "pass") {
+    for line in lines.iter().filter(|line| line["spans"][0]["name"] == "reconcile") {
         let field = |name: &str| {
             let spans = line["spans"].as_array().unwrap();
             spans

@@ -70,7 +70,7 @@ async fn an_outage_with_a_thousand_objects_waiting_costs_a_call_a_backoff_and_a_
     env.sandbox.clear_faults();
     env.sandbox.up().await.unwrap();
     let back = Instant::now();
-    operator.wait_for_log("calls to the CDE API go out again").await;
+    operator.wait_for_log("resuming calls to the CDE API").await;
     assert!(back.elapsed() < RETRY_MAX + SLACK, "noticed after {:?}", back.elapsed());
     crowd.all_succeed(&env).await;
     let (after, all_writes) = (Figures::of(&mut operator).await, status_writes(&env));
