@@ -1,4 +1,4 @@
-//! Where the admin server listens.
+//! The listener of the admin server.
 
 use std::io::{ErrorKind, Result};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,10 +7,10 @@ use tokio::net::TcpListener;
 
 use super::Error;
 
-/// The port of the admin server unless `--listen` names another one.
+/// The default port.
 const PORT: u16 = 8080;
 
-/// Binds `address`, the value of `--listen`; by default all addresses of the host, of IPv6 and IPv4.
+/// Binds `address`, the value of `--listen`; by default all IPv6 and IPv4 addresses of the host.
 pub(super) async fn bind(address: Option<SocketAddr>) -> std::result::Result<TcpListener, Error> {
     let named = address.unwrap_or_else(|| SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT)));
     let bound = match address {
@@ -20,12 +20,12 @@ pub(super) async fn bind(address: Option<SocketAddr>) -> std::result::Result<Tcp
     bound.map_err(|error| Error::Configuration(format!("--listen {named} cannot be used: {error}")))
 }
 
-/// Binds all addresses: `[::]` takes IPv4, too, and `0.0.0.0` serves hosts without IPv6.
+/// Binds `[::]`, which includes IPv4, or `0.0.0.0` on hosts without IPv6.
 async fn bind_all(port: u16) -> Result<TcpListener> {
     match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
         Err(error) if error.kind() != ErrorKind::AddrInUse => {
             let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
-            tracing::info!(%error, "this host has no IPv6; listening on IPv4 alone");
+            tracing::info!(%error, "this host has no IPv6; listening on IPv4 only");
             Ok(listener)
         }
         bound => bound,

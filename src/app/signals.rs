@@ -1,4 +1,4 @@
-//! The order to stop.
+//! The signals that stop the operator.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -13,7 +13,7 @@ pub(super) struct Terminate {
 impl Terminate {
     pub(super) fn new() -> Result<Self, Error> {
         let listen =
-            |kind| signal(kind).map_err(|error| Error::Failed(format!("signals cannot be heard: {error}")));
+            |kind| signal(kind).map_err(|error| Error::Failed(format!("cannot listen for signals: {error}")));
         Ok(Self { term: listen(SignalKind::terminate())?, int: listen(SignalKind::interrupt())? })
     }
 

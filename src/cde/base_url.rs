@@ -63,8 +63,8 @@ impl BaseUrl {
         is_loopback(&self.0)
     }
 
-    /// Returns the URL of a resource, with each segment percent-encoded. `None` means that a segment would silently
-    /// name another resource: it is empty, `.` or `..`, or has control characters, some of which a URL drops.
+    /// Returns the URL of a resource, with each segment percent-encoded. `None` if a segment would change the path: it is
+    /// empty, `.` or `..`, or has control characters, some of which a URL drops.
     pub(super) fn join(&self, segments: &[&str]) -> Option<Url> {
         let is_invalid =
             |segment: &str| matches!(segment, "" | "." | "..") || segment.contains(char::is_control);

@@ -1,9 +1,8 @@
 //! Reads the bearer token from a file that may be replaced at any time.
 //!
-//! - The content is polled, because Kubernetes replaces a mounted Secret by renaming a symbolic link, which a watch of
-//!   the file itself does not see.
-//! - Every new token gets the next generation number, so that a caller whose token was rejected can tell whether there
-//!   is another one.
+//! - The file is polled, because Kubernetes replaces a mounted Secret by renaming a symbolic link, which a watch of the
+//!   file does not notice.
+//! - Every new token has another generation number, so that a caller whose token was rejected knows whether it changed.
 //! - The last usable token stays in use if the file becomes unusable.
 //! - The token appears in no error and no `Debug` output.
 
@@ -75,7 +74,7 @@ struct State {
     token: Token,
     /// When `token` was first read.
     since: Timestamp,
-    /// Why the file was unusable when it was last read; kept so that each problem is logged once.
+    /// Why the file was unusable when it was last read; each problem is logged once.
     problem: Option<ConfigError>,
 }
 
@@ -98,9 +97,7 @@ impl TokenFile {
         self.state().token.clone()
     }
 
-    /// Reads the file again; returns whether it holds another token, which is then the current one.
-    ///
-    /// If the file is unusable, the last token stays in use and the problem is logged once.
+    /// Reads the file again; returns whether the token has changed. If the file is unusable, the last token stays in use.
     pub fn reload(&self) -> bool {
         let content = read(&self.path);
         let mut state = self.state();

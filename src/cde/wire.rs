@@ -1,6 +1,6 @@
 //! Decodes response bodies into the model.
 //!
-//! Decoding is lenient: the API may change, and one unexpected field must not hide the others.
+//! Decoding is lenient, because the API may change and one unexpected field must not hide the others.
 //!
 //! - Only the fields that the operator reads are stored, so memory is bounded by the size of the body.
 //! - A field that is missing or malformed (of another type, an integer beyond 64 bits) becomes [`Field::Missing`]
@@ -89,11 +89,11 @@ fn decode<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Field<T> {
     }
 }
 
-/// A JSON object whose values are decoded when they are asked for.
+/// A JSON object whose values are decoded on demand.
 #[derive(Default, Deserialize)]
 struct Object<'a>(#[serde(borrow)] BTreeMap<Key, &'a RawValue>);
 
-/// One of [`KEYS`], or the empty text for any other key: an object stores one value of those at most.
+/// One of [`KEYS`], or an empty text for any other key, so that an object stores at most one value of those.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Key(&'static str);
 

@@ -120,9 +120,7 @@ pub(super) async fn read_back<K: Kind>(
         match answer.map_err(|error| classify(&error)).and_then(decoded) {
             Ok(fresh) if fresh.meta().uid == object.meta().uid => return Ok(Some(fresh)),
             Ok(_) | Err(Unstored::Gone) => return Ok(None),
-            Err(Unstored::Conflict) => {
-                "the API server responded to a read with a conflict".clone_into(&mut last)
-            }
+            Err(Unstored::Conflict) => "a read failed with a conflict".clone_into(&mut last),
             Err(Unstored::Refused(why) | Unstored::Unclear(why)) => last = why,
         }
     }

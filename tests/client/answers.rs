@@ -80,7 +80,7 @@ async fn a_success_with_malformed_fields_is_a_success_that_names_them() {
 async fn a_connection_that_is_cut_before_the_status_line_is_no_answer() {
     let failure = struck_by(fault().cut(CutPoint::BeforeHeaders)).await;
     assert_eq!(failure.kind, FailureKind::NoAnswer);
-    assert!(failure.message.starts_with("the connection ended before an answer"), "{failure:?}");
+    assert!(failure.message.starts_with("the connection was closed before a response"), "{failure:?}");
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn the_time_out_ends_every_call() {
     let timeout = Duration::from_millis(400);
     let slow = || async { Api::migrated().await.impatient(timeout) };
     let failure = slow().await.with(fault().hang()).failed_rollback().await;
-    assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::NoAnswer, "no answer within 400ms"));
+    assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::NoAnswer, "no response within 400ms"));
 
     let failure = slow().await.with(fault().drip(Duration::from_millis(50))).failed_rollback().await;
     assert_eq!(failure.kind, FailureKind::Unreadable { code: 200 });

@@ -17,7 +17,7 @@ async fn with_all_of_deploy_applied_everything_is_well() {
     assert_eq!(code, 0);
     assert_eq!(
         findings.iter().map(|one| one.check.as_str()).collect::<BTreeSet<_>>(),
-        BTreeSet::from(["configuration", "kubernetes", "definitions", "right", "cde"])
+        BTreeSet::from(["configuration", "kubernetes", "crds", "permission", "cde"])
     );
 }
 
@@ -36,7 +36,7 @@ fn granted(file: &str) -> BTreeSet<String> {
 }
 
 fn rights(findings: &[Finding], place: &str) -> BTreeSet<String> {
-    let of = findings.iter().filter(|one| one.check == "right");
+    let of = findings.iter().filter(|one| one.check == "permission");
     of.filter_map(|one| {
         one.message.split(':').next()?.strip_suffix(place).map(|right| right.trim().to_owned())
     })
@@ -60,13 +60,13 @@ async fn each_right_that_is_missing_is_named_with_what_to_do() {
     let check = Check::as_whom(&nobody).await.flag("--namespaces=one,two");
     let (findings, code) = check.findings().await;
     assert_eq!(code, 1);
-    assert_eq!(verdicts(&findings, "right"), ["failed"; 19]);
+    assert_eq!(verdicts(&findings, "permission"), ["failed"; 19]);
     for place in ["in namespace one", "in namespace two"] {
         assert_eq!(rights(&findings, place), granted("operator-role.yaml"));
     }
     let advised = findings.iter().filter(|one| one.message.contains("apply deploy/rbac"));
     assert_eq!(advised.count(), 19);
-    assert_eq!(verdicts(&findings, "definitions"), ["ok"], "anybody may read what is served");
+    assert_eq!(verdicts(&findings, "crds"), ["ok"], "anybody may read what is served");
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn an_administrator_sees_the_operators_rights_by_its_name() {
             .flag(format!("--as=system:serviceaccount:{OPERATOR_NAMESPACE}:{user}"))
             .flag("--leader-election");
         let (findings, _) = check.findings().await;
-        assert_eq!(verdicts(&findings, "right"), [verdict; 13], "{user}");
+        assert_eq!(verdicts(&findings, "permission"), [verdict; 13], "{user}");
     }
 }
 
@@ -87,7 +87,7 @@ async fn before_an_installation_it_says_that_the_definitions_are_missing() {
     let control_plane = ControlPlane::start().await.unwrap();
     let (findings, code) = Check::as_whom(&control_plane.kubeconfig()).await.findings().await;
     assert_eq!(code, 1);
-    assert!(message(&findings, "definitions").contains("not installed: apply crds/"), "{findings:#?}");
+    assert!(message(&findings, "crds").contains("not installed: apply crds/"), "{findings:#?}");
     assert_eq!(verdicts(&findings, "kubernetes"), ["ok"]);
 }
 
@@ -109,8 +109,8 @@ async fn without_an_api_server_what_rests_on_it_is_left_out_and_the_rest_is_not(
     assert_eq!(code, 1);
     assert_eq!(verdicts(&findings, "kubernetes"), ["failed"]);
     assert!(message(&findings, "kubernetes").starts_with("https://127.0.0.1:1"), "{findings:#?}");
-    assert_eq!(verdicts(&findings, "definitions"), ["skipped"]);
-    assert_eq!(verdicts(&findings, "rights"), ["skipped"]);
+    assert_eq!(verdicts(&findings, "crds"), ["skipped"]);
+    assert_eq!(verdicts(&findings, "permission"), ["skipped"]);
     assert_eq!(verdicts(&findings, "cde"), ["ok"]);
 }
 

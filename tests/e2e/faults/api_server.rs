@@ -153,7 +153,7 @@ async fn an_api_server_that_goes_down_and_comes_back_costs_nothing_but_time() {
         one.release();
     }
     operator.wait_for_log("the outcome is not stored yet").await;
-    operator.wait_for_log("the watch is interrupted").await;
+    operator.wait_for_log("the watch was interrupted").await;
     env.control_plane.start_api_server().await.unwrap();
     end_as_without_fault(&env, &requests, 1, false).await;
 

@@ -96,6 +96,6 @@ async fn a_call_without_an_answer_has_no_code_and_says_so() {
     let silent = of(&spans, "PATCH")[0];
     assert_eq!(silent.fact("error.type"), "no_answer");
     assert_eq!(silent.fact("http.response.status_code"), "");
-    assert_eq!(silent.error.as_deref(), Some("no answer within 1s"));
+    assert_eq!(silent.error.as_deref(), Some("no response within 1s"));
     assert!(silent.ended - silent.begun >= 900_000_000, "{silent:#?}");
 }
