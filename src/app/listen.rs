@@ -7,7 +7,6 @@ use tokio::net::TcpListener;
 
 use super::Error;
 
-/// The default port.
 const PORT: u16 = 8080;
 
 /// Binds `address`, the value of `--listen`; by default all IPv6 and IPv4 addresses of the host.

@@ -38,7 +38,6 @@ use wiring::{holder, resource};
 
 /// Time for records at shutdown, after the timeout of a call.
 const END_MARGIN: Duration = Duration::from_secs(6);
-/// Time to release the Lease.
 const RELEASE: Duration = Duration::from_secs(2);
 /// Time to send the last spans, while the last Events are published.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -144,7 +143,6 @@ struct Operator {
     leads: Arc<AtomicBool>,
 }
 
-/// The running controllers and their Lease.
 struct Work {
     lease: Option<Lease>,
     controllers: JoinSet<()>,

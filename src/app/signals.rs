@@ -4,7 +4,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Error;
 
-/// SIGTERM or SIGINT.
 pub(super) struct Terminate {
     term: Signal,
     int: Signal,

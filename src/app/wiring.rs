@@ -98,7 +98,6 @@ impl Operator {
         });
     }
 
-    /// Starts a controller for each kind and namespace.
     pub(super) fn controllers(&self, context: &Arc<Context>, client: &Client) -> JoinSet<()> {
         let mut controllers = JoinSet::new();
         for namespace in self.args.watched() {
@@ -139,7 +138,6 @@ pub(super) fn holder(args: &RunArgs) -> String {
     format!("{}-{}", clean(&name, 200), &suffix[..8])
 }
 
-/// Returns the Event on the operator's own Pod about a change of the circuit breaker.
 fn pod_event(namespace: &str, name: &str, Change { state, cause }: &Change) -> Event {
     let (reason, what) = match state {
         CallState::Open => ("CallsResumed", "Calls to the CDE API have resumed"),

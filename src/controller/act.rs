@@ -14,14 +14,12 @@ use super::observe::{Call, note_result, observe};
 use super::permits::Permits;
 use super::trace::{note_answer, step};
 
-/// The record of an attempt, to be stored.
 pub(super) struct Acted<K: Kind> {
     pub(super) status: Status<K::Result>,
     /// Fields that a successful response lacked.
     pub(super) missing_fields: Vec<String>,
 }
 
-/// Makes the call that the claim is for.
 pub(super) async fn act<K: Kind>(
     scope: &Scope<K>,
     key: &Key,

@@ -17,7 +17,6 @@ use super::guarded::Guarded;
 use super::kind::{Key, Kind, Waker, version};
 use super::memory::Memory;
 
-/// A change of an object.
 pub(super) enum Change<K> {
     /// A newer version, and whether the input of users has changed.
     Newer(Key, Arc<K>, bool),
@@ -26,7 +25,6 @@ pub(super) enum Change<K> {
     Undecodable(Key, String),
 }
 
-/// The objects of one watch.
 pub(super) struct Cache<K: Kind> {
     objects: Store<Guarded<K>>,
     waker: Waker,

@@ -67,7 +67,6 @@ impl CircuitBreaker {
         Now { monotonic: self.now(), wall: clock::now() }
     }
 
-    /// Whether calls of this object are held back.
     pub(super) fn holds(&self, key: &Key) -> bool {
         !self.lock().core.lets_through(&key.uid, self.now())
     }
@@ -84,15 +83,13 @@ impl CircuitBreaker {
         self.changed.notify_one();
     }
 
-    /// Removes a deleted object.
     pub(super) fn remove(&self, key: &Key) {
         self.lock().core.remove(&key.uid);
-        self.give_back(key);
+        self.return_probe(key);
     }
 
-    /// Returns an unused probe.
-    pub(super) fn give_back(&self, key: &Key) {
-        if self.lock().core.give_back(&key.uid) {
+    pub(super) fn return_probe(&self, key: &Key) {
+        if self.lock().core.return_probe(&key.uid) {
             self.changed.notify_one();
         }
     }
@@ -144,7 +141,6 @@ impl CircuitBreaker {
         }
     }
 
-    /// Announces a change of the state.
     fn announce(&self, inner: &mut Inner, cause: &str) {
         let state = inner.core.state(self.now());
         if std::mem::replace(&mut inner.announced, state) == state {
@@ -171,7 +167,6 @@ pub(super) struct Permit {
 }
 
 impl Permit {
-    /// Whether the call is still allowed.
     pub(super) fn is_valid(&self) -> bool {
         !self.breaker.holds(&self.key)
     }
@@ -193,6 +188,6 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.breaker.give_back(&self.key);
+        self.breaker.return_probe(&self.key);
     }
 }

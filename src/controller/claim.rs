@@ -37,7 +37,6 @@ impl<K> Claimed<K> {
     }
 }
 
-/// The result of a claim.
 pub(super) enum Claim<K> {
     Stored(Claimed<K>),
     /// It is not stored because the object has changed.

@@ -31,7 +31,6 @@ impl ConnectorQueue {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds or updates the request of an object.
     pub(super) fn update<K: Kind>(&self, key: &Key, object: &K) {
         let (spec, meta, status) = (object.request_spec(), object.meta(), object.status());
         let may_begin = !spec.suspend && meta.deletion_timestamp.is_none();
@@ -48,12 +47,10 @@ impl ConnectorQueue {
         wake(self.lock().update(spec.connector, request, clock::now()));
     }
 
-    /// Skips the request until it changes.
     pub(super) fn stand_aside(&self, key: &Key) {
         wake(self.lock().stand_aside(&key.uid, clock::now()));
     }
 
-    /// Removes a deleted request, now or when its turn ends.
     pub(super) fn remove(&self, key: &Key) {
         wake(self.lock().remove(&key.uid, clock::now()));
     }
@@ -63,7 +60,6 @@ impl ConnectorQueue {
         self.lock().ahead_of(&key.uid, clock::now()).map(ToString::to_string)
     }
 
-    /// Starts the turn of this request, if it is next in line.
     pub(super) fn try_turn(&self, key: &Key) -> Option<Turn> {
         let is_next = self.lock().take_turn(&key.uid, clock::now());
         is_next.then(|| Turn { queue: self.clone(), key: key.clone() })

@@ -11,7 +11,6 @@ pub(super) enum ReconcileError {
 }
 
 impl ReconcileError {
-    /// Returns the name in traces.
     pub(super) fn as_str(&self) -> &'static str {
         match self {
             Self::ApiServer(_) => "api_server",

@@ -69,7 +69,6 @@ impl Key {
         })
     }
 
-    /// Reconciles the object now.
     pub(super) fn wake(&self) {
         // The receiver is gone only at shutdown.
         let _ = self.waker.unbounded_send(self.clone());

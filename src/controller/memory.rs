@@ -11,7 +11,6 @@ use crate::runtime::clock;
 
 use super::kind::Kind;
 
-/// What this process remembers about one object.
 pub(super) struct Memory {
     /// The last input of users. All other changes are this operator's own writes.
     input: Option<Input>,
@@ -31,7 +30,6 @@ pub(super) struct Memory {
     pub(super) foreign: bool,
     /// Cannot be decoded, which is logged once.
     pub(super) undecodable: bool,
-    /// Interrupted reconciliations in a row.
     pub(super) interruptions: u32,
 }
 
@@ -78,7 +76,6 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// Notes a newer version of the object.
     pub(super) fn see<K: Kind>(&mut self, object: &K) {
         let present = claim_or_wait(object);
         if self.sighting.0 != present {
@@ -132,7 +129,6 @@ impl Memory {
     }
 }
 
-/// Returns a hash that identifies the stored claim or wait.
 fn claim_or_wait<K: Kind>(object: &K) -> u64 {
     let operation = object.status().and_then(|status| status.operation.as_ref());
     let mut hasher = DefaultHasher::new();

@@ -15,7 +15,6 @@ use super::kind::{Key, Kind};
 use super::memory::Refusal;
 use super::trace::{note_answer, step};
 
-/// A read of the connector.
 pub(super) struct Reading {
     pub(super) result: Result<Connector, Failure>,
     pub(super) noted: Noted,
@@ -30,7 +29,6 @@ pub(super) struct Noted {
     pub(super) refusal_confirmed: bool,
 }
 
-/// Reads the connector of an object.
 pub(super) async fn observe<K: Kind>(
     scope: &Scope<K>,
     (key, object): (&Key, &K),
@@ -50,7 +48,6 @@ pub(super) async fn observe<K: Kind>(
     Reading { result: result.map(|answer| answer.data), noted }
 }
 
-/// A call to the CDE API.
 pub(super) struct Call<'a> {
     /// The label in metrics.
     pub(super) name: &'static str,

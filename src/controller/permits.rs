@@ -6,7 +6,6 @@ use super::connector_queue::Turn;
 use super::context::Context;
 use super::kind::Key;
 
-/// The permission to make the calls of one attempt.
 pub(super) struct Permits {
     pub(super) breaker: Permit,
     /// `None` for a read that verifies an earlier attempt while another request has the turn.
@@ -24,7 +23,6 @@ impl Permits {
         self.breaker.is_valid() && !context.stop.is_cancelled()
     }
 
-    /// Uses one rate permit.
     pub(super) fn spend(&mut self) {
         self.calls = self.calls.saturating_sub(1);
     }

@@ -72,7 +72,6 @@ fn newest<K: Kind>(scope: &Scope<K>, key: &Key) -> Option<Arc<K>> {
     Some(object)
 }
 
-/// The attempt that this reconciliation works on.
 struct Attempt {
     /// When this reconciliation started, for traces.
     started: SystemTime,
@@ -141,7 +140,6 @@ impl Attempt {
         }
     }
 
-    /// Claims, makes the call and records the response.
     async fn make<K: Kind>(
         &mut self,
         scope: &Arc<Scope<K>>,
@@ -245,6 +243,6 @@ struct Offered<'a> {
 
 impl Drop for Offered<'_> {
     fn drop(&mut self) {
-        self.context.breaker.give_back(self.key);
+        self.context.breaker.return_probe(self.key);
     }
 }

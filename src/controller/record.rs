@@ -23,7 +23,6 @@ use super::trace::{finish, step, written};
 /// First and longest wait between two writes of one record.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 
-/// A status to store.
 pub(super) struct Record<K: Kind> {
     pub(super) key: Key,
     /// The object that the status was decided on.
@@ -100,7 +99,6 @@ async fn store<K: Kind>(scope: &Arc<Scope<K>>, mut record: Record<K>) -> Result<
     Ok(Recorded::Stop)
 }
 
-/// Reads the object again.
 async fn refresh<K: Kind>(scope: &Scope<K>, record: &Record<K>) -> Result<Recorded, ReconcileError> {
     match read_back(&scope.context.client, record.base.as_ref()).await? {
         Some(object) => {

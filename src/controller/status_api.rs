@@ -51,7 +51,6 @@ impl Unstored {
     }
 }
 
-/// The body of a write.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Write<'a, R: Serialize> {

@@ -16,7 +16,6 @@ use crate::runtime::telemetry::{self, fail};
 use super::error::ReconcileError;
 use super::kind::{Key, Kind};
 
-/// Starts the span of a step.
 pub(super) fn step<K: Kind>(name: &str, (key, object): (&Key, &K), id: &CallId) -> Span {
     let Some(trace) = trace_id(&id.operation) else { return Span::none() };
     let attempt = KeyValue::new("cde.attempt", i64::from(id.attempt));
@@ -66,7 +65,6 @@ fn trace_id(operation: &str) -> Option<Uuid> {
     Uuid::parse_str(operation).ok().filter(|id| !matches!(id.as_u64_pair(), (0, _) | (_, 0)))
 }
 
-/// Notes the failure of a call in its span.
 pub(super) fn note_answer(span: &Span, failure: Option<&Failure>) {
     if let Some(failure) = failure {
         fail(span, failure.word(), &failure.message);

@@ -214,9 +214,7 @@ fn events<K: Kind>(
 struct Lists<K: Kind> {
     stream: BoxStream<'static, watcher::Result<Event<Guarded<K>>>>,
     namespace: Option<String>,
-    /// The fallback.
     paged: Option<BoxStream<'static, watcher::Result<Event<Guarded<K>>>>>,
-    /// The deadline of the streamed list in progress.
     list_ends: Option<Instant>,
 }
 

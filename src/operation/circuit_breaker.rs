@@ -102,9 +102,7 @@ enum Probe {
 /// Failures in a row that indicate an outage.
 struct Failures {
     count: u32,
-    /// The connector of the first failure.
     connector: Uuid,
-    /// Whether other connectors failed, too.
     on_several: bool,
 }
 
@@ -172,7 +170,7 @@ impl<K> CircuitBreaker<K> {
     }
 
     /// Returns an unused probe; true if this object had it.
-    pub fn give_back(&mut self, uid: &str) -> bool {
+    pub fn return_probe(&mut self, uid: &str) -> bool {
         let Some(tripped) = &mut self.tripped else { return false };
         let had = match &tripped.probe {
             Probe::Free => false,

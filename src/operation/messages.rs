@@ -24,13 +24,11 @@ pub(super) fn wait_message(reason: Reason, why: &str) -> String {
     }
 }
 
-/// Capitalizes `text`.
 pub(super) fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
-/// Formats a time for a message.
 pub(super) fn show(time: Timestamp) -> String {
     time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

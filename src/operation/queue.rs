@@ -38,7 +38,6 @@ impl QueueState {
     }
 }
 
-/// A request, as the other requests see it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Waiter<'a> {
     uid: &'a str,

@@ -126,7 +126,7 @@ impl Operation for ConnectorRestore {
     }
 }
 
-/// Returns whether each version of the connector `id` is deleted, or which field the response lacks.
+/// Returns whether each version of the connector `id` is deleted, or what the response lacks.
 pub(super) fn deletions(connector: &Connector, id: Uuid) -> Result<Vec<bool>, &'static str> {
     if !is_about(connector, id) {
         return Err("the response is not about this connector");

@@ -189,7 +189,6 @@ impl Operation for MigrationRollback {
     }
 }
 
-/// The result of looking for a version.
 enum Found<'a> {
     Version(&'a Version),
     None(String),
@@ -267,7 +266,6 @@ impl<'a> Versions<'a> {
         }
     }
 
-    /// Finds the highest version that is not deleted.
     fn latest(self) -> Found<'a> {
         if !self.malformed.is_empty() {
             return Found::Incomplete("a version has no semantic version number".to_owned());

@@ -19,7 +19,6 @@ use super::{Operation, Settings, Situation, Step, whole_seconds};
 /// Maximum number of characters of `lastError.message`.
 pub(super) const ERROR_MESSAGE: usize = 512;
 
-/// One object and its next status.
 pub(super) struct StatusBuilder<'a, O: Operation> {
     pub(super) object: &'a O,
     pub(super) now: Timestamp,
@@ -72,7 +71,6 @@ impl<'a, O: Operation> StatusBuilder<'a, O> {
         self.status.operation.as_ref().and_then(|operation| operation.last_error.as_ref())
     }
 
-    /// Describes the last error.
     pub(super) fn last_error_text(&self) -> String {
         self.last_error()
             .map_or_else(|| "a call failed".to_owned(), |error| answer_text(error.code, &error.message))

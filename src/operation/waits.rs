@@ -74,7 +74,6 @@ impl<O: Operation> StatusBuilder<'_, O> {
         at
     }
 
-    /// Extends the present wait to at least `length`.
     pub(super) fn postpone_for_at_least(&mut self, length: Duration) {
         let over = ceil(self.now.saturating_add(signed(length)).unwrap_or(self.now));
         let next = &mut self.operation().next_attempt_time;

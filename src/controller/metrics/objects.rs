@@ -30,7 +30,6 @@ struct Group {
     oldest: Option<i64>,
 }
 
-/// Counts the objects of one watch.
 trait CountObjects: Send + Sync {
     /// Adds the objects to the groups and returns how many open ones belong to another operator.
     fn count(&self, groups: &mut BTreeMap<Labels<2>, Group>) -> i64;

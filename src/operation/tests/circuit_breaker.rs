@@ -165,7 +165,7 @@ fn the_object_that_has_waited_longest_gets_the_only_probe() {
 fn an_unused_probe_goes_to_the_next_object() {
     let mut story = closed().down().held("gone", 1).held("silent", 2).held("next", 3).at(1);
     assert_eq!(story.woken(), ["gone"]);
-    assert!(story.breaker.give_back("gone"));
+    assert!(story.breaker.return_probe("gone"));
     assert_eq!(story.woken(), ["silent"]);
     story = story.at(5);
     assert_eq!(story.woken(), Vec::<&str>::new());
