@@ -1,19 +1,19 @@
-//! cde-operator: operations of Productsup's Connector Development Environment (CDE) as Kubernetes objects, each
-//! performed at most once per request.
+//! A Kubernetes operator that restores deleted connectors of Productsup's Connector Development Environment (CDE) and
+//! rolls back connector migrations, at most once per request.
 //!
-//! The modules, and which may import which:
+//! The modules and their allowed imports:
 //!
 //! ```text
 //!   api ← operation ← controller → cde      app imports all; all may use runtime::clock and runtime::telemetry
 //! ```
 //!
 //! - [`api`]: the custom resources and their status; types only.
-//! - [`operation`]: the pure core: state machine, classification, queue, circuit breaker; functions of values. Of `cde`
-//!   it sees [`cde::model`] alone: values.
-//! - [`cde`]: the CDE API over HTTP; knows nothing of Kubernetes, never repeats anything.
-//! - [`controller`]: the shell: observe, decide, claim, act, record; the only module that sees all three.
+//! - [`operation`]: the pure core: state machine, classification, queue, circuit breaker. It uses only [`cde::model`] of
+//!   `cde`.
+//! - [`cde`]: the client of the CDE API; knows nothing of Kubernetes and never retries.
+//! - [`controller`]: the controllers: observe, decide, claim, act, record.
 //! - [`runtime`]: leader election, admin server, Events, metrics, logs, traces, clocks; the same in any operator.
-//! - [`text`]: text of others, made fit to be shown. [`config`]: flags and environment. [`app`]: the wiring.
+//! - [`text`]: makes external text safe to show. [`config`]: flags and environment. [`app`]: wiring.
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::too_many_lines))]
 

@@ -1,4 +1,5 @@
-//! Arguments in, exit code out: 0 for an ordered end, 1 for a lost Lease or a failure, 2 for bad configuration.
+//! The program. Exit codes: 0 after a signal or a successful command, 1 after a failure or a lost Lease, 2 for invalid
+//! configuration.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -19,14 +20,14 @@ fn main() -> ExitCode {
             let _ = error.print();
             return ExitCode::from(2);
         }
-        Err(error) => return refuse(&one_line(&error)),
+        Err(error) => return usage_error(&one_line(&error)),
     };
     match cli.command {
         Command::Crds => print_crds(),
         Command::Check(args) => check(&args),
         Command::Run(args) => match app::run(*args) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(app::Error::Configuration(why)) => refuse(&why),
+            Err(app::Error::Configuration(why)) => usage_error(&why),
             Err(app::Error::Failed(why)) => {
                 tracing::error!("{why}");
                 ExitCode::FAILURE
@@ -41,27 +42,27 @@ fn check(args: &CheckArgs) -> ExitCode {
         Output::Text => app::print_text(&findings, anstream::stdout().lock()),
         Output::Json => app::print_json(&findings, std::io::stdout().lock()),
     };
-    let well = findings.iter().all(|finding| finding.verdict == app::Verdict::Ok);
-    if printed.is_ok() && well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let passed = findings.iter().all(|finding| finding.verdict == app::Verdict::Ok);
+    if printed.is_ok() && passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// One clear sentence on one line, whoever reads it.
-fn refuse(why: &str) -> ExitCode {
+/// Prints one sentence and returns exit code 2.
+fn usage_error(why: &str) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "cde-operator: {why}");
     ExitCode::from(2)
 }
 
-/// clap's error, without its usage and hints.
+/// Returns clap's error without its usage and hints.
 fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
-    let said = lines.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
-    let sentence = said.collect::<Vec<_>>().join(" ");
+    let shown = lines.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
+    let sentence = shown.collect::<Vec<_>>().join(" ");
     let sentence = sentence.trim_start_matches("error: ");
     format!("{sentence} (see {} --help)", subcommand())
 }
 
-/// The command whose help answers a usage error: that of the subcommand that was used, where there is one.
+/// Returns the command to ask for help: with the subcommand that was used, if there is one.
 fn subcommand() -> String {
     let used = std::env::args().nth(1).filter(|name| Cli::command().find_subcommand(name).is_some());
     used.map_or_else(|| "cde-operator".to_owned(), |name| format!("cde-operator {name}"))

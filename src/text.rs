@@ -1,6 +1,6 @@
-//! Text of others, made fit to be shown: bounded, one line, and without characters that could fool a terminal.
+//! Makes external text safe to show: one bounded line without characters that could mislead a terminal.
 
-/// `text` cut to at most `max` characters, as the API server counts `maxLength`; a cut one ends in `…`.
+/// Returns `text` with at most `max` characters, as the API server counts `maxLength`. A cut text ends in `…`.
 #[must_use]
 pub fn cut(text: &str, max: usize) -> String {
     if text.chars().count() <= max {
@@ -11,7 +11,7 @@ pub fn cut(text: &str, max: usize) -> String {
     short
 }
 
-/// `text` cut to at most `max` bytes of UTF-8, at a character; a cut one ends in `…`.
+/// Returns `text` with at most `max` bytes of UTF-8, cut at a character boundary. A cut text ends in `…`.
 #[must_use]
 pub fn cut_bytes(text: &str, max: usize) -> String {
     if text.len() <= max {
@@ -24,8 +24,8 @@ pub fn cut_bytes(text: &str, max: usize) -> String {
     format!("{}…", &text[..end])
 }
 
-/// `text` as one harmless line: control characters and invisible formatting (which can reorder what a terminal
-/// shows) become spaces; cut to at most `max` characters.
+/// Returns `text` as one line of at most `max` characters. Control and formatting characters, which can reorder the output
+/// of a terminal, become spaces.
 #[must_use]
 pub fn clean(text: &str, max: usize) -> String {
     let line: String =
@@ -33,7 +33,7 @@ pub fn clean(text: &str, max: usize) -> String {
     cut(line.trim(), max)
 }
 
-/// An error with its causes, in one line.
+/// Returns an error with its causes, in one line.
 #[must_use]
 pub fn describe(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -48,7 +48,7 @@ pub fn describe(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Line and paragraph separators, and the format characters (Unicode category Cf).
+/// Whether `c` is a line or paragraph separator or a format character (Unicode category Cf).
 fn is_formatting(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}'
@@ -63,13 +63,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_at_its_bound_stays_whole_and_one_beyond_it_is_cut_by_characters() {
+    fn a_text_is_cut_after_the_maximum_number_of_characters() {
         assert_eq!(cut("äöü", 3), "äöü");
         assert_eq!(cut("äöüß", 3), "äö…");
     }
 
     #[test]
-    fn a_text_that_is_cut_by_bytes_ends_at_a_character() {
+    fn a_text_cut_by_bytes_ends_at_a_character_boundary() {
         assert_eq!(cut_bytes("ääää", 8), "ääää");
         assert_eq!(cut_bytes("ääää", 7), "ää…");
     }

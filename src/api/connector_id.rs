@@ -1,10 +1,10 @@
-//! The ID of a connector: a UUID, and nothing else, because it becomes part of a path.
+//! The ID of a connector. It must be a UUID, because it becomes part of a URL path.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
-/// Reads a UUID in the one form that the schema allows. An older CRD may have let another text through: such an object
+/// Reads a UUID in the only form that the schema allows. An older CRD may have let other text through. Such an object
 /// cannot be decoded.
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
     let text = String::deserialize(deserializer)?;
@@ -12,6 +12,6 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     if id.hyphenated().to_string() == text {
         Ok(id)
     } else {
-        Err(D::Error::custom("connectorID is not a UUID in lower case with hyphens"))
+        Err(D::Error::custom("connectorID must be a lowercase UUID with hyphens"))
     }
 }

@@ -1,14 +1,12 @@
-//! The kinds that a user writes, and the status that the operator writes: types only.
+//! The custom resources: types only.
 //!
-//! The custom resource definitions are derived from these types ([`crds`]), so a doc comment here is what
-//! `kubectl explain` prints.
+//! The CRDs are derived from these types ([`crds`]), so `kubectl explain` prints the doc comments.
 
-#![allow(clippy::doc_markdown, reason = "these comments are read in a terminal, by `kubectl explain`")]
-#![expect(unreachable_pub, reason = "deriving KubeSchema repeats each struct where nobody else can see it")]
+#![allow(clippy::doc_markdown, reason = "`kubectl explain` prints these comments in a terminal")]
+#![expect(unreachable_pub, reason = "deriving KubeSchema repeats each struct in a private scope")]
 
-/// The one list of kinds: expands to `$each! { ConnectorRestore … }`.
-///
-/// CRDs, controllers, the permissions that `check` asks for, and metric labels follow from it.
+/// The only list of kinds: expands to `$each! { ConnectorRestore … }`. CRDs, controllers, the permissions that `check`
+/// tests, and metric labels follow from it.
 macro_rules! for_each_kind {
     ($each:ident) => {
         $each! {
@@ -43,10 +41,9 @@ pub use status::{
 pub const GROUP: &str = "cde.productsup.com";
 /// Version of all kinds.
 pub const VERSION: &str = "v1alpha1";
-/// Annotation that records what became of a request of unknown outcome: `OPERATION_ID:Succeeded` or
-/// `OPERATION_ID:Failed`.
+/// Annotation that confirms an unknown outcome: `OPERATION_ID:Succeeded` or `OPERATION_ID:Failed`.
 pub const CONFIRM_ANNOTATION: &str = "cde.productsup.com/confirm";
-/// Annotation that asks for another attempt: an RFC 3339 time, later than `status.lastHandledRetry`.
+/// Annotation that requests another attempt: an RFC 3339 time, later than `status.lastHandledRetry`.
 pub const RETRY_ANNOTATION: &str = "cde.productsup.com/retry";
-/// The annotations by which a person asks for something.
+/// The annotations that the operator reacts to.
 pub const ANNOTATIONS: [&str; 2] = [RETRY_ANNOTATION, CONFIRM_ANNOTATION];

@@ -1,4 +1,4 @@
-//! What the operator writes: the same shape for every kind, with the kind's own [result](Status::result).
+//! The status: the same shape for every kind, with a [result](Status::result) that depends on the kind.
 
 use std::fmt;
 
@@ -7,70 +7,68 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Most characters of a text that stands in a status.
+/// Maximum number of characters of a text of the CDE in a status.
 pub(crate) const TEXT: usize = 256;
 
-/// What came of the request. Written by the operator alone.
+/// State and result of the request. Written only by the operator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Status<R> {
-    /// The `metadata.generation` that this status answers for; -1 until the operator has seen the object.
-    /// Absent in the record of a request that succeeded or was skipped: such a record answers for every
-    /// generation.
+    /// The metadata.generation that this status reflects, or -1 until the operator has seen the object. Absent after
+    /// the request succeeded or was skipped, because such a status is valid for every generation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Conditions as kstatus reads them: Ready always; Reconciling only while there is work ahead; Stalled only
-    /// after a terminal failure.
+    /// Conditions as kstatus reads them. Ready is always present, Reconciling only while the operator works or waits,
+    /// and Stalled only after the request failed or its outcome is unknown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 8),
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"])
     )]
     pub conditions: Vec<Condition>,
-    /// The reason of the condition Ready once more, so that lists can be selected by it:
+    /// Reason of the condition Ready, repeated here for field selectors:
     /// `kubectl get cde -A --field-selector status.reason=OutcomeUnknown`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Reason")]
     pub reason: Option<Reason>,
-    /// Set when the request is finished: Succeeded; Failed (no effect of this request); Unknown (a person must
-    /// look); Skipped (nothing was called). Succeeded and Skipped are final.
+    /// How the request ended: Succeeded, Failed (no attempt had an effect), Unknown (a person must look) or Skipped
+    /// (nothing was called). Absent while the request is open. Succeeded and Skipped are final.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Outcome")]
     pub outcome: Option<Outcome>,
-    /// No attempt begins from this time on: the earlier of spec.notAfter and the deadline. Absent once the request
-    /// is finished.
+    /// Time from which no attempt begins: the earlier of spec.notAfter and the deadline. Absent once the request is
+    /// finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_time: Option<Time>,
-    /// The CDE's word for the state of the version, for example synchronized-to-dev. For a restore that of the
-    /// main version, or of the newest where there is none.
+    /// State of the version, as the CDE reports it, for example synchronized-to-dev. For a restore, the state of the
+    /// main version, or of the newest version if there is no main version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = TEXT))]
     pub state: Option<String>,
-    /// How the operation went: attempts, waits, times, errors.
+    /// Attempts, waits, times and errors of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<OperationRecord>,
-    /// The newest value of the annotation cde.productsup.com/retry that was acted on; only a later one asks for
-    /// something.
+    /// The newest value of the annotation cde.productsup.com/retry that was handled. Only a later value has an effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_retry: Option<Time>,
-    /// The kind's own part.
+    /// The fields that depend on the kind.
     #[serde(flatten)]
     pub result: R,
 }
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $reason:ident => $outcome:expr,)*) => {
-        /// Why the request stands where it stands: the reason of the condition Ready.
+        /// Why the request is in its present state: the reason of the condition Ready.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
         pub enum Reason {
             $($(#[$doc])* $reason,)*
         }
 
         impl Reason {
-            /// All of them.
+            /// All reasons.
             pub const ALL: [Self; [$(Self::$reason),*].len()] = [$(Self::$reason),*];
 
-            /// The word, as it is in conditions, Events and metrics.
+            /// Returns the name in conditions, Events and metrics.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -78,7 +76,7 @@ macro_rules! reasons {
                 }
             }
 
-            /// The outcome that this reason finishes a request with; `None` while there is something ahead.
+            /// Returns the outcome of a request that ends with this reason, or `None` for an open request.
             #[must_use]
             pub const fn outcome(self) -> Option<Outcome> {
                 match self {
@@ -89,47 +87,47 @@ macro_rules! reasons {
     };
 }
 
-// The vocabulary has one place: a reason, what it means, and the outcome that it finishes a request with.
+// The only list of reasons, with their meanings and outcomes.
 reasons! {
-    /// The connector was taken out of the bin.
+    /// The connector was restored from the bin.
     Restored => Some(Outcome::Succeeded),
-    /// The connector was not in the bin any more: nothing was left to do.
+    /// The connector was no longer in the bin, so there was nothing to do.
     AlreadyRestored => Some(Outcome::Succeeded),
-    /// The connector uses its old executable again.
+    /// The version uses its old executable again.
     RolledBack => Some(Outcome::Succeeded),
-    /// The object was created more than a day after its own `notAfter`: history replayed, nothing was called.
+    /// The object was created more than a day after its own `notAfter`. It is stale, and nothing was called.
     Skipped => Some(Outcome::Skipped),
     /// Another request for the same connector goes first.
     Queued => None,
-    /// CDE API calls are on hold: the API is unavailable, limits calls, or rejects the token.
+    /// CDE API calls are on hold (API unavailable, rate limited, or token rejected).
     OnHold => None,
-    /// A call is under way.
+    /// A call is in progress.
     InProgress => None,
-    /// It is not known whether an attempt had an effect; the connector is read to find out.
+    /// An attempt may have had an effect. The operator reads the connector to find out.
     Verifying => None,
-    /// Waits before the next attempt.
+    /// The operator waits before the next attempt.
     Retrying => None,
-    /// The CDE API rejects the operator's token; waits for another one.
+    /// The CDE API rejects the operator's token. The operator waits for another one.
     TokenRejected => None,
     /// `spec.suspend` is set.
     Suspended => None,
-    /// The CDE API says that the operation is not allowed for this connector.
+    /// The CDE API does not allow the operation for this connector.
     OperationNotAllowed => Some(Outcome::Failed),
-    /// The CDE API says that the operator's token may not do this.
+    /// The CDE API denies the operator's token this operation.
     AccessDenied => Some(Outcome::Failed),
-    /// No such connector, or no such version.
+    /// The connector or the version does not exist.
     NotFound => Some(Outcome::Failed),
-    /// The CDE API refused the call in another way.
+    /// The CDE API rejected the call for another reason.
     RequestRejected => Some(Outcome::Failed),
-    /// The connector is not as `spec.preconditions` say; nothing was called.
+    /// The connector does not match `spec.preconditions`, so the call was not made.
     PreconditionFailed => Some(Outcome::Failed),
     /// `spec.notAfter` passed before an attempt succeeded.
     Expired => Some(Outcome::Failed),
     /// `spec.deadlineSeconds`, or the operator's `--deadline`, passed before an attempt succeeded.
     DeadlineExceeded => Some(Outcome::Failed),
-    /// A person has confirmed, by annotation, that the request had no effect.
+    /// A person confirmed by annotation that the request had no effect.
     ConfirmedFailed => Some(Outcome::Failed),
-    /// Nobody can tell whether an attempt had an effect; a person must look.
+    /// The operator cannot find out whether an attempt had an effect. A person must look.
     OutcomeUnknown => Some(Outcome::Unknown),
 }
 
@@ -139,27 +137,27 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What a finished request came to.
+/// How a finished request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Outcome {
     /// The operation had its effect. Final.
     Succeeded,
     /// No attempt of this request had an effect.
     Failed,
-    /// Nobody can tell; a person must look.
+    /// The operator cannot find out whether an attempt had an effect. A person must look.
     Unknown,
     /// Nothing was called. Final.
     Skipped,
 }
 
 impl Outcome {
-    /// Whether nothing, not even the retry annotation, opens the request again.
+    /// Whether nothing, not even the retry annotation, can reopen the request.
     #[must_use]
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Succeeded | Self::Skipped)
     }
 
-    /// The word, as it stands in the status and in metrics.
+    /// Returns the name in the status and in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -171,67 +169,68 @@ impl Outcome {
     }
 }
 
-/// What a success rests on.
+/// Evidence of a success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Evidence {
-    /// The CDE API answered the call with a success.
+    /// The CDE API confirmed the call.
     Response,
-    /// The answer was lost; the connector was read, and differs from `before` as a rollback makes it differ.
+    /// The response was lost, and a read shows that the version changed since `before`.
     ObservedChange,
-    /// The connector was read and is live.
+    /// A read shows that the connector is not in the bin.
     ObservedLive,
-    /// A person has confirmed it by annotation.
+    /// A person confirmed it by annotation.
     Confirmed,
 }
 
-/// How the operation went: one record a request.
+/// The record of one request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OperationRecord {
-    /// UUID of the request: the same for all its attempts, another once a retry has opened it again. Sent as the
-    /// header Idempotency-Key; X-Request-Id is `<id>-<attempt>`.
+    /// UUID of the request, the same for all its attempts. A retry that reopens a finished request gives it another
+    /// one. Sent as the header Idempotency-Key. X-Request-Id is `<id>-<attempt>`.
     #[schemars(length(max = 64))]
     pub id: String,
-    /// Base address of the CDE API that this request belongs to, from the first claim on. An operator with
-    /// another address leaves the request alone.
+    /// Base URL of the CDE API that this request belongs to, set by the first claim. An operator with another base
+    /// URL leaves the request alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub server: Option<String>,
     /// When the operator first wrote a status for this request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
-    /// How many attempts were made: each is claimed here before its call goes out.
+    /// Number of attempts. Each one is counted here before its call is sent.
     #[schemars(range(min = 0))]
     pub attempts: u32,
-    /// Waits in a row, reads included: what the backoff counts.
+    /// Number of waits in a row, including those for reads. The backoff grows with it.
     #[schemars(range(min = 0))]
     pub backoff_step: u32,
     /// When the last attempt was claimed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_attempt_time: Option<Time>,
-    /// Not before this time does the operator call again. Only while it waits.
+    /// Earliest time of the next call. Only while the request waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_time: Option<Time>,
-    /// When the present wait started, by the clock of the operator that set it. Only while it waits.
+    /// When the present wait started, by the clock of the operator that set it. Only while the request waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_start_time: Option<Time>,
-    /// The claim: only while a call may be under way.
+    /// The claim. Only while a call may be in progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<InFlight>,
-    /// Attempts of which it is not known whether they had an effect. Only if any.
+    /// Number of attempts that may have had an effect. Absent if zero.
     #[serde(default, skip_serializing_if = "is_default")]
     #[schemars(range(min = 0))]
     pub unknown_attempts: u32,
-    /// When the request was finished, either way.
+    /// When the request finished, with any outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
-    /// What the success rests on: Response (the API said so), what was observed (the answer was lost, the
-    /// connector was read), or Confirmed (a person said so by annotation).
+    /// Evidence of the success: Response (the CDE API confirmed it), ObservedChange (the response was lost, and a read
+    /// shows that the version changed), ObservedLive (a read shows that the connector is not in the bin) or Confirmed
+    /// (a person confirmed it by annotation).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Evidence")]
     pub evidence: Option<Evidence>,
-    /// The last error, kept after a success. A read that fails while an attempt is being verified does not
-    /// replace the error of that attempt.
+    /// The last error. It stays after a success. A failed read during verification does not replace the error of the
+    /// attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
 }
@@ -241,13 +240,13 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl OperationRecord {
-    /// The terminal response to the last call, which, while the request is open, a read must still confirm.
+    /// Returns the refusal of the last call. While the request is open, a read must still confirm it.
     #[must_use]
     pub fn refusal(&self) -> Option<Reason> {
         self.last_error.as_ref().and_then(|error| error.reason)
     }
 
-    /// Whether, while the request is open, a read must tell what an earlier attempt did.
+    /// Whether a read must verify an earlier attempt, while the request is open.
     #[must_use]
     pub fn is_unverified(&self) -> bool {
         self.unknown_attempts > 0 || self.refusal().is_some()
@@ -264,40 +263,40 @@ impl OperationRecord {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InFlight {
-    /// Who makes the call: the pod's name and a suffix drawn at each start.
+    /// Process that makes the call: the name of the Pod and a random suffix for each start.
     #[schemars(length(max = TEXT))]
     pub holder: String,
-    /// Which attempt it is, from 1.
+    /// Number of the attempt, from 1.
     #[schemars(range(min = 0))]
     pub attempt: u32,
-    /// The call is over by then, by the holder's clock.
+    /// When the call is over at the latest, by the holder's clock.
     pub until: Time,
 }
 
-/// An error that a call met.
+/// An error of a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastError {
-    /// When it was met.
+    /// When the error occurred.
     pub time: Time,
-    /// HTTP status code of the answer, where there was one.
+    /// HTTP status code of the response, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub code: Option<u16>,
-    /// What the answer means for the request; absent where the error passes by itself. While the request is
-    /// open, a read decides whether it is so.
+    /// Reason that the request ends with because of this error. Absent for a transient error. While the request is
+    /// open, a read must still confirm it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Reason")]
     pub reason: Option<Reason>,
-    /// The CDE API's message, or what went wrong on the way.
+    /// Message of the CDE API, or a description of the error.
     #[schemars(length(max = 512))]
     pub message: String,
 }
 
-/// Executable IDs of a version; one that is absent is null in the CDE.
+/// Executable IDs of a version. An absent ID is null in the CDE.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Executables {
-    /// ID of the old executable (`config.migration.legacy-executable`).
+    /// ID of the legacy executable (`config.migration.legacy-executable`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub legacy: Option<i64>,
     /// ID of the executable that runs in production (`platform_prod_reference.executable`).
@@ -308,7 +307,7 @@ pub struct Executables {
     pub development: Option<i64>,
 }
 
-/// Platform connector IDs of a version; one that is absent is null in the CDE.
+/// Platform connector IDs of a version. An absent ID is null in the CDE.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlatformConnectors {
     /// ID in production (`platform_prod_reference.platform-connector`).
@@ -319,11 +318,11 @@ pub struct PlatformConnectors {
     pub development: Option<i64>,
 }
 
-/// What is told of a version: the state and IDs that the CDE names.
+/// State and IDs of a version, as the CDE reports them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VersionFacts {
-    /// The CDE's word for the state of the version.
+    /// State of the version, as the CDE reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = TEXT))]
     pub state: Option<String>,

@@ -1,6 +1,6 @@
-//! Whether the API server keeps what this operator writes: an older CRD drops fields without an error.
+//! Checks that the installed CRDs have every field of this version, because an older CRD drops fields without an error.
 //!
-//! Read from `/openapi/v3`, which a service account without any role may read. Nothing is claimed before it holds.
+//! Reads `/openapi/v3`, which needs no permission. No request is claimed before the check passes.
 
 use std::time::Duration;
 
@@ -15,32 +15,31 @@ use crate::controller::API_SERVER_TIMEOUT;
 use crate::runtime::crd_state::CrdState;
 use crate::text::describe;
 
-/// How often the CRDs are read while they are too old: soon at first, for someone who has just applied them, then every
-/// 30 s.
+/// First and longest interval between two checks while the CRDs are too old.
 const INTERVAL: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
-/// Reads the CRDs until they are new enough, and again whenever a write has lost a field; runs as long as the process.
+/// Checks the CRDs until they are complete, and again whenever a write has lost a field. Never returns.
 pub(super) async fn watch_crds(client: Client, state: &CrdState) {
-    let mut said = String::new();
+    let mut logged = String::new();
     let mut interval = INTERVAL.0;
     loop {
         let Some(why) = missing_fields(&client).await else {
-            said.clear();
+            logged.clear();
             interval = INTERVAL.0;
             state.confirm();
             state.invalid().await;
             continue;
         };
-        if why != said {
+        if why != logged {
             tracing::error!("nothing is claimed: {why}");
-            said = why;
+            logged = why;
         }
         tokio::time::sleep(interval).await;
         interval = (interval * 2).min(INTERVAL.1);
     }
 }
 
-/// Returns what the served CRDs lack, and what to do; `None` if they are new enough.
+/// Returns what the served CRDs lack, and what to do; `None` if they are complete.
 pub(super) async fn missing_fields(client: &Client) -> Option<String> {
     let path = format!("/openapi/v3/apis/{GROUP}/{VERSION}");
     let request = match http::Request::get(&path).body(Vec::new()) {
@@ -51,18 +50,19 @@ pub(super) async fn missing_fields(client: &Client) -> Option<String> {
     let served: Value = match answer.unwrap_or_else(|elapsed| Err(kube::Error::Service(elapsed.into()))) {
         Ok(served) => served,
         Err(kube::Error::Api(status)) if status.code == 404 => {
-            return Some("the custom resource definitions are not installed: apply crds/".to_owned());
+            return Some("the CRDs are not installed: apply crds/".to_owned());
         }
         Err(error) => {
-            return Some(format!("the definitions cannot be read from {path}: {}", describe(&error)));
+            return Some(format!("the CRDs cannot be read from {path}: {}", describe(&error)));
         }
     };
-    crds().iter().find_map(|crd| missing_field(crd, &served)).map(|field| {
-        format!("the custom resource definitions are older than this operator and lack {field}: apply crds/")
-    })
+    crds()
+        .iter()
+        .find_map(|crd| missing_field(crd, &served))
+        .map(|field| format!("the installed CRDs are older than this operator and lack {field}: apply crds/"))
 }
 
-/// The first field that `ours` has and the served document has not.
+/// Returns the first field of `ours` that the served document lacks.
 fn missing_field(ours: &CustomResourceDefinition, served: &Value) -> Option<String> {
     let kind = &ours.spec.names.kind;
     let schemas = served.pointer("/components/schemas").and_then(Value::as_object);
@@ -100,7 +100,7 @@ fn missing_property(ours: &JSONSchemaProps, theirs: &Value, path: &str) -> Optio
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
     use serde_json::{Map, json};
@@ -123,13 +123,13 @@ mod tests {
     }
 
     #[test]
-    fn definitions_of_this_version_lack_nothing() {
+    fn the_crds_of_this_version_are_complete() {
         let document = served(&Value::Null);
         assert_eq!(crds().iter().find_map(|crd| missing_field(crd, &document)), None);
     }
 
     #[test]
-    fn a_document_without_the_kinds_or_without_their_selectable_fields_does_not_suffice() {
+    fn a_document_without_the_kinds_or_their_selectable_fields_is_rejected() {
         let lacks = |document: &Value| crds().iter().find_map(|crd| missing_field(crd, document)).unwrap();
         assert_eq!(lacks(&json!({})), "ConnectorRestore");
         let mut document = served(&Value::Null);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_definition_without_the_claim_is_too_old() {
+    fn a_crd_without_the_claim_is_too_old() {
         let document = served(&json!({"properties": {"conditions": {"items": {"properties": {}}}}}));
         let lack = crds().iter().find_map(|crd| missing_field(crd, &document)).unwrap();
         assert!(lack.starts_with("MigrationRollback.status."), "{lack}");

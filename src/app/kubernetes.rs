@@ -1,4 +1,4 @@
-//! Access to the API server: clients with every wait bounded, the check of its version, the Lease.
+//! Access to the API server: clients with timeouts, version check, Lease.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ use crate::runtime::watch_health::WatchHealth;
 
 use super::{Error, Operator};
 
-/// The oldest Kubernetes whose API server has what the operator needs: selectable fields of custom resources.
+/// The oldest supported Kubernetes: the operator needs selectable fields of custom resources.
 const OLDEST_KUBERNETES: (u32, u32) = (1, 32);
-/// Between two tries when the API server does not answer.
+/// The wait before another try if the API server does not respond.
 const PAUSE: Duration = Duration::from_secs(2);
 
 impl Operator {
     pub(super) fn client(&self, read: Duration, health: Option<&WatchHealth>) -> Result<Client, Error> {
         client(self.kube.clone(), read, health)
-            .map_err(|error| Error::Configuration(format!("access to Kubernetes cannot be used: {error}")))
+            .map_err(|error| Error::Configuration(format!("invalid access to Kubernetes: {error}")))
     }
 
     pub(super) fn lease(&self, me: &str) -> Result<Option<Lease>, Error> {
@@ -31,7 +31,7 @@ impl Operator {
         Ok(Some(Lease::new(self.client(REQUEST_TIMEOUT, None)?, &namespace, &name, me)))
     }
 
-    /// Operators that share the work by selector, namespaces or server do not compete for one Lease.
+    /// Depends on selector, namespaces and base URL, so that operators that divide the work do not compete for one Lease.
     pub(super) fn lease_name(&self) -> Option<String> {
         let selector = self.args.selector.as_deref().unwrap_or_default();
         let namespaces: Vec<String> = self.args.watched().into_iter().flatten().collect();
@@ -48,24 +48,24 @@ pub(super) fn home(args: &RunArgs, kube: &Config) -> String {
     args.pod_namespace.clone().unwrap_or_else(|| kube.default_namespace.clone())
 }
 
-/// Refuses a Kubernetes that is too old; waits for one that does not answer.
+/// Fails if Kubernetes is too old; waits if it does not respond.
 pub(super) async fn check_kubernetes(client: &Client) -> Result<(), Error> {
     loop {
         match client.apiserver_version().await {
             Ok(version) => return suffices(&version).map_err(Error::Configuration),
             Err(error) => {
-                tracing::warn!(%error, "the API server does not answer; trying again");
+                tracing::warn!(%error, "the API server does not respond; retrying");
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
 }
 
-/// A version that cannot be read is given the benefit of the doubt.
+/// Accepts a version that cannot be parsed.
 pub(super) fn suffices(version: &Info) -> Result<(), String> {
     let number = |text: &str| text.trim_end_matches(|c: char| !c.is_ascii_digit()).parse::<u32>().ok();
     let (Some(major), Some(minor)) = (number(&version.major), number(&version.minor)) else {
-        tracing::warn!(version = version.git_version, "the version of Kubernetes cannot be read");
+        tracing::warn!(version = version.git_version, "cannot parse the version of Kubernetes");
         return Ok(());
     };
     if (major, minor) < OLDEST_KUBERNETES {

@@ -1,4 +1,4 @@
-//! Where the admin server listens.
+//! The listener of the admin server.
 
 use std::io::{ErrorKind, Result};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,10 +7,9 @@ use tokio::net::TcpListener;
 
 use super::Error;
 
-/// The port of the admin server unless `--listen` names another one.
 const PORT: u16 = 8080;
 
-/// Binds `address`, the value of `--listen`; by default all addresses of the host, of IPv6 and IPv4.
+/// Binds `address`, the value of `--listen`; by default all IPv6 and IPv4 addresses of the host.
 pub(super) async fn bind(address: Option<SocketAddr>) -> std::result::Result<TcpListener, Error> {
     let named = address.unwrap_or_else(|| SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT)));
     let bound = match address {
@@ -20,12 +19,12 @@ pub(super) async fn bind(address: Option<SocketAddr>) -> std::result::Result<Tcp
     bound.map_err(|error| Error::Configuration(format!("--listen {named} cannot be used: {error}")))
 }
 
-/// Binds all addresses: `[::]` takes IPv4, too, and `0.0.0.0` serves hosts without IPv6.
+/// Binds `[::]`, which includes IPv4, or `0.0.0.0` on hosts without IPv6.
 async fn bind_all(port: u16) -> Result<TcpListener> {
     match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
         Err(error) if error.kind() != ErrorKind::AddrInUse => {
             let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
-            tracing::info!(%error, "this host has no IPv6; listening on IPv4 alone");
+            tracing::info!(%error, "this host has no IPv6; listening on IPv4 only");
             Ok(listener)
         }
         bound => bound,
@@ -33,7 +32,7 @@ async fn bind_all(port: u16) -> Result<TcpListener> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use tokio::net::TcpStream;
 
@@ -41,7 +40,7 @@ mod tests {
 
     /// Fault 55.
     #[tokio::test]
-    async fn by_default_clients_of_ipv6_and_of_ipv4_are_served() {
+    async fn the_default_address_serves_ipv6_and_ipv4_clients() {
         let listener = bind_all(0).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok());
@@ -52,7 +51,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_port_that_is_taken_is_no_lack_of_ipv6() {
+    async fn a_port_in_use_is_not_mistaken_for_missing_ipv6() {
         let first = bind_all(0).await.unwrap();
         let port = first.local_addr().unwrap().port();
         assert_eq!(bind_all(port).await.unwrap_err().kind(), ErrorKind::AddrInUse);

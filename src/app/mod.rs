@@ -1,10 +1,10 @@
-//! Wiring: configuration, clients, lease, controllers, admin server, and an end in order.
+//! Wiring: configuration, clients, Lease, controllers, admin server and shutdown.
 
 mod check;
 mod crd_check;
-mod figures;
 mod kubernetes;
 mod listen;
+mod metrics;
 mod probes;
 mod signals;
 mod wiring;
@@ -36,17 +36,16 @@ use listen::bind;
 use signals::Terminate;
 use wiring::{holder, resource};
 
-/// Beyond a call that is under way, an ordered end takes so long at most.
+/// Time for records at shutdown, after the timeout of a call.
 const END_MARGIN: Duration = Duration::from_secs(6);
-/// Giving the Lease back takes so long at most.
 const RELEASE: Duration = Duration::from_secs(2);
-/// Sending the last spans takes so long at most; the last Events are published meanwhile.
+/// Time to send the last spans, while the last Events are published.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// Why the operator ends other than by order.
+/// Why the operator exits without a signal.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Said before anything is contacted, or of a Kubernetes that is too old: exit code 2.
+    /// Invalid configuration, or a Kubernetes that is too old: exit code 2.
     #[error("{0}")]
     Configuration(String),
     /// Exit code 1.
@@ -54,10 +53,10 @@ pub enum Error {
     Failed(String),
 }
 
-/// Runs the operator until it is told to stop.
+/// Runs the operator until a signal stops it.
 ///
 /// # Errors
-/// [`Error`], as its variants say.
+/// See the variants of [`Error`].
 pub fn run(args: RunArgs) -> Result<(), Error> {
     let Cde { base, tokens, client: cde } = Cde::configured(&args)?;
     let collector = collector(&args)?;
@@ -73,12 +72,12 @@ pub fn run(args: RunArgs) -> Result<(), Error> {
         let operator = Operator { args, base, tokens, cde, kube, me, traces, stands_by, leads };
         operator.run(listener).await
     });
-    // What is still under way past its time is left to verification.
+    // A call that is still in progress is verified at the next start.
     runtime.shutdown_background();
     result
 }
 
-/// The CDE API as the configuration has it; nothing is contacted yet.
+/// The configured CDE API, before anything is contacted.
 struct Cde {
     base: String,
     tokens: Arc<TokenFile>,
@@ -88,7 +87,7 @@ struct Cde {
 impl Cde {
     fn configured(args: &RunArgs) -> Result<Self, Error> {
         args.check().map_err(Error::Configuration)?;
-        // It fails only where another provider is installed already, which serves as well.
+        // It fails only if another provider is already installed, which works as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let base = BaseUrl::parse(&args.url, args.allow_http).map_err(configuration)?;
         let tokens = TokenFile::open(&args.token_file).map_err(configuration)?;
@@ -103,12 +102,12 @@ impl Cde {
     }
 }
 
-/// One thread: the work is waiting for others, and threads that wake each other cost a fifth of it.
+/// Uses one thread, because the operator mostly waits and several threads cost a fifth more CPU.
 fn runtime() -> Result<Runtime, Error> {
     Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Error::Failed(format!("the runtime cannot start: {error}")))
+        .map_err(|error| Error::Failed(format!("the async runtime cannot start: {error}")))
 }
 
 async fn kubernetes_access() -> Result<Config, Error> {
@@ -119,7 +118,6 @@ async fn kubernetes_access() -> Result<Config, Error> {
     })
 }
 
-/// The collector of traces, if there is to be any.
 fn collector(args: &RunArgs) -> Result<Option<Collector>, Error> {
     Collector::configured(args.otlp_endpoint.as_deref(), |name| std::env::var(name).ok())
         .map_err(Error::Configuration)
@@ -135,17 +133,16 @@ struct Operator {
     tokens: Arc<TokenFile>,
     cde: CdeClient,
     kube: Config,
-    /// The name of this process, as claims and the Lease hold it.
+    /// The name of this process in claims and in the Lease.
     me: String,
-    /// Exports spans, if they are wanted.
+    /// Exports spans, if traces are on.
     traces: Option<SdkTracerProvider>,
-    /// Another replica leads; this one would take over.
+    /// Whether another replica leads and this one would take over.
     stands_by: Arc<AtomicBool>,
-    /// The work is done here.
+    /// Whether the controllers run in this process.
     leads: Arc<AtomicBool>,
 }
 
-/// What does the work, once it may be done.
 struct Work {
     lease: Option<Lease>,
     controllers: JoinSet<()>,
@@ -161,7 +158,6 @@ impl Operator {
         let (context, registry) = self.context(client, events);
         self.announce(&context, &listener);
 
-        // Whatever runs beside the work ends with this set.
         let mut background = JoinSet::new();
         let admin = self.admin(&context, registry, watch_health.clone());
         background.spawn(async move {
@@ -196,7 +192,7 @@ impl Operator {
         tracing::info!(version, holder, server = self.base, listen, "starting");
     }
 
-    /// Waits until work may be done here, and begins it.
+    /// Starts the controllers when this process may work.
     async fn begin(
         &self,
         context: &Arc<Context>,
@@ -217,9 +213,9 @@ impl Operator {
         Ok(Work { lease, controllers: self.controllers(context, &watch_client) })
     }
 
-    /// Takes nothing new, waits for what is under way, and gives the Lease back.
+    /// Begins nothing new, waits for calls and records in progress, and releases the Lease.
     async fn end(&self, context: &Context, mut lease: Option<&mut Lease>) {
-        tracing::info!("stopping: what is under way is finished and recorded");
+        tracing::info!("stopping; finishing and recording calls in progress");
         context.stop.cancel();
         context.recorders.close();
         let all = async {
@@ -229,18 +225,18 @@ impl Operator {
         let finished = tokio::time::timeout(self.args.timeout + END_MARGIN, all);
         tokio::select! {
             finished = finished => if finished.is_err() {
-                tracing::warn!("a call or its record took too long; the next start verifies it");
+                tracing::warn!("a call or its record took too long; the next start will verify it");
             },
             () = lost(lease.as_deref_mut()) => tracing::warn!("the Lease was lost before the last calls were recorded"),
         }
         if let Some(lease) = lease {
-            // Without an API server the Lease ends by itself.
+            // If the API server is down, the Lease expires.
             let _ = tokio::time::timeout(RELEASE, lease.release()).await;
         }
     }
 }
 
-/// Ends when the Lease is lost; never, where there is none to lose.
+/// Returns when the Lease is lost; never, if there is none.
 async fn lost(lease: Option<&mut Lease>) {
     match lease {
         Some(lease) => lease.lost().await,

@@ -1,4 +1,4 @@
-//! What the probes ask.
+//! The liveness and readiness probes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,9 +12,9 @@ use crate::runtime::admin::Admin;
 use crate::runtime::watch_health::WatchHealth;
 
 use super::Operator;
-use super::figures::Place;
+use super::metrics::OperatorMetrics;
 
-/// Watches that were not answered for so long are stuck. An API server that is down for less costs no restart.
+/// The process is restarted if no watch had a response for this long. A shorter outage of the API server costs no restart.
 const STUCK: Duration = Duration::from_mins(13);
 
 impl Operator {
@@ -24,7 +24,7 @@ impl Operator {
         mut registry: Registry,
         watch_health: WatchHealth,
     ) -> Admin {
-        registry.register_collector(Box::new(Place {
+        registry.register_collector(Box::new(OperatorMetrics {
             context: context.clone(),
             watch_health: watch_health.clone(),
             leads: self.leads.clone(),
@@ -41,11 +41,11 @@ impl Operator {
     }
 }
 
-/// A replica that waits for the Lease watches nothing.
+/// Always live without leadership, because a replica that waits for the Lease watches nothing.
 fn is_live(watch_health: &WatchHealth, leads: bool) -> Result<String, String> {
     let silence = watch_health.silence();
     if leads && silence > STUCK {
-        return Err(format!("the API server has not answered any watch for {} s", silence.as_secs()));
+        return Err(format!("the API server has not responded to any watch for {} s", silence.as_secs()));
     }
     Ok(String::new())
 }
@@ -53,27 +53,27 @@ fn is_live(watch_health: &WatchHealth, leads: bool) -> Result<String, String> {
 fn is_ready(context: &Context, leads: bool, stands_by: bool) -> Result<String, String> {
     let problems = problems(context);
     if !context.crds.is_good() {
-        return Err("the custom resource definitions are missing or too old: apply crds/".to_owned());
+        return Err("the CRDs are missing or too old: apply crds/".to_owned());
     }
     if context.breaker.state() == CallState::TokenRejected {
-        return Err("the CDE API refuses the token".to_owned());
+        return Err("the CDE API rejects the token".to_owned());
     }
     // A replica that waits for the Lease is ready to take over.
     if context.watches.any_namespace_is_listed() || stands_by {
         return Ok(problems);
     }
     let why =
-        if leads { "the first list is not complete" } else { "the work has not begun; the log says why" };
+        if leads { "the first list is not complete" } else { "the operator has not started; see the log" };
     Err(format!("{why}\n{problems}").trim_end().to_owned())
 }
 
-/// The watches that do not work, a line each. Why is in the log: here it would show to anybody who can reach the port.
+/// Lists the watches that do not work. Only the log says why, because anyone may be able to reach this port.
 fn problems(context: &Context) -> String {
     let mut lines = String::new();
     for watch in context.watches.all().iter().filter(|watch| watch.error.is_some()) {
         lines += "the watch of ";
         lines += &watch.name();
-        lines += " does not work; the log says why\n";
+        lines += " does not work; see the log\n";
     }
     lines
 }

@@ -1,10 +1,9 @@
-//! The order to stop.
+//! The signals that stop the operator.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Error;
 
-/// SIGTERM or SIGINT.
 pub(super) struct Terminate {
     term: Signal,
     int: Signal,
@@ -13,7 +12,7 @@ pub(super) struct Terminate {
 impl Terminate {
     pub(super) fn new() -> Result<Self, Error> {
         let listen =
-            |kind| signal(kind).map_err(|error| Error::Failed(format!("signals cannot be heard: {error}")));
+            |kind| signal(kind).map_err(|error| Error::Failed(format!("cannot listen for signals: {error}")));
         Ok(Self { term: listen(SignalKind::terminate())?, int: listen(SignalKind::interrupt())? })
     }
 

@@ -1,4 +1,4 @@
-//! The parts, and how they hang together.
+//! Creates and connects the parts of the operator.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,7 @@ impl Operator {
         };
         let queue = ConnectorQueue::new(&self.base);
         let (breaker, changes) = CircuitBreaker::new(queue.clone(), &settings);
-        tokio::spawn(self.tell_changes(events.clone(), changes));
+        tokio::spawn(self.publish_changes(events.clone(), changes));
         let watches = Watches::default();
         let mut registry = Registry::default();
         registry.register_collector(Box::new(ProcessMetrics::new("cde_operator")));
@@ -66,8 +66,8 @@ impl Operator {
         (Arc::new(context), registry)
     }
 
-    /// Publishes each change of the circuit breaker as an Event on the operator's own Pod, where it knows its name.
-    fn tell_changes(
+    /// Publishes each change of the circuit breaker as an Event on the operator's own Pod, if its name is known.
+    fn publish_changes(
         &self,
         events: Events,
         mut changes: UnboundedReceiver<Change>,
@@ -82,7 +82,7 @@ impl Operator {
         }
     }
 
-    /// What runs beside the controllers.
+    /// Starts the tasks that run beside the controllers.
     pub(super) fn background(&self, context: &Arc<Context>, tasks: &mut JoinSet<()>) {
         let (client, crds) = (context.client.clone(), context.crds.clone());
         tasks.spawn(async move { watch_crds(client, &crds).await });
@@ -98,7 +98,6 @@ impl Operator {
         });
     }
 
-    /// A controller for each kind and namespace.
     pub(super) fn controllers(&self, context: &Arc<Context>, client: &Client) -> JoinSet<()> {
         let mut controllers = JoinSet::new();
         for namespace in self.args.watched() {
@@ -118,7 +117,7 @@ impl Operator {
     }
 }
 
-/// Describes this process by the names that OpenTelemetry has for it and its pod.
+/// Describes this process and its Pod with OpenTelemetry's resource attributes.
 pub(super) fn resource(args: &RunArgs, me: &str) -> Vec<KeyValue> {
     let mut resource = vec![
         KeyValue::new("service.name", "cde-operator"),
@@ -131,8 +130,7 @@ pub(super) fn resource(args: &RunArgs, me: &str) -> Vec<KeyValue> {
     resource
 }
 
-/// Names this process: the pod's name, or the host's, and a suffix drawn at each start. A restarted process is another
-/// holder.
+/// Names this process: the name of the Pod or the host, and a random suffix, so that a restarted process is another holder.
 pub(super) fn holder(args: &RunArgs) -> String {
     let host = || gethostname::gethostname().to_string_lossy().into_owned();
     let name = args.pod_name.clone().unwrap_or_else(host);
@@ -140,14 +138,15 @@ pub(super) fn holder(args: &RunArgs) -> String {
     format!("{}-{}", clean(&name, 200), &suffix[..8])
 }
 
-/// The Event on the operator's own Pod about a change of the circuit breaker.
 fn pod_event(namespace: &str, name: &str, Change { state, cause }: &Change) -> Event {
     let (reason, what) = match state {
-        CallState::Open => ("CallsResumed", "Calls to the CDE API go out again"),
+        CallState::Open => ("CallsResumed", "Calls to the CDE API have resumed"),
         CallState::Paused => ("RateLimited", "Rate limited by the CDE API: all calls are paused"),
-        CallState::Down => ("CDEUnavailable", "The CDE API is unavailable: one call at a time goes out"),
+        CallState::Down => {
+            ("CDEUnavailable", "The CDE API is unavailable: only one call at a time is allowed")
+        }
         CallState::TokenRejected => {
-            ("TokenRejected", "The CDE API rejects the token: calls wait for another one")
+            ("TokenRejected", "The CDE API rejects the token: all calls are paused until it changes")
         }
     };
     let regarding = ObjectReference {

@@ -63,8 +63,8 @@ impl BaseUrl {
         is_loopback(&self.0)
     }
 
-    /// Returns the URL of a resource, with each segment percent-encoded. `None` means that a segment would silently
-    /// name another resource: it is empty, `.` or `..`, or has control characters, some of which a URL drops.
+    /// Returns the URL of a resource, with each segment percent-encoded. `None` if a segment would change the path: it is
+    /// empty, `.` or `..`, or has control characters, some of which a URL drops.
     pub(super) fn join(&self, segments: &[&str]) -> Option<Url> {
         let is_invalid =
             |segment: &str| matches!(segment, "" | "." | "..") || segment.contains(char::is_control);
@@ -84,7 +84,7 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unsafe_or_ambiguous_url_is_refused_without_quoting_its_password() {
+    fn an_unsafe_or_ambiguous_url_is_rejected_without_quoting_its_password() {
         for (text, says) in [
             ("cde.example.com", "is not a URL"),
             ("", "is not a URL"),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_knows_its_scheme_and_whether_its_host_is_this_machine() {
+    fn a_url_has_a_scheme_and_may_be_loopback() {
         for (text, https, loopback) in [
             ("https://cde.example.com", true, false),
             ("https://localhost", true, true),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_of_any_content_stays_one_segment_of_the_path() {
+    fn any_text_stays_one_path_segment() {
         let base = BaseUrl::parse("https://cde.example.com/prefix/", false).unwrap();
         let url = |segment| base.join(&["connectors", segment]).map(|url| url.to_string());
         assert_eq!(url("a-1").as_deref(), Some("https://cde.example.com/prefix/connectors/a-1"));

@@ -1,8 +1,7 @@
 //! The HTTP client of the CDE API.
 //!
-//! Each call of a method of [`Client`] sends at most one HTTP request and ends within the timeout, including the
-//! body of the response. The client never retries, follows no redirect, and limits how much of a body it reads.
-//! [`FailureKind`] tells whether a failed call may have had an effect.
+//! Each call sends at most one HTTP request and ends within the timeout, including the body of the response.
+//! [`FailureKind`] shows whether a failed call may have had an effect.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,11 +23,11 @@ use crate::runtime::clock;
 const MAX_BODY: usize = 8 * 1024 * 1024;
 /// A larger body of another response (in bytes) is not one of the CDE API.
 const MAX_ERROR_BODY: usize = 64 * 1024;
-/// Connecting takes at most this long, and at most half the timeout: if the whole call timed out first, it would not
-/// be known that nothing was sent.
+/// Connecting takes at most this long, and at most half the timeout: if the whole call timed out first, it would be unknown
+/// whether something was sent.
 const MAX_CONNECT: Duration = Duration::from_secs(10);
-/// A connection that has been idle longer than this is not reused. Common servers close theirs after 5 s, and a call
-/// that meets the close would leave open whether it had an effect; the second between is for the network.
+/// A connection that has been idle longer is not reused. Common servers close idle connections after 5 s, and the effect of
+/// a call that is sent meanwhile would be unknown.
 const MAX_IDLE: Duration = Duration::from_secs(4);
 
 /// The URL template of a read, for traces.
@@ -59,8 +58,8 @@ impl Client {
     /// Creates a client without contacting anything. The process must have installed a default
     /// `rustls::crypto::CryptoProvider`.
     ///
-    /// Proxies are taken from the usual environment variables, except for a loopback host: unencrypted calls are
-    /// allowed to that host, not to a proxy.
+    /// Proxies are taken from the usual environment variables, but not for a loopback host, because unencrypted calls may
+    /// go to that host only.
     ///
     /// # Errors
     /// Fails if the CA file is unusable, the system has no CA certificates, or the user agent is not a valid header
@@ -190,9 +189,9 @@ impl Client {
             (FailureKind::NotSent, format!("cannot connect to the CDE API; nothing was sent: {why}"))
         } else if error.is_timeout() {
             let timeout = humantime::format_duration(self.timeout);
-            (FailureKind::NoAnswer, format!("no answer within {timeout}"))
+            (FailureKind::NoAnswer, format!("no response within {timeout}"))
         } else {
-            (FailureKind::NoAnswer, format!("the connection ended before an answer: {why}"))
+            (FailureKind::NoAnswer, format!("the connection was closed before a response: {why}"))
         };
         Failure { kind, message: presentable(&message, token), retry_at: None }
     }
@@ -227,7 +226,7 @@ fn headers(id: &CallId, token: &Token, changing: bool) -> Result<HeaderMap, Inva
     Ok(headers)
 }
 
-/// The segments of the path that `template` makes of the values, which are in the order of its placeholders.
+/// Returns the segments of `template` with the values in place of its placeholders, in their order.
 fn segments<'a>(template: &'a str, values: &[&'a str]) -> Vec<&'a str> {
     let mut values = values.iter().copied();
     let parts = template.split('/').skip(1);
@@ -248,14 +247,14 @@ fn refusal(status: StatusCode, body: &[u8], retry_at: Option<Timestamp>, token: 
         300..400 => "redirects are not followed; check --url".to_owned(),
         400..500 => format!(
             "this {code} carries no message of the CDE API, so a proxy or gateway may have sent it; check --url and \
-             what stands between"
+             all proxies in between"
         ),
         _ => format!("this {code} carries no message of the CDE API"),
     });
     Failure { kind, message, retry_at }
 }
 
-/// Reads the whole body; fails with a phrase about it if it is cut or larger than `limit` bytes.
+/// Reads the whole body; fails if it is cut or larger than `limit` bytes.
 async fn read_body(response: &mut Response, limit: usize) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| {
@@ -283,7 +282,7 @@ fn roots(path: &Path) -> Result<Vec<Certificate>, ConfigError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
@@ -300,7 +299,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_of_the_limit_is_read_and_a_larger_one_is_refused() {
+    async fn a_body_of_the_maximum_size_is_read_and_a_larger_one_is_rejected() {
         assert_eq!(read("", 0).await, Ok(vec![]));
         assert_eq!(read("1234", 4).await, Ok(b"1234".to_vec()));
         assert_eq!(read("12345", 4).await, Err("its body is larger than 4 bytes".into()));
@@ -319,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_shows_the_message_of_the_api_or_says_that_there_is_none() {
+    fn a_refusal_has_the_message_of_the_api_or_says_that_there_is_none() {
         let api = r#"{"message": "No, canary-token."}"#;
         for (code, body, from_api, message) in [
             (404, api, true, "No, [redacted]."),

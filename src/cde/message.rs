@@ -1,5 +1,5 @@
-//! Makes text from responses and errors safe to show: one line of bounded length, without the token and without
-//! characters that could mislead a terminal.
+//! Makes text from responses and errors safe to show: one short line without the token and without characters that could
+//! mislead a terminal.
 
 use std::error::Error;
 
@@ -25,7 +25,7 @@ pub(super) fn redact<'a>(texts: impl IntoIterator<Item = &'a mut Field<String>>,
     }
 }
 
-/// Returns the message of the innermost cause; the outer layers only say that a call failed.
+/// Returns the message of the innermost cause, because the outer ones only say that a call failed.
 pub(super) fn root_cause(mut error: &dyn Error) -> String {
     while let Some(cause) = error.source() {
         error = cause;
@@ -34,7 +34,7 @@ pub(super) fn root_cause(mut error: &dyn Error) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 

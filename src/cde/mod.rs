@@ -4,17 +4,15 @@
 //! Call + CallId + Token ── Client ──▶ Answer | Failure
 //! ```
 //!
-//! Each call is one HTTP request within one timeout: the client never retries, follows no redirect, and knows nothing
-//! of Kubernetes.
+//! Each call is one HTTP request within one timeout. The client never retries and follows no redirect.
 //!
-//! - [`model`]: requests and responses as plain values; the only part that the operation core may use.
-//! - [`BaseUrl`]: the base URL, which refuses to send a token unencrypted to another host.
-//! - [`TokenFile`]: the bearer token, read again when its file changes and never printed.
-//! - [`Client`]: sends the calls.
+//! - [`model`]: requests and responses as plain values; the only part that the pure core may use.
+//! - [`BaseUrl`]: the base URL, which does not allow the token to be sent unencrypted to another host.
+//! - [`TokenFile`]: the bearer token, reread when its file changes and never printed.
 //! - `wire`: decodes response bodies leniently.
-//! - `retry_after`: reads when the next call may be made.
+//! - `retry_after`: reads when the next call is allowed.
 //! - `message`: makes text from responses safe to show.
-//! - `trace`: traces a call and sends the trace context with it.
+//! - `trace`: traces a call.
 
 mod base_url;
 mod client;
@@ -29,7 +27,7 @@ pub use base_url::BaseUrl;
 pub use client::{Client, ClientConfig};
 pub use token::{Token, TokenFile};
 
-/// An error in the configuration of the client: one sentence that says what to do.
+/// An error in the configuration of the client: one sentence that says how to fix it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(String);

@@ -1,8 +1,6 @@
 //! Requests and responses of the CDE API as plain values.
 //!
-//! The operation core decides on these values, so this module does no I/O and knows nothing of Kubernetes.
-//!
-//! Source: the pages "Restore Connector from bin", "Rollback migration" and `GET /connectors/{publicId}` of the CDE
+//! The pure core decides on these values, so this module does no I/O. Source: the pages "Restore Connector from bin", "Rollback migration" and `GET /connectors/{publicId}` of the CDE
 //! API reference.
 
 use http::Method;
@@ -13,7 +11,7 @@ macro_rules! calls {
         $(#[$doc:meta])*
         $call:ident { $($value:ident),+ } = $name:literal: $method:ident $template:literal => $answer:ident,
     )*) => {
-        /// A call that changes something. It is exactly one HTTP request, without a body.
+        /// A changing call: one HTTP request without a body.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum Call {
             $(
@@ -29,10 +27,10 @@ macro_rules! calls {
         }
 
         impl Call {
-            /// The names of all calls in metrics, the read included.
+            /// The labels of all calls in metrics, including the read.
             pub const NAMES: [&str; ["read", $($name),*].len()] = ["read", $($name),*];
 
-            /// The name of the call in metrics.
+            /// Returns the label in metrics.
             #[must_use]
             pub fn name(&self) -> &'static str {
                 match self {
@@ -40,7 +38,7 @@ macro_rules! calls {
                 }
             }
 
-            /// The request, and what answers it.
+            /// Returns the HTTP request and the type of its response.
             pub(super) fn endpoint(&self) -> Endpoint<'_> {
                 match self {
                     $(Self::$call { $($value),+ } => Endpoint {
@@ -55,33 +53,32 @@ macro_rules! calls {
     };
 }
 
-// The calls have one place: what each does, its values in the order of the path, its name in metrics, its request and
-// the `data` of a success.
+// The only list of calls: values in the order of the path, label in metrics, HTTP request, and the `data` of a success.
 calls! {
-    /// Takes a connector, by its UUID, out of the bin.
+    /// Restores a connector, by its UUID, from the bin.
     RestoreFromBin { connector } = "restore": PATCH "/connectors/{id}/restore-from-bin" => Connector,
     /// Makes a version (`main`, `latest` or a major number: 1.0.5 is `1`) use its old executable again.
     RollBackMigration { connector, version } = "rollback":
         POST "/connectors/{id}/versions/{version}/migration/rollback" => Version,
 }
 
-/// A call as HTTP sees it.
+/// The HTTP request of a call.
 pub(super) struct Endpoint<'a> {
     pub(super) method: Method,
     /// The path, with placeholders.
     pub(super) template: &'static str,
-    /// What the placeholders stand for, in their order.
+    /// The values of the placeholders, in their order.
     pub(super) values: Vec<&'a str>,
     pub(super) answer: Shape,
 }
 
-/// What [`Data`] a call is answered with.
+/// The type of [`Data`] in a response.
 pub(super) enum Shape {
     Connector,
     Version,
 }
 
-/// The identity of one call, for the API and for readers of its logs.
+/// Identifies a call in headers and logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallId {
     /// The UUID of the operation. Sent as `Idempotency-Key` with changing calls; all attempts share it.
@@ -217,7 +214,7 @@ pub struct Answer<T = Data> {
     pub missing_fields: Vec<String>,
 }
 
-/// Why a call brought no readable 2xx response.
+/// Why a call has no readable 2xx response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// How far the call got.
@@ -225,9 +222,9 @@ pub struct Failure {
     /// One line for people: the API's `message`, or a description of the error. At most 512 characters, without
     /// control characters, tokens, bodies or headers.
     pub message: String,
-    /// The time before which the response asks not to be called again: the latest of `Retry-After` (seconds or HTTP
-    /// date), `X-RateLimit-Retry-After` and `RateLimit-Reset` (Unix time in seconds). A time more than a day ahead
-    /// is replaced by an hour from the response.
+    /// The earliest time of the next call, if the response names one: the latest of `Retry-After` (seconds or HTTP date),
+    /// `X-RateLimit-Retry-After` and `RateLimit-Reset` (Unix time in seconds). A time more than a day ahead is replaced
+    /// by an hour after the response.
     pub retry_at: Option<Timestamp>,
 }
 
@@ -242,8 +239,8 @@ pub enum FailureKind {
     Status {
         /// The HTTP status code.
         code: u16,
-        /// The body is a JSON object with a text `message`, as the CDE API sends it. Otherwise a proxy or gateway
-        /// may have answered.
+        /// The body is a JSON object with a text `message`, as the CDE API sends it. Otherwise a proxy or gateway may
+        /// have responded.
         from_api: bool,
     },
     /// A 2xx response whose body is cut, larger than 8 MiB, not JSON, or has no object `data`.
@@ -280,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn null_is_known_and_a_missing_field_is_not() {
+    fn a_null_field_is_known_and_a_missing_one_is_not() {
         for (field, known, value, doubled) in [
             (Field::Missing, None, None, Field::Missing),
             (Field::Null, Some(None), None, Field::Null),

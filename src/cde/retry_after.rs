@@ -1,7 +1,5 @@
-//! Reads from the headers of a response when the next call may be made.
-//!
-//! The latest time counts. Unreadable and past values are ignored, and a time more than a day ahead is replaced by an
-//! hour from the response.
+//! Reads from the headers of a response when the next call is allowed. The latest time counts. Unreadable and past values
+//! are ignored, and a time more than a day ahead is replaced by an hour after the response.
 
 use http::header::{HeaderMap, HeaderName, RETRY_AFTER};
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +9,7 @@ const RATE_LIMIT_RETRY_AFTER: HeaderName = HeaderName::from_static("x-ratelimit-
 /// Unix time in seconds; sent by the Stream API of the same vendor.
 const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
-/// A longer wait is considered a mistake of the sender and replaced by [`FALLBACK_WAIT`].
+/// A longer wait is treated as a mistake of the sender and replaced by [`FALLBACK_WAIT`].
 const MAX_WAIT: SignedDuration = SignedDuration::from_hours(24);
 const FALLBACK_WAIT: SignedDuration = SignedDuration::from_hours(1);
 
@@ -51,7 +49,7 @@ fn whole_number(text: &str) -> Option<i64> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
@@ -59,7 +57,7 @@ mod tests {
         "2026-11-08T08:49:07.5Z".parse().unwrap()
     }
 
-    /// Seconds from `received` until the time asked for.
+    /// Seconds from `received` until the requested time.
     fn ahead(lines: &[(&'static str, &str)]) -> Option<f64> {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {

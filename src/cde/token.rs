@@ -1,9 +1,8 @@
 //! Reads the bearer token from a file that may be replaced at any time.
 //!
-//! - The content is polled, because Kubernetes replaces a mounted Secret by renaming a symbolic link, which a watch of
-//!   the file itself does not see.
-//! - Every new token gets the next generation number, so that a caller whose token was rejected can tell whether there
-//!   is another one.
+//! - The file is polled, because Kubernetes replaces a mounted Secret by renaming a symbolic link, which a watch of the
+//!   file does not notice.
+//! - Every new token has another generation number, so that a caller whose token was rejected knows whether it changed.
 //! - The last usable token stays in use if the file becomes unusable.
 //! - The token appears in no error and no `Debug` output.
 
@@ -75,7 +74,7 @@ struct State {
     token: Token,
     /// When `token` was first read.
     since: Timestamp,
-    /// Why the file was unusable when it was last read; kept so that each problem is logged once.
+    /// Why the file was unusable when it was last read; each problem is logged once.
     problem: Option<ConfigError>,
 }
 
@@ -98,9 +97,7 @@ impl TokenFile {
         self.state().token.clone()
     }
 
-    /// Reads the file again; returns whether it holds another token, which is then the current one.
-    ///
-    /// If the file is unusable, the last token stays in use and the problem is logged once.
+    /// Reads the file again; returns whether the token has changed. If the file is unusable, the last token stays in use.
     pub fn reload(&self) -> bool {
         let content = read(&self.path);
         let mut state = self.state();
@@ -182,7 +179,7 @@ fn read(path: &Path) -> Result<SecretString, ConfigError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
@@ -203,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_usable_token_is_refused_without_quoting_it() {
+    fn a_file_without_a_usable_token_is_rejected_without_quoting_it() {
         for (content, says) in [
             (Vec::new(), "is empty"),
             (b" \n".to_vec(), "is empty"),
@@ -235,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn another_token_gets_the_next_generation_and_wakes_its_waiters() {
+    fn a_new_token_has_the_next_generation_and_wakes_waiters() {
         let file = file("first");
         let tokens = TokenFile::open(file.path()).unwrap();
         let mut generations = tokens.generations();
@@ -288,7 +285,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_secret_that_is_replaced_as_kubernetes_does_is_seen() {
+    fn a_secret_update_by_kubernetes_is_noticed() {
         use std::os::unix::fs::symlink;
         let dir = tempfile::tempdir().unwrap();
         for (version, content) in [("v1", "first"), ("v2", "second")] {
@@ -306,7 +303,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_watched_file_is_read_again_by_itself() {
+    async fn a_watched_file_is_reread() {
         let file = file("first");
         let tokens = Arc::new(TokenFile::open(file.path()).unwrap());
         let mut generations = tokens.generations();

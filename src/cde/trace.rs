@@ -1,4 +1,4 @@
-//! A call as a span, by OpenTelemetry's conventions for HTTP clients. It holds neither headers nor bodies.
+//! The span of a call, by OpenTelemetry's conventions for HTTP clients, without headers or bodies.
 
 use http::HeaderValue;
 use reqwest::Request;
@@ -9,8 +9,8 @@ use crate::runtime::telemetry::{TARGET, fail, traceparent};
 
 use super::model::{Failure, FailureKind};
 
-/// Starts the span of the call that `request` makes, as a child of the current span, and tells the API of it.
-/// `template` is the path with placeholders.
+/// Starts the span of a request as a child of the current span, and adds its trace context to the headers. `template` is
+/// the path with placeholders.
 pub(super) fn begin(request: &mut Request, template: &'static str) -> Span {
     let (method, address) = (request.method(), request.url());
     let span = tracing::info_span!(
@@ -31,12 +31,12 @@ pub(super) fn begin(request: &mut Request, template: &'static str) -> Span {
     span
 }
 
-/// Notes the response, or why there is none.
+/// Notes the result of the call.
 pub(super) fn end(span: &Span, code: Option<u16>, failure: Option<&Failure>) {
     span.record("http.response.status_code", code.map(i64::from));
     match failure.map(|failure| (failure, failure.kind)) {
         None => {}
-        // The code says it all.
+        // The code is enough.
         Some((failure, FailureKind::Status { .. })) => fail(span, failure.word(), ""),
         Some((failure, _)) => fail(span, failure.word(), &failure.message),
     }

@@ -1,6 +1,6 @@
 //! Decodes response bodies into the model.
 //!
-//! Decoding is lenient: the API may change, and one unexpected field must not hide the others.
+//! Decoding is lenient, because the API may change and one unexpected field must not hide the others.
 //!
 //! - Only the fields that the operator reads are stored, so memory is bounded by the size of the body.
 //! - A field that is missing or malformed (of another type, an integer beyond 64 bits) becomes [`Field::Missing`]
@@ -89,11 +89,11 @@ fn decode<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Field<T> {
     }
 }
 
-/// A JSON object whose values are decoded when they are asked for.
+/// A JSON object whose values are decoded on demand.
 #[derive(Default, Deserialize)]
 struct Object<'a>(#[serde(borrow)] BTreeMap<Key, &'a RawValue>);
 
-/// One of [`KEYS`], or the empty text for any other key: an object stores one value of those at most.
+/// One of [`KEYS`], or an empty text for any other key, so that an object stores at most one value of those.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Key(&'static str);
 
@@ -198,7 +198,7 @@ impl<'a> Fields<'a, '_> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use serde_json::{Value, json};
 
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_serde_json_cannot_represent_is_malformed_and_spoils_nothing_else() {
+    fn a_value_that_serde_json_cannot_represent_spoils_only_its_field() {
         for wrong in ["1e999", "-1e999", "99999999999999999999999", r#""\ud800""#, r#"{"\ud800": 1}"#, "[[]]"]
         {
             let body = format!(
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_read_only_where_it_belongs_and_however_it_is_escaped() {
+    fn a_key_counts_at_its_own_place_and_in_any_escaping() {
         let body =
             br#"{"data": {"state": 1, "config": {"state": "a"}, "st\u0061te": "b", "other": {"state": "c"}},
             "state": "d"}"#;

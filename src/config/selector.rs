@@ -1,11 +1,10 @@
-//! Label selectors, as kubectl has them: checked before anything is contacted, because the API server would refuse each
-//! watch of an invalid one, for ever.
+//! Checks label selectors at startup, because the API server would reject every watch with an invalid one.
 
 /// Checks a label selector: comma-separated requirements `key`, `!key`, `key=value`, `key==value`, `key!=value`,
 /// `key in (a,b)` and `key notin (a,b)`.
 ///
 /// # Errors
-/// A sentence that names what is wrong.
+/// A sentence that says what is wrong.
 pub(super) fn check(text: &str) -> Result<(), String> {
     requirements(text).into_iter().try_for_each(requirement).map_err(|why| {
         format!(
@@ -55,11 +54,11 @@ fn key(text: &str) -> Result<(), String> {
                     is_name(label) && !label.contains(|c: char| c == '_' || c.is_ascii_uppercase())
                 })
         });
-    if good { Ok(()) } else { Err(format!("{text:?} is not a label's name")) }
+    if good { Ok(()) } else { Err(format!("{text:?} is not a label name")) }
 }
 
 fn value(text: &str) -> Result<(), String> {
-    if text.is_empty() || is_name(text) { Ok(()) } else { Err(format!("{text:?} is not a label's value")) }
+    if text.is_empty() || is_name(text) { Ok(()) } else { Err(format!("{text:?} is not a label value")) }
 }
 
 /// At most 63 letters, digits, `-`, `_` and `.`, that starts and ends with a letter or a digit.
@@ -72,7 +71,7 @@ fn is_name(text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used, reason = "tests may end at what they did not expect")]
+#[allow(clippy::expect_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
@@ -95,19 +94,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_label_selector_is_refused_with_what_is_wrong() {
+    fn an_invalid_selector_is_rejected_with_the_cause() {
         for (text, why) in [
-            ("", "label's name"),
-            ("a,", "label's name"),
-            ("a=b=c", "label's value"),
-            ("a b", "label's name"),
-            ("a in b", "label's name"),
+            ("", "label name"),
+            ("a,", "label name"),
+            ("a=b=c", "label value"),
+            ("a b", "label name"),
+            ("a in b", "label name"),
             ("a in (b", "parenthesis"),
             ("a within (b)", "operator"),
-            ("-a=b", "label's name"),
-            ("a=b!", "label's value"),
-            ("Example.com/a", "label's name"),
-            ("a/b/c", "label's name"),
+            ("-a=b", "label name"),
+            ("a=b!", "label value"),
+            ("Example.com/a", "label name"),
+            ("a/b/c", "label name"),
         ] {
             let error = check(text).expect_err(text);
             assert!(error.contains(why) && error.contains("--selector"), "{text}: {error}");

@@ -1,4 +1,4 @@
-//! Act: exactly one call, and at most one read where its response must be verified.
+//! Act: make exactly one call, and at most one read to verify its response.
 
 use tracing::Instrument as _;
 
@@ -14,14 +14,12 @@ use super::observe::{Call, note_result, observe};
 use super::permits::Permits;
 use super::trace::{note_answer, step};
 
-/// The record of an attempt, to be stored.
 pub(super) struct Acted<K: Kind> {
     pub(super) status: Status<K::Result>,
     /// Fields that a successful response lacked.
     pub(super) missing_fields: Vec<String>,
 }
 
-/// Makes the call that the claim is for.
 pub(super) async fn act<K: Kind>(
     scope: &Scope<K>,
     key: &Key,
@@ -34,12 +32,12 @@ pub(super) async fn act<K: Kind>(
     let call = object.call(&object.status().map(|status| status.result.clone()).unwrap_or_default());
     let token = context.tokens.current();
     scope.cache.remember(key, |memory| memory.unsent = None);
-    let begun = clock::monotonic();
+    let started = clock::monotonic();
     let span = step("act", (key, object), id);
     let answer = context.cde.send(&call, id, &token).instrument(span.clone()).await;
     note_answer(&span, answer.as_ref().err());
     drop(span);
-    let made = Call { name: call.name(), token: &token, took: begun.elapsed() };
+    let made = Call { name: call.name(), token: &token, took: started.elapsed() };
     let noted =
         note_result(scope, (key, object), &permits.breaker, &made, answer.as_ref().map(|answer| answer.code));
     let response = Response {

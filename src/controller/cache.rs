@@ -1,8 +1,7 @@
-//! The objects of one watch: one owner for each.
+//! The objects of one watch, in kube's reflector store.
 //!
-//! They are in kube's reflector store, typed and trimmed. This process's own writes go into the store when the API
-//! server has answered them, and a watch event that is older than what is stored is dropped, so the store always has
-//! the newest version that this process knows. What the process remembers about an object lives and goes with it.
+//! The store also takes the responses to this process's own writes, and drops older watch events, so it always has the
+//! newest version that this process knows. The memory of an object is removed with it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,17 +17,14 @@ use super::guarded::Guarded;
 use super::kind::{Key, Kind, Waker, version};
 use super::memory::Memory;
 
-/// What a watch event means for an object.
 pub(super) enum Change<K> {
-    /// There is a newer version, and whether a person asks for something new.
+    /// A newer version, and whether the input of users has changed.
     Newer(Key, Arc<K>, bool),
-    /// It is gone.
     Gone(Key),
-    /// It cannot be decoded: it is left alone, and counts as gone.
+    /// The object cannot be decoded, is left alone and counts as gone.
     Undecodable(Key, String),
 }
 
-/// The objects of one watch.
 pub(super) struct Cache<K: Kind> {
     objects: Store<Guarded<K>>,
     waker: Waker,
@@ -38,12 +34,12 @@ pub(super) struct Cache<K: Kind> {
 struct Inner<K: Kind> {
     writer: Writer<Guarded<K>>,
     memories: HashMap<Arc<str>, (Key, Memory)>,
-    /// What the list in progress has brought: it counts when the list is complete.
+    /// The list in progress, which counts when it is complete.
     listed: HashMap<Arc<str>, (Key, Arc<Guarded<K>>)>,
 }
 
 impl<K: Kind> Cache<K> {
-    /// An empty one, and the objects that are woken.
+    /// Returns an empty cache, and the objects that are woken.
     pub(super) fn new() -> (Self, UnboundedReceiver<Key>) {
         let ((objects, writer), (waker, woken)) = (store(), unbounded());
         let inner = Mutex::new(Inner { writer, memories: HashMap::new(), listed: HashMap::new() });
@@ -54,17 +50,15 @@ impl<K: Kind> Cache<K> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The store, for a controller.
     pub(super) fn objects(&self) -> Store<Guarded<K>> {
         self.objects.clone()
     }
 
-    /// The key of an object of this watch.
     pub(super) fn key(&self, meta: &ObjectMeta) -> Option<Key> {
         Key::of::<K>(meta, &self.waker)
     }
 
-    /// The newest version of an object, while it exists and can be decoded.
+    /// Returns the newest version of an object, if it exists and can be decoded.
     pub(super) fn get(&self, key: &Key) -> Option<Arc<K>> {
         self.stored(key)?.0.as_ref().ok().cloned()
     }
@@ -74,12 +68,12 @@ impl<K: Kind> Cache<K> {
         self.objects.get(&reference).filter(|stored| stored.meta().uid.as_deref() == Some(&*key.uid))
     }
 
-    /// Reads or changes what is remembered about an object; nothing where it is gone.
+    /// Accesses the memory of an object; `None` if it is gone.
     pub(super) fn remember<T>(&self, key: &Key, use_it: impl FnOnce(&mut Memory) -> T) -> Option<T> {
         self.lock().memories.get_mut(&key.uid).map(|(_, memory)| use_it(memory))
     }
 
-    /// Takes over an object as the API server has stored it for this process; false where it is gone by now.
+    /// Stores the response to an own write; false if the watch was faster or the object is gone.
     pub(super) fn put(&self, key: &Key, object: &Arc<K>) -> bool {
         let mut inner = self.lock();
         if self.stored(key).is_none_or(|stored| version(stored.meta()) >= version(object.meta())) {
@@ -91,7 +85,7 @@ impl<K: Kind> Cache<K> {
         true
     }
 
-    /// Takes a watch event in.
+    /// Stores a watch event and returns the changes.
     pub(super) fn apply(&self, event: Event<Guarded<K>>) -> Vec<Change<K>> {
         let mut inner = self.lock();
         match event {
@@ -102,7 +96,7 @@ impl<K: Kind> Cache<K> {
             }
             Event::InitApply(object) => {
                 let Some(key) = self.key(object.meta()) else { return Vec::new() };
-                // A list may be older than what this process wrote.
+                // A list may be older than an own write.
                 let newer = self.stored(&key).filter(|own| version(own.meta()) > version(object.meta()));
                 let object = newer.unwrap_or_else(|| Arc::new(object));
                 inner.writer.apply_watcher_event(&Event::InitApply(Guarded::clone(&object)));
@@ -133,7 +127,7 @@ impl<K: Kind> Cache<K> {
         }
     }
 
-    /// All objects of the watch; each with whether it belongs to another operator.
+    /// Returns all objects, each with whether it belongs to another operator.
     pub(super) fn all(&self) -> Vec<(Arc<Guarded<K>>, bool)> {
         let (objects, inner) = (self.objects.state(), self.lock());
         let is_foreign = |object: &Guarded<K>| {
@@ -152,8 +146,8 @@ impl<K: Kind> Inner<K> {
             Ok(object) => {
                 memory.undecodable = false;
                 memory.see(object.as_ref());
-                let asks = memory.asks_anew(object.as_ref());
-                Change::Newer(key, object.clone(), asks)
+                let input_changed = memory.input_changed(object.as_ref());
+                Change::Newer(key, object.clone(), input_changed)
             }
             Err(error) => Change::Undecodable(key, error.to_string()),
         }
@@ -180,19 +174,19 @@ mod tests {
     }
 
     #[test]
-    fn an_own_write_counts_once_and_not_after_the_object_has_left_the_watch()
+    fn an_own_write_counts_once_and_only_while_the_object_is_watched()
     -> Result<(), Box<dyn std::error::Error>> {
         let (cache, _woken) = Cache::<ConnectorRestore>::new();
         let key = cache.key(object("1")?.meta()).ok_or("it has no name")?;
         let _ = cache.apply(Event::Apply(Guarded(Ok(object("1")?))));
-        assert!(cache.put(&key, &object("2")?), "it is newer than what the watch brought");
-        assert!(!cache.put(&key, &object("2")?), "it is there already");
+        assert!(cache.put(&key, &object("2")?), "it is newer than the watch event");
+        assert!(!cache.put(&key, &object("2")?), "it is already stored");
         assert!(cache.apply(Event::Apply(Guarded(Ok(object("1")?)))).is_empty(), "an echo is older");
         assert!(matches!(
             cache.apply(Event::Delete(Guarded(Ok(object("3")?)))).as_slice(),
             [Change::Gone(_)]
         ));
-        assert!(!cache.put(&key, &object("3")?), "it is gone: nothing may be kept about it");
+        assert!(!cache.put(&key, &object("3")?), "it is gone");
         assert!(cache.get(&key).is_none());
         Ok(())
     }

@@ -1,7 +1,6 @@
-//! The circuit breaker as the shell uses it: shared, told the time, and telling its changes.
+//! The shared circuit breaker: adds clocks and notifications to the one of [`operation`].
 //!
-//! An outage costs neither the CDE API nor the API server a storm, and nobody polls: [`CircuitBreaker::run`] wakes the
-//! objects on hold. A [`Permit`] is the right to the calls of one attempt; dropped, it gives an unused probe back.
+//! [`CircuitBreaker::run`] wakes the objects on hold, so nothing polls.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,12 +18,12 @@ use crate::runtime::clock;
 use super::connector_queue::ConnectorQueue;
 use super::kind::Key;
 
-/// A change of the state, and its cause in one sentence.
+/// A change of the state.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// The state from now on.
+    /// The new state.
     pub state: CallState,
-    /// Why.
+    /// The cause, in one sentence.
     pub cause: String,
 }
 
@@ -40,24 +39,23 @@ pub struct CircuitBreaker {
 
 struct Inner {
     core: operation::CircuitBreaker<Key>,
-    /// The state that was told last.
-    told: CallState,
+    announced: CallState,
 }
 
 impl CircuitBreaker {
-    /// A closed one, and the changes of its state from now on. `queue` says how many connectors are open.
+    /// Returns a closed breaker and the changes of its state.
     #[must_use]
     pub fn new(queue: ConnectorQueue, settings: &Settings) -> (Self, UnboundedReceiver<Change>) {
         let (changes, receiver) = unbounded_channel();
         let retry = (settings.retry_min, settings.retry_max);
         let core = operation::CircuitBreaker::new(&settings.server, retry);
-        let inner = Arc::new(Mutex::new(Inner { core, told: CallState::Open }));
+        let inner = Arc::new(Mutex::new(Inner { core, announced: CallState::Open }));
         let breaker = Self { inner, changed: Arc::default(), changes, queue, started: clock::monotonic() };
         (breaker, receiver)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A panic elsewhere leaves the breaker whole: each change to it is complete.
+        // Each change is complete, so the state is valid after a panic elsewhere.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -69,72 +67,68 @@ impl CircuitBreaker {
         Now { monotonic: self.now(), wall: clock::now() }
     }
 
-    /// Whether no call for this object may go out now.
     pub(super) fn holds(&self, key: &Key) -> bool {
         !self.lock().core.lets_through(&key.uid, self.now())
     }
 
-    /// The right to the calls of one attempt, if they may go out now.
+    /// Returns a permit, if calls of this object are allowed now.
     pub(super) fn try_acquire(&self, key: &Key) -> Option<Permit> {
         let may = self.lock().core.acquire(&key.uid, self.now());
         may.then(|| Permit { breaker: self.clone(), key: key.clone() })
     }
 
-    /// Puts the object on hold: it is woken when calls may go out. `last_call`: the one that has waited longest goes
-    /// first.
+    /// Puts the object on hold: it is woken when calls are allowed, in the order of `last_call`.
     pub(super) fn hold(&self, key: &Key, last_call: Timestamp) {
         self.lock().core.hold(key.uid.clone(), last_call, key.clone());
         self.changed.notify_one();
     }
 
-    /// The object is gone.
     pub(super) fn remove(&self, key: &Key) {
         self.lock().core.remove(&key.uid);
-        self.give_back(key);
+        self.return_probe(key);
     }
 
-    /// The object does not call: a probe that it has is the next one's.
-    pub(super) fn give_back(&self, key: &Key) {
-        if self.lock().core.give_back(&key.uid) {
+    pub(super) fn return_probe(&self, key: &Key) {
+        if self.lock().core.return_probe(&key.uid) {
             self.changed.notify_one();
         }
     }
 
-    /// At start: restores the state from what an open object says.
+    /// Restores the state at startup from the status of an open object.
     pub(super) fn restore<R>(&self, status: &Status<R>) {
         let mut inner = self.lock();
         inner.core.restore(status, self.moment());
-        self.tell(&mut inner, "an open request says so");
+        self.announce(&mut inner, "restored from the status of an open request");
     }
 
-    /// The token has changed: calls go out again.
+    /// Allows calls again after the token has changed.
     pub fn token_changed(&self) {
         let mut inner = self.lock();
         inner.core.token_changed();
-        self.tell(&mut inner, "the token was replaced");
+        self.announce(&mut inner, "the token was replaced");
         self.changed.notify_one();
     }
 
-    /// Whether calls go out.
+    /// Returns whether calls are allowed.
     #[must_use]
     pub fn state(&self) -> CallState {
         self.lock().core.state(self.now())
     }
 
-    /// When calls go out again, or the next probe; `None` while calls go out.
+    /// Returns the time until calls are allowed or the next probe; `None` while calls are allowed.
     #[must_use]
     pub fn resumes_in(&self) -> Option<Duration> {
         self.lock().core.resumes_in(self.now())
     }
 
-    /// Wakes the objects on hold when the time comes; runs as long as the process.
+    /// Wakes the objects on hold when calls are allowed. Never returns.
     pub async fn run(&self) {
         loop {
             let next = {
                 let mut inner = self.lock();
                 let (woken, next) = inner.core.next_wakeup(self.now());
                 woken.iter().for_each(Key::wake);
-                self.tell(&mut inner, "the pause is over");
+                self.announce(&mut inner, "the pause is over");
                 next
             };
             let changed = self.changed.notified();
@@ -147,56 +141,53 @@ impl CircuitBreaker {
         }
     }
 
-    /// Tells a change of the state.
-    fn tell(&self, inner: &mut Inner, cause: &str) {
+    fn announce(&self, inner: &mut Inner, cause: &str) {
         let state = inner.core.state(self.now());
-        if std::mem::replace(&mut inner.told, state) == state {
+        if std::mem::replace(&mut inner.announced, state) == state {
             return;
         }
         match state {
-            CallState::Open => tracing::info!(cause, "calls to the CDE API go out again"),
+            CallState::Open => tracing::info!(cause, "resuming calls to the CDE API"),
             CallState::Paused => tracing::warn!(cause, "rate limited by the CDE API; pausing all calls"),
-            CallState::Down => tracing::warn!(cause, "the CDE API is down; one call at a time goes out"),
+            CallState::Down => tracing::warn!(cause, "the CDE API is down; allowing one call at a time"),
             CallState::TokenRejected => tracing::error!(
                 cause,
-                "the CDE API refuses the token; calls wait for another one in the token file"
+                "the CDE API rejects the token; pausing all calls until the token file changes"
             ),
         }
-        // Nobody listens only in tests, or when the process stops.
+        // The receiver is gone only in tests and at shutdown.
         let _ = self.changes.send(Change { state, cause: cause.to_owned() });
     }
 }
 
-/// The right to the calls of one attempt.
+/// The permission to make the calls of one attempt. Returns an unused probe when dropped.
 pub(super) struct Permit {
     breaker: CircuitBreaker,
     key: Key,
 }
 
 impl Permit {
-    /// Whether nothing has happened since it was given that holds the call back.
     pub(super) fn is_valid(&self) -> bool {
         !self.breaker.holds(&self.key)
     }
 
-    /// Notes the result of a call that was made on it: `None` for a success. `token_changed`: the token that the call
-    /// used has been replaced since.
+    /// Reports the result of a call: `None` for a success. `token_changed`: the token has been replaced since the call.
     pub(super) fn report(&self, connector: Uuid, failure: Option<&Failure>, token_changed: bool) {
         let CircuitBreaker { queue, changed, .. } = &self.breaker;
-        // Counted only where it matters: it looks at every open object.
+        // Counting iterates over all requests, so do it only if needed.
         let open_connectors = if failure.is_some_and(looks_down) { queue.open_connectors() } else { 0 };
         let (uid, jitter) = (&*self.key.uid, clock::jitter());
         let call = CallResult { uid, connector, failure, token_changed, open_connectors, jitter };
         let mut inner = self.breaker.lock();
         inner.core.report(&call, self.breaker.moment());
         let cause = failure.map_or("a call succeeded", |failure| failure.message.as_str());
-        self.breaker.tell(&mut inner, cause);
+        self.breaker.announce(&mut inner, cause);
         changed.notify_one();
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.breaker.give_back(&self.key);
+        self.breaker.return_probe(&self.key);
     }
 }

@@ -1,7 +1,5 @@
-//! Claim: write the intent, by compare-and-swap, before anything is called.
-//!
-//! A [`Claimed`] is made here and nowhere else, and only when the API server has answered with an object whose stored
-//! claim is the one that was sent.
+//! Claim: store the intent by compare-and-swap before a call. Only this module creates a [`Claimed`], and only if the API
+//! server returned an object with exactly the claim that was sent.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,26 +31,24 @@ impl<K> Claimed<K> {
         ends < self.claim.until.0 && clock::monotonic() + timeout < self.ends
     }
 
-    /// What is left of the claim, by the monotonic clock.
+    /// Returns what is left of the claim, by the monotonic clock.
     pub(super) fn left(&self) -> Duration {
         self.ends.saturating_duration_since(clock::monotonic())
     }
 }
 
-/// What became of a claim.
 pub(super) enum Claim<K> {
-    /// It is stored: the call may go out.
     Stored(Claimed<K>),
-    /// It is not: the object is another by now, and has to be decided again.
+    /// It is not stored because the object has changed.
     Lost,
     /// The object is gone.
     Gone,
 }
 
-/// Stores the claim in `status`, and makes sure that it is stored.
+/// Stores the claim in `status` and checks that it is stored.
 ///
 /// # Errors
-/// When the API server cannot say whether the claim is stored, or drops it.
+/// If it is unknown whether the claim is stored, or if the API server drops it.
 pub(super) async fn claim<K: Kind>(
     scope: &Scope<K>,
     (key, object): (&Key, &K),
@@ -65,15 +61,15 @@ pub(super) async fn claim<K: Kind>(
     let Some(claim) = status.operation.as_ref().and_then(|operation| operation.in_flight.clone()) else {
         return Ok(Claim::Lost);
     };
-    // Known until the call is made, also if nobody can say meanwhile whether the claim is stored.
+    // Remembered until the call is made, even if it is unknown whether the claim is stored.
     scope.cache.remember(key, |memory| memory.unsent = Some(claim.clone()));
-    let begun = clock::monotonic();
+    let started = clock::monotonic();
     let (stored, unclear) = match put_status(&context.client, &context.metrics, object, status).await {
         Ok(object) => (Some(object), None),
         Err(Unstored::Gone) => (None, None),
         Err(Unstored::Refused(why)) => return Err(ReconcileError::ApiServer(why)),
         Err(Unstored::Conflict) => (read_back(&context.client, object).await?, None),
-        // It may be stored nevertheless: only the object itself can tell.
+        // It may be stored nevertheless, so read the object.
         Err(Unstored::Unclear(why)) => (read_back(&context.client, object).await?, Some(why)),
     };
     let Some(object) = stored else { return Ok(Claim::Gone) };
@@ -82,7 +78,7 @@ pub(super) async fn claim<K: Kind>(
     if operation == status.operation.as_ref() {
         let claimed = operation.and_then(|operation| operation.last_attempt_time.as_ref());
         let length = claimed.map(|claimed| claim.until.0.duration_since(claimed.0)).unwrap_or_default();
-        let ends = begun + Duration::try_from(length).unwrap_or_default();
+        let ends = started + Duration::try_from(length).unwrap_or_default();
         return Ok(Claim::Stored(Claimed { object, claim, ends }));
     }
     let pruned = operation.is_some_and(|operation| {
@@ -94,6 +90,6 @@ pub(super) async fn claim<K: Kind>(
         context.crds.invalidate();
         return Err(ReconcileError::CrdTooOld);
     }
-    // An API server that refuses claims is not asked again at once.
+    // Back off from an API server that rejects claims.
     unclear.map_or(Ok(Claim::Lost), |why| Err(ReconcileError::ApiServer(why)))
 }

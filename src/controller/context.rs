@@ -1,4 +1,4 @@
-//! What all reconciliations share, and what those of one watch share.
+//! Shared state of reconciliations.
 
 use std::sync::Arc;
 
@@ -20,49 +20,48 @@ use super::kind::Kind;
 use super::metrics::Metrics;
 use super::rate_limit::RateLimit;
 
-/// What all reconciliations of all kinds share.
+/// State that all reconciliations share.
 pub struct Context {
-    /// For requests to the API server that end soon; its own retries are off.
+    /// Client of the API server, for short requests, without retries.
     pub client: Client,
-    /// The CDE API.
+    /// Client of the CDE API.
     pub cde: cde::Client,
     /// The bearer token.
     pub tokens: Arc<TokenFile>,
-    /// The part of the configuration that the rules need.
+    /// The configuration of the rules.
     pub settings: Settings,
     /// `inFlight.holder` of this process.
     pub holder: String,
-    /// One request at a time per connector.
+    /// The connector queue.
     pub queue: ConnectorQueue,
-    /// Whether calls go out at all.
+    /// The circuit breaker.
     pub breaker: CircuitBreaker,
-    /// Calls per second.
+    /// The limit of calls per second.
     pub rate: RateLimit,
     /// Metrics.
     pub metrics: Metrics,
-    /// Events, off the critical path.
+    /// Events, published in the background.
     pub events: Events,
-    /// Whether the API server keeps what this operator writes.
+    /// Whether the installed CRDs are complete.
     pub crds: Arc<CrdState>,
-    /// Objects worked on at the same time.
+    /// The limit of concurrent reconciliations.
     pub workers: Workers,
-    /// Records that are written in the background until they are stored.
+    /// Records that are written in the background.
     pub recorders: TaskTracker,
-    /// Which watches work.
+    /// The state of the watches.
     pub watches: Watches,
-    /// Cancelled, it is the order to take nothing new, and to finish what is in progress.
+    /// Cancelled at shutdown: begin nothing, and finish what is in progress.
     pub stop: CancellationToken,
 }
 
-/// What the reconciliations of one watch share.
+/// State that the reconciliations of one watch share.
 pub(super) struct Scope<K: Kind> {
     pub(super) context: Arc<Context>,
     pub(super) cache: Arc<Cache<K>>,
-    /// The number of the watch.
     pub(super) watch: usize,
 }
 
-/// How many objects are worked on at the same time, in all watches together.
+/// Limits the concurrent reconciliations of all watches.
 #[derive(Debug)]
 pub struct Workers {
     limit: u16,
@@ -70,25 +69,24 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// So many.
+    /// Returns this many idle workers.
     #[must_use]
     pub fn new(limit: u16) -> Self {
         Self { limit, idle: Semaphore::new(usize::from(limit)) }
     }
 
-    /// How many there are.
+    /// Returns the number of workers.
     #[must_use]
     pub const fn limit(&self) -> u16 {
         self.limit
     }
 
-    /// How many are at work.
+    /// Returns the number of busy workers.
     #[must_use]
     pub fn busy(&self) -> usize {
         usize::from(self.limit).saturating_sub(self.idle.available_permits())
     }
 
-    /// Waits until one is free; dropped, the permit frees it again.
     pub(super) async fn acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
         self.idle.acquire().await
     }

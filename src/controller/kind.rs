@@ -1,4 +1,4 @@
-//! What the shell needs of a kind, and how it names one object.
+//! The kinds that the controllers handle, and the key of an object.
 
 use std::fmt::{self, Debug};
 use std::hash::{Hash, Hasher};
@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::operation::Operation;
 
-/// A kind that the shell can handle: an operation that is a namespaced custom resource.
+/// An operation that is a namespaced custom resource.
 pub trait Kind:
     Operation<Result: Serialize + DeserializeOwned + Send + Sync + 'static>
     + Resource<DynamicType = (), Scope = NamespaceResourceScope>
@@ -43,7 +43,7 @@ impl<T> Kind for T where
 /// Asks the controller of one watch to reconcile an object.
 pub(super) type Waker = UnboundedSender<Key>;
 
-/// One object: two of the same name that exist one after the other have two keys. Cheap to clone.
+/// Identifies an object by its uid, so that a recreated object has another key. Cheap to clone.
 #[derive(Clone)]
 pub struct Key {
     /// `metadata.uid`.
@@ -58,7 +58,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// The key of an object of the API server; `None` for one without a name or a uid.
+    /// Returns the key of an object; `None` without a name, namespace or uid.
     pub(super) fn of<K: Kind>(meta: &ObjectMeta, waker: &Waker) -> Option<Self> {
         Some(Self {
             uid: meta.uid.as_deref()?.into(),
@@ -69,9 +69,8 @@ impl Key {
         })
     }
 
-    /// Has the object reconciled now: the only place that wakes one.
     pub(super) fn wake(&self) {
-        // Nobody listens any more only when the process stops.
+        // The receiver is gone only at shutdown.
         let _ = self.waker.unbounded_send(self.clone());
     }
 }
@@ -102,7 +101,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// `metadata.resourceVersion` as the number that it is; 0 where it is none.
+/// Returns `metadata.resourceVersion` as a number; 0 if it is none.
 pub(super) fn version(meta: &ObjectMeta) -> u64 {
     meta.resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default()
 }

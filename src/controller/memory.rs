@@ -1,4 +1,4 @@
-//! What this process remembers about one object besides the object: nothing in here has to survive a restart.
+//! What this process remembers about one object. Nothing here has to survive a restart.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
@@ -11,32 +11,30 @@ use crate::runtime::clock;
 
 use super::kind::Kind;
 
-/// What this process remembers about one object.
 pub(super) struct Memory {
-    /// What a person last asked for; a change of anything else is this operator's own writing.
-    asked: Option<Asked>,
-    /// The claim or the wait that is stored, as a hash, and when this process first saw it.
+    /// The last input of users. All other changes are this operator's own writes.
+    input: Option<Input>,
+    /// The stored claim or wait, as a hash, and when this process first saw it.
     sighting: (u64, Moment),
-    /// The last claim of this process, while it knows that it sent nothing on it.
+    /// The last claim of this process, while nothing was sent on it.
     pub(super) unsent: Option<InFlight>,
     /// The record of a call is being written in the background.
     pub(super) recording: bool,
-    /// Undocumented refusals in a row, by the name of the call.
+    /// Undocumented refusals in a row, by call.
     refusals: BTreeMap<&'static str, Refusals>,
-    /// The request, by `operation.id`, whose first wait was announced.
+    /// `operation.id` of the request whose first wait was announced.
     announced: Option<String>,
-    /// The invalid annotations that a warning was about, by their names.
+    /// The invalid annotations that had a warning, by name.
     warned: BTreeMap<&'static str, String>,
-    /// It belongs to another operator, which is logged once.
+    /// Belongs to another operator, which is logged once.
     pub(super) foreign: bool,
-    /// It cannot be decoded, which is logged once.
+    /// Cannot be decoded, which is logged once.
     pub(super) undecodable: bool,
-    /// Reconciliations in a row that were interrupted.
     pub(super) interruptions: u32,
 }
 
 /// Generation, the annotations, and whether the object is being deleted.
-type Asked = (Option<i64>, [Option<String>; ANNOTATIONS.len()], bool);
+type Input = (Option<i64>, [Option<String>; ANNOTATIONS.len()], bool);
 
 /// Undocumented refusals in a row with one code.
 struct Refusals {
@@ -45,27 +43,25 @@ struct Refusals {
     first: Instant,
 }
 
-/// What a response is, as far as undocumented refusals go.
+/// Whether a response is an undocumented refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// It is no undocumented refusal.
     None,
-    /// A gateway may have answered.
+    /// A gateway may have responded.
     Unconfirmed {
-        /// It is the first in a row.
         first: bool,
     },
-    /// Earlier ones with the same code confirm it: three in a row, the first long enough ago.
+    /// Three in a row with the same code, the first long enough ago.
     Confirmed,
 }
 
-/// So many undocumented refusals in a row confirm each other.
+/// Undocumented refusals in a row that confirm each other.
 const CONFIRMING: u32 = 3;
 
 impl Default for Memory {
     fn default() -> Self {
         Self {
-            asked: None,
+            input: None,
             sighting: (0, Moment::now()),
             unsent: None,
             recording: false,
@@ -80,7 +76,6 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// Notes a version of the object that is newer than the last one.
     pub(super) fn see<K: Kind>(&mut self, object: &K) {
         let present = claim_or_wait(object);
         if self.sighting.0 != present {
@@ -88,22 +83,22 @@ impl Memory {
         }
     }
 
-    /// Whether a person asks for something new; true for an object that was never seen.
-    pub(super) fn asks_anew<K: Kind>(&mut self, object: &K) -> bool {
+    /// Notes the input of users; true if it has changed.
+    pub(super) fn input_changed<K: Kind>(&mut self, object: &K) -> bool {
         let meta = object.meta();
         let annotation = |name| meta.annotations.as_ref().and_then(|all| all.get(name).cloned());
         let annotations = ANNOTATIONS.map(annotation);
-        let asked = Some((meta.generation, annotations, meta.deletion_timestamp.is_some()));
-        std::mem::replace(&mut self.asked, asked.clone()) != asked
+        let input = Some((meta.generation, annotations, meta.deletion_timestamp.is_some()));
+        std::mem::replace(&mut self.input, input.clone()) != input
     }
 
-    /// For how long this process has seen the stored claim or wait, and how far the wall clock was set since.
+    /// Returns how long this process has seen the stored claim or wait, and how far the wall clock was set since.
     pub(super) fn seen_for(&self) -> (Duration, SignedDuration) {
-        self.sighting.1.past()
+        self.sighting.1.elapsed()
     }
 
-    /// Notes the result of a call: the code of an undocumented refusal, or `None` for any other response. A read that
-    /// succeeds between two calls says nothing about the calls.
+    /// Notes the code of an undocumented refusal, or `None` for any other response. Each call has a row of its own, so a
+    /// successful read between two changing calls does not end theirs.
     pub(super) fn note_refusal(&mut self, call: &'static str, code: Option<u16>, time: Duration) -> Refusal {
         let Some(code) = code else {
             self.refusals.remove(call);
@@ -122,19 +117,18 @@ impl Memory {
         }
     }
 
-    /// True the first time for each request, by its `operation.id`: for the Event of its first wait. The status alone
-    /// cannot tell one that waited and was claimed within the same second, because its times have whole seconds.
+    /// True the first time for each `operation.id`: for the Event of its first wait. The status cannot tell, because its
+    /// times have whole seconds.
     pub(super) fn first_wait(&mut self, request: &str) -> bool {
         self.announced.replace(request.to_owned()).as_deref() != Some(request)
     }
 
-    /// True the first time for each value of an annotation: for a warning about it.
+    /// True the first time for each value of an annotation: for the warning about it.
     pub(super) fn first_warning(&mut self, annotation: &'static str, value: &str) -> bool {
         self.warned.insert(annotation, value.to_owned()).as_deref() != Some(value)
     }
 }
 
-/// The stored claim or wait, as a hash: while it stays the same its time runs.
 fn claim_or_wait<K: Kind>(object: &K) -> u64 {
     let operation = object.status().and_then(|status| status.operation.as_ref());
     let mut hasher = DefaultHasher::new();
@@ -156,9 +150,9 @@ impl Moment {
         Self { wall: clock::now(), monotonic: clock::monotonic() }
     }
 
-    /// How long ago it was, and how far the wall clock was set meanwhile. The clocks are read in such an order that
-    /// time which passes in between makes a wait longer, not shorter.
-    fn past(self) -> (Duration, SignedDuration) {
+    /// Returns how long ago it was, and how far the wall clock was set since. The order in which the clocks are read can
+    /// make a wait longer, but not shorter.
+    fn elapsed(self) -> (Duration, SignedDuration) {
         let length = self.monotonic.elapsed();
         let by_wall = clock::now().duration_since(self.wall);
         (length, by_wall.saturating_sub(SignedDuration::try_from(length).unwrap_or_default()))
@@ -170,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_refusals_in_a_row_with_one_code_confirm_each_other_after_the_time() {
+    fn three_refusals_in_a_row_with_one_code_confirm_each_other_in_time() {
         let mut memory = Memory::default();
         let mut refused = |code, time| memory.note_refusal("restore", code, time);
         let unconfirmed = |first| Refusal::Unconfirmed { first };
@@ -183,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_between_two_calls_says_nothing_about_the_calls() {
+    fn a_read_between_two_calls_does_not_end_a_row_of_refusals() {
         let mut memory = Memory::default();
         let row = [(); 3].map(|()| {
             memory.note_refusal("read", None, Duration::ZERO);
@@ -193,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_waits_for_the_first_time_once_and_a_reopened_one_once_more() {
+    fn each_request_has_one_first_wait() {
         let mut memory = Memory::default();
         assert_eq!(["a", "a", "b", "b"].map(|id| memory.first_wait(id)), [true, false, true, false]);
     }

@@ -1,6 +1,4 @@
-//! Metrics of the operation: what is called, what waits and why, and how requests end.
-//!
-//! A label is a word from an enum, never an object's name.
+//! Metrics of calls, waits and outcomes. Label values come from enums, never from objects.
 
 mod objects;
 
@@ -21,27 +19,26 @@ use super::cache::Cache;
 use super::circuit_breaker::CircuitBreaker;
 use super::kind::Kind;
 
-use objects::{Objects, Present};
+use objects::{Objects, ScrapeCollector};
 
-/// Seconds: from a fast answer to the longest that `--timeout` is set to in practice.
+/// Seconds of a call: up to the longest usual `--timeout`.
 const BUCKETS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-/// Seconds: of a status write, which ends by 30 s.
+/// Seconds of a status write: up to its timeout.
 const WRITE_BUCKETS: [f64; 9] = [0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0];
-/// Seconds: of a whole request, whose times have whole seconds; to the default of `--deadline`.
+/// Seconds of a request: up to the default `--deadline`.
 const REQUEST_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0];
 
-/// The usual codes of a gateway's refusal.
+/// Usual codes of a gateway's refusal.
 const UNCONFIRMED: [u16; 4] = [400, 403, 404, 422];
 
 macro_rules! names {
     ($($kind:ident)*) => { [$(crate::api::$kind::KIND),*] };
 }
-/// The kinds, as they are in labels.
 const KINDS: &[&str] = &for_each_kind!(names);
 
-/// The labels of one series: a name each, and a word from an enum.
+/// The labels of one series: names and values.
 type Labels<const N: usize> = [(&'static str, &'static str); N];
-/// The label of a response; 0 where there is none.
+/// The code of a response; 0 if there was none.
 type Code = [(&'static str, u16); 1];
 
 /// The metrics; cheap to clone.
@@ -61,7 +58,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Registers the metrics, and those that are computed when they are scraped.
+    /// Registers all metrics.
     pub fn new(registry: &mut Registry, breaker: CircuitBreaker, watches: Watches) -> Self {
         let metrics = Self {
             reconciles: Family::default(),
@@ -79,16 +76,16 @@ impl Metrics {
         metrics.start_at_zero();
         metrics.register(registry);
         let objects = metrics.objects.clone();
-        registry.register_collector(Box::new(Present { objects, breaker, watches }));
+        registry.register_collector(Box::new(ScrapeCollector { objects, breaker, watches }));
         metrics
     }
 
-    /// Counts the objects of this watch when metrics are scraped.
+    /// Adds the objects of a watch to the metrics.
     pub(super) fn count_objects_of<K: Kind>(&self, cache: Arc<Cache<K>>) {
         self.objects.add(cache);
     }
 
-    /// What alerts and quantiles count is there before it happens: the first one is seen as an increase.
+    /// Creates the series that alerts and quantiles use, so that the first event counts as an increase.
     fn start_at_zero(&self) {
         for operation in Call::NAMES {
             drop(self.durations.get_or_create_owned(&[("operation", operation)]));
@@ -113,59 +110,59 @@ impl Metrics {
 
     fn register(&self, registry: &mut Registry) {
         let operator = registry.sub_registry_with_prefix("cde_operator");
-        operator.register("reconciles", "Passes over objects", self.reconciles.clone());
-        operator.register("requests_finished", "Requests that were finished", self.finished.clone());
+        operator.register("reconciles", "Reconciliations by result", self.reconciles.clone());
+        operator.register(
+            "requests_finished",
+            "Finished requests by outcome and reason",
+            self.finished.clone(),
+        );
         operator.register(
             "request_duration_seconds",
-            "How long requests took that were finished, from the first status write of each",
+            "Duration of finished requests, from the first status write",
             self.requests.clone(),
         );
-        operator.register("waits", "Waits that began, by what they are for", self.waits.clone());
+        operator.register("waits", "Waits by reason", self.waits.clone());
         operator.register(
             "undecodable_objects",
-            "Objects that were left alone because they cannot be decoded",
+            "Objects that are ignored because they cannot be decoded",
             self.undecodable.clone(),
         );
-        operator.register(
-            "status_writes",
-            "Writes of a status to the API server, by what came of them",
-            self.writes.clone(),
-        );
+        operator.register("status_writes", "Status writes by result", self.writes.clone());
         operator.register(
             "status_write_duration_seconds",
-            "How long writes of a status to the API server took",
+            "Duration of status writes",
             self.write_durations.clone(),
         );
         registry.register(
             "cde_api_requests",
-            "Calls to the CDE API; code 0 where no answer came",
+            "Calls to the CDE API by code, which is 0 if there was no response",
             self.calls.clone(),
         );
         registry.register(
             "cde_api_unconfirmed_refusals",
-            "Refusals that the CDE API does not document: a gateway may have answered",
+            "Refusals that the CDE API does not document and that may come from a gateway",
             self.unconfirmed.clone(),
         );
         registry.register(
             "cde_api_request_duration_seconds",
-            "How long calls to the CDE API took",
+            "Duration of calls to the CDE API",
             self.durations.clone(),
         );
     }
 
-    /// A reconciliation ended: `ok`, or `interrupted`.
+    /// Counts a reconciliation: `ok` or `interrupted`.
     pub fn reconciled(&self, kind: &'static str, result: &'static str) {
         self.reconciles.get_or_create(&[("kind", kind), ("result", result)]).inc();
     }
 
-    /// A call to the CDE API ended.
+    /// Counts a call to the CDE API.
     pub fn called(&self, operation: &'static str, code: Option<u16>, took: Duration) {
         let code = [("code", code.unwrap_or_default())];
         self.calls.get_or_create(&([("operation", operation)], code)).inc();
         self.durations.get_or_create(&[("operation", operation)]).observe(took.as_secs_f64());
     }
 
-    /// A status was stored that follows one with the outcome `before`.
+    /// Counts a stored status that follows one with the outcome `before`.
     pub fn stored<R>(&self, kind: &'static str, before: Option<Outcome>, status: &Status<R>) {
         let Some(reason) = status.reason else { return };
         let waits = status.operation.as_ref().is_some_and(|operation| operation.next_attempt_time.is_some());
@@ -187,25 +184,24 @@ impl Metrics {
         }
     }
 
-    /// A status was sent to the API server: `stored`, or what came of it instead.
+    /// Counts a status write: `stored`, or why it was not.
     pub fn wrote(&self, kind: &'static str, result: &'static str, took: Duration) {
         self.writes.get_or_create(&[("kind", kind), ("result", result)]).inc();
         self.write_durations.observe(took.as_secs_f64());
     }
 
-    /// A call was refused in a way that the CDE API does not document.
+    /// Counts an undocumented refusal.
     pub fn unconfirmed_refusal(&self, code: u16) {
         self.unconfirmed.get_or_create(&[("code", code)]).inc();
     }
 
-    /// An object cannot be decoded.
+    /// Counts an object that cannot be decoded.
     pub fn undecodable(&self, kind: &'static str) {
         self.undecodable.get_or_create(&[("kind", kind)]).inc();
     }
 }
 
-/// Seconds from the first status write of a request to its end.
 fn duration(operation: &OperationRecord) -> Option<f64> {
-    let (begun, ended) = (operation.start_time.as_ref()?, operation.completion_time.as_ref()?);
-    Some(ended.0.duration_since(begun.0).as_secs_f64().max(0.0))
+    let (started, ended) = (operation.start_time.as_ref()?, operation.completion_time.as_ref()?);
+    Some(ended.0.duration_since(started.0).as_secs_f64().max(0.0))
 }

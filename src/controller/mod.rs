@@ -1,4 +1,4 @@
-//! The shell: it sees the API server, the CDE API and the clock, and does one thing at a time.
+//! The controllers: they connect the pure core to the API server, the CDE API and the clock.
 //!
 //! ```text
 //!   watch ──▶ cache, connector_queue ──▶ reconcile:  observe → decide → claim → act → record
@@ -7,13 +7,12 @@
 //!                                                    CDE API         API server CDE  API server
 //! ```
 //!
-//! - `reconcile`: the table of contents; it calls the steps, and nothing else.
-//! - `observe`, `claim`, `act`, `record`: one step each. Only a stored claim hands out the right to act.
-//! - `permits`: what an attempt needs before its connector is read, as guards: a rate permit, a permit of the
-//!   [`CircuitBreaker`], and the turn in the [`ConnectorQueue`].
-//! - `cache`: the objects of one watch, each with what this process remembers about it (`memory`).
-//! - `watch`: from the API server to cache, queue and controller.
-//! - `status_api`: the funnel for status writes.
+//! - `reconcile` calls the steps `observe`, `claim`, `act` and `record`. Only a stored claim allows `act`.
+//! - `permits`: the guards of an attempt: a rate permit, a permit of the [`CircuitBreaker`] and the turn in the
+//!   [`ConnectorQueue`].
+//! - `cache`: the objects of one watch, each with the `memory` of this process about it.
+//! - `watch`: feeds cache, queue and controller.
+//! - `status_api`: all status writes.
 
 mod act;
 mod cache;

@@ -1,4 +1,4 @@
-//! Observe: read the connector, once; and note what the result of any call means beside the object.
+//! Observe: read the connector, and report the result of any call to metrics, circuit breaker and memory.
 
 use std::time::Duration;
 
@@ -15,22 +15,20 @@ use super::kind::{Key, Kind};
 use super::memory::Refusal;
 use super::trace::{note_answer, step};
 
-/// The connector as it was read.
 pub(super) struct Reading {
     pub(super) result: Result<Connector, Failure>,
     pub(super) noted: Noted,
 }
 
-/// What the result of a call means beside the object.
+/// Facts about a failed call that the object does not hold.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Noted {
-    /// The token that was refused has been replaced since.
+    /// The rejected token has been replaced since.
     pub(super) token_changed: bool,
     /// Earlier refusals confirm this one.
     pub(super) refusal_confirmed: bool,
 }
 
-/// Reads the connector of an object. A read that fails is an observation, too.
 pub(super) async fn observe<K: Kind>(
     scope: &Scope<K>,
     (key, object): (&Key, &K),
@@ -40,25 +38,24 @@ pub(super) async fn observe<K: Kind>(
     let context = &scope.context;
     let connector = object.request_spec().connector.to_string();
     let token = context.tokens.current();
-    let begun = clock::monotonic();
+    let started = clock::monotonic();
     let span = step("observe", (key, object), id);
     let result = context.cde.connector(&connector, id, &token).instrument(span.clone()).await;
     note_answer(&span, result.as_ref().err());
     drop(span);
-    let call = Call { name: "read", token: &token, took: begun.elapsed() };
+    let call = Call { name: "read", token: &token, took: started.elapsed() };
     let noted = note_result(scope, (key, object), permit, &call, result.as_ref().map(|answer| answer.code));
     Reading { result: result.map(|answer| answer.data), noted }
 }
 
-/// A call that was made.
 pub(super) struct Call<'a> {
-    /// Its name in metrics.
+    /// The label in metrics.
     pub(super) name: &'static str,
     pub(super) token: &'a Token,
     pub(super) took: Duration,
 }
 
-/// Tells breaker, metrics and memory the result of a call: the code of a success, or why it failed.
+/// Reports the result of a call: the code of a success, or the failure.
 pub(super) fn note_result<K: Kind>(
     scope: &Scope<K>,
     (key, object): (&Key, &K),
@@ -78,10 +75,8 @@ pub(super) fn note_result<K: Kind>(
     permit.report(object.request_spec().connector, failure, token_changed);
     match failure {
         // The outcome is logged when it is stored.
-        None => tracing::debug!(call = call.name, "the CDE API answered"),
-        Some(failure) => {
-            tracing::info!(call = call.name, code, error = failure.message, "the call failed");
-        }
+        None => tracing::debug!(call = call.name, "call succeeded"),
+        Some(failure) => tracing::info!(call = call.name, code, error = failure.message, "call failed"),
     }
     let undocumented = failure.and_then(undocumented_refusal);
     let time = context.settings.confirmation_time();
@@ -94,7 +89,7 @@ pub(super) fn note_result<K: Kind>(
                 call = call.name,
                 code,
                 error = failure.map(|failure| failure.message.as_str()),
-                "the CDE API does not document this refusal: a gateway may have answered; it counts when confirmed"
+                "undocumented refusal, maybe from a gateway; retrying until it is confirmed"
             );
         }
     }

@@ -1,19 +1,19 @@
-//! The rate limit: calls per second to the CDE API, all together.
+//! The limit of calls per second to the CDE API.
 
 use std::num::NonZeroU32;
 
 use governor::{DefaultDirectRateLimiter, Quota};
 use tokio::sync::Mutex;
 
-/// Hands out permits for calls.
+/// Limits calls per second.
 pub struct RateLimit {
     limiter: Option<DefaultDirectRateLimiter>,
-    /// Who waits first is served first, with all its permits: held one by one, they would pile up.
+    /// Serves waiters in order, each with all its permits at once.
     turn: Mutex<()>,
 }
 
 impl RateLimit {
-    /// `per_second` calls; 0 for no limit. A tenth of a second's worth may go out at once.
+    /// Returns a limit of `per_second` calls, or no limit for 0. Bursts are limited to a tenth of it.
     #[must_use]
     pub fn new(per_second: u32) -> Self {
         let limiter = NonZeroU32::new(per_second).map(|rate| {
@@ -23,7 +23,7 @@ impl RateLimit {
         Self { limiter, turn: Mutex::new(()) }
     }
 
-    /// Waits until so many calls may go out.
+    /// Waits until this many calls are allowed.
     pub async fn permits(&self, calls: u8) {
         if let Some(limiter) = &self.limiter {
             let _turn = self.turn.lock().await;

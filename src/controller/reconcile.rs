@@ -1,4 +1,4 @@
-//! One object, one reconciliation: the table of contents of the shell.
+//! The reconciliation of one object.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -24,22 +24,20 @@ use super::permits::{Permits, acquire};
 use super::record::{Record, Recorded, record};
 use super::trace::{step, written};
 
-/// Takes one object as far as it goes now: decides, and does what was decided, until there is nothing to do but to
-/// wait.
+/// Decides and carries out steps for one object until it has to wait.
 ///
 /// # Errors
-/// [`ReconcileError`] when the API server could not be reached or does not keep what is written; the object is
-/// reconciled again soon, from the start.
+/// If the API server cannot be reached or drops fields. The object is reconciled again soon.
 pub(super) async fn reconcile<K: Kind>(
     scope: &Arc<Scope<K>>,
     meta: &ObjectMeta,
 ) -> Result<Action, ReconcileError> {
     let Some(key) = scope.cache.key(meta) else { return Ok(Action::await_change()) };
     let _offered = Offered { context: &scope.context, key: &key };
-    let mut attempt = Attempt { begun: clock::wall(), reading: None, permits: None };
+    let mut attempt = Attempt { started: clock::wall(), reading: None, permits: None };
     while let Some(object) = newest(scope, &key) {
         let (step, id) = attempt.decide(scope, &key, object.as_ref());
-        let span = tracing::info_span!("step", operation = id.operation, attempt = id.attempt);
+        let span = tracing::info_span!("attempt", operation = id.operation, attempt = id.attempt);
         let recorded = match step {
             Step::Rest => return Ok(rest(scope, &key)),
             Step::NotOurs { server } => return Ok(leave_to(scope, &key, &server)),
@@ -47,23 +45,23 @@ pub(super) async fn reconcile<K: Kind>(
             Step::Hold(time) => return Ok(hold(scope, &key, object.as_ref(), time)),
             Step::Read => {
                 attempt.read(scope, (&key, object.as_ref()), &id).instrument(span).await;
-                Recorded::Done
+                Recorded::Continue
             }
             Step::Write(status) => {
-                record(scope, Record::decided(&key, object, *status, attempt.begun), &id)
+                record(scope, Record::decided(&key, object, *status, attempt.started), &id)
                     .instrument(span)
                     .await?
             }
             Step::Claim(status) => attempt.make(scope, &key, object, &status).instrument(span).await?,
         };
-        if recorded == Recorded::Over {
+        if recorded == Recorded::Stop {
             return Ok(wait(scope, &key, None));
         }
     }
     Ok(Action::await_change())
 }
 
-/// The newest version of the object; `None` where it is gone, its record is being written, or the operator stops.
+/// Returns the newest version of the object; `None` if it is gone, its record is being written, or the operator stops.
 fn newest<K: Kind>(scope: &Scope<K>, key: &Key) -> Option<Arc<K>> {
     let recording = scope.cache.remember(key, |memory| memory.recording)?;
     if recording || scope.context.stop.is_cancelled() {
@@ -74,17 +72,16 @@ fn newest<K: Kind>(scope: &Scope<K>, key: &Key) -> Option<Arc<K>> {
     Some(object)
 }
 
-/// The attempt that this reconciliation works on.
 struct Attempt {
-    /// When this reconciliation began, for traces.
-    begun: SystemTime,
-    /// It serves one decision.
+    /// When this reconciliation started, for traces.
+    started: SystemTime,
+    /// Used for one decision only.
     reading: Option<Reading>,
     permits: Option<Permits>,
 }
 
 impl Attempt {
-    /// Asks the rules, and identifies the next call.
+    /// Returns the next step, and identifies the next call.
     fn decide<K: Kind>(&mut self, scope: &Scope<K>, key: &Key, object: &K) -> (Step<K::Result>, CallId) {
         let context = &scope.context;
         let remembered = scope.cache.remember(key, |memory| (memory.seen_for(), memory.unsent.clone()));
@@ -123,10 +120,11 @@ impl Attempt {
         (step, id)
     }
 
-    /// Reads the connector, once an attempt may be made; where it may not, the next decision sees why.
+    /// Reads the connector, if the permits can be acquired. If not, the next decision sees why.
     async fn read<K: Kind>(&mut self, scope: &Scope<K>, (key, object): (&Key, &K), id: &CallId) {
         let context = &scope.context;
-        // The read and the call: a reading is never older than the time that they take. No call follows a preview.
+        // The rate permits of read and call are taken together, so that the call follows the read at once. No call
+        // follows a preview.
         let calls = if object.request_spec().suspend { 1 } else { 2 };
         if let Some(permits) = &mut self.permits {
             if !permits.top_up(context, calls).await {
@@ -142,7 +140,6 @@ impl Attempt {
         }
     }
 
-    /// Claims, makes the call and records it.
     async fn make<K: Kind>(
         &mut self,
         scope: &Arc<Scope<K>>,
@@ -152,46 +149,46 @@ impl Attempt {
     ) -> Result<Recorded, ReconcileError> {
         let context = &scope.context;
         let Some(permits) = &mut self.permits else {
-            // The claim's time starts after the wait for the rate: decide again.
+            // Decide again, so that the claim starts after the wait for the rate.
             self.permits = acquire(context, key, 1).await;
-            return Ok(Recorded::Done);
+            return Ok(Recorded::Continue);
         };
         if permits.turn.is_none() {
             permits.turn = context.queue.try_turn(key);
         }
         if permits.turn.is_none() || !permits.breaker.is_valid() {
             self.permits = None;
-            return Ok(Recorded::Done);
+            return Ok(Recorded::Continue);
         }
         let id = call_id(status);
         let span = step("claim", (key, object.as_ref()), &id);
         let answer = claim(scope, (key, object.as_ref()), status).instrument(span.clone()).await;
         let claimed = match written(&span, answer)? {
             Claim::Stored(claimed) => claimed,
-            Claim::Lost => return Ok(Recorded::Done),
-            Claim::Gone => return Ok(Recorded::Over),
+            Claim::Lost => return Ok(Recorded::Continue),
+            Claim::Gone => return Ok(Recorded::Stop),
         };
         context.queue.update(key, claimed.object.as_ref());
         if let Some(why) = unusable(context, &claimed) {
-            tracing::info!(?why, "the claim is released: no call was made");
+            tracing::info!(?why, "releasing the claim without a call");
             let base = claimed.object;
             let status = release_claim(base.as_ref(), why, clock::now(), &context.settings, clock::jitter());
-            return record(scope, Record::of_claim(key, base, status, self.begun), &id).await;
+            return record(scope, Record::of_claim(key, base, status, self.started), &id).await;
         }
         if !permits.breaker.is_valid() {
             // The next decision knows that nothing was sent.
             self.permits = None;
-            return Ok(Recorded::Done);
+            return Ok(Recorded::Continue);
         }
         permits.spend();
         let acted = act(scope, key, &claimed, permits, &id).await;
         self.permits = None;
-        let made = Record::of_claim(key, claimed.object, acted.status, self.begun);
+        let made = Record::of_claim(key, claimed.object, acted.status, self.started);
         record(scope, Record { missing_fields: acted.missing_fields, ..made }, &id).await
     }
 }
 
-/// Why no call may be made on a claim that has just been stored.
+/// Returns why a claim that was just stored cannot be used.
 fn unusable<K>(context: &Context, claimed: &Claimed<K>) -> Option<Release> {
     if context.stop.is_cancelled() {
         return Some(Release::Stopping);
@@ -208,19 +205,18 @@ fn call_id<R>(status: &Status<R>) -> CallId {
     }
 }
 
-/// Nothing is left to do: what comes next comes later.
 fn wait<K: Kind>(scope: &Scope<K>, key: &Key, time: Option<Duration>) -> Action {
     scope.cache.remember(key, |memory| memory.interruptions = 0);
     time.map_or_else(Action::await_change, Action::requeue)
 }
 
-/// Nothing is left to do until the object changes: nobody waits for it.
+/// Waits until the object changes. Other requests do not wait for it.
 fn rest<K: Kind>(scope: &Scope<K>, key: &Key) -> Action {
     scope.context.queue.stand_aside(key);
     wait(scope, key, None)
 }
 
-/// No call goes out at present: the circuit breaker wakes the object. The one whose last call is the oldest goes first.
+/// Waits until the circuit breaker wakes the object.
 fn hold<K: Kind>(scope: &Scope<K>, key: &Key, object: &K, time: Option<Duration>) -> Action {
     let operation = object.status().and_then(|status| status.operation.as_ref());
     let last_call = operation
@@ -234,12 +230,12 @@ fn hold<K: Kind>(scope: &Scope<K>, key: &Key, object: &K, time: Option<Duration>
 /// The request belongs to an operator with another base URL.
 fn leave_to<K: Kind>(scope: &Scope<K>, key: &Key, server: &str) -> Action {
     if scope.cache.remember(key, |memory| !std::mem::replace(&mut memory.foreign, true)) == Some(true) {
-        tracing::warn!(server, "claimed for another base address; left to the operator that has it");
+        tracing::warn!(server, "claimed for another base URL; leaving the request to that operator");
     }
     rest(scope, key)
 }
 
-/// A probe that this object was offered, and passes on if it does not use it.
+/// Returns an unused probe of the circuit breaker when dropped.
 struct Offered<'a> {
     context: &'a Context,
     key: &'a Key,
@@ -247,6 +243,6 @@ struct Offered<'a> {
 
 impl Drop for Offered<'_> {
     fn drop(&mut self) {
-        self.context.breaker.give_back(self.key);
+        self.context.breaker.return_probe(self.key);
     }
 }

@@ -1,8 +1,7 @@
-//! Record: store what was decided.
+//! Record: store a decided status.
 //!
-//! A status that only says what is waited for is written once. The record of a call, and the end of a request, are
-//! kept until they are stored: a first write that does not succeed goes on in the background, so that it occupies no
-//! worker, and nothing else is done for the object meanwhile.
+//! The status of a wait is written once. The record of a claim and the end of a request must be kept: if the first write
+//! fails, it is repeated in the background, where it occupies no worker. The object is not reconciled meanwhile.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -24,47 +23,44 @@ use super::trace::{finish, step, written};
 /// First and longest wait between two writes of one record.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 
-/// A status that is to be stored.
 pub(super) struct Record<K: Kind> {
     pub(super) key: Key,
-    /// The object that it was decided on.
+    /// The object that the status was decided on.
     pub(super) base: Arc<K>,
     pub(super) status: Status<K::Result>,
-    /// Whether it records a claim: a call, or that none was made.
+    /// Whether it ends a claim, with or without a call.
     pub(super) of_claim: bool,
     /// Fields that a successful response lacked.
     pub(super) missing_fields: Vec<String>,
-    /// When the reconciliation that made it began, for traces. The object itself may be gone from the cache by the time it
-    /// is stored: a finished one leaves the watch.
-    pub(super) begun: SystemTime,
+    /// When the reconciliation started, for traces.
+    pub(super) started: SystemTime,
 }
 
 impl<K: Kind> Record<K> {
-    /// A status that follows no call.
-    pub(super) fn decided(key: &Key, base: Arc<K>, status: Status<K::Result>, begun: SystemTime) -> Self {
-        Self { key: key.clone(), base, status, of_claim: false, missing_fields: Vec::new(), begun }
+    /// A status that follows no claim.
+    pub(super) fn decided(key: &Key, base: Arc<K>, status: Status<K::Result>, started: SystemTime) -> Self {
+        Self { key: key.clone(), base, status, of_claim: false, missing_fields: Vec::new(), started }
     }
 
-    /// A status that records a claim.
-    pub(super) fn of_claim(key: &Key, base: Arc<K>, status: Status<K::Result>, begun: SystemTime) -> Self {
-        Self { key: key.clone(), base, status, of_claim: true, missing_fields: Vec::new(), begun }
+    /// A status that ends a claim.
+    pub(super) fn of_claim(key: &Key, base: Arc<K>, status: Status<K::Result>, started: SystemTime) -> Self {
+        Self { key: key.clone(), base, status, of_claim: true, missing_fields: Vec::new(), started }
     }
 }
 
-/// What became of a record.
+/// How the reconciliation goes on after a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Recorded {
-    /// It is stored, or the object has changed: the object can be decided again.
-    Done,
-    /// The request is finished, its record is being written in the background, or the object is gone: there is nothing
-    /// left to do.
-    Over,
+    /// The status is stored, or the object has changed: decide again.
+    Continue,
+    /// The request is finished, its record is being written in the background, or the object is gone.
+    Stop,
 }
 
 /// Stores a status.
 ///
 /// # Errors
-/// When the API server does not store a status that only says what is waited for.
+/// If the API server does not store the status of a wait.
 pub(super) async fn record<K: Kind>(
     scope: &Arc<Scope<K>>,
     record: Record<K>,
@@ -79,13 +75,13 @@ pub(super) async fn record<K: Kind>(
 async fn store<K: Kind>(scope: &Arc<Scope<K>>, mut record: Record<K>) -> Result<Recorded, ReconcileError> {
     let must_be_kept = record.of_claim || record.status.outcome.is_some();
     match write(scope, &record).await {
-        Ok(()) if record.status.outcome.is_some() => return Ok(Recorded::Over),
-        Ok(()) => return Ok(Recorded::Done),
+        Ok(()) if record.status.outcome.is_some() => return Ok(Recorded::Stop),
+        Ok(()) => return Ok(Recorded::Continue),
         Err(Unstored::Gone) => {
             deleted(scope, &record);
-            return Ok(Recorded::Over);
+            return Ok(Recorded::Stop);
         }
-        // What was decided may hold no longer.
+        // The decision may be outdated.
         Err(Unstored::Conflict) if !record.of_claim => return refresh(scope, &record).await,
         Err(Unstored::Refused(why) | Unstored::Unclear(why)) if !must_be_kept => {
             return Err(ReconcileError::ApiServer(why));
@@ -100,21 +96,19 @@ async fn store<K: Kind>(scope: &Arc<Scope<K>>, mut record: Record<K>) -> Result<
         record.key.wake();
     };
     scope.context.recorders.spawn(writing.in_current_span());
-    Ok(Recorded::Over)
+    Ok(Recorded::Stop)
 }
 
-/// Takes over the object as it is by now.
 async fn refresh<K: Kind>(scope: &Scope<K>, record: &Record<K>) -> Result<Recorded, ReconcileError> {
     match read_back(&scope.context.client, record.base.as_ref()).await? {
         Some(object) => {
             scope.cache.put(&record.key, &object);
-            Ok(Recorded::Done)
+            Ok(Recorded::Continue)
         }
-        None => Ok(Recorded::Over),
+        None => Ok(Recorded::Stop),
     }
 }
 
-/// Writes a record once.
 async fn write<K: Kind>(scope: &Scope<K>, record: &Record<K>) -> Result<(), Unstored> {
     let context = &scope.context;
     let object = put_status(&context.client, &context.metrics, record.base.as_ref(), &record.status).await?;
@@ -127,16 +121,16 @@ fn note_unstored<K: Kind>(record: &mut Record<K>, unstored: Unstored) {
         Unstored::Refused(why) => {
             tracing::error!(
                 error = why,
-                "the API server refuses the outcome; writing it without the CDE's data"
+                "the API server rejected the outcome; writing it without the CDE's data"
             );
             record.status = strip_result(&record.status);
         }
-        Unstored::Unclear(why) => tracing::warn!(error = why, "the outcome is not stored yet"),
+        Unstored::Unclear(why) => tracing::warn!(error = why, "the outcome is not stored yet; retrying"),
         Unstored::Conflict | Unstored::Gone => {}
     }
 }
 
-/// Writes a record against fresh reads until it is stored, or is not this process's to store any more.
+/// Reads the object and writes the record until it is stored, or until this process may no longer store it.
 async fn write_with_retry<K: Kind>(scope: &Scope<K>, record: &mut Record<K>) {
     let mut wait = RETRY.0;
     loop {
@@ -153,7 +147,7 @@ async fn write_with_retry<K: Kind>(scope: &Scope<K>, record: &mut Record<K>) {
                 record.base = fresh;
             }
             Ok(Some(fresh)) => {
-                tracing::warn!("the object was changed by another writer meanwhile: its outcome is dropped");
+                tracing::warn!("another writer has changed the object; dropping the outcome");
                 scope.cache.put(&record.key, &fresh);
                 return;
             }
@@ -167,12 +161,11 @@ async fn write_with_retry<K: Kind>(scope: &Scope<K>, record: &mut Record<K>) {
     }
 }
 
-/// Nobody has written the object since the record was decided.
 fn is_unchanged<K: Kind>(fresh: &K, record: &Record<K>) -> bool {
     fresh.meta().resource_version == record.base.meta().resource_version
 }
 
-/// The status is stored: Event, metrics and log say so, once.
+/// Publishes a stored status: Event, metrics, log, trace, cache and queue.
 fn stored<K: Kind>(scope: &Scope<K>, record: &Record<K>, object: &Arc<K>) {
     let context = &scope.context;
     let (before, status) = (record.base.status(), &record.status);
@@ -188,20 +181,19 @@ fn stored<K: Kind>(scope: &Scope<K>, record: &Record<K>, object: &Arc<K>) {
         report_trace(scope, record);
     }
     context.metrics.stored(K::KIND, before.and_then(|status| status.outcome), status);
-    // Where the watch was faster it has brought the queue up to date as well, or has removed the object for good.
+    // If the watch was faster, it has also updated the queue.
     if scope.cache.put(&record.key, object) {
         context.queue.update(&record.key, object.as_ref());
     }
 }
 
-/// The request is over, and so is its trace: a task of its own ends it, after the span of the record has ended.
+/// Ends the trace of a finished request, in a task of its own so that it ends after the span of the record.
 fn report_trace<K: Kind>(scope: &Scope<K>, record: &Record<K>) {
-    let whole = finish((&record.key, record.base.as_ref()), &record.status, record.begun);
+    let whole = finish((&record.key, record.base.as_ref()), &record.status, record.started);
     scope.context.recorders.spawn(async move { drop(whole) });
 }
 
-/// The object was deleted while its call was in progress: the outcome goes to the log, and to an Event where one is
-/// still accepted.
+/// Reports the outcome of an object that was deleted during its call: in the log, and in an Event if it is accepted.
 fn deleted<K: Kind>(scope: &Scope<K>, record: &Record<K>) {
     if !record.of_claim {
         return;
@@ -217,7 +209,7 @@ fn deleted<K: Kind>(scope: &Scope<K>, record: &Record<K>) {
         reason = status.reason.map(Reason::as_str),
         code = error.and_then(|error| error.code),
         error = error.map(|error| error.message.as_str()),
-        "the object was deleted while its call was under way"
+        "the object was deleted while its call was in progress"
     );
     if let Some(event) = event_for_deleted(record.base.status(), status, &record.missing_fields) {
         scope.context.events.publish(about(record.base.as_ref(), event));

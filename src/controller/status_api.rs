@@ -1,7 +1,7 @@
-//! The funnel for status writes: one compare-and-swap of `/status`, and reading an object back.
+//! Writes of `/status` and reads of an object.
 //!
-//! A write carries `metadata.resourceVersion` and `metadata.uid`, so it is refused when anything has changed since it
-//! was decided. It is sent once: a repetition would hide whether it was stored.
+//! A write is a compare-and-swap with `metadata.resourceVersion` and `metadata.uid`. It is sent once, because a repetition
+//! would hide whether the first one was stored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,29 +19,28 @@ use super::guarded::Guarded;
 use super::kind::Kind;
 use super::metrics::Metrics;
 
-/// Every call to the API server ends by then.
+/// Timeout of every call to the API server.
 pub const API_SERVER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Named in `metadata.managedFields`.
 const FIELD_MANAGER: &str = "cde-operator";
-/// So often an object is read back before the reconciliation gives up.
+/// Reads of an object before the reconciliation is interrupted.
 const READS: u32 = 5;
 
 /// Why a write is not known to be stored.
 #[derive(Clone, Debug)]
 pub(super) enum Unstored {
-    /// Something has changed since (409).
+    /// The object has changed (409).
     Conflict,
-    /// There is no such object any more (404).
+    /// The object is gone (404).
     Gone,
-    /// The schema refuses it (422).
+    /// The schema rejects the status (422).
     Refused(String),
-    /// No clear answer, or one that passes: it may be stored.
+    /// No response or a transient error: the status may be stored.
     Unclear(String),
 }
 
 impl Unstored {
-    /// The label in metrics.
+    /// Returns the label in metrics.
     fn as_str(&self) -> &'static str {
         match self {
             Self::Conflict => "conflict",
@@ -52,7 +51,6 @@ impl Unstored {
     }
 }
 
-/// A status with what its write needs, and nothing else of the object.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Write<'a, R: Serialize> {
@@ -71,7 +69,7 @@ struct Metadata<'a> {
     resource_version: &'a str,
 }
 
-/// Replaces the status of `object`, if it is still as it was.
+/// Replaces the status of `object`, if the object has not changed.
 pub(super) async fn put_status<K: Kind>(
     client: &Client,
     metrics: &Metrics,
@@ -93,18 +91,18 @@ pub(super) async fn put_status<K: Kind>(
     };
     let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     let api = api(client, object);
-    let begun = clock::monotonic();
-    let answer = within(api.replace_subresource("status", name, &params, &write)).await;
+    let started = clock::monotonic();
+    let answer = with_timeout(api.replace_subresource("status", name, &params, &write)).await;
     let answer = answer.map_err(|error| classify(&error)).and_then(decoded);
     let result = answer.as_ref().map_or_else(Unstored::as_str, |_| "stored");
-    metrics.wrote(K::KIND, result, begun.elapsed());
+    metrics.wrote(K::KIND, result, started.elapsed());
     answer
 }
 
-/// Reads the object again; `None` when it is gone, or another one has its name.
+/// Reads the object again; `None` if it is gone, or if another one has its name.
 ///
 /// # Errors
-/// When the API server does not say, after several tries.
+/// If several reads fail.
 pub(super) async fn read_back<K: Kind>(
     client: &Client,
     object: &K,
@@ -117,18 +115,17 @@ pub(super) async fn read_back<K: Kind>(
             tokio::time::sleep(wait).await;
             wait *= 4;
         }
-        let answer = within(api.get(&object.name_any())).await;
+        let answer = with_timeout(api.get(&object.name_any())).await;
         match answer.map_err(|error| classify(&error)).and_then(decoded) {
             Ok(fresh) if fresh.meta().uid == object.meta().uid => return Ok(Some(fresh)),
             Ok(_) | Err(Unstored::Gone) => return Ok(None),
-            Err(Unstored::Conflict) => "a read was answered with a conflict".clone_into(&mut last),
+            Err(Unstored::Conflict) => "a read failed with a conflict".clone_into(&mut last),
             Err(Unstored::Refused(why) | Unstored::Unclear(why)) => last = why,
         }
     }
     Err(ReconcileError::ApiServer(last))
 }
 
-/// The object in an answer, which is stored in any case.
 fn decoded<K>(object: Guarded<K>) -> Result<Arc<K>, Unstored> {
     object.0.map_err(|invalid| Unstored::Unclear(invalid.to_string()))
 }
@@ -137,8 +134,8 @@ fn api<K: Kind>(client: &Client, object: &K) -> Api<Guarded<K>> {
     Api::namespaced(client.clone(), &object.namespace().unwrap_or_default())
 }
 
-/// Bounds a call: a half-open connection would let it wait for ever.
-pub(super) async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
+/// Limits a call, which would wait forever on a half-open connection.
+pub(super) async fn with_timeout<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
     match tokio::time::timeout(API_SERVER_TIMEOUT, call).await {
         Ok(answer) => answer,
         Err(elapsed) => Err(Error::Service(elapsed.into())),

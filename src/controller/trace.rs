@@ -1,7 +1,5 @@
-//! What a request looks like in a trace.
-//!
-//! `operation.id` is the id of the trace. Each step is a part of it; the root is reported with the outcome, and lasts
-//! from `operation.startTime` until then.
+//! The trace of a request. Its ID is `operation.id`. Each step is a span of its own, and the root span lasts from
+//! `operation.startTime` until the outcome.
 
 use std::time::SystemTime;
 
@@ -18,7 +16,6 @@ use crate::runtime::telemetry::{self, fail};
 use super::error::ReconcileError;
 use super::kind::{Key, Kind};
 
-/// Starts the span of a step.
 pub(super) fn step<K: Kind>(name: &str, (key, object): (&Key, &K), id: &CallId) -> Span {
     let Some(trace) = trace_id(&id.operation) else { return Span::none() };
     let attempt = KeyValue::new("cde.attempt", i64::from(id.attempt));
@@ -27,15 +24,15 @@ pub(super) fn step<K: Kind>(name: &str, (key, object): (&Key, &K), id: &CallId) 
     })
 }
 
-/// Reports the span of a whole request, which `status` finishes and which this process has worked on since `begun`.
+/// Returns the root span of a request that `status` finishes. This process has worked on it since `started`.
 pub(super) fn finish<K: Kind>(
     (key, object): (&Key, &K),
     status: &Status<K::Result>,
-    begun: SystemTime,
+    started: SystemTime,
 ) -> Option<BoxedSpan> {
     let operation = status.operation.as_ref()?;
-    // Times in a status have whole seconds: what this process did first may have come before the first of them.
-    let started = operation.start_time.as_ref().map_or(begun, |time| SystemTime::from(time.0).min(begun));
+    // `started` may be earlier than the first time in the status, which has whole seconds.
+    let started = operation.start_time.as_ref().map_or(started, |time| SystemTime::from(time.0).min(started));
     let attributes = attributes(key, object, &operation.id);
     let mut span = telemetry::root(trace_id(&operation.id)?, K::KIND, started, attributes);
     let reason = status.reason.map(Reason::as_str).unwrap_or_default();
@@ -63,19 +60,18 @@ fn attributes<K: Kind>(key: &Key, object: &K, operation: &str) -> Vec<KeyValue> 
     ]
 }
 
-/// Returns the trace of an operation; `None` where its id is not one of ours, of which neither half is zero.
+/// Returns the ID of the trace; `None` if `operation` is not an ID of this operator, of which neither half is zero.
 fn trace_id(operation: &str) -> Option<Uuid> {
     Uuid::parse_str(operation).ok().filter(|id| !matches!(id.as_u64_pair(), (0, _) | (_, 0)))
 }
 
-/// Notes the failure of a call in its span.
 pub(super) fn note_answer(span: &Span, failure: Option<&Failure>) {
     if let Some(failure) = failure {
         fail(span, failure.word(), &failure.message);
     }
 }
 
-/// Notes the failure of a write in its span, and passes it on.
+/// Notes the failure of a write in its span, and returns the result.
 pub(super) fn written<T>(span: &Span, result: Result<T, ReconcileError>) -> Result<T, ReconcileError> {
     if let Err(error) = &result {
         fail(span, error.as_str(), &error.to_string());

@@ -1,7 +1,7 @@
-//! From the API server to the queue of objects to reconcile.
+//! Watches objects and feeds the controller.
 //!
-//! Only open and failed objects are watched: a request that succeeded or was skipped leaves the watch as if it were
-//! deleted, so memory and traffic follow the open requests, not the finished ones.
+//! A request that succeeded or was skipped leaves the watch as if it were deleted, so memory and traffic depend only on
+//! open and failed requests.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -30,19 +30,18 @@ use super::guarded::Guarded;
 use super::kind::{Key, Kind};
 use super::reconcile::reconcile;
 
-/// A watch ends by itself this soon and goes on where it was: a connection that has died in silence shows by that.
-/// Bookmarks would not do: nobody promises them, and of a kind that has not changed none comes for minutes.
+/// The API server ends a watch after this time, and it resumes. That makes dead connections visible, which bookmarks
+/// would not: the API server need not send any for minutes.
 const WATCH_SECONDS: u32 = 60;
-/// A watch that says nothing for longer is half open: it should have ended by then.
+/// A watch that is silent for longer has a dead connection.
 pub const WATCH_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 15);
-/// A streamed list that is not complete by then never will be.
-const FIRST_LIST: Duration = Duration::from_secs(30);
-/// How soon an interrupted reconciliation begins again: at first, and at the latest.
-const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
-/// Finished requests need no watching.
-const OPEN: &str = "status.outcome!=Succeeded,status.outcome!=Skipped";
+/// Timeout of a streamed list.
+const LIST_TIMEOUT: Duration = Duration::from_secs(30);
+/// First and longest backoff of an interrupted reconciliation.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
+const OPEN_OR_FAILED: &str = "status.outcome!=Succeeded,status.outcome!=Skipped";
 
-/// Watches one kind in one namespace, or in all of them, and reconciles what it sees, until the order to stop.
+/// Watches and reconciles the objects of one kind in one or all namespaces until the operator stops.
 pub fn run<K: Kind>(
     context: &Arc<Context>,
     client: Client,
@@ -53,17 +52,17 @@ pub fn run<K: Kind>(
     let (cache, woken) = Cache::<K>::new();
     let scope = Arc::new(Scope { context: context.clone(), cache: Arc::new(cache), watch });
     context.metrics.count_objects_of(scope.cache.clone());
-    let intake = scope.clone();
-    let asked =
-        events::<K>(client, namespace, selector).flat_map(move |event| stream::iter(take_in(&intake, event)));
+    let handler = scope.clone();
+    let changed = events::<K>(client, namespace, selector)
+        .flat_map(move |event| stream::iter(handle_event(&handler, event)));
     let stopped = scope.context.clone();
-    let queue = stream::select(asked, woken)
+    let queue = stream::select(changed, woken)
         .map(|key| Ok::<_, ReconcileError>(ReconcileRequest::from(reference::<K>(&key))))
         .take_until(async move { stopped.stop.cancelled().await });
     let objects = scope.cache.objects();
     async move {
-        // The workers are the limit, for all watches together. The applier polls all it has begun whenever one of them
-        // wakes, so it begins no more than there are workers.
+        // The workers limit all watches together. The applier polls everything it has started whenever one of them wakes,
+        // so it starts no more than there are workers.
         let config = ControllerConfig::default().concurrency(scope.context.workers.limit());
         let (watches, watch) = (scope.context.watches.clone(), scope.watch);
         let settled = async move {
@@ -71,7 +70,7 @@ pub fn run<K: Kind>(
             watches.settle(watch);
             std::future::pending::<()>().await;
         };
-        let applied = applier(guarded::<K>, again, scope, objects, Box::pin(queue), config);
+        let applied = applier(run_reconcile::<K>, error_policy, scope, objects, Box::pin(queue), config);
         tokio::select! {
             () = applied.for_each(|_| async {}) => {}
             () = settled => {}
@@ -79,8 +78,8 @@ pub fn run<K: Kind>(
     }
 }
 
-/// Keeps cache and queue up to date with a watch event; returns the objects that are worth a reconciliation.
-fn take_in<K: Kind>(scope: &Scope<K>, event: watcher::Result<Event<Guarded<K>>>) -> Vec<Key> {
+/// Updates cache and queue, and returns the objects to reconcile.
+fn handle_event<K: Kind>(scope: &Scope<K>, event: watcher::Result<Event<Guarded<K>>>) -> Vec<Key> {
     let context = &scope.context;
     let event = match event {
         Ok(event) => event,
@@ -92,17 +91,17 @@ fn take_in<K: Kind>(scope: &Scope<K>, event: watcher::Result<Event<Guarded<K>>>)
     let is_listed = matches!(event, Event::InitDone);
     let first_list = is_listed && !context.watches.is_listed(scope.watch);
     if !matches!(event, Event::Init) && context.watches.works(scope.watch) {
-        tracing::info!(kind = K::KIND, "the watch works again");
+        tracing::info!(kind = K::KIND, "the watch has recovered");
     }
-    let mut asking = Vec::new();
+    let mut changed = Vec::new();
     for change in scope.cache.apply(event) {
         match change {
-            Change::Newer(key, object, asks) => {
+            Change::Newer(key, object, input_changed) => {
                 if let Some(status) = object.status().filter(|_| first_list) {
                     context.breaker.restore(status);
                 }
                 context.queue.update(&key, object.as_ref());
-                asking.extend(asks.then_some(key));
+                changed.extend(input_changed.then_some(key));
             }
             Change::Gone(key) => {
                 context.queue.remove(&key);
@@ -115,7 +114,7 @@ fn take_in<K: Kind>(scope: &Scope<K>, event: watcher::Result<Event<Guarded<K>>>)
                 {
                     context.metrics.undecodable(K::KIND);
                     let Key { namespace, name, .. } = &key;
-                    tracing::error!(kind = K::KIND, %namespace, %name, error, "cannot be decoded; left alone");
+                    tracing::error!(kind = K::KIND, %namespace, %name, error, "cannot decode the object; ignoring it");
                 }
             }
         }
@@ -123,25 +122,25 @@ fn take_in<K: Kind>(scope: &Scope<K>, event: watcher::Result<Event<Guarded<K>>>)
     if is_listed {
         context.watches.listed(scope.watch);
     }
-    asking
+    changed
 }
 
 fn note_failure<K: Kind>(scope: &Scope<K>, error: &str) {
     if scope.context.watches.fails(scope.watch, error) {
         let all = scope.context.watches.all();
         let name = all.get(scope.watch).map(WatchState::name).unwrap_or_default();
-        tracing::warn!(kind = K::KIND, watch = name, error, "the watch is interrupted; it begins again");
+        tracing::warn!(kind = K::KIND, watch = name, error, "the watch was interrupted; restarting it");
     }
 }
 
-/// The object's name in the controller's queue; without uid and version, which would be kept there as well.
+/// The object's key in the controller's queue, without uid and version to save memory.
 fn reference<K: Kind>(key: &Key) -> ObjectRef<Guarded<K>> {
     ObjectRef::new(&key.name).within(&key.namespace)
 }
 
-/// When an interrupted reconciliation begins again: the API server is in trouble, and spared a storm.
-#[expect(clippy::needless_pass_by_value, reason = "the signature that the applier asks for")]
-fn again<K: Kind>(object: Arc<Guarded<K>>, _: &ReconcileError, scope: Arc<Scope<K>>) -> Action {
+/// Backs off after an interrupted reconciliation.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that the applier requires")]
+fn error_policy<K: Kind>(object: Arc<Guarded<K>>, _: &ReconcileError, scope: Arc<Scope<K>>) -> Action {
     let key = scope.cache.key(object.meta());
     let interruptions = key.and_then(|key| {
         scope.cache.remember(&key, |memory| {
@@ -150,18 +149,17 @@ fn again<K: Kind>(object: Arc<Guarded<K>>, _: &ReconcileError, scope: Arc<Scope<
         })
     });
     let jitter = 0.5 + clock::jitter() / 2.0;
-    Action::requeue(backoff(interruptions.unwrap_or(1), AGAIN.0, AGAIN.1, jitter))
+    Action::requeue(backoff(interruptions.unwrap_or(1), RETRY.0, RETRY.1, jitter))
 }
 
-/// One reconciliation when it may begin, with its span and its metric.
-///
-/// It is a task of its own, because the applier polls all that it has begun whenever one of them wakes.
-fn guarded<K: Kind>(
+/// Runs one reconciliation when it may start, in a task of its own because the applier polls everything it has started
+/// whenever one of them wakes.
+fn run_reconcile<K: Kind>(
     object: Arc<Guarded<K>>,
     scope: Arc<Scope<K>>,
 ) -> impl Future<Output = Result<Action, ReconcileError>> + Unpin {
     let span = tracing::info_span!(
-        "pass",
+        "reconcile",
         kind = K::KIND,
         object = %format_args!("{}/{}", object.namespace().unwrap_or_default(), object.name_any()),
     );
@@ -183,7 +181,7 @@ fn guarded<K: Kind>(
     })
 }
 
-/// The watch, repeated for ever: the first list is streamed where the API server completes one, else paged.
+/// The events of the watch, which restarts forever. Lists are streamed if the API server completes them, otherwise paged.
 fn events<K: Kind>(
     client: Client,
     namespace: Option<String>,
@@ -193,18 +191,18 @@ fn events<K: Kind>(
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
     };
-    let mut config = watcher::Config::default().fields(OPEN).timeout(WATCH_SECONDS);
+    let mut config = watcher::Config::default().fields(OPEN_OR_FAILED).timeout(WATCH_SECONDS);
     if let Some(selector) = selector {
         config = config.labels(selector);
     }
-    // A streamed list costs the API server a third, and nobody holds a page of it.
+    // A streamed list costs the API server a third of a paged one.
     let streamed = watcher(api.clone(), config.clone().streaming_lists()).default_backoff().boxed();
     let paged = watcher(api, config).default_backoff().boxed();
     let lists = Lists {
         stream: streamed,
         namespace,
         paged: Some(paged),
-        list_ends: Some(Instant::now() + FIRST_LIST),
+        list_ends: Some(Instant::now() + LIST_TIMEOUT),
     };
     stream::unfold(lists, |mut lists| async move {
         let event = lists.next().await?;
@@ -212,13 +210,11 @@ fn events<K: Kind>(
     })
 }
 
-/// A watch whose list is streamed, until that turns out not to work.
+/// A watch with streamed lists, until the API server does not complete one.
 struct Lists<K: Kind> {
     stream: BoxStream<'static, watcher::Result<Event<Guarded<K>>>>,
     namespace: Option<String>,
-    /// What follows where a streamed list does not work.
     paged: Option<BoxStream<'static, watcher::Result<Event<Guarded<K>>>>>,
-    /// A streamed list in progress must be complete by then.
     list_ends: Option<Instant>,
 }
 
@@ -232,7 +228,7 @@ impl<K: Kind> Lists<K> {
                         tracing::warn!(
                             kind = K::KIND,
                             namespace = self.namespace,
-                            "the API server does not complete a streamed list; listing in pages from now on"
+                            "the API server did not complete a streamed list; using paged lists"
                         );
                         self.fall_back();
                         continue;
@@ -242,14 +238,14 @@ impl<K: Kind> Lists<K> {
             };
             match &event {
                 Some(Ok(Event::InitDone)) => self.list_ends = None,
-                Some(Ok(Event::Init)) => self.list_ends = Some(Instant::now() + FIRST_LIST),
+                Some(Ok(Event::Init)) => self.list_ends = Some(Instant::now() + LIST_TIMEOUT),
                 Some(Err(error)) if is_not_streamed(error) && self.paged.is_some() => {
                     self.fall_back();
                     continue;
                 }
-                // The time is for a list that is answered.
+                // The timeout applies only to a list that has started.
                 Some(Err(_)) if self.list_ends.is_some() => {
-                    self.list_ends = Some(Instant::now() + FIRST_LIST);
+                    self.list_ends = Some(Instant::now() + LIST_TIMEOUT);
                 }
                 _ => {}
             }
@@ -264,7 +260,7 @@ impl<K: Kind> Lists<K> {
     }
 }
 
-/// An API server without the feature `WatchList` says that the field `sendInitialEvents` is not allowed.
+/// Whether the API server lacks the feature `WatchList` and so rejects the field `sendInitialEvents`.
 fn is_not_streamed(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::WatchStartFailed(Error::Api(status)) if status.code == 422)
 }

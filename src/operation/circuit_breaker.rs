@@ -1,9 +1,10 @@
-//! Whether calls to the CDE API go out at all, as a value: time comes in as an argument.
+//! The circuit breaker for calls to the CDE API, as a value: time is an argument.
 //!
-//! - A 429 or an announced 503 pauses all calls until the time that was asked for.
-//! - A refused token pauses them until the token changes, with one probe at a time meanwhile.
-//! - After five calls in a row that found the API down, on at least two connectors if as many are open, one call at a
-//!   time goes out (the half-open probe), for the object that has waited longest. Any other response ends that.
+//! - A 429, or a 503 with a time, pauses all calls until the requested time.
+//! - A rejected token pauses all calls but one probe at a time, until the token changes.
+//! - After five calls in a row that indicate an outage, on at least two connectors if two have open requests, only one
+//!   call at a time is allowed (the half-open probe), for the object that has waited longest. Any other response ends
+//!   this state.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,33 +19,32 @@ use crate::cde::model::Failure;
 use super::backoff::backoff;
 use super::classify::{Class, classify, looks_down, pauses_all};
 
-/// So many calls in a row find the API down before it counts as down.
+/// The API counts as down after so many failures in a row.
 const FAILURE_THRESHOLD: u32 = 5;
-/// An object that is offered the probe and does not use it in this time is passed over.
-const OFFER: Duration = Duration::from_secs(5);
-/// No pause is longer than this.
+/// An object that is offered the probe must use it within this time.
+const OFFER_TIMEOUT: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_hours(24);
-/// Stored times have whole seconds: one is cut off where a wait starts, one is added where it ends.
+/// Stored times have whole seconds: the start of a wait is rounded down and its end is rounded up.
 const ROUNDING: Duration = Duration::from_secs(2);
 
-/// Whether calls go out.
+/// Whether calls are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallState {
-    /// They do.
+    /// All calls are allowed.
     Open,
-    /// Paused: the CDE API limits calls, or said when it will be back.
+    /// The CDE API limits calls, or said when it will be available again.
     Paused,
     /// The CDE API is down.
     Down,
-    /// The CDE API refuses the token.
+    /// The CDE API rejects the token.
     TokenRejected,
 }
 
 impl CallState {
-    /// All of them.
+    /// All states.
     pub const ALL: [Self; 4] = [Self::Open, Self::Paused, Self::Down, Self::TokenRejected];
 
-    /// The word in metrics.
+    /// Returns the label in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -59,7 +59,7 @@ impl CallState {
 /// A moment by both clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// The monotonic one: since any fixed moment.
+    /// The monotonic clock: time since any fixed moment.
     pub monotonic: Duration,
     /// The wall clock.
     pub wall: Timestamp,
@@ -68,21 +68,21 @@ pub struct Now {
 /// The result of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct CallResult<'a> {
-    /// The object that it was made for, by `metadata.uid`.
+    /// `metadata.uid` of the object.
     pub uid: &'a str,
-    /// The connector that it was about.
+    /// The connector.
     pub connector: Uuid,
-    /// Why it failed; `None` for a success.
+    /// Why the call failed; `None` for a success.
     pub failure: Option<&'a Failure>,
-    /// The token that it used has been replaced since.
+    /// The token of the call has been replaced since.
     pub token_changed: bool,
-    /// How many connectors have an open request.
+    /// The number of connectors that have an open request.
     pub open_connectors: usize,
     /// Uniformly random in 0..1: the jitter of the next probe.
     pub jitter: f64,
 }
 
-/// One call at a time goes out.
+/// The breaker allows one call at a time.
 struct Tripped {
     state: CallState,
     probes: u32,
@@ -92,39 +92,36 @@ struct Tripped {
 
 /// The half-open probe.
 enum Probe {
-    /// Nobody has it.
     Free,
-    /// The object with this uid was woken at this time to take it.
+    /// The object with this uid was woken at this time to take the probe.
     Offered(Arc<str>, Duration),
     /// The object with this uid makes its call.
     Taken(Arc<str>),
 }
 
-/// The calls in a row that found the API down.
+/// Failures in a row that indicate an outage.
 struct Failures {
     count: u32,
-    /// The connector of the first one.
     connector: Uuid,
-    /// Another connector was among them.
     on_several: bool,
 }
 
-/// The circuit breaker; `K` names an object on hold.
+/// The circuit breaker; `K` identifies an object on hold.
 pub struct CircuitBreaker<K> {
     server: String,
     retry: (Duration, Duration),
     paused_until: Option<Duration>,
-    /// The newest error that the pause was restored from.
+    /// The time of the newest error that the pause was restored from.
     restored_from: Option<Timestamp>,
     limits_in_a_row: u32,
     tripped: Option<Tripped>,
     failures: Option<Failures>,
-    /// The objects on hold, with their last calls.
+    /// The objects on hold, by uid, with the times of their last calls.
     on_hold: HashMap<Arc<str>, (Timestamp, K)>,
 }
 
 impl<K> CircuitBreaker<K> {
-    /// A closed one, for the server with this base URL; `retry`: first and longest step of the backoff of probes.
+    /// Returns a closed breaker for the server with this base URL. `retry`: first and longest backoff of probes.
     #[must_use]
     pub fn new(server: &str, retry: (Duration, Duration)) -> Self {
         Self {
@@ -143,7 +140,7 @@ impl<K> CircuitBreaker<K> {
         self.paused_until.is_some_and(|until| until > now)
     }
 
-    /// Whether calls go out.
+    /// Returns whether calls are allowed.
     #[must_use]
     pub fn state(&self, now: Duration) -> CallState {
         match &self.tripped {
@@ -153,7 +150,7 @@ impl<K> CircuitBreaker<K> {
         }
     }
 
-    /// Whether a call for this object may go out: while tripped, only for the one that has the probe.
+    /// Whether this object may call: while tripped, only the one that has the probe.
     #[must_use]
     pub fn lets_through(&self, uid: &str, now: Duration) -> bool {
         let is_probe = |tripped: &Tripped| match &tripped.probe {
@@ -163,7 +160,7 @@ impl<K> CircuitBreaker<K> {
         !self.is_paused(now) && self.tripped.as_ref().is_none_or(is_probe)
     }
 
-    /// Takes the right to the calls of one attempt; false where they may not go out now.
+    /// Takes the probe if there is one; false if this object may not call.
     pub fn acquire(&mut self, uid: &Arc<str>, now: Duration) -> bool {
         let may = self.lets_through(uid, now);
         if let Some(tripped) = self.tripped.as_mut().filter(|_| may) {
@@ -172,8 +169,8 @@ impl<K> CircuitBreaker<K> {
         may
     }
 
-    /// Gives a probe back that was taken or offered and is not used; true if there was one.
-    pub fn give_back(&mut self, uid: &str) -> bool {
+    /// Returns an unused probe; true if this object had it.
+    pub fn return_probe(&mut self, uid: &str) -> bool {
         let Some(tripped) = &mut self.tripped else { return false };
         let had = match &tripped.probe {
             Probe::Free => false,
@@ -185,22 +182,22 @@ impl<K> CircuitBreaker<K> {
         had
     }
 
-    /// Puts an object on hold. `last_call`: the one that has waited longest goes first.
+    /// Puts an object on hold. The one with the oldest `last_call` gets the next probe.
     pub fn hold(&mut self, uid: Arc<str>, last_call: Timestamp, key: K) {
         self.on_hold.insert(uid, (last_call, key));
     }
 
-    /// The object is gone.
+    /// Removes a deleted object.
     pub fn remove(&mut self, uid: &str) {
         self.on_hold.remove(uid);
     }
 
-    /// The token has changed: calls go out again.
+    /// Allows calls again after the token has changed.
     pub fn token_changed(&mut self) {
         self.tripped.take_if(|tripped| tripped.state == CallState::TokenRejected);
     }
 
-    /// How long until calls go out again, or the next probe; `None` while calls go out.
+    /// Returns the time until calls are allowed or the next probe; `None` while calls are allowed.
     #[must_use]
     pub fn resumes_in(&self, now: Duration) -> Option<Duration> {
         let tripped = self.tripped.as_ref().map(|tripped| tripped.next_probe);
@@ -208,7 +205,7 @@ impl<K> CircuitBreaker<K> {
         paused.max(tripped).map(|at| at.saturating_sub(now))
     }
 
-    /// At start: restores the state from what an open object says, if it says it about this server.
+    /// Restores the state at startup from the status of an open object of this server.
     pub fn restore<R>(&mut self, status: &Status<R>, now: Now) {
         let Some(operation) = status.operation.as_ref().filter(|_| status.outcome.is_none()) else { return };
         if operation.server.as_ref().is_some_and(|server| *server != self.server) {
@@ -224,10 +221,10 @@ impl<K> CircuitBreaker<K> {
             return;
         };
         let wait = Duration::try_from(next.0.duration_since(start.0)).unwrap_or_default();
-        // A 503 pauses all only where it said for how long; what waits longer than any backoff was told so.
+        // A 503 paused all calls only if it named a time. A wait longer than any backoff shows that it did.
         let paused_all = error.code == Some(429) || (error.code == Some(503) && wait > self.retry.1);
         let left = Duration::try_from(next.0.duration_since(now.wall)).unwrap_or_default();
-        // No operator waits longer because of a response: one that claims so is not believed.
+        // No operator sets a longer wait.
         let believable = wait <= LONGEST_PAUSE + ROUNDING;
         let is_newer = self.restored_from.is_none_or(|at| at < error.time.0);
         if paused_all && believable && !left.is_zero() && is_newer {
@@ -279,7 +276,7 @@ impl<K> CircuitBreaker<K> {
         }
     }
 
-    /// Lets one call at a time through. A refused token goes before an outage, which a response has ended.
+    /// Allows one call at a time. A rejected token replaces an outage, because its response shows that the API is up.
     fn trip(&mut self, state: CallState, now: Duration) {
         let kept = self.tripped.as_ref().map(|tripped| tripped.state);
         if kept == Some(state) || (state == CallState::Down && kept.is_some()) {
@@ -290,7 +287,7 @@ impl<K> CircuitBreaker<K> {
         self.tripped = Some(Tripped { state, probes: 1, next_probe, probe: Probe::Free });
     }
 
-    /// A probe has come back, and the breaker is still tripped: the next one, later.
+    /// Schedules the next probe after one whose result did not close the breaker.
     fn probed(&mut self, call: &CallResult<'_>, now: Duration) {
         let (min, max) = self.retry;
         let Some(tripped) = &mut self.tripped else { return };
@@ -301,7 +298,7 @@ impl<K> CircuitBreaker<K> {
         }
     }
 
-    /// Returns the objects that are to be woken now, and when to look again.
+    /// Returns the objects to wake now, and when to call this again.
     pub fn next_wakeup(&mut self, now: Duration) -> (Vec<K>, Option<Duration>) {
         if let Some(until) = self.paused_until {
             if until > now {
@@ -315,8 +312,8 @@ impl<K> CircuitBreaker<K> {
         };
         match tripped.probe {
             Probe::Taken(_) => return (Vec::new(), None),
-            Probe::Offered(_, since) if now.saturating_sub(since) < OFFER => {
-                return (Vec::new(), Some(since + OFFER));
+            Probe::Offered(_, since) if now.saturating_sub(since) < OFFER_TIMEOUT => {
+                return (Vec::new(), Some(since + OFFER_TIMEOUT));
             }
             Probe::Offered(..) | Probe::Free => tripped.probe = Probe::Free,
         }
@@ -327,6 +324,6 @@ impl<K> CircuitBreaker<K> {
         let Some(uid) = oldest.map(|(uid, _)| uid.clone()) else { return (Vec::new(), None) };
         let Some((_, key)) = self.on_hold.remove(&uid) else { return (Vec::new(), None) };
         tripped.probe = Probe::Offered(uid, now);
-        (vec![key], Some(now + OFFER))
+        (vec![key], Some(now + OFFER_TIMEOUT))
     }
 }

@@ -1,14 +1,14 @@
-//! What a response means: named by what happens next, classified here and nowhere else.
+//! The only classification of responses, by what happens next.
 
 use crate::api::Reason;
 use crate::cde::model::{Failure, FailureKind};
 
-/// What a failed call means for the request.
+/// The class of a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Try again, later.
+    /// The call is repeated later.
     Transient(Effect),
-    /// The token is refused: nothing goes on before there is another one.
+    /// The token is rejected: calls wait for another one.
     Unauthorized,
     /// The request fails with this reason.
     Terminal(Reason),
@@ -21,17 +21,16 @@ pub enum Effect {
     None,
     /// It is not known yet.
     Unknown {
-        /// No response came, or one of an intermediary that gave up waiting: the claim is waited out before the
-        /// connector is read.
+        /// There was no response, or an intermediary timed out: the connector is read only after the end of the claim.
         server_may_still_run: bool,
     },
 }
 
-/// The API's words for "not now": `Transition is not allowed, entity is resynchronizing-to-prod.`
+/// Start of the API's message for "not now": `Transition is not allowed, entity is resynchronizing-to-prod.`
 const NOT_NOW: &str = "Transition is not allowed";
 
-/// The refusals that the CDE API documents, by code and message. Any other refusal may be a gateway's, and is
-/// believed only when it has been confirmed. Source: the reference pages of the operations.
+/// The refusals that the CDE API reference documents, by code and message. Any other refusal may come from a gateway, so
+/// it must be confirmed.
 const DOCUMENTED: [(u16, &str, Reason); 5] = [
     (
         400,
@@ -44,25 +43,23 @@ const DOCUMENTED: [(u16, &str, Reason); 5] = [
     (404, "connector does not have specified version", Reason::NotFound),
 ];
 
-/// Classifies the failure of a call that changes something. `confirmed`: earlier refusals with the same code confirm
-/// this one, if it is undocumented.
+/// Classifies the failure of a changing call. `confirmed`: earlier refusals confirm this one, if it is undocumented.
 #[must_use]
 pub fn classify(failure: &Failure, confirmed: bool) -> Class {
     use Class::{Terminal, Transient, Unauthorized};
     match failure.kind {
-        // Nothing was sent.
         FailureKind::NotSent => Transient(Effect::None),
-        // It may have arrived, and the server may still run it.
+        // The server may have received the call and may still run it.
         FailureKind::NoAnswer => Transient(Effect::Unknown { server_may_still_run: true }),
-        // The server said yes, and its words were lost.
+        // A success whose body was lost.
         FailureKind::Unreadable { .. } => Transient(Effect::Unknown { server_may_still_run: false }),
         FailureKind::Status { code, from_api } => match code {
-            // The token, whoever says so: an intermediary may check it.
+            // From the API or from an intermediary that checks the token.
             401 => Unauthorized,
-            // Locked, too early, too many: refused before anything was done.
+            // Locked, too early, too many requests: refused before anything was done.
             423 | 425 | 429 => Transient(Effect::None),
-            code if no_own_answer(Some(code)) => Transient(Effect::Unknown { server_may_still_run: true }),
-            // A conflict with what is in progress, perhaps with an earlier attempt of this request.
+            code if is_unanswered(Some(code)) => Transient(Effect::Unknown { server_may_still_run: true }),
+            // A conflict, perhaps with an earlier attempt of this request.
             409 => Transient(Effect::Unknown { server_may_still_run: false }),
             // The version is being synchronized.
             400 if from_api && failure.message.contains(NOT_NOW) => Transient(Effect::None),
@@ -71,46 +68,45 @@ pub fn classify(failure: &Failure, confirmed: bool) -> Class {
                 None if confirmed => Terminal(undocumented(code)),
                 None => Transient(Effect::None),
             },
-            // An ingress, a firewall or a wrong path answered, not the CDE API.
+            // From an ingress, a firewall or a wrong path, not from the CDE API.
             400..=499 => Transient(Effect::None),
-            // 5xx; 3xx, which is never followed; and what is not an HTTP status at all.
+            // 5xx, 3xx (redirects are never followed), and codes that HTTP does not define.
             _ => Transient(Effect::Unknown { server_may_still_run: false }),
         },
     }
 }
 
-/// The meaning of a refusal that the CDE API documents.
+/// Returns the reason of a documented refusal.
 fn documented(code: u16, message: &str) -> Option<Reason> {
     let said = message.trim().trim_end_matches('.').to_lowercase();
     let row = DOCUMENTED.iter().find(|(its, text, _)| *its == code && *text == said);
     row.map(|(_, _, reason)| *reason)
 }
 
-/// The meaning of a confirmed refusal that the CDE API does not document.
+/// Returns the reason of a confirmed undocumented refusal.
 fn undocumented(code: u16) -> Reason {
     match code {
         400 => Reason::OperationNotAllowed,
         403 => Reason::AccessDenied,
         404 => Reason::NotFound,
-        // 405, 410, 422 and what else may come.
         _ => Reason::RequestRejected,
     }
 }
 
-/// Returns the code of a refusal that must be confirmed before it is believed.
+/// Returns the code of a refusal that earlier ones must confirm.
 #[must_use]
 pub fn undocumented_refusal(failure: &Failure) -> Option<u16> {
-    let believed = |confirmed| matches!(classify(failure, confirmed), Class::Terminal(_));
-    failure.code().filter(|_| believed(true) && !believed(false))
+    let is_terminal = |confirmed| matches!(classify(failure, confirmed), Class::Terminal(_));
+    failure.code().filter(|_| is_terminal(true) && !is_terminal(false))
 }
 
-/// Whether an attempt ended without the server's own response: there was none at all (`None`), or an intermediary
-/// gave up waiting for it. The server may still run the call.
-pub(super) fn no_own_answer(code: Option<u16>) -> bool {
+/// Whether a call ended without a response of the server, which may still run it: there was none (`None`), or an
+/// intermediary timed out.
+pub(super) fn is_unanswered(code: Option<u16>) -> bool {
     matches!(code, None | Some(408 | 502 | 504))
 }
 
-/// Classifies the failure of a call that only reads, by the same table: it has no effect.
+/// Classifies the failure of a read, which never has an effect, by the same table.
 #[must_use]
 pub fn classify_read(failure: &Failure, confirmed: bool) -> Class {
     match classify(failure, confirmed) {
@@ -119,7 +115,7 @@ pub fn classify_read(failure: &Failure, confirmed: bool) -> Class {
     }
 }
 
-/// Whether a response makes every object wait: the API limits calls, or announced when it will be back.
+/// Whether a response pauses the calls of all objects: the API limits calls, or said when it will be available again.
 #[must_use]
 pub fn pauses_all(failure: &Failure) -> bool {
     match failure.code() {
@@ -129,7 +125,7 @@ pub fn pauses_all(failure: &Failure) -> bool {
     }
 }
 
-/// Whether a response means that the API may be down: it did not connect, timed out or got 502, 503 or 504.
+/// Whether a response indicates an outage: no connection, a timeout, or 502, 503 or 504.
 #[must_use]
 pub fn looks_down(failure: &Failure) -> bool {
     match failure.kind {
@@ -160,12 +156,12 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_was_not_sent_is_repeated_without_a_doubt() {
+    fn a_call_that_was_not_sent_had_no_effect() {
         assert_eq!(classify(&failure(FailureKind::NotSent, ""), false), NONE);
     }
 
     #[test]
-    fn locked_early_and_limited_calls_had_no_effect() {
+    fn calls_refused_as_locked_early_or_limited_had_no_effect() {
         for code in [423, 425, 429] {
             assert_eq!(spoken(code), NONE, "{code}");
             assert_eq!(unspoken(code), NONE, "{code}");
@@ -173,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transition_that_is_not_allowed_now_passes_by_itself() {
+    fn a_transition_that_is_not_allowed_now_is_transient() {
         let message = "Transition is not allowed, entity is resynchronizing-to-prod.";
         assert_eq!(
             classify(&failure(FailureKind::Status { code: 400, from_api: true }, message), false),
@@ -182,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_answer_may_have_had_an_effect_and_the_server_may_still_be_at_it() {
+    fn an_unanswered_call_may_still_run() {
         assert_eq!(classify(&failure(FailureKind::NoAnswer, ""), false), MAY_STILL_RUN);
         for code in [408, 502, 504] {
             assert_eq!(spoken(code), MAY_STILL_RUN, "{code}");
@@ -204,13 +200,13 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_token_waits_for_another_one_whoever_refuses_it() {
+    fn a_401_means_that_the_token_is_rejected_whatever_its_source() {
         assert_eq!(spoken(401), Class::Unauthorized);
         assert_eq!(unspoken(401), Class::Unauthorized);
     }
 
     #[test]
-    fn a_documented_refusal_is_believed_at_once() {
+    fn a_documented_refusal_is_terminal_at_once() {
         for (code, message, reason) in [
             (
                 400,
@@ -253,14 +249,14 @@ mod tests {
     }
 
     #[test]
-    fn what_something_in_between_refuses_passes() {
+    fn a_refusal_of_an_intermediary_is_transient() {
         for code in [400, 403, 404, 405, 410, 413, 422, 431] {
             assert_eq!(unspoken(code), NONE, "{code}");
         }
     }
 
     #[test]
-    fn a_read_has_no_effect_whatever_its_answer() {
+    fn a_read_has_no_effect_whatever_its_response() {
         for kind in [
             FailureKind::NoAnswer,
             FailureKind::Unreadable { code: 200 },
@@ -274,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_and_an_announced_outage_pause_all_and_a_bare_503_does_not() {
+    fn a_429_and_a_503_with_a_time_pause_all_calls() {
         let mut limited = failure(FailureKind::Status { code: 429, from_api: true }, "");
         assert!(pauses_all(&limited));
         limited.kind = FailureKind::Status { code: 503, from_api: false };
@@ -284,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn no_connection_no_answer_and_a_gateway_that_gave_up_look_down() {
+    fn no_connection_a_timeout_and_gateway_errors_indicate_an_outage() {
         for kind in [FailureKind::NotSent, FailureKind::NoAnswer] {
             assert!(looks_down(&failure(kind, "")));
         }

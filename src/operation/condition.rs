@@ -1,4 +1,4 @@
-//! Conditions as kstatus and `kubectl wait` read them, from one reason.
+//! Conditions as kstatus and `kubectl wait` read them, derived from one reason.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -7,14 +7,11 @@ use crate::api::{Outcome, Reason};
 
 use super::whole_seconds;
 
-/// Most characters of a condition's message: the API server allows 32,768, people read one sentence. It may quote the
-/// spec, whose texts hold whatever their author liked.
+/// Maximum number of characters of a condition's message, which may quote the spec. The API server allows 32,768.
 const MESSAGE: usize = 1024;
 
-/// The conditions that say `reason` and `message`, given the ones before (a condition's `lastTransitionTime`
-/// moves when its status does, not its reason).
-///
-/// `generation` is `None` in a final record, which answers for every generation.
+/// Returns the conditions for `reason` and `message`, which follow the conditions `before`: `lastTransitionTime` changes
+/// with a condition's status, not with its reason. `generation` is `None` in a final record.
 #[must_use]
 pub(super) fn conditions(
     before: &[Condition],
@@ -44,7 +41,7 @@ pub(super) fn conditions(
     all
 }
 
-/// The condition that stands beside Ready: removed, not set False, when it does not hold.
+/// The condition besides Ready. It is removed, not set to False, when it does not hold.
 fn companion(reason: Reason) -> Option<&'static str> {
     match reason.outcome() {
         Some(Outcome::Failed | Outcome::Unknown) => Some("Stalled"),
@@ -55,7 +52,7 @@ fn companion(reason: Reason) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
@@ -68,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_has_the_conditions_of_the_contract() {
+    fn every_reason_has_the_documented_conditions() {
         use Reason::*;
         let pairs = |ready: &str, other: Option<&str>| {
             let mut all = vec![("Ready".to_owned(), ready.to_owned())];
@@ -99,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_quotes_the_spec_draws_nothing_on_a_terminal() {
+    fn a_message_contains_no_control_characters() {
         let ready =
             conditions(&[], Reason::NotFound, "\u{1b}[31mx is no\nversion.", Some(1), at(0)).remove(0);
         assert_eq!(ready.message, "[31mx is no version.");

@@ -1,4 +1,4 @@
-//! The confirm annotation: a person records what became of a request whose outcome is unknown, without another call.
+//! The confirm annotation: a person records the outcome of a request whose outcome is unknown.
 
 use crate::api::{CONFIRM_ANNOTATION, Evidence, Outcome, Reason};
 
@@ -6,19 +6,19 @@ use super::messages::show;
 use super::status_builder::StatusBuilder;
 use super::{Operation, Step, annotation};
 
-/// Why a confirm annotation records nothing.
+/// Why a confirm annotation is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidConfirm {
     /// It is not `OPERATION_ID:Succeeded` or `OPERATION_ID:Failed`.
     Unreadable,
-    /// It names another request than the object's present one.
+    /// It names another request than the present one.
     OtherRequest,
     /// The outcome of the request is not unknown.
     NotUnknown,
 }
 
-/// What the confirm annotation of an object says: the outcome to record, or why it records nothing. `None` where there
-/// is none, or where it has been recorded.
+/// Returns the outcome to record, or why the annotation is ignored. `None` if there is no annotation, or if it has been
+/// recorded.
 pub(super) fn confirmed<O: Operation>(object: &O) -> Option<Result<Outcome, InvalidConfirm>> {
     let value = annotation(object, CONFIRM_ANNOTATION)?;
     let Some((id, outcome)) = parse(value) else { return Some(Err(InvalidConfirm::Unreadable)) };
@@ -35,7 +35,7 @@ pub(super) fn confirmed<O: Operation>(object: &O) -> Option<Result<Outcome, Inva
     }
 }
 
-/// Returns the value of the confirm annotation, and why it is invalid, where it is: worth a warning.
+/// Returns the value of an invalid confirm annotation, and why it is invalid.
 #[must_use]
 pub fn invalid_confirm<O: Operation>(object: &O) -> Option<(&str, InvalidConfirm)> {
     annotation(object, CONFIRM_ANNOTATION).zip(confirmed(object)?.err())
@@ -48,7 +48,6 @@ fn parse(value: &str) -> Option<(&str, Outcome)> {
 }
 
 impl<O: Operation> StatusBuilder<'_, O> {
-    /// Ends a request of unknown outcome as a person has confirmed it.
     pub(super) fn confirm(mut self, outcome: Outcome) -> Step<O::Result> {
         let when = show(self.stamp().0);
         if outcome == Outcome::Succeeded {

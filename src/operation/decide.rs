@@ -1,4 +1,4 @@
-//! The transition function: what comes next for one object.
+//! The transition function: returns the next step for one object.
 
 use std::ops::ControlFlow;
 
@@ -15,9 +15,7 @@ use super::{Observed, Operation, Situation, Step};
 /// A rule ends the decision with a step, or hands the request to the next rule.
 type Rule<O> = for<'a> fn(StatusBuilder<'a, O>, &Observed) -> Flow<'a, O>;
 
-/// Decides: the same values give the same step.
-///
-/// The phase of the request says which rules hold; within a phase the first rule that speaks decides.
+/// Returns the next step. The phase of the request selects the rules, and the first rule that returns a step decides.
 #[must_use]
 pub fn decide<O: Operation>(situation: &Situation<'_, O>) -> Step<O::Result> {
     if let Some(Ok(outcome)) = confirmed(situation.object) {
@@ -45,7 +43,7 @@ fn advance<'a, O: Operation>(request: StatusBuilder<'a, O>, observed: &Observed)
     attempt(request, observed)
 }
 
-/// Whether the next attempt may begin now: the rules, in the order in which they hold.
+/// Whether the next attempt may begin now. The order of the rules is part of the contract.
 fn attempt<'a, O: Operation>(request: StatusBuilder<'a, O>, observed: &Observed) -> Flow<'a, O> {
     let in_order: [Rule<O>; 8] = [
         rules::being_deleted,

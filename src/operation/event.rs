@@ -1,28 +1,27 @@
-//! Events: at most one per outcome, and one when an object first starts to wait.
+//! Events: at most one per outcome, and one for the first wait of a request.
 
 use crate::api::{Evidence, Outcome, Reason, Status};
 
 use super::messages::answer_text;
 
-/// The reason of the warning that a success lacked fields.
+/// The reason of the Event for a success whose response lacked fields.
 const INCOMPLETE: &str = "IncompleteResponse";
 
 /// An Event about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
-    /// `Warning` rather than `Normal`.
+    /// The type: `Warning` rather than `Normal`.
     pub warning: bool,
-    /// In CamelCase: a [`Reason`], or what the warning is about.
+    /// In CamelCase: a [`Reason`] or the subject of the warning.
     pub reason: &'static str,
-    /// What was done, in CamelCase; `None` for the operation itself.
+    /// In CamelCase; `None` for the action of the operation itself.
     pub action: Option<&'static str>,
-    /// One sentence.
+    /// The message: a sentence or more.
     pub note: String,
 }
 
-/// Returns the Event for a status that changed from `before` to `after`, if that is worth one.
-///
-/// `missing_fields` names what a success lacked (fields missing or of another type): then its Event is a warning.
+/// Returns the Event for a status that changed from `before` to `after`, if there is one. The Event of a success with
+/// `missing_fields` (missing or of another type) is a warning.
 #[must_use]
 pub fn event_for<R>(
     before: Option<&Status<R>>,
@@ -44,7 +43,10 @@ pub fn event_for<R>(
     let ready = after.conditions.iter().find(|condition| condition.type_ == "Ready");
     let mut note = ready.map(|condition| condition.message.clone()).unwrap_or_default();
     if !missing_fields.is_empty() {
-        note = format!("{note} The answer lacked, or had in another type: {}.", missing_fields.join(", "));
+        note = format!(
+            "{note} These fields of the response are missing or of another type: {}.",
+            missing_fields.join(", ")
+        );
     }
     let warning = match after.outcome {
         Some(Outcome::Succeeded) => !missing_fields.is_empty(),
@@ -56,8 +58,8 @@ pub fn event_for<R>(
     Some(Announcement { warning, reason, action: action(after), note })
 }
 
-/// Returns the Event for an object that was deleted during its call, whose record is `after`: the outcome; or that it
-/// is unknown, and nobody will look for it.
+/// Returns the Event for an object that was deleted during its call, whose record is `after`: the outcome, or that the
+/// outcome is unknown and will not be verified.
 #[must_use]
 pub fn event_for_deleted<R>(
     before: Option<&Status<R>>,
@@ -70,15 +72,15 @@ pub fn event_for_deleted<R>(
     let operation = after.operation.as_ref().filter(|operation| operation.unknown_attempts > 0)?;
     let error = operation.last_error.as_ref()?;
     let note = format!(
-        "The object was deleted while its call was under way, and nobody can tell whether the call had an effect: \
-         {}. Look at the connector in the CDE.",
+        "The object was deleted while its call was in progress, so the operator cannot verify whether the call had an \
+         effect: {}. Check the connector in the CDE.",
         answer_text(error.code, &error.message)
     );
     let reason = Reason::OutcomeUnknown.as_str();
     Some(Announcement { warning: true, reason, action: action(after), note })
 }
 
-/// What was done, where it was not the operation itself.
+/// The action, if it was not the operation itself.
 fn action<R>(after: &Status<R>) -> Option<&'static str> {
     let evidence = after.operation.as_ref().and_then(|operation| operation.evidence);
     match (after.reason, evidence) {
@@ -101,7 +103,7 @@ fn starts_to_wait<R>(before: Option<&Status<R>>, after: &Status<R>, reason: Reas
     reason != Reason::InProgress && !same.is_some_and(has_waited)
 }
 
-/// Whether it waits, or was claimed once more, or later than in the very write that started it.
+/// Whether the request waits, or has waited before: it was claimed again, or later than it started.
 fn has_waited<R>(status: &Status<R>) -> bool {
     let Some(operation) = &status.operation else { return false };
     let waits = !matches!(status.reason, None | Some(Reason::InProgress));

@@ -62,7 +62,7 @@ pub const CLAIM_MARGIN: Duration = Duration::from_secs(5);
 
 /// One kind of operation: what it asks for, what it calls, and what a read of the connector says about it.
 pub trait Operation {
-    /// The kind's own part of the status.
+    /// The status fields that depend on the kind.
     type Result: Clone + Debug + Default + PartialEq;
 
     /// The kind, as in `kind:` of a manifest.
@@ -71,65 +71,63 @@ pub trait Operation {
     const ACTION: &'static str;
     /// The reason of a success.
     const SUCCESS: Reason;
-    /// The reason of a success where a verified refusal turns out to mean that nothing was left to do.
+    /// The reason of a success if a read shows that a refused call had nothing left to do.
     const NOOP: Reason = Self::SUCCESS;
-    /// The request with the smaller rank goes first among the requests for one connector.
+    /// Priority among the requests for one connector: the smaller rank goes first.
     const RANK: u8;
     /// Whether the connector is read before every claim.
     const READS_FIRST: bool;
 
-    /// Name, uid, times, annotations.
+    /// The object's metadata.
     fn metadata(&self) -> &ObjectMeta;
-    /// The status as it is stored.
+    /// The stored status.
     fn status(&self) -> Option<&Status<Self::Result>>;
-    /// What every kind's spec holds.
+    /// The fields that every kind's spec has.
     fn request_spec(&self) -> RequestSpec;
     /// The one call that performs the operation.
     fn call(&self, result: &Self::Result) -> Call;
 
-    /// Before a claim of a kind that reads first: checks the connector and notes what was read.
+    /// Checks the connector before a claim, and notes the read in `status`. Only for kinds that read first.
     fn preflight(&self, _status: &mut Status<Self::Result>, _connector: &Connector) -> Preflight {
         Preflight::Ready
     }
-    /// Before a claim of a kind that reads first, where reading is refused (403, 404).
+    /// Replaces [`preflight`](Self::preflight) if reading is refused (403, 404).
     fn preflight_unreadable(&self, _status: &mut Status<Self::Result>) -> Preflight {
         Preflight::Ready
     }
-    /// While the request is suspended: what would happen, in a sentence or more, and notes what was read; `None` where the
-    /// answer lacks what is needed to tell.
+    /// Returns what a suspended request would do, in a sentence or more, and notes the read in `status`. `None` if the
+    /// response lacks a field that is needed.
     fn preview(&self, status: &mut Status<Self::Result>, connector: &Connector) -> Option<String>;
-    /// After an attempt whose effect is unknown: what the connector, as it is read now, says about it.
+    /// Finds out from a read whether an attempt had an effect.
     fn compare(&self, result: &Self::Result, connector: &Connector) -> Comparison;
-    /// What it means for an attempt whose effect is unknown that reading is refused.
+    /// Replaces [`compare`](Self::compare) if reading is refused (403, 404).
     fn compare_unreadable(&self) -> Comparison;
-    /// Whether a terminal response with this reason must be verified by one read before it is believed, although no
-    /// earlier attempt is unknown.
+    /// Whether a read must verify a terminal response with this reason, even if no earlier attempt is unknown.
     fn must_verify(&self, _reason: Reason) -> bool {
         false
     }
-    /// Notes what the response to the call says.
+    /// Notes the response to the call in `status`.
     fn note_response(&self, status: &mut Status<Self::Result>, data: &Data);
-    /// Notes what a read of the connector says.
+    /// Notes a read of the connector in `status`.
     fn note_reading(&self, status: &mut Status<Self::Result>, connector: &Connector);
-    /// One sentence for people about a success.
+    /// Returns the message of a success: one sentence.
     fn success_message(&self, reason: Reason, status: &Status<Self::Result>) -> String;
 }
 
-/// The value of an annotation of an object.
 fn annotation<'a, O: Operation>(object: &'a O, name: &str) -> Option<&'a str> {
     object.metadata().annotations.as_ref()?.get(name).map(String::as_str)
 }
 
-/// What every kind's spec holds.
+/// The fields that every kind's spec has.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestSpec {
-    /// The connector.
+    /// `spec.connectorID`.
     pub connector: Uuid,
-    /// No attempt begins from this time on.
+    /// `spec.notAfter`.
     pub not_after: Option<Timestamp>,
-    /// No attempt begins this long after the start of the request.
+    /// `spec.deadlineSeconds`.
     pub active_deadline: Option<SignedDuration>,
-    /// No new attempt begins.
+    /// `spec.suspend`.
     pub suspend: bool,
 }
 
@@ -138,24 +136,24 @@ pub struct RequestSpec {
 pub enum Preflight {
     /// It may.
     Ready,
-    /// It must not: the request ends with this reason. The text says why, without a capital letter and a period.
+    /// It must not, and the request ends with this reason. The text says why, without a capital letter or a period.
     Stop(Reason, String),
-    /// The read lacks what must be noted: it counts as failed for a transient reason.
+    /// The read lacks a field that must be noted, which counts as a transient failure.
     Incomplete(String),
 }
 
-/// What a read says about an attempt whose effect is unknown.
+/// The verdict of a read about an attempt whose effect is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Comparison {
-    /// It had its effect.
+    /// The attempt had its effect.
     Effect(Evidence),
-    /// Something is in progress: read again.
+    /// Something is in progress, so the connector must be read again.
     Moving(String),
-    /// It had none.
+    /// The attempt had no effect.
     Unchanged,
     /// The read cannot tell.
     Ambiguous(String),
-    /// The read lacks what is compared: it counts as failed for a transient reason.
+    /// The read lacks a field to compare, which counts as a transient failure.
     Incomplete(String),
 }
 
@@ -164,35 +162,35 @@ pub enum Comparison {
 pub struct Settings {
     /// Base URL of the CDE API, in canonical form.
     pub server: String,
-    /// For one whole call.
+    /// Timeout of one whole call.
     pub timeout: Duration,
     /// First step of the backoff.
     pub retry_min: Duration,
     /// Longest step of the backoff.
     pub retry_max: Duration,
-    /// For objects without `deadlineSeconds`; `None` for no deadline.
+    /// Deadline of objects without `deadlineSeconds`; `None` for none.
     pub deadline: Option<Duration>,
 }
 
 impl Settings {
-    /// How long a claim is valid, in whole seconds, as Kubernetes stores them.
+    /// Returns how long a claim is valid, in whole seconds, as Kubernetes stores times.
     #[must_use]
     pub fn claim_length(&self) -> SignedDuration {
         let whole = (self.timeout + CLAIM_MARGIN + Duration::from_nanos(999_999_999)).as_secs();
         SignedDuration::from_secs(i64::try_from(whole).unwrap_or(i64::MAX))
     }
 
-    /// How long undocumented refusals must keep coming before they are believed.
+    /// Returns the minimum time between the first and the last of the undocumented refusals that confirm each other.
     #[must_use]
     pub fn confirmation_time(&self) -> Duration {
         self.retry_max / 5
     }
 }
 
-/// All that [`decide`] looks at.
+/// The input of [`decide`].
 #[derive(Debug)]
 pub struct Situation<'a, O: Operation> {
-    /// The object as it is stored.
+    /// The object as stored.
     pub object: &'a O,
     /// The wall clock.
     pub now: Timestamp,
@@ -200,57 +198,57 @@ pub struct Situation<'a, O: Operation> {
     pub holder: &'a str,
     /// The configuration.
     pub settings: &'a Settings,
-    /// What was observed beside the object.
+    /// Everything observed outside the object.
     pub observed: &'a Observed,
 }
 
-/// What was observed beside the object.
+/// Observations outside the object.
 #[expect(clippy::struct_excessive_bools, reason = "each is an observation of its own")]
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
-    /// How long, by its monotonic clock, this process has seen the claim or the wait that is stored.
+    /// How long this process has seen the stored claim or wait, by its monotonic clock.
     pub seen_for: Duration,
     /// How far the wall clock was set, forward or back, since then.
     pub clock_set: SignedDuration,
-    /// The stored claim is this process's own, and it knows that nothing was sent on it.
+    /// The stored claim is this process's own, and nothing was sent on it.
     pub claim_unsent: bool,
-    /// The request for the same connector that goes first, as `kind namespace/name`, if another one does.
+    /// The request for the same connector that goes before this one, as `kind namespace/name`.
     pub ahead: Option<String>,
-    /// The circuit breaker lets no call of this object through at present.
+    /// The circuit breaker holds calls of this object back.
     pub on_hold: bool,
-    /// The connector as it was just read.
+    /// The connector as just read.
     pub reading: Option<Result<Connector, Failure>>,
-    /// An undocumented refusal of the reading has been confirmed by earlier ones.
+    /// Earlier refusals confirm an undocumented refusal of the read.
     pub refusal_confirmed: bool,
-    /// The API refused the token of the reading, and the token has changed since.
+    /// The API rejected the token of the read, and the token has changed since.
     pub token_changed: bool,
     /// Uniformly random in 0..1: the jitter of a backoff.
     pub jitter: f64,
 }
 
-/// What comes next.
+/// The next step for an object.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step<R> {
-    /// Nothing, until the object changes.
+    /// Do nothing until the object changes.
     Rest,
-    /// Nothing: the request belongs to an operator with another base URL.
+    /// Do nothing, because the request belongs to an operator with another base URL.
     NotOurs {
         /// The base URL that the request belongs to.
         server: String,
     },
-    /// Nothing before this much time has passed, the object changes, or another request's turn ends.
+    /// Wait for this long, until the object changes, or until another request's turn ends.
     Wait(Option<Duration>),
-    /// Nothing before the circuit breaker lets calls through, this much time has passed, or the object changes.
+    /// Wait until the circuit breaker lets calls through, for this long, or until the object changes.
     Hold(Option<Duration>),
-    /// Read the connector, and decide again.
+    /// Read the connector and decide again.
     Read,
-    /// Store this status, and decide again.
+    /// Store this status and decide again.
     Write(Box<Status<R>>),
-    /// Store this status, which holds a claim; then make the call.
+    /// Store this status, which holds a claim, and make the call.
     Claim(Box<Status<R>>),
 }
 
-/// `time` without the fraction of a second, as Kubernetes stores times.
+/// Returns `time` without the fraction of a second, as Kubernetes stores times.
 #[must_use]
 pub fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)

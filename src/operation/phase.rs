@@ -1,35 +1,34 @@
-//! Where a request is: the stored status, parsed once.
+//! The phase of a request: the stored status, parsed once.
 //!
-//! A status is a set of optional fields, and someone may have stored a combination that means nothing. A [`Phase`]
-//! is one variant with the data of that variant alone; [`Phase::of`] is the only place that reads the combination.
+//! A status is a set of optional fields, and its combination may be contradictory. Only [`Phase::of`] interprets it.
 
 use jiff::SignedDuration;
 
 use crate::api::{InFlight, OperationRecord, Outcome, Status};
 
-/// A claim that says it is longer is not believed.
+/// Longer claims are treated as absurd.
 const LONGEST_CLAIM: SignedDuration = SignedDuration::from_hours(1);
 
-/// Where a request is.
+/// The phase of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Phase {
-    /// Finished; `Failed` and `Unknown` can be reopened by the retry annotation.
+    /// Finished. The retry annotation can reopen `Failed` and `Unknown`.
     Finished(Outcome),
-    /// Claimed for another base URL: it belongs to the operator that has it.
+    /// Claimed by an operator with another base URL, which the request belongs to.
     Elsewhere {
-        /// That base URL.
+        /// The other base URL.
         server: String,
     },
     /// A claim is stored: its call may be in progress.
     Claimed {
         /// The claim.
         claim: InFlight,
-        /// How long the claim lasts, by its holder's clock; `None` where that is absurd.
+        /// The length of the claim, by its holder's clock; `None` if it is absurd.
         length: Option<SignedDuration>,
     },
-    /// No call is in progress, and the effect of an earlier one is open: a read must tell.
+    /// No call is in progress, and a read must verify an earlier one.
     Unverified,
-    /// No attempt is open: the next one may begin when nothing forbids it.
+    /// The next attempt may begin when no rule forbids it.
     Open,
 }
 
@@ -50,7 +49,7 @@ impl Phase {
     }
 }
 
-/// Both ends of a claim are times of its holder's clock.
+/// Both ends of a claim are times of its holder's clock, so they can be compared.
 fn length(operation: &OperationRecord, claim: &InFlight) -> Option<SignedDuration> {
     let begin = operation.last_attempt_time.as_ref()?;
     let length = claim.until.0.duration_since(begin.0);

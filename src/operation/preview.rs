@@ -1,6 +1,5 @@
-//! The preview: while a request is suspended the connector is read once, and the status says what would happen.
-//!
-//! A preview is information. The read before the claim decides.
+//! The preview: the operator reads the connector of a suspended request once, and the status says what would happen. The
+//! read before a claim decides independently of it.
 
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -12,10 +11,10 @@ use super::rules::{Flow, has_failed};
 use super::status_builder::StatusBuilder;
 use super::{Observed, Operation, Step};
 
-/// What a request says that is suspended and has no preview yet.
+/// The message before there is a preview.
 const SUSPENDED: &str = "Suspended: no attempt begins before spec.suspend is removed.";
 
-/// Suspended: nothing begins. The connector is read once for each generation, and again for a newer retry annotation.
+/// Begins no attempt while suspended. Reads once per generation, and again for a newer retry annotation.
 pub(super) fn suspended<'a, O: Operation>(
     mut request: StatusBuilder<'a, O>,
     observed: &Observed,
@@ -34,7 +33,7 @@ pub(super) fn suspended<'a, O: Operation>(
     };
     match message {
         Some(message) => Break(request.wait(Reason::Suspended, &format!("Suspended. {message}"), None)),
-        // It passes by itself: the connector is read again, at the pace of the longest backoff.
+        // The error is transient: read again after the longest backoff.
         None if has_failed(observed) && observed.on_hold => {
             Break(request.hold_with(Reason::Suspended, SUSPENDED))
         }
@@ -45,7 +44,7 @@ pub(super) fn suspended<'a, O: Operation>(
     }
 }
 
-/// What a refused read means; `None` for an error that passes.
+/// Returns the message for a refused read; `None` for a transient error.
 fn refused(failure: &Failure, observed: &Observed) -> Option<String> {
     match classify_read(failure, observed.refusal_confirmed) {
         Class::Terminal(Reason::AccessDenied) => {
@@ -60,7 +59,7 @@ fn refused(failure: &Failure, observed: &Observed) -> Option<String> {
 }
 
 impl<O: Operation> StatusBuilder<'_, O> {
-    /// Whether the status has the preview for the present spec, and no retry annotation asks for a newer one.
+    /// Whether the status has the preview of the present spec, and no retry annotation requests a newer one.
     fn is_previewed(&self) -> bool {
         let asked = self.status.last_handled_retry != self.stored_retry();
         let seen = self.status.observed_generation == self.object.metadata().generation;

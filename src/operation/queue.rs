@@ -1,4 +1,4 @@
-//! Which of several requests for one connector goes first: one request at a time per connector.
+//! The queue of each connector: one request at a time per connector.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,20 +8,20 @@ use uuid::Uuid;
 
 use crate::api::{Reason, Status};
 
-/// What the requests behind it must know about a request.
+/// The state of a request in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum QueueState {
-    /// It has claimed, or the effect of an attempt is open: nobody else goes.
+    /// It has claimed, or the effect of an attempt is unknown: no other request goes.
     Active,
     /// It goes when it is next in line.
     Ready,
-    /// Nobody waits for it: finished, suspended, being deleted, or waiting after an attempt without effect.
+    /// It is skipped: finished, suspended, being deleted, or waiting after an attempt without effect.
     Aside,
 }
 
 impl QueueState {
-    /// Returns the state of a request with this status, for an operator with the base URL `server`, the time of a wait
-    /// apart. `may_begin`: it is neither suspended nor being deleted.
+    /// Returns the state of a request with this status, for an operator with the base URL `server`, without regard to
+    /// the time of a wait. `may_begin`: it is neither suspended nor being deleted.
     #[must_use]
     pub fn of<R>(status: Option<&Status<R>>, server: &str, may_begin: bool) -> Self {
         let operation = status.and_then(|status| status.operation.as_ref());
@@ -29,7 +29,7 @@ impl QueueState {
         if elsewhere || status.is_some_and(|status| status.outcome.is_some()) {
             return Self::Aside;
         }
-        // It says so only when its last attempt was seen to have had no effect.
+        // The reason is Suspended only after a read has shown that the last attempt had no effect.
         let suspended = !may_begin && status.and_then(|status| status.reason) == Some(Reason::Suspended);
         if !suspended && operation.is_some_and(|it| it.in_flight.is_some() || it.is_unverified()) {
             return Self::Active;
@@ -38,7 +38,6 @@ impl QueueState {
     }
 }
 
-/// A request, as the others see it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Waiter<'a> {
     uid: &'a str,
@@ -47,8 +46,7 @@ struct Waiter<'a> {
     state: QueueState,
 }
 
-/// Returns the request that goes first: one that is active; else the one of the smallest rank, then the oldest, then the
-/// smallest uid.
+/// Returns the request that goes first: an active one, otherwise by smallest rank, oldest, and smallest uid.
 fn next_in_line<'a>(waiters: impl IntoIterator<Item = Waiter<'a>>) -> Option<Waiter<'a>> {
     waiters
         .into_iter()
@@ -56,31 +54,31 @@ fn next_in_line<'a>(waiters: impl IntoIterator<Item = Waiter<'a>>) -> Option<Wai
         .min_by_key(|waiter| (waiter.state, waiter.rank, waiter.created, waiter.uid))
 }
 
-/// A request for a connector, as the queue knows it; `K` names it.
+/// A request in the queue; `K` identifies its object.
 #[derive(Clone, Debug)]
 pub struct Queued<K> {
     /// `metadata.uid`.
     pub uid: Arc<str>,
-    /// Its name.
+    /// Identifies the object.
     pub key: K,
-    /// The smaller one goes first: [`Operation::RANK`](super::Operation::RANK).
+    /// [`Operation::RANK`](super::Operation::RANK).
     pub rank: u8,
     /// `metadata.creationTimestamp`.
     pub created: Timestamp,
-    /// What its status says.
+    /// The state that its status implies.
     pub state: QueueState,
-    /// When the wait that it is in ends.
+    /// The end of its wait.
     pub next_attempt: Option<Timestamp>,
-    /// Whether it is not finished.
+    /// Whether it is unfinished.
     pub open: bool,
 }
 
 struct Entry<K> {
     request: Queued<K>,
     has_turn: bool,
-    /// It does nothing until it changes, whatever its status says.
+    /// Whether it does nothing until its object changes, regardless of its status.
     at_rest: bool,
-    /// It was deleted during its turn.
+    /// Whether it was deleted during its turn.
     gone: bool,
 }
 
@@ -90,7 +88,7 @@ impl<K> Entry<K> {
         let waits = next_attempt.is_some_and(|next| next > now);
         let state = match *state {
             _ if self.has_turn => QueueState::Active,
-            // The one that asks is ready, whatever its status says about a wait.
+            // The request that asks is ready, even if its status says that it waits.
             QueueState::Active if !self.at_rest && !self.gone => QueueState::Active,
             _ if **uid == *asking => QueueState::Ready,
             QueueState::Ready if !self.at_rest && !self.gone && !waits => QueueState::Ready,
@@ -100,7 +98,7 @@ impl<K> Entry<K> {
     }
 }
 
-/// The queue of every connector. Each change returns the request that it makes the next in line, to be woken.
+/// The queues of all connectors. Each change returns the request that it makes the next in line, to be woken.
 pub struct Queue<K> {
     by_connector: HashMap<Uuid, Vec<Entry<K>>>,
     /// The connector of each request, by `metadata.uid`.
@@ -114,7 +112,7 @@ impl<K> Default for Queue<K> {
 }
 
 impl<K: Clone> Queue<K> {
-    /// Notes what the newest version of a request says.
+    /// Adds or updates a request.
     pub fn update(&mut self, connector: Uuid, request: Queued<K>, now: Timestamp) -> Option<K> {
         let uid = request.uid.clone();
         self.connectors.insert(uid.clone(), connector);
@@ -131,7 +129,7 @@ impl<K: Clone> Queue<K> {
         self.next_besides(connector, &uid, now)
     }
 
-    /// The request does nothing until it changes: nobody waits for it.
+    /// Skips the request until it changes.
     pub fn stand_aside(&mut self, uid: &str, now: Timestamp) -> Option<K> {
         let (connector, entry) = self.entry(uid)?;
         if std::mem::replace(&mut entry.at_rest, true) {
@@ -140,7 +138,7 @@ impl<K: Clone> Queue<K> {
         self.next_besides(connector, uid, now)
     }
 
-    /// The object is gone, now or when its turn ends.
+    /// Removes a deleted request, now or when its turn ends.
     pub fn remove(&mut self, uid: &str, now: Timestamp) -> Option<K> {
         let (connector, entry) = self.entry(uid)?;
         if entry.has_turn {
@@ -156,14 +154,14 @@ impl<K: Clone> Queue<K> {
         self.next_besides(connector, uid, now)
     }
 
-    /// Returns the request that goes before this one, if one does.
+    /// Returns the request that goes before this one, if there is one.
     #[must_use]
     pub fn ahead_of(&self, uid: &str, now: Timestamp) -> Option<&K> {
         let first = self.first(*self.connectors.get(uid)?, uid, now)?;
         Some(first).filter(|first| *first.uid != *uid).map(|first| &first.key)
     }
 
-    /// Takes the turn, if this request is the next in line.
+    /// Starts the turn of this request, if it is next in line.
     pub fn take_turn(&mut self, uid: &str, now: Timestamp) -> bool {
         let is_next = self.ahead_of(uid, now).is_none();
         self.entry(uid).filter(|_| is_next).is_some_and(|(_, entry)| {
@@ -179,7 +177,7 @@ impl<K: Clone> Queue<K> {
         if entry.gone { self.remove(uid, now) } else { self.next_besides(connector, uid, now) }
     }
 
-    /// How many connectors have an open request.
+    /// Returns the number of connectors that have an open request.
     #[must_use]
     pub fn open_connectors(&self) -> usize {
         let mut all = self.by_connector.values();
@@ -192,7 +190,7 @@ impl<K: Clone> Queue<K> {
         Some((connector, entries.iter_mut().find(|entry| *entry.request.uid == *uid)?))
     }
 
-    /// The first in line, as the request `asking` sees it.
+    /// Returns the first in line, as the request `asking` sees it.
     fn first(&self, connector: Uuid, asking: &str, now: Timestamp) -> Option<&Queued<K>> {
         let entries = self.by_connector.get(&connector)?;
         let first = next_in_line(entries.iter().map(|entry| entry.waiter(asking, now)))?;
@@ -206,7 +204,7 @@ impl<K: Clone> Queue<K> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
@@ -225,20 +223,20 @@ mod tests {
     }
 
     #[test]
-    fn of_one_kind_the_oldest_goes_first_and_of_one_age_the_smallest_uid() {
+    fn the_oldest_goes_first_and_then_the_smallest_uid() {
         use QueueState::Ready;
         assert_eq!(first([waiter("a", 1, 2, Ready), waiter("b", 1, 1, Ready)]), Some("b"));
         assert_eq!(first([waiter("b", 1, 1, Ready), waiter("a", 1, 1, Ready)]), Some("a"));
     }
 
     #[test]
-    fn one_that_is_active_is_not_overtaken() {
+    fn an_active_request_is_not_overtaken() {
         let active = waiter("b", 1, 9, QueueState::Active);
         assert_eq!(first([waiter("a", 0, 1, QueueState::Ready), active]), Some("b"));
     }
 
     #[test]
-    fn nobody_waits_for_one_that_stands_aside() {
+    fn a_request_that_stands_aside_is_skipped() {
         let aside = waiter("a", 0, 1, QueueState::Aside);
         assert_eq!(first([aside.clone(), waiter("b", 1, 2, QueueState::Ready)]), Some("b"));
         assert_eq!(first([aside]), None);
@@ -263,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_that_ends_makes_the_next_in_line_go() {
+    fn the_end_of_a_turn_wakes_the_next_in_line() {
         let mut queue = two();
         assert!(!queue.take_turn("b", now()));
         assert_eq!(queue.ahead_of("b", now()), Some(&"a"));
@@ -274,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_outlives_its_object_and_leaves_nothing_behind() {
+    fn a_turn_outlives_its_object_and_leaves_no_entry() {
         let mut queue = two();
         assert!(queue.take_turn("a", now()));
         assert_eq!(queue.remove("a", now()), None);
@@ -285,10 +283,10 @@ mod tests {
     }
 
     #[test]
-    fn a_request_at_rest_holds_nobody_up_until_it_changes() {
+    fn a_request_at_rest_is_skipped_until_it_changes() {
         let mut queue = two();
         queue.update(Uuid::nil(), queued("a", QueueState::Active, true), now());
-        assert!(!queue.take_turn("b", now()), "the effect of its attempt is open");
+        assert!(!queue.take_turn("b", now()), "the effect of its attempt is unknown");
         assert_eq!(queue.stand_aside("a", now()), Some("b"));
         assert_eq!(queue.update(Uuid::nil(), queued("a", QueueState::Active, true), now()), None);
         assert_eq!(queue.ahead_of("b", now()), None, "nothing about it has changed");
@@ -297,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_not_waited_for_until_it_is_over() {
+    fn a_waiting_request_is_skipped_until_its_wait_ends() {
         let mut queue = two();
         let waiting = Queued { next_attempt: Some(now()), ..queued("a", QueueState::Ready, true) };
         let before = Timestamp::from_second(99).unwrap();
@@ -307,15 +305,15 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_request_that_is_reopened_takes_its_turn_again() {
+    fn a_reopened_request_takes_its_turn_again() {
         let mut queue = two();
         queue.update(Uuid::nil(), queued("a", QueueState::Aside, false), now());
-        assert!(queue.take_turn("a", now()), "the one that asks is ready");
+        assert!(queue.take_turn("a", now()), "the request that asks is ready");
         assert_eq!(queue.ahead_of("b", now()), Some(&"a"));
     }
 
     #[test]
-    fn connectors_are_counted_while_a_request_is_open() {
+    fn a_connector_is_counted_while_it_has_an_open_request() {
         let mut queue = two();
         queue.update(Uuid::max(), queued("c", QueueState::Ready, true), now());
         assert_eq!(queue.open_connectors(), 2);

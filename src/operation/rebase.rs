@@ -1,9 +1,9 @@
-//! An outcome whose write did not succeed at once: whether it may still be stored, and in which form.
+//! Decides whether and in which form an outcome may still be stored after its first write failed.
 
 use crate::api::{Outcome, Status};
 
-/// Whether `outcome`, decided on an object whose status was `base`, may be stored in an object whose status is `fresh`
-/// by now: the claim is still stored, or the outcome is a success of the same request, which is open.
+/// Whether `outcome`, which follows the status `base`, may replace the status `fresh`: the claim is still stored, or the
+/// outcome is a success of the same request, which is still open.
 #[must_use]
 pub fn may_record<R>(base: Option<&Status<R>>, fresh: Option<&Status<R>>, outcome: &Status<R>) -> bool {
     let claim = |status: Option<&Status<R>>| {
@@ -17,8 +17,8 @@ pub fn may_record<R>(base: Option<&Status<R>>, fresh: Option<&Status<R>>, outcom
     claimed || (success && open && request(fresh) == request(Some(outcome)))
 }
 
-/// Returns `outcome` for an object whose stored status has changed since the claim to `stored`: what others counted
-/// stays counted, so that the API server accepts it.
+/// Returns `outcome` for an object whose stored status has changed since the claim to `stored`: it keeps the attempts
+/// that others counted, so that the API server accepts it.
 #[must_use]
 pub fn rebase<R: Clone>(outcome: &Status<R>, stored: Option<&Status<R>>) -> Status<R> {
     let mut outcome = outcome.clone();
@@ -31,7 +31,7 @@ pub fn rebase<R: Clone>(outcome: &Status<R>, stored: Option<&Status<R>>) -> Stat
     outcome
 }
 
-/// Returns `status` without what the CDE said, for an API server that refuses it.
+/// Returns `status` without the CDE's data, for an API server that rejects it.
 #[must_use]
 pub fn strip_result<R: Clone + Default>(status: &Status<R>) -> Status<R> {
     Status { state: None, result: R::default(), ..status.clone() }

@@ -1,4 +1,4 @@
-//! What the response to a claimed call means: the record of the attempt, as a status.
+//! Turns the response to a claimed call into the status that records it.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -14,19 +14,18 @@ use super::status_builder::StatusBuilder;
 use super::verify::verify_by;
 use super::{Operation, Settings, Step};
 
-/// The response to a call, and the claim that it was made on.
+/// The response to a claimed call.
 #[derive(Debug)]
 pub struct Response<'a, O: Operation> {
     /// The object, with the claim stored in its status.
     pub object: &'a O,
-    /// The response.
+    /// The result of the call.
     pub result: Result<&'a Data, &'a Failure>,
-    /// An undocumented refusal has been confirmed by earlier ones.
+    /// Earlier refusals confirm an undocumented refusal.
     pub refusal_confirmed: bool,
-    /// The token of a refused call has been replaced since.
+    /// A rejected token has been replaced since.
     pub token_changed: bool,
-    /// What is left of the claim, by the monotonic clock. For as long the server may still run a call that it did not
-    /// answer, also if the wall clock was set meanwhile.
+    /// What is left of the claim, by the monotonic clock: how long the server may still run an unanswered call.
     pub claim_left: Duration,
     /// The wall clock.
     pub now: Timestamp,
@@ -36,8 +35,7 @@ pub struct Response<'a, O: Operation> {
     pub jitter: f64,
 }
 
-/// Returns the status that records the response. A terminal response that a read must confirm first is recorded by
-/// [`confirm_by_read`] if that read can be made now.
+/// Returns the status that records the response. If a read must confirm it, [`confirm_by_read`] takes the result.
 #[must_use]
 pub fn apply_response<O: Operation>(response: &Response<'_, O>) -> Status<O::Result> {
     let mut request = StatusBuilder::of(response.object, response.now, response.settings, response.jitter);
@@ -73,7 +71,7 @@ fn apply_failure<O: Operation>(
         }
         Class::Unauthorized if response.token_changed => {
             request.note(failure, None);
-            let message = "The CDE API refused the token, which has been replaced since.";
+            let message = "The CDE API rejected the token, which has been replaced since.";
             request.say(Reason::Retrying, message);
         }
         Class::Unauthorized => {
@@ -84,7 +82,7 @@ fn apply_failure<O: Operation>(
     }
 }
 
-/// A terminal response ends the request, unless it must be verified.
+/// Ends the request with a terminal response, unless a read must verify it.
 fn refuse<O: Operation>(request: &mut StatusBuilder<'_, O>, failure: &Failure, reason: Reason) {
     let must_verify = request.unknown_attempts() > 0 || request.object.must_verify(reason);
     request.note(failure, Some(reason));
@@ -96,8 +94,8 @@ fn refuse<O: Operation>(request: &mut StatusBuilder<'_, O>, failure: &Failure, r
     }
 }
 
-/// Returns the status that records a refusal which `reading` confirms or contradicts, or `None` where the reading
-/// calls for another one. `response` is what [`apply_response`] was called with, `refused` what it returned.
+/// Returns the status after `reading` has confirmed or contradicted a refusal, or `None` if another read is needed.
+/// `refused` is the result of [`apply_response`] for `response`.
 #[must_use]
 pub fn confirm_by_read<O: Operation>(
     response: &Response<'_, O>,
@@ -116,13 +114,13 @@ pub fn confirm_by_read<O: Operation>(
 /// Why a claim is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
-    /// It was stored too late for a call: the API server was slow, so the next claim waits for a backoff.
+    /// The API server stored it too late for a call. The next claim waits for a backoff.
     TooLate,
-    /// The operator stops.
+    /// The operator is stopping.
     Stopping,
 }
 
-/// Returns the status that releases a claim on which this process knows that it sent nothing.
+/// Returns the status that releases a claim on which nothing was sent.
 #[must_use]
 pub fn release_claim<O: Operation>(
     object: &O,

@@ -1,4 +1,4 @@
-//! The rules of a [`ConnectorRestore`]: idempotent by nature, so it reads only where a response must be verified.
+//! The rules of a [`ConnectorRestore`]. It is idempotent, so it reads only to verify a response.
 
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -50,7 +50,7 @@ impl Operation for ConnectorRestore {
         let name = name(status);
         let live = !deleted.is_empty() && !deleted.contains(&true);
         Some(if live {
-            format!("The connector{name} is not in the bin: nothing would be left to do.")
+            format!("Would do nothing: the connector{name} is not in the bin.")
         } else {
             format!("Would restore the connector{name} from the bin.")
         })
@@ -67,12 +67,12 @@ impl Operation for ConnectorRestore {
         }
     }
 
-    /// Restoring is idempotent: where reading is refused, the next attempt tells.
+    /// The next attempt decides, because restoring is idempotent.
     fn compare_unreadable(&self) -> Comparison {
         Comparison::Unchanged
     }
 
-    /// "Connector not found." may mean that it is not in the bin any more.
+    /// "Connector not found." may mean that the connector is no longer in the bin.
     fn must_verify(&self, reason: Reason) -> bool {
         reason == Reason::NotFound
     }
@@ -97,10 +97,10 @@ impl Operation for ConnectorRestore {
         });
         status.state = main.or(versions.first()).and_then(|version| text(&version.state));
         let main = main.copied();
-        let older = versions.iter().skip(RestoredVersion::MOST);
+        let older = versions.iter().skip(RestoredVersion::MAX);
         if main.is_some_and(|main| older.clone().any(|version| std::ptr::eq(*version, main))) {
             // The main version is always shown.
-            versions.truncate(RestoredVersion::MOST - 1);
+            versions.truncate(RestoredVersion::MAX - 1);
             versions.extend(main);
         }
         status.result = RestoreResult {
@@ -110,7 +110,7 @@ impl Operation for ConnectorRestore {
                 .filter_map(|version| {
                     Some(RestoredVersion { version: text(&version.version)?, facts: facts(version) })
                 })
-                .take(RestoredVersion::MOST)
+                .take(RestoredVersion::MAX)
                 .collect(),
         };
     }
@@ -119,30 +119,29 @@ impl Operation for ConnectorRestore {
         let name = name(status);
         match reason {
             Reason::AlreadyRestored => {
-                format!("The connector{name} is not in the bin. Nothing was left to do.")
+                format!("Nothing to do: the connector{name} is not in the bin.")
             }
             _ => format!("Restored the connector{name} from the bin."),
         }
     }
 }
 
-/// Whether each version of the connector `id` is deleted; or what the answer lacks to tell.
+/// Returns whether each version of the connector `id` is deleted, or what the response lacks.
 pub(super) fn deletions(connector: &Connector, id: Uuid) -> Result<Vec<bool>, &'static str> {
     if !is_about(connector, id) {
-        return Err("the answer is not about this connector");
+        return Err("the response is not about this connector");
     }
-    let versions = connector.versions.value().ok_or("the answer has no list of versions")?;
+    let versions = connector.versions.value().ok_or("the response has no list of versions")?;
     let deleted = versions.iter().map(|version| version.deleted_at.known().map(|at| at.is_some()));
     deleted.collect::<Option<_>>().ok_or("a version does not say whether it is deleted")
 }
 
-/// The connector's name with a space before it, for a sentence; nothing where it is not known.
+/// The connector's name with a space before it, or an empty string if it is not known.
 fn name(status: &Status<RestoreResult>) -> String {
     let name = status.result.connector.as_ref().and_then(|connector| connector.name.as_deref());
     name.map(|name| format!(" {name}")).unwrap_or_default()
 }
 
-/// What a status shows of a connector.
 pub(super) fn summary(connector: &Connector) -> ConnectorSummary {
     ConnectorSummary {
         name: text(&connector.name),
@@ -154,7 +153,7 @@ pub(super) fn summary(connector: &Connector) -> ConnectorSummary {
     }
 }
 
-/// The version's number, where it is a semantic version; others sort last.
+/// The semantic version. Versions without one sort last.
 fn number(version: &Version) -> Option<Semver> {
     version.version.value().and_then(|text| Semver::parse(text).ok())
 }

@@ -1,4 +1,4 @@
-//! The request that is open: the object's first one, or one that a person asked for by the retry annotation.
+//! Opens a request: the first one of an object, or another one for a retry annotation.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -9,11 +9,10 @@ use crate::api::{OperationRecord, RETRY_ANNOTATION};
 use super::status_builder::StatusBuilder;
 use super::{Operation, annotation, whole_seconds};
 
-/// A retry annotation further ahead of the operator's clock than this asks for nothing: a fast clock must not disable
-/// later retries.
-const MOST_AHEAD: SignedDuration = SignedDuration::from_mins(5);
+/// Retry annotations further ahead of the operator's clock are ignored, because a fast clock must not disable later ones.
+const MAX_AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
-/// Why a retry annotation asks for nothing.
+/// Why a retry annotation is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidRetry {
     /// It is not an RFC 3339 time.
@@ -22,7 +21,7 @@ pub enum InvalidRetry {
     Ahead,
 }
 
-/// Returns the value of the retry annotation, and why it is invalid, where it is: worth a warning.
+/// Returns the value of an invalid retry annotation, and why it is invalid.
 #[must_use]
 pub fn invalid_retry<O: Operation>(object: &O, now: Timestamp) -> Option<(&str, InvalidRetry)> {
     let value = annotation(object, RETRY_ANNOTATION)?;
@@ -34,11 +33,11 @@ pub fn invalid_retry<O: Operation>(object: &O, now: Timestamp) -> Option<(&str, 
 }
 
 fn is_ahead(asked: Timestamp, now: Timestamp) -> bool {
-    asked.duration_since(now) > MOST_AHEAD
+    asked.duration_since(now) > MAX_AHEAD
 }
 
 impl<O: Operation> StatusBuilder<'_, O> {
-    /// Does what the retry annotation asks for, and opens a request where none is open.
+    /// Handles the retry annotation, and opens a request if there is none.
     pub(super) fn open_request(&mut self) {
         if self.status.outcome.is_some_and(crate::api::Outcome::is_final) {
             return;
@@ -55,7 +54,7 @@ impl<O: Operation> StatusBuilder<'_, O> {
         }
     }
 
-    /// The retry that is asked for and was not handled before.
+    /// Returns the retry time, if it is valid and was not handled before.
     fn asked(&self) -> Option<Timestamp> {
         let asked = annotation(self.object, RETRY_ANNOTATION)?
             .parse()
@@ -76,7 +75,7 @@ impl<O: Operation> StatusBuilder<'_, O> {
     }
 }
 
-/// Returns one UUID per request, from facts that every operator sees alike: two that start the same request at the
+/// Returns the UUID of a request. It depends only on the object, so two operators that start the same request at the
 /// same time send the same `Idempotency-Key`.
 pub(super) fn request_id<O: Operation>(object: &O, reopened_at: Option<Timestamp>) -> String {
     let uid = object.metadata().uid.as_deref().unwrap_or_default();

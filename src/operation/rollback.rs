@@ -1,4 +1,4 @@
-//! The rules of a [`MigrationRollback`]: not idempotent, so nothing is repeated without evidence that the earlier
+//! The rules of a [`MigrationRollback`]. It is not idempotent, so it is repeated only if a read shows that the earlier
 //! attempt had no effect.
 
 use jiff::SignedDuration;
@@ -15,7 +15,7 @@ use crate::text::clean;
 
 use super::{Comparison, Operation, Preflight, RequestSpec};
 
-/// States in which nothing is in progress. The set of states is open: any other may be a transition.
+/// States in which nothing is in progress. Any other state may be a transition.
 const SETTLED: [&str; 5] = ["created", "updated", "built", "synchronized-to-dev", "synchronized-to-prod"];
 
 impl Operation for MigrationRollback {
@@ -55,7 +55,7 @@ impl Operation for MigrationRollback {
     fn preflight(&self, status: &mut Status<RollbackResult>, connector: &Connector) -> Preflight {
         status.result.connector = Some(ConnectorName { name: text(&connector.name) });
         if status.operation.as_ref().is_none_or(|operation| operation.attempts == 0) {
-            // What a preview has resolved binds no attempt.
+            // The version that a preview resolved does not bind an attempt.
             status.result.resolved_version = None;
         }
         let version = match self.find(&status.result, connector) {
@@ -71,11 +71,11 @@ impl Operation for MigrationRollback {
         let seen = facts(version);
         if let Some(differs) = self.spec.preconditions.as_ref().and_then(|wanted| mismatch(wanted, &seen)) {
             note_version(status, version);
-            let why = format!("spec.preconditions do not hold: {differs}");
+            let why = format!("spec.preconditions are not met: {differs}");
             return Preflight::Stop(Reason::PreconditionFailed, why);
         }
         let unknown = status.operation.as_ref().map_or(0, |operation| operation.unknown_attempts);
-        // While an attempt may have had an effect, what was seen before it stays what a read is compared with.
+        // While an attempt may have had an effect, reads are compared with the one before it.
         if unknown == 0 {
             status.result.before = Some(seen);
             pin(status, version);
@@ -120,12 +120,12 @@ impl Operation for MigrationRollback {
         };
         let now = match self.find(result, connector) {
             Found::Version(version) => version,
-            Found::None(_) => return Comparison::Ambiguous("the version is gone".to_owned()),
+            Found::None(_) => return Comparison::Ambiguous("the version no longer exists".to_owned()),
             Found::Incomplete(what) => return Comparison::Incomplete(what),
         };
         let pinned = result.resolved_version.as_ref().and_then(|resolved| resolved.version.as_ref());
         if text(&now.version).as_ref() != pinned {
-            return Comparison::Ambiguous("another version has the same major number now".to_owned());
+            return Comparison::Ambiguous("another version has the same major number".to_owned());
         }
         let compared = [
             (before.executables.production, &now.production_executable),
@@ -146,7 +146,7 @@ impl Operation for MigrationRollback {
             return Comparison::Unchanged;
         }
         let was = before.state.as_deref().unwrap_or("unknown");
-        Comparison::Ambiguous(format!("the state changed from {was} to {state}, and nothing else did"))
+        Comparison::Ambiguous(format!("only the state changed, from {was} to {state}"))
     }
 
     fn compare_unreadable(&self) -> Comparison {
@@ -189,7 +189,6 @@ impl Operation for MigrationRollback {
     }
 }
 
-/// The version that was looked for in a connector.
 enum Found<'a> {
     Version(&'a Version),
     None(String),
@@ -197,10 +196,10 @@ enum Found<'a> {
 }
 
 impl MigrationRollback {
-    /// The version that is meant: the pinned one, else what `spec.version` stands for now.
+    /// Finds the pinned version, otherwise the one that `spec.version` stands for now.
     fn find<'a>(&self, result: &RollbackResult, connector: &'a Connector) -> Found<'a> {
         if !is_about(connector, self.spec.connector_id) {
-            return Found::Incomplete("the answer is not about this connector".to_owned());
+            return Found::Incomplete("the response is not about this connector".to_owned());
         }
         let Some(versions) = Versions::of(connector) else {
             return Found::Incomplete("its versions cannot be read".to_owned());
@@ -225,12 +224,12 @@ impl MigrationRollback {
 /// The versions of a connector, with their numbers.
 struct Versions<'a> {
     numbered: Vec<(Semver, &'a Version)>,
-    /// The major numbers of those that have no semantic version, where that can be told.
+    /// The major numbers, as far as they can be read, of versions without a semantic version.
     malformed: Vec<Option<i64>>,
 }
 
 impl<'a> Versions<'a> {
-    /// `None` where the connector has no list of versions.
+    /// Returns `None` if the connector has no list of versions.
     fn of(connector: &'a Connector) -> Option<Self> {
         let mut versions = Self { numbered: Vec::new(), malformed: Vec::new() };
         for version in connector.versions.value()? {
@@ -245,12 +244,12 @@ impl<'a> Versions<'a> {
         Some(versions)
     }
 
-    /// The version with this major number. A malformed version of another major concerns nobody who asked for this one.
+    /// Finds the version with this major number. A malformed version of another major does not matter.
     fn with_major(self, major: i64) -> Found<'a> {
         if self.malformed.contains(&Some(major)) {
             return Found::Incomplete(format!("a version {major} has no semantic version number"));
         }
-        // A deleted one counts only where no other has this major number.
+        // A deleted version counts only if no other one has this major number.
         let found =
             self.numbered.into_iter().filter(|(number, _)| i64::try_from(number.major) == Ok(major)).max_by(
                 |(one, version), (other, rival)| {
@@ -267,7 +266,6 @@ impl<'a> Versions<'a> {
         }
     }
 
-    /// The highest version that is not deleted.
     fn latest(self) -> Found<'a> {
         if !self.malformed.is_empty() {
             return Found::Incomplete("a version has no semantic version number".to_owned());
@@ -291,7 +289,7 @@ pub(super) fn is_about(connector: &Connector, id: Uuid) -> bool {
     connector.id.value().and_then(|text| Uuid::parse_str(text).ok()) == Some(id)
 }
 
-/// What a read must say before it counts: the fields that a later read is compared by.
+/// Returns the first field that a read lacks, of those that reads are compared by.
 fn missing(version: &Version) -> Option<String> {
     let lacks = [
         (version.state.value().is_none(), "state"),
@@ -302,10 +300,10 @@ fn missing(version: &Version) -> Option<String> {
         ),
         (version.legacy_executable.known().is_none(), "config.migration.legacy-executable"),
     ];
-    lacks.into_iter().find(|(lacks, _)| *lacks).map(|(_, field)| format!("the answer lacks {field}"))
+    lacks.into_iter().find(|(lacks, _)| *lacks).map(|(_, field)| format!("the response lacks {field}"))
 }
 
-/// What of `wanted` does not hold.
+/// Returns the first difference between `wanted` and `seen`.
 fn mismatch(wanted: &Preconditions, seen: &VersionFacts) -> Option<String> {
     let state = wanted
         .state
@@ -339,7 +337,6 @@ fn note_version(status: &mut Status<RollbackResult>, version: &Version) {
     status.result.platform_connectors = Some(platform_connectors);
 }
 
-/// What a status tells of a version.
 pub(super) fn facts(version: &Version) -> VersionFacts {
     VersionFacts {
         state: text(&version.state),
@@ -355,7 +352,7 @@ pub(super) fn facts(version: &Version) -> VersionFacts {
     }
 }
 
-/// A text of the CDE's, fit for a status.
+/// A text of the CDE, cleaned and bounded for a status.
 pub(super) fn text(field: &Field<String>) -> Option<String> {
     field.value().map(|text| clean(text, TEXT))
 }

@@ -1,4 +1,4 @@
-//! The rules of [`decide`](super::decide()), one function each; their order is that of its tables.
+//! The rules of [`decide`](super::decide()), one function each, in their order.
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
@@ -13,13 +13,13 @@ use super::status_builder::StatusBuilder;
 use super::waits::signed;
 use super::{Observed, Operation, Preflight, Step};
 
-/// What a rule returns: the step that ends the decision, or the request for the next rule.
+/// The result of a rule: the step that ends the decision, or the request for the next rule.
 pub(super) type Flow<'a, O> = ControlFlow<Step<<O as Operation>::Result>, StatusBuilder<'a, O>>;
 
-/// An object created this much later than its own `notAfter` is stale.
+/// An object created this long after its own `notAfter` is stale.
 const STALE: SignedDuration = SignedDuration::from_hours(24);
 
-/// A finished request is left alone; a failed one only says that it has seen the newest spec.
+/// Leaves a finished request alone, except that a failed one notes the newest generation.
 pub(super) fn finished<O: Operation>(mut request: StatusBuilder<'_, O>, outcome: Outcome) -> Step<O::Result> {
     let seen = request.status.observed_generation == request.object.metadata().generation;
     if outcome.is_final() || seen {
@@ -29,8 +29,8 @@ pub(super) fn finished<O: Operation>(mut request: StatusBuilder<'_, O>, outcome:
     request.write()
 }
 
-/// A stored claim is waited out by this process's own clock; after that nobody knows what became of its call. A claim
-/// on which this process knows that it sent nothing is released.
+/// Waits for the end of a stored claim by this process's own clock, after which the effect of its call is unknown.
+/// Releases a claim on which nothing was sent.
 pub(super) fn claimed<'a, O: Operation>(
     mut request: StatusBuilder<'a, O>,
     length: Option<SignedDuration>,
@@ -58,8 +58,8 @@ pub(super) fn claimed<'a, O: Operation>(
     Continue(request)
 }
 
-/// No attempt for an object that is being deleted. What a read has told about the last one is stored: the object may be
-/// held by a finalizer, and must not take the effect of a later request for its own.
+/// Begins no attempt for an object that is being deleted. If a read showed no effect of the last attempt, that is stored:
+/// a finalizer may keep the object, which must not treat the effect of a later request as its own.
 pub(super) fn being_deleted<'a, O: Operation>(
     mut request: StatusBuilder<'a, O>,
     _: &Observed,
@@ -71,11 +71,11 @@ pub(super) fn being_deleted<'a, O: Operation>(
         return Break(Step::Rest);
     }
     request.operation().unknown_attempts = 0;
-    let message = "Being deleted: no attempt begins. The connector shows no effect of the last one.";
+    let message = "The object is being deleted: no attempt begins. The last attempt had no effect.";
     Break(request.wait(Reason::OnHold, message, None))
 }
 
-/// A stale object is skipped: a rebuilt cluster applies what was done long ago.
+/// Skips a stale object, because a rebuilt cluster applies old operations again.
 pub(super) fn replay_guard<'a, O: Operation>(request: StatusBuilder<'a, O>, _: &Observed) -> Flow<'a, O> {
     let created = request.object.metadata().creation_timestamp.as_ref().map(|time| time.0);
     match (request.object.request_spec().not_after, created) {
@@ -83,7 +83,7 @@ pub(super) fn replay_guard<'a, O: Operation>(request: StatusBuilder<'a, O>, _: &
             if request.attempts() == 0 && created.duration_since(not_after) > STALE =>
         {
             let message = format!(
-                "Nothing was called: this object was created at {}, more than a day after its own notAfter {}.",
+                "Skipped as stale: this object was created at {}, more than a day after its own notAfter {}. Nothing was called.",
                 show(created),
                 show(not_after)
             );
@@ -93,7 +93,7 @@ pub(super) fn replay_guard<'a, O: Operation>(request: StatusBuilder<'a, O>, _: &
     }
 }
 
-/// No attempt begins past a limit.
+/// Ends a request that is past a limit.
 pub(super) fn limits<'a, O: Operation>(request: StatusBuilder<'a, O>, _: &Observed) -> Flow<'a, O> {
     let Some((limit, reason)) = request.past_limit() else { return Continue(request) };
     let (what, limit) = match reason {
@@ -109,8 +109,8 @@ pub(super) fn limits<'a, O: Operation>(request: StatusBuilder<'a, O>, _: &Observ
     Break(request.finish(reason, &format!("{what}: no attempt succeeded before {limit}.{why}")))
 }
 
-/// Another request for the same connector goes first. The message names the one that was ahead when the wait began:
-/// it is not rewritten as the queue moves, so that a queue of n requests costs n writes.
+/// Waits for another request for the same connector. The message names the one that was ahead when the wait began. It is
+/// not updated as the queue moves, so that a queue of n requests costs n writes.
 pub(super) fn queue<'a, O: Operation>(request: StatusBuilder<'a, O>, observed: &Observed) -> Flow<'a, O> {
     let Some(ahead) = &observed.ahead else { return Continue(request) };
     if request.says(Reason::Queued, QUEUED) {
@@ -119,8 +119,8 @@ pub(super) fn queue<'a, O: Operation>(request: StatusBuilder<'a, O>, observed: &
     Break(request.wait(Reason::Queued, &format!("{QUEUED}{ahead}{QUEUED_END}"), None))
 }
 
-/// The circuit breaker is open. A request that already waits for a reason of its own keeps saying so; a read that has
-/// just failed is such a reason, and may be what opened the breaker.
+/// Waits while the circuit breaker holds calls back. A request that waits for a reason of its own keeps that reason. A
+/// read that has just failed is such a reason, and may have opened the breaker.
 pub(super) fn circuit_breaker<'a, O: Operation>(
     request: StatusBuilder<'a, O>,
     observed: &Observed,
@@ -141,7 +141,7 @@ pub(super) fn has_failed(observed: &Observed) -> bool {
     })
 }
 
-/// Not before the time that the last failure set.
+/// Waits until the time that the last failure set.
 pub(super) fn backoff<'a, O: Operation>(mut request: StatusBuilder<'a, O>, _: &Observed) -> Flow<'a, O> {
     match request.not_due() {
         None => {
@@ -155,7 +155,7 @@ pub(super) fn backoff<'a, O: Operation>(mut request: StatusBuilder<'a, O>, _: &O
     }
 }
 
-/// Reads the connector, for kinds that do so first, and lets the kind check what was read.
+/// Reads the connector and lets the kind check it, for kinds that read first.
 pub(super) fn preflight<'a, O: Operation>(
     mut request: StatusBuilder<'a, O>,
     observed: &Observed,
@@ -182,12 +182,14 @@ pub(super) fn preflight<'a, O: Operation>(
     };
     match preflight {
         Preflight::Ready => Continue(request),
-        Preflight::Stop(reason, why) => Break(request.finish(reason, &format!("Nothing was called: {why}."))),
+        Preflight::Stop(reason, why) => {
+            Break(request.finish(reason, &format!("The call was not made: {why}.")))
+        }
         Preflight::Incomplete(what) => Break(request.wait_out(&incomplete(&what), Reason::Retrying)),
     }
 }
 
-/// A read that lacks what it was made for, as a transient failure.
+/// The transient failure of a read that lacks a field.
 pub(super) fn incomplete(what: &str) -> Failure {
     Failure {
         kind: FailureKind::Unreadable { code: 200 },

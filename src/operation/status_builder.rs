@@ -1,7 +1,5 @@
-//! The status that is being built for one object.
-//!
-//! Every status that the operator writes is made by one of the verbs here, so generation, conditions, reason and
-//! outcome always agree.
+//! Builds the next status of one object. Every status is built here, so generation, conditions, reason and outcome always
+//! agree.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -18,27 +16,23 @@ use super::messages::{answer_text, wait_message};
 use super::phase::Phase;
 use super::{Operation, Settings, Situation, Step, whole_seconds};
 
-/// Most characters of `lastError.message`.
+/// Maximum number of characters of `lastError.message`.
 pub(super) const ERROR_MESSAGE: usize = 512;
 
-/// One object, and the status that it is about to get.
 pub(super) struct StatusBuilder<'a, O: Operation> {
     pub(super) object: &'a O,
     pub(super) now: Timestamp,
     pub(super) settings: &'a Settings,
     pub(super) jitter: f64,
-    /// How long the present claim or wait has been seen.
     pub(super) seen_for: Duration,
-    /// How far the wall clock was set meanwhile.
     pub(super) clock_set: SignedDuration,
-    /// What is stored.
     stored: Cow<'a, Status<O::Result>>,
-    /// What is to be stored.
+    /// The status to store.
     pub(super) status: Status<O::Result>,
 }
 
 impl<'a, O: Operation> StatusBuilder<'a, O> {
-    /// The request that is to be decided: the stored one, opened or reopened where a person asks for it.
+    /// Starts from the stored status, and opens or reopens the request.
     pub(super) fn open(situation: &Situation<'a, O>) -> Self {
         let Situation { object, now, settings, observed, .. } = *situation;
         let mut request = Self::of(object, now, settings, observed.jitter);
@@ -48,7 +42,7 @@ impl<'a, O: Operation> StatusBuilder<'a, O> {
         request
     }
 
-    /// The stored request, as it is: a record handles no retry annotation that came after its claim.
+    /// Starts from the stored status only: a record must not handle a retry annotation that is newer than its claim.
     pub(super) fn of(object: &'a O, now: Timestamp, settings: &'a Settings, jitter: f64) -> Self {
         let stored: Cow<'a, Status<O::Result>> = object.status().map(Cow::Borrowed).unwrap_or_default();
         Self {
@@ -63,7 +57,7 @@ impl<'a, O: Operation> StatusBuilder<'a, O> {
         }
     }
 
-    // What the rules ask.
+    // Queries of the rules.
 
     pub(super) fn phase(&self) -> Phase {
         Phase::of(&self.status, &self.settings.server)
@@ -77,7 +71,6 @@ impl<'a, O: Operation> StatusBuilder<'a, O> {
         self.status.operation.as_ref().and_then(|operation| operation.last_error.as_ref())
     }
 
-    /// The last error in words.
     pub(super) fn last_error_text(&self) -> String {
         self.last_error()
             .map_or_else(|| "a call failed".to_owned(), |error| answer_text(error.code, &error.message))
@@ -91,22 +84,21 @@ impl<'a, O: Operation> StatusBuilder<'a, O> {
         self.status.operation.as_ref().map_or(0, |operation| operation.attempts)
     }
 
-    /// The terminal response that a read must still confirm.
+    /// The refusal that a read must still confirm.
     pub(super) fn refusal(&self) -> Option<Reason> {
         self.status.operation.as_ref().and_then(OperationRecord::refusal)
     }
 
-    /// Whether a read must tell what an earlier attempt did.
+    /// Whether a read must verify an earlier attempt.
     pub(super) fn is_unverified(&self) -> bool {
         self.status.operation.as_ref().is_some_and(OperationRecord::is_unverified)
     }
 
-    /// The newest retry annotation that the stored status has acted on.
     pub(super) fn stored_retry(&self) -> Option<Time> {
         self.stored.last_handled_retry.clone()
     }
 
-    /// Whether the condition Ready has this reason already, with a message that starts like this.
+    /// Whether the condition Ready already has this reason and a message that starts with `start`.
     pub(super) fn says(&self, reason: Reason, start: &str) -> bool {
         let ready = self.status.conditions.iter().find(|condition| condition.type_ == "Ready");
         self.status.reason == Some(reason) && ready.is_some_and(|ready| ready.message.starts_with(start))
@@ -117,19 +109,19 @@ impl<'a, O: Operation> StatusBuilder<'a, O> {
         Time(whole_seconds(self.now))
     }
 
-    // The verbs: each ends the decision.
+    // Steps that end the decision.
 
     pub(super) fn write(self) -> Step<O::Result> {
         Step::Write(Box::new(self.status))
     }
 
-    /// Stores what is new; else waits for `at`, a limit, or a change.
+    /// Stores the status if it changed. Otherwise waits until `at`, a limit, or a change of the object.
     pub(super) fn stay(mut self, at: Option<Timestamp>) -> Step<O::Result> {
         self.observe();
         if self.status == *self.stored { Step::Wait(self.next_look(at)) } else { self.write() }
     }
 
-    /// Stores what is new; else waits for the circuit breaker.
+    /// Stores the status if it changed. Otherwise waits for the circuit breaker.
     pub(super) fn hold(self) -> Step<O::Result> {
         match self.stay(None) {
             Step::Wait(limit) => Step::Hold(limit),
@@ -137,21 +129,18 @@ impl<'a, O: Operation> StatusBuilder<'a, O> {
         }
     }
 
-    /// Waits for the circuit breaker, and says so.
     pub(super) fn hold_with(mut self, reason: Reason, message: &str) -> Step<O::Result> {
         self.say(reason, message);
         self.hold()
     }
 
-    /// Waits, and says `reason` and `message`.
     pub(super) fn wait(mut self, reason: Reason, message: &str, at: Option<Timestamp>) -> Step<O::Result> {
         self.say(reason, message);
         self.stay(at)
     }
 
-    /// Waits before another try, because of `failure`.
-    ///
-    /// While the effect of an attempt is open, the error of that attempt stays: it says what to make of a read.
+    /// Waits before another try because of `failure`. The error of an unverified attempt stays, because verification
+    /// depends on it.
     pub(super) fn wait_out(mut self, failure: &Failure, reason: Reason) -> Step<O::Result> {
         if !self.is_unverified() {
             self.note(failure, None);
@@ -160,19 +149,16 @@ impl<'a, O: Operation> StatusBuilder<'a, O> {
         self.stay(at)
     }
 
-    /// Ends the request.
     pub(super) fn finish(mut self, reason: Reason, message: &str) -> Step<O::Result> {
         self.end(reason, message);
         self.write()
     }
 
-    /// Ends the request with success.
     pub(super) fn succeed(mut self, reason: Reason, evidence: Evidence) -> Step<O::Result> {
         self.end_well(reason, evidence);
         self.write()
     }
 
-    /// Claims the next call.
     pub(super) fn claim(mut self, holder: &str) -> Step<O::Result> {
         let (now, server) = (self.stamp(), self.settings.server.clone());
         let until = now.0.saturating_add(self.settings.claim_length()).unwrap_or(now.0);
@@ -183,13 +169,13 @@ impl<'a, O: Operation> StatusBuilder<'a, O> {
         operation.last_attempt_time = Some(now);
         operation.in_flight =
             Some(InFlight { holder: holder.to_owned(), attempt: operation.attempts, until: Time(until) });
-        self.say(Reason::InProgress, "The call to the CDE API is under way.");
+        self.say(Reason::InProgress, "The call to the CDE API is in progress.");
         Step::Claim(Box::new(self.status))
     }
 
-    // What the verbs write.
+    // Changes of the status.
 
-    /// Reason and conditions, for the generation at hand.
+    /// Sets reason, outcome and conditions.
     pub(super) fn say(&mut self, reason: Reason, message: &str) {
         let generation = self.object.metadata().generation;
         let outcome = reason.outcome();
@@ -201,7 +187,7 @@ impl<'a, O: Operation> StatusBuilder<'a, O> {
         self.status.deadline_time = self.deadline_time();
     }
 
-    /// The newest spec has been seen. A final record answers for every generation, and so names none.
+    /// Notes that the newest spec was seen. A final record is valid for every generation and names none.
     pub(super) fn observe(&mut self) {
         if self.status.outcome.is_some_and(Outcome::is_final) {
             return;
@@ -229,14 +215,13 @@ impl<'a, O: Operation> StatusBuilder<'a, O> {
         self.end(reason, &message);
     }
 
-    /// Notes `failure` as the last error, and what it means (`reason`) where it is not transient.
+    /// Notes `failure` as the last error, with its `reason` if it is terminal.
     pub(super) fn note(&mut self, failure: &Failure, reason: Option<Reason>) {
         let (time, message) = (self.stamp(), clean(&failure.message, ERROR_MESSAGE));
         self.operation().last_error = Some(LastError { time, code: failure.code(), reason, message });
     }
 
-    /// Counts a wait because of `failure`, and says so. A wait for another token has no time: it ends when the token
-    /// changes.
+    /// Starts a wait because of `failure` and returns its end. A wait for another token has no end time.
     pub(super) fn postpone_for(&mut self, failure: &Failure, reason: Reason) -> Option<Timestamp> {
         let mut at = Some(self.postpone(failure.retry_at));
         if reason == Reason::TokenRejected {

@@ -1,11 +1,10 @@
-//! An attempt whose effect is unknown is verified, never guessed: the connector is read, and compared with what was
-//! read before the attempt.
+//! Verifies an attempt whose effect is unknown: compares a read of the connector with the one before the attempt.
 //!
 //! This rule also holds while the object is suspended, being deleted or past a limit, because it only reads.
 
 use std::ops::ControlFlow::{Break, Continue};
 
-use crate::api::{Evidence, RETRY_ANNOTATION, Reason};
+use crate::api::{CONFIRM_ANNOTATION, Evidence, RETRY_ANNOTATION, Reason};
 use crate::cde::model::{Connector, Failure};
 use crate::text::clean;
 
@@ -15,7 +14,6 @@ use super::rules::{Flow, incomplete};
 use super::status_builder::{ERROR_MESSAGE, StatusBuilder};
 use super::{Comparison, Observed, Operation, Step};
 
-/// Finds out whether an attempt had an effect.
 pub(super) fn verify<'a, O: Operation>(request: StatusBuilder<'a, O>, observed: &Observed) -> Flow<'a, O> {
     if let Some(at) = request.not_due() {
         return Break(request.stay(Some(at)));
@@ -27,7 +25,7 @@ pub(super) fn verify<'a, O: Operation>(request: StatusBuilder<'a, O>, observed: 
     }
 }
 
-/// Finds out by a read that was just made.
+/// Verifies by a read that was just made.
 pub(super) fn verify_by<'a, O: Operation>(
     mut request: StatusBuilder<'a, O>,
     reading: &Result<Connector, Failure>,
@@ -45,7 +43,6 @@ pub(super) fn verify_by<'a, O: Operation>(
     judge(request, comparison)
 }
 
-/// Reading failed, or is refused.
 fn unreadable<'a, O: Operation>(
     request: StatusBuilder<'a, O>,
     failure: &Failure,
@@ -56,13 +53,13 @@ fn unreadable<'a, O: Operation>(
         Class::Transient(_) => Break(keep_verifying(request, failure, Reason::Verifying)),
         Class::Unauthorized if token_changed => Break(Step::Read),
         Class::Unauthorized => Break(keep_verifying(request, failure, Reason::TokenRejected)),
-        // The response to the call was a success whose body was lost, and reading is refused: the success counts.
+        // The call succeeded, its body was lost, and reading is refused: the success counts.
         Class::Terminal(_) if was_accepted(&request) => {
             Break(request.succeed(O::SUCCESS, Evidence::Response))
         }
         Class::Terminal(_) if request.unknown_attempts() == 0 => Break(confirm_refusal(request)),
         Class::Terminal(_) => match request.object.compare_unreadable() {
-            Comparison::Unchanged if is_last_look(&request) => {
+            Comparison::Unchanged if is_last_read(&request) => {
                 Break(give_up(request, "reading the connector is refused"))
             }
             comparison => judge(request, comparison),
@@ -70,14 +67,14 @@ fn unreadable<'a, O: Operation>(
     }
 }
 
-/// No attempt follows that could tell: what this read leaves open stays open.
-fn is_last_look<O: Operation>(request: &StatusBuilder<'_, O>) -> bool {
+/// Whether no attempt follows that could find out what this read leaves open.
+fn is_last_read<O: Operation>(request: &StatusBuilder<'_, O>) -> bool {
     request.refusal().is_some()
         || request.past_limit().is_some()
         || request.object.metadata().deletion_timestamp.is_some()
 }
 
-/// The last call was answered with a 2xx that could not be read.
+/// Whether the last response was a 2xx that could not be read.
 fn was_accepted<O: Operation>(request: &StatusBuilder<'_, O>) -> bool {
     request.last_error().and_then(|error| error.code).is_some_and(|code| (200..300).contains(&code))
 }
@@ -90,12 +87,11 @@ fn judge<O: Operation>(mut request: StatusBuilder<'_, O>, comparison: Comparison
             Break(request.succeed(reason, evidence))
         }
         Comparison::Incomplete(what) => Break(keep_verifying(request, &incomplete(&what), Reason::Verifying)),
-        Comparison::Moving(what) if is_last_look(&request) => Break(give_up(request, &what)),
+        Comparison::Moving(what) if is_last_read(&request) => Break(give_up(request, &what)),
         Comparison::Moving(what) => {
             let at = request.postpone(None);
             Break(request.wait(Reason::Verifying, &wait_message(Reason::Verifying, &what), Some(at)))
         }
-        // An earlier attempt may have had an effect, a later one was refused, and the connector shows none.
         Comparison::Unchanged if refused && request.unknown_attempts() > 0 => {
             Break(give_up(request, "a later attempt was refused, and the connector shows no effect"))
         }
@@ -108,7 +104,7 @@ fn judge<O: Operation>(mut request: StatusBuilder<'_, O>, comparison: Comparison
     }
 }
 
-/// A read that fails is waited for like a call, except that a refusal past the limit is believed.
+/// Waits after a failed read as after a failed call. Past a limit, the refusal to verify counts instead.
 fn keep_verifying<O: Operation>(
     request: StatusBuilder<'_, O>,
     failure: &Failure,
@@ -120,14 +116,13 @@ fn keep_verifying<O: Operation>(
     request.wait_out(failure, reason)
 }
 
-/// The refusal that had to be verified stands.
 fn confirm_refusal<O: Operation>(request: StatusBuilder<'_, O>) -> Step<O::Result> {
     let reason = request.refusal().unwrap_or(Reason::NotFound);
     let message = sentence(&request.last_error_text());
     request.finish(reason, &message)
 }
 
-/// The API refuses what a read shows to be possible: that is transient.
+/// Treats a refusal as transient, because a read shows that the operation is possible.
 fn contradict_refusal<O: Operation>(mut request: StatusBuilder<'_, O>) -> Step<O::Result> {
     if let Some(error) = &mut request.operation().last_error {
         error.reason = None;
@@ -139,14 +134,14 @@ fn contradict_refusal<O: Operation>(mut request: StatusBuilder<'_, O>) -> Step<O
     request.wait(Reason::Retrying, &wait_message(Reason::Retrying, &why), Some(at))
 }
 
-/// A person must look.
+/// Ends the request as `OutcomeUnknown`.
 fn give_up<O: Operation>(mut request: StatusBuilder<'_, O>, why: &str) -> Step<O::Result> {
     if let Some(error) = &mut request.operation().last_error {
         error.reason = None;
     }
     let message = format!(
-        "Nobody can tell whether an attempt had an effect: {why}. Look at the connector in the CDE; to try again, \
-         annotate with {RETRY_ANNOTATION}."
+        "The operator cannot tell whether an attempt had an effect: {why}. Check the connector in the CDE, then confirm \
+         the outcome with the annotation {CONFIRM_ANNOTATION} or try again with {RETRY_ANNOTATION}."
     );
     request.finish(Reason::OutcomeUnknown, &message)
 }

@@ -1,4 +1,4 @@
-//! Times: the limits of a request, its waits, and when to look at it again.
+//! The limits and waits of a request.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use crate::api::Reason;
 
 use super::backoff::backoff;
-use super::classify::no_own_answer;
+use super::classify::is_unanswered;
 use super::retry::request_id;
 use super::status_builder::StatusBuilder;
 use super::{Operation, whole_seconds};
 
 impl<O: Operation> StatusBuilder<'_, O> {
-    /// When the request started: with the object, or with the retry that reopened it.
+    /// When the object was created, or when a retry reopened the request.
     fn start_time(&self) -> Timestamp {
         let operation = self.status.operation.as_ref();
         let started = operation.and_then(|operation| operation.start_time.as_ref()).map(|time| time.0);
@@ -23,7 +23,7 @@ impl<O: Operation> StatusBuilder<'_, O> {
         if reopened { started } else { created.or(started) }.unwrap_or(self.now)
     }
 
-    /// From when on no attempt begins, and the reason that the request then ends with: `notAfter`, then the deadline.
+    /// `notAfter` and the deadline, in this order, each with the reason that the request ends with.
     fn limits(&self) -> impl Iterator<Item = (Timestamp, Reason)> {
         let spec = self.object.request_spec();
         let configured = self.settings.deadline.map(signed);
@@ -35,24 +35,23 @@ impl<O: Operation> StatusBuilder<'_, O> {
             .chain(deadline.map(|at| (at, Reason::DeadlineExceeded)))
     }
 
-    /// The limit that has passed, and when that was.
     pub(super) fn past_limit(&self) -> Option<(Timestamp, Reason)> {
         self.limits().find(|(at, _)| *at <= self.now)
     }
 
-    /// From when on no attempt begins, as Kubernetes stores it; `None` once the request is finished.
+    /// `status.deadlineTime`: the earlier limit; `None` once the request is finished.
     pub(super) fn deadline_time(&self) -> Option<Time> {
         let limit = self.limits().map(|(at, _)| Time(whole_seconds(at))).min();
         limit.filter(|_| self.status.outcome.is_none())
     }
 
-    /// When a read that is not part of an attempt is repeated.
+    /// When to repeat a read that is not part of an attempt.
     pub(super) fn look_again(&self) -> Timestamp {
         let wait = signed(self.settings.retry_max.mul_f64(f64::midpoint(1.0, self.jitter)));
         self.now.saturating_add(wait).unwrap_or(self.now)
     }
 
-    /// How long until `at`, or the next limit, if that comes earlier.
+    /// How long until `at` or the next limit, whichever is earlier.
     pub(super) fn next_look(&self, at: Option<Timestamp>) -> Option<Duration> {
         self.limits()
             .map(|(limit, _)| limit)
@@ -62,7 +61,7 @@ impl<O: Operation> StatusBuilder<'_, O> {
             .map(|at| Duration::try_from(at.duration_since(self.now)).unwrap_or(Duration::ZERO))
     }
 
-    /// Counts a wait and returns when it ends: the backoff, and never earlier than `asked`.
+    /// Starts a wait and returns its end: the backoff, but never earlier than `asked`.
     pub(super) fn postpone(&mut self, asked: Option<Timestamp>) -> Timestamp {
         let (now, jitter, start) = (self.now, self.jitter, self.stamp());
         let (min, max) = (self.settings.retry_min, self.settings.retry_max);
@@ -75,19 +74,18 @@ impl<O: Operation> StatusBuilder<'_, O> {
         at
     }
 
-    /// Makes the present wait last for `length` at least.
     pub(super) fn postpone_for_at_least(&mut self, length: Duration) {
         let over = ceil(self.now.saturating_add(signed(length)).unwrap_or(self.now));
         let next = &mut self.operation().next_attempt_time;
         *next = next.take().max(Some(Time(over)));
     }
 
-    /// The end of the present wait, while that has not come.
+    /// Returns the end of the present wait, until it has come.
     ///
-    /// It has come by the wall clock as it went on since this process first saw the wait, so that setting that clock
-    /// neither hurries nor delays anything; or when the wait's length has passed by the monotonic clock (a clock that
-    /// is behind would make it wait for ever). While the server may still run the last attempt the wall clock is not
-    /// enough: another machine's, which is ahead, would race it.
+    /// It comes by the wall clock, corrected by the changes that were made to that clock since this process first saw the
+    /// wait; or when the wait's length has passed by the monotonic clock, because the wall clock may be behind. While the
+    /// server may still run the last attempt, only the monotonic clock counts: the clock of the machine that set the wait
+    /// may have been behind this one.
     pub(super) fn not_due(&self) -> Option<Timestamp> {
         let next = self.status.operation.as_ref()?.next_attempt_time.as_ref()?.0;
         let next = next.saturating_add(self.clock_set).unwrap_or(next);
@@ -97,7 +95,7 @@ impl<O: Operation> StatusBuilder<'_, O> {
         Some(at).filter(|at| *at > self.now)
     }
 
-    /// Ends a wait because a person asks for it, except what is left of the one for a claim.
+    /// Ends a wait early for a retry annotation, but not the wait for a claim.
     pub(super) fn cut_wait_short(&mut self) {
         let asked_for = self.last_error().is_some_and(|error| matches!(error.code, Some(429 | 503)));
         let race = self
@@ -111,7 +109,7 @@ impl<O: Operation> StatusBuilder<'_, O> {
         }
     }
 
-    /// When this process, by its monotonic clock, will have seen the present wait for `length`.
+    /// When this process will have seen the present wait for `length`, by its monotonic clock.
     fn once_seen_for(&self, length: SignedDuration) -> Timestamp {
         let left = length.saturating_sub(signed(self.seen_for));
         self.now.saturating_add(left).unwrap_or(self.now)
@@ -124,11 +122,10 @@ impl<O: Operation> StatusBuilder<'_, O> {
         Some(next.0.duration_since(start.0)).filter(SignedDuration::is_positive)
     }
 
-    /// How long at least the present wait must be seen, because the server may still run an attempt that it did not
-    /// answer.
+    /// How long the present wait must be seen at least, because the server may still run an unanswered attempt.
     fn server_may_still_run(&self) -> Option<SignedDuration> {
         let unanswered =
-            self.unknown_attempts() > 0 && no_own_answer(self.last_error().and_then(|error| error.code));
+            self.unknown_attempts() > 0 && is_unanswered(self.last_error().and_then(|error| error.code));
         self.wait_length().filter(|_| unanswered).map(|length| length.min(self.settings.claim_length()))
     }
 }
@@ -137,7 +134,7 @@ pub(super) fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
 
-/// The next whole second, as Kubernetes stores times; never earlier than `time`.
+/// Rounds up to a whole second, as Kubernetes stores times.
 fn ceil(time: Timestamp) -> Timestamp {
     let whole = whole_seconds(time);
     if whole < time { whole.saturating_add(SignedDuration::from_secs(1)).unwrap_or(whole) } else { whole }

@@ -11,26 +11,26 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
-/// What every scraper since 2018 reads, and what `OpenMetrics` says to send where nothing else is negotiated.
+/// The default of `OpenMetrics`, which every scraper since 2018 reads.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The answer to a probe: `Ok` with what does not work although the process does, in lines; `Err` says what is wrong.
+/// The result of a probe: `Ok` with problems that do not fail it, one per line; `Err` says why it fails.
 pub type Probe = Box<dyn Fn() -> Result<String, String> + Send + Sync>;
 
-/// What the admin server serves.
+/// The content of the admin server.
 pub struct Admin {
-    /// Whether the process works; if not, it should be restarted.
+    /// `/livez`: fails if the process should be restarted.
     pub live: Probe,
-    /// Whether the process is of use at present.
+    /// `/readyz`: fails if the process cannot work at present.
     pub ready: Probe,
     /// The metrics.
     pub registry: Registry,
 }
 
-/// Serves on `listener` for as long as it is polled.
+/// Serves on `listener` until it is dropped.
 ///
 /// # Errors
-/// When the listener fails.
+/// If the listener fails.
 pub async fn serve(listener: TcpListener, admin: Admin) -> std::io::Result<()> {
     let router = Router::new()
         .route("/livez", get(async |State(admin): State<Arc<Admin>>| answer((admin.live)())))

@@ -1,8 +1,7 @@
-//! A client for the API server that never retries, limits every wait, and sends all requests over one connection.
+//! A client of the API server that never retries, limits every wait, and sends all requests over one connection.
 //!
-//! kube's own client speaks HTTP/1.1, opens a connection for each request in flight, and leaves Nagle's algorithm on.
-//! This client is kube's except for the transport: HTTP/2 where the API server offers it, which saves about a quarter
-//! of the CPU of a status write.
+//! Unlike kube's own transport, it speaks HTTP/2 if the API server offers it, which saves about a quarter of the CPU time
+//! of a status write.
 
 use std::time::Duration;
 
@@ -18,15 +17,15 @@ use tower_http::timeout::ResponseBodyTimeoutLayer;
 
 use super::watch_health::WatchHealth;
 
-/// The time-out of establishing a connection.
+/// Timeout of establishing a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The time-out of sending a request.
+/// Timeout of sending a request.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Returns a client that waits at most `read` for an answer, and between two parts of it. It notes answers in `health`.
+/// Returns a client that waits at most `read` for a response and between its parts. It notes responses in `health`.
 ///
 /// # Errors
-/// If `config` cannot be used.
+/// If `config` is invalid.
 pub fn client(config: Config, read: Duration, health: Option<&WatchHealth>) -> kube::Result<Client> {
     if config.proxy_url.is_some() {
         return through_proxy(config, read, health);
@@ -42,10 +41,8 @@ pub fn client(config: Config, read: Duration, health: Option<&WatchHealth>) -> k
     Ok(build(ClientBuilder::new(service, config.default_namespace), health))
 }
 
-/// Returns the transport.
-///
-/// A ping that is not answered reveals a half-open connection before the request's own time-out does; otherwise the
-/// connection would be used again and again.
+/// Returns the transport. Its pings reveal a half-open connection before a request times out, so that the connection is not
+/// used again.
 fn transport(
     config: &Config,
     read: Duration,

@@ -1,38 +1,37 @@
-//! Time and chance: the one place that reads them. Whatever decides takes them as arguments, so that it can be tested as
-//! a table and replayed; `clippy.toml` holds everybody to it.
+//! The only module that reads clocks and random numbers, which `clippy.toml` enforces. Decisions take them as arguments.
 
-#![expect(clippy::disallowed_methods, reason = "this is the place that may")]
+#![expect(clippy::disallowed_methods, reason = "the only module that may call them")]
 
 use std::time::{Instant, SystemTime};
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
-/// The wall clock: it may be set, forward or back.
+/// Returns the wall clock, which may be set forward or back.
 #[must_use]
 pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// The wall clock, as the standard library has it.
+/// Returns the wall clock as a type of the standard library.
 #[must_use]
 pub fn wall() -> SystemTime {
     SystemTime::now()
 }
 
-/// The monotonic clock: it only goes on.
+/// Returns the monotonic clock.
 #[must_use]
 pub fn monotonic() -> Instant {
     Instant::now()
 }
 
-/// A uniformly random number in 0..1.
+/// Returns a uniformly random number in 0..1.
 #[must_use]
 pub fn jitter() -> f64 {
     rand::random()
 }
 
-/// A random UUID.
+/// Returns a random UUID.
 #[must_use]
 pub fn unique() -> Uuid {
     Uuid::new_v4()

@@ -1,10 +1,10 @@
-//! Whether the API server keeps what this operator writes: nothing is claimed before it does.
+//! Whether the API server keeps every field of a status. No request is claimed before it does.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-/// Whether the served CRDs keep every field of a status.
+/// The state of the served CRDs.
 #[derive(Debug, Default)]
 pub struct CrdState {
     good: AtomicBool,
@@ -12,25 +12,25 @@ pub struct CrdState {
 }
 
 impl CrdState {
-    /// Whether claims may be made.
+    /// Whether the CRDs are complete.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.good.load(Ordering::SeqCst)
     }
 
-    /// A write lost a field: the CRDs are read again before the next claim.
+    /// Notes that a write lost a field. The CRDs are read again before the next claim.
     pub fn invalidate(&self) {
         self.good.store(false, Ordering::SeqCst);
         self.changed.notify_waiters();
     }
 
-    /// The CRDs are new enough.
+    /// Notes that the CRDs are complete.
     pub fn confirm(&self) {
         self.good.store(true, Ordering::SeqCst);
         self.changed.notify_waiters();
     }
 
-    /// Waits until the CRDs are new enough.
+    /// Waits until the CRDs are complete.
     pub async fn good(&self) {
         loop {
             let changed = self.changed.notified();

@@ -1,6 +1,4 @@
-//! Events, off the critical path: what cannot be published is logged, and nothing waits for it.
-//!
-//! Repeats are not merged: whoever hands an Event in says it once, with its own note and time.
+//! Publishes Events in the background. A failure is logged, and repeated Events are not merged.
 
 use std::time::Duration;
 
@@ -16,47 +14,47 @@ use tokio::sync::mpsc;
 
 use crate::text::{cut_bytes, describe};
 
-/// So many Events may wait to be published; more are dropped, with a line in the log.
+/// Maximum number of waiting Events. More are dropped and logged.
 const QUEUE: usize = 4096;
-/// So many are published at the same time.
+/// Events that are published at the same time.
 const PARALLEL: usize = 8;
-/// Publishing one ends by then.
+/// Timeout of publishing one Event.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// How long the last Events may take when the process stops.
+/// Time for the last Events at shutdown.
 pub const DRAIN: Duration = Duration::from_secs(1);
 
 /// `reportingController` of every Event.
 const CONTROLLER: &str = "cde.productsup.com/cde-operator";
-/// Most bytes of `note` (events.k8s.io/v1).
+/// Maximum bytes of `note` (events.k8s.io/v1).
 const NOTE: usize = 1024;
-/// Most bytes of `reportingInstance`.
+/// Maximum bytes of `reportingInstance`.
 const INSTANCE: usize = 128;
-/// Bytes of the object's name in that of an Event, which has 253 and ends with the time.
+/// Maximum bytes of the object's name in the name of an Event, which has at most 253 and ends with the time.
 const NAME: usize = 220;
 
 /// An Event about an object.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// What it is about.
+    /// The object.
     pub regarding: ObjectReference,
-    /// `Warning` rather than `Normal`.
+    /// The type: `Warning` rather than `Normal`.
     pub warning: bool,
     /// In CamelCase.
     pub reason: &'static str,
-    /// What was done, in CamelCase.
+    /// In CamelCase.
     pub action: &'static str,
-    /// One sentence.
+    /// The message: a sentence or more.
     pub note: String,
     /// When it happened.
     pub at: Timestamp,
 }
 
-/// Where Events are handed in.
+/// The queue of Events to publish.
 #[derive(Clone, Debug)]
 pub struct Events(mpsc::Sender<Event>);
 
 impl Events {
-    /// A queue, and the task that publishes what is handed in until all handles are dropped.
+    /// Returns a queue, and the task that publishes its Events until all handles are dropped.
     pub fn new(client: Client, instance: &str) -> (Self, impl Future<Output = ()> + use<>) {
         let (sender, mut receiver) = mpsc::channel(QUEUE);
         let publisher = Publisher { client, instance: cut_bytes(instance, INSTANCE) };
@@ -67,15 +65,15 @@ impl Events {
         (Self(sender), publishing)
     }
 
-    /// Hands an Event in.
+    /// Adds an Event to the queue.
     pub fn publish(&self, event: Event) {
         if let Err(error) = self.0.try_send(event) {
-            tracing::warn!(%error, "an Event is lost");
+            tracing::warn!(%error, "dropping an Event");
         }
     }
 }
 
-/// An Event as it is sent (events.k8s.io/v1).
+/// The body of an Event (events.k8s.io/v1).
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Published<'a> {
@@ -143,7 +141,7 @@ impl Publisher {
     }
 }
 
-/// The name of an Event about `object`: as client-go makes it, unique by its time.
+/// Returns the name of an Event about `object`, made unique by its time as in client-go.
 fn name(object: &str, at: Timestamp) -> String {
     let object = cut_bytes(object, NAME);
     format!("{}.{:x}", object.trim_end_matches(['.', '-', '…']), at.as_nanosecond())
@@ -154,10 +152,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_an_event_is_one_that_the_api_server_takes() {
+    fn an_event_has_a_name_that_the_api_server_accepts() {
         let at = Timestamp::UNIX_EPOCH;
         assert_eq!(name("back", at), "back.0");
-        // Cut right behind the dot, which no part of a name may end with.
+        // Cut right after the dot, which no part of a name may end with.
         let long = format!("{}.{}", "a".repeat(NAME - 4), "b".repeat(32));
         assert_eq!(name(&long, at), format!("{}.0", "a".repeat(NAME - 4)));
         assert!(name(&long, Timestamp::MAX).len() <= 253);

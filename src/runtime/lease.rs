@@ -1,11 +1,10 @@
 //! Leader election: one of several replicas works, the others wait for its Lease.
 //!
-//! The Lease avoids double work; safety does not depend on it. Replicas create, acquire, renew and release it by
-//! compare-and-swap, so two never hold it. A replica that loses it ends; the next leader verifies what that had claimed.
+//! The Lease avoids double work; safety does not depend on it. Replicas write it by compare-and-swap, so two never hold it.
+//! A replica that loses it exits, and the next leader verifies its claims.
 //!
-//! The clocks of two machines are never compared. For a replica, a Lease has expired once that replica has seen it
-//! unchanged for its duration, by the monotonic clock. The holder gives up earlier, by its own clock. The timestamps in
-//! the Lease are for people.
+//! The clocks of two machines are never compared. A Lease has expired once a replica has seen it unchanged for its duration,
+//! by the monotonic clock. The holder gives up earlier, by its own clock. The timestamps in the Lease are for people.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,20 +18,17 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::runtime::clock;
 
-/// How long a Lease is valid without being renewed.
+/// How long a Lease is valid without a renewal.
 const LEASE_DURATION: Duration = Duration::from_secs(15);
-/// How often the holder renews it.
+/// How often the holder renews the Lease.
 const RENEW_INTERVAL: Duration = Duration::from_secs(5);
-/// A holder that could not renew it for so long has lost it: well before another replica may acquire it.
+/// The holder gives up after this time without a renewal, well before another replica may acquire the Lease.
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
-/// The time-out of every request. Two renewals can fail before the Lease is lost.
+/// Timeout of every request. Two renewals can fail before the Lease is lost.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
-/// The wait between two reads of another replica's Lease, and between two attempts.
-///
-/// A standby polls the Lease instead of watching it: polling needs no permission to watch, a half-open connection
-/// cannot hide that the Lease is free, and it costs two small reads per second.
+/// The wait between two reads or attempts. A standby polls the Lease, because polling needs no permission to watch and is
+/// not deceived by a half-open connection. It costs two small reads per second.
 const RETRY_PERIOD: Duration = Duration::from_millis(500);
-/// The name in `metadata.managedFields`.
 const FIELD_MANAGER: &str = "cde-operator";
 
 /// A Lease that this replica may hold.
@@ -41,22 +37,22 @@ pub struct Lease {
     api: Api<Record>,
     name: String,
     me: String,
-    /// When the last write that was stored began.
+    /// When the last stored write started.
     renewed: Instant,
-    /// The Lease as another replica holds it, and since when this one has seen it so.
+    /// The Lease of another replica, and since when this one has seen it unchanged.
     seen: Option<(LeaseSpec, Instant)>,
 }
 
 impl Lease {
-    /// Prepares the Lease `name` in `namespace` for the replica `me`; the first that acquires it creates it.
+    /// Prepares the Lease `name` in `namespace` for the replica `me`. The first acquisition creates it.
     #[must_use]
     pub fn new(client: Client, namespace: &str, name: &str, me: &str) -> Self {
         let (api, renewed) = (Api::namespaced(client, namespace), Instant::now());
         Self { api, name: name.to_owned(), me: me.to_owned(), renewed, seen: None }
     }
 
-    /// Waits until this replica holds the Lease. Meanwhile `stands_by` says whether it would take over: when it last
-    /// read the Lease, another replica held it.
+    /// Waits until this replica holds the Lease. Meanwhile `stands_by` says whether another replica held it when it was last
+    /// read.
     pub async fn acquire(&mut self, stands_by: &AtomicBool) {
         let mut logged = String::new();
         loop {
@@ -72,7 +68,7 @@ impl Lease {
                 Err(error) => {
                     let why = error.to_string();
                     if why != logged {
-                        tracing::warn!(error = why, "the Lease cannot be taken; trying again");
+                        tracing::warn!(error = why, "the Lease could not be acquired; retrying");
                         logged = why;
                     }
                 }
@@ -81,15 +77,15 @@ impl Lease {
         }
     }
 
-    /// Renews the Lease until it is lost, or may be because it could not be renewed in time.
+    /// Renews the Lease until it is lost or could not be renewed in time.
     pub async fn lost(&mut self) {
         while let Ok(true) = timeout_at(self.renewed + RENEW_DEADLINE, self.renew()).await {}
     }
 
-    /// Releases the Lease, so that another replica need not wait until it expires.
+    /// Releases the Lease, so that another replica does not have to wait until it expires.
     pub async fn release(&self) {
         let mut released = self.try_release().await;
-        // A renewal that was cancelled may have been stored in between.
+        // A cancelled renewal may have been stored meanwhile.
         while released.as_ref().is_err_and(is_conflict) {
             released = self.try_release().await;
         }
@@ -104,23 +100,23 @@ impl Lease {
         loop {
             match self.try_acquire().await {
                 Ok(ours) => return ours,
-                Err(error) => tracing::warn!(%error, "the Lease could not be renewed; trying again"),
+                Err(error) => tracing::warn!(%error, "the Lease could not be renewed; retrying"),
             }
             sleep(RETRY_PERIOD).await;
         }
     }
 
-    /// Creates, acquires or renews the Lease, unless another replica holds it; returns whether this one does now.
+    /// Creates, acquires or renews the Lease, unless another replica holds it; returns whether this one holds it now.
     async fn try_acquire(&mut self) -> Result<bool, Error> {
-        let begun = Instant::now();
-        match within(self.api.get_opt(&self.name)).await? {
+        let started = Instant::now();
+        match with_timeout(self.api.get_opt(&self.name)).await? {
             None => {
                 let record =
                     json!({"metadata": {"name": self.name}, "spec": self.held_spec(&LeaseSpec::default())});
                 let record = serde_json::from_value(record).map_err(Error::SerdeError)?;
                 let params =
                     PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-                within(self.api.create(&params, &record)).await?;
+                with_timeout(self.api.create(&params, &record)).await?;
             }
             Some(record) => {
                 let spec = record.spec.clone().unwrap_or_default();
@@ -130,11 +126,11 @@ impl Lease {
                 self.compare_and_swap(&record, self.held_spec(&spec)).await?;
             }
         }
-        (self.renewed, self.seen) = (begun, None);
+        (self.renewed, self.seen) = (started, None);
         Ok(true)
     }
 
-    /// Returns whether the Lease is ours already, released, or expired.
+    /// Whether this replica holds the Lease, or it is released or expired.
     fn is_free(&mut self, spec: &LeaseSpec) -> bool {
         let holder = spec.holder_identity.as_deref().unwrap_or_default();
         if holder.is_empty() || holder == self.me {
@@ -149,7 +145,7 @@ impl Lease {
         since.elapsed() >= duration.map_or(LEASE_DURATION, Duration::from_secs)
     }
 
-    /// Returns the `spec` by which this replica holds a Lease that has been `before`.
+    /// Returns the `spec` of a Lease that this replica holds, following `before`.
     fn held_spec(&self, before: &LeaseSpec) -> Value {
         let now = MicroTime(clock::now());
         let mut spec = json!({
@@ -165,7 +161,7 @@ impl Lease {
     }
 
     async fn try_release(&self) -> Result<(), Error> {
-        let Some(record) = within(self.api.get_opt(&self.name)).await? else { return Ok(()) };
+        let Some(record) = with_timeout(self.api.get_opt(&self.name)).await? else { return Ok(()) };
         let holder = record.spec.as_ref().and_then(|spec| spec.holder_identity.as_ref());
         if holder != Some(&self.me) {
             return Ok(());
@@ -178,19 +174,19 @@ impl Lease {
     async fn compare_and_swap(&self, record: &Record, spec: Value) -> Result<(), Error> {
         let change = json!({"metadata": {"resourceVersion": record.metadata.resource_version}, "spec": spec});
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        within(self.api.patch(&self.name, &params, &Patch::Merge(change))).await.map(drop)
+        with_timeout(self.api.patch(&self.name, &params, &Patch::Merge(change))).await.map(drop)
     }
 }
 
 /// Limits a request as a whole, including its body, to [`REQUEST_TIMEOUT`].
-async fn within<T>(request: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
+async fn with_timeout<T>(request: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
     match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
         Ok(answer) => answer,
         Err(elapsed) => Err(Error::Service(elapsed.into())),
     }
 }
 
-/// Returns whether another replica has written or created the Lease meanwhile.
+/// Whether another replica has written or created the Lease meanwhile.
 fn is_conflict(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 409)
 }

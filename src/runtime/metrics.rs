@@ -1,4 +1,4 @@
-//! What collectors of metrics share.
+//! Shared by the collectors of metrics.
 
 use std::fmt;
 

@@ -1,5 +1,4 @@
-//! What any operator has: leader election, an admin server, metrics of the process, logs and traces. Imports none of the
-//! other modules, `text` apart.
+//! What any operator needs: leader election, admin server, process metrics, logs and traces. Imports only `text`.
 
 pub mod admin;
 pub mod api_server;

@@ -1,8 +1,7 @@
-//! Whether the API server answers watches.
+//! Whether the API server responds to watches.
 //!
-//! A watch is renewed again and again, so its client hears from the API server every minute or so. Where it has not for
-//! long, the process may hang though it looks healthy, and a restart may help. Any answer counts, whatever its status:
-//! what the API server refuses (a namespace that is gone, a missing permission) no restart can fix.
+//! A watch is renewed about every minute. If there is no response for long, the process may hang, and a restart may help.
+//! A response with any status counts, because a restart cannot fix a refusal.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use tower::util::MapResponseLayer;
 
 use crate::runtime::clock;
 
-/// When the API server last answered a watch; cheap to clone.
+/// When the API server last responded to a watch; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct WatchHealth(Arc<Mutex<Instant>>);
 
@@ -22,18 +21,18 @@ impl Default for WatchHealth {
 }
 
 impl WatchHealth {
-    /// Returns the time since the last answer, or since watching began.
+    /// Returns the time since the last response, or since watching started.
     #[must_use]
     pub fn silence(&self) -> Duration {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
-    /// Notes an answer, or that watching begins.
+    /// Notes a response, or that watching starts.
     pub fn note(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = clock::monotonic();
     }
 
-    /// Returns a layer that notes each answer of the service below it.
+    /// Returns a layer that notes each response of the service below it.
     #[must_use]
     pub fn layer<R>(&self) -> MapResponseLayer<impl FnOnce(R) -> R + Clone + Send + use<R>> {
         let health = self.clone();
@@ -45,7 +44,7 @@ impl WatchHealth {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use axum::Router;
     use axum::extract::Path;
@@ -57,7 +56,7 @@ mod tests {
     use super::*;
     use crate::runtime::api_server::client;
 
-    /// Returns whether the silence ends with a request to the API server at `url`, and what that answers.
+    /// Whether a request to the API server at `url` ends the silence, and the code of its response.
     async fn ends_silence(url: &str, path: &str) -> (bool, Option<u16>) {
         let health = WatchHealth::default();
         let request = Request::get(path).body(Vec::new()).unwrap();
@@ -74,7 +73,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_of_any_status_ends_the_silence_and_no_answer_does_not() {
+    async fn a_response_of_any_status_counts_as_progress() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new()

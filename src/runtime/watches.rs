@@ -1,12 +1,12 @@
-//! Which watches work. Namespaces are independent: a watch that the API server refuses holds up only its own.
+//! The state of the watches. A watch that fails holds up only its own namespace.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch::{Receiver, Sender};
 
-/// A watch that has neither completed its first list nor failed by then holds up nobody else any longer: it had the time
-/// to name the requests that it has for a connector of another namespace.
+/// Other namespaces wait at most this long for the first list of a watch, which may contain a request for the same
+/// connector.
 pub const SETTLED: Duration = Duration::from_secs(5);
 
 /// One watch: a kind in a namespace.
@@ -18,14 +18,14 @@ pub struct WatchState {
     pub namespace: Option<String>,
     /// The first list is complete.
     listed: bool,
-    /// It has brought its first list, failed, or taken too long.
+    /// The first list is complete, has failed, or has taken too long.
     settled: bool,
-    /// Why it does not work, if it does not.
+    /// Why the watch does not work.
     pub error: Option<String>,
 }
 
 impl WatchState {
-    /// The watch in words: `MigrationRollback in namespace a`.
+    /// Describes the watch: `MigrationRollback in namespace a`.
     #[must_use]
     pub fn name(&self) -> String {
         match &self.namespace {
@@ -34,13 +34,13 @@ impl WatchState {
         }
     }
 
-    /// Whether its first list is complete.
+    /// Whether the first list is complete.
     #[must_use]
     pub fn is_listed(&self) -> bool {
         self.listed
     }
 
-    /// Whether it works: the first list is complete, and the last event was not an error.
+    /// Whether the first list is complete and the last event was not an error.
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.listed && self.error.is_none()
@@ -52,7 +52,7 @@ impl WatchState {
 pub struct Watches(Arc<Sender<Vec<WatchState>>>);
 
 impl Watches {
-    /// Adds a watch; the result is its number.
+    /// Adds a watch and returns its number.
     #[must_use]
     pub fn add(&self, kind: &'static str, namespace: Option<String>) -> usize {
         let state = WatchState { kind, namespace, listed: false, settled: false, error: None };
@@ -68,13 +68,13 @@ impl Watches {
         self.0.send_if_modified(|all| all.get_mut(number).is_some_and(change))
     }
 
-    /// The watch has brought an event; true if it had failed before.
+    /// Notes an event of a watch; true if it had failed before.
     #[must_use]
     pub fn works(&self, number: usize) -> bool {
         self.change(number, |watch| watch.error.take().is_some())
     }
 
-    /// The first list of a watch is complete.
+    /// Notes that the first list of a watch is complete.
     pub fn listed(&self, number: usize) {
         self.change(number, |watch| {
             watch.settled = true;
@@ -88,7 +88,7 @@ impl Watches {
         self.0.borrow().get(number).is_some_and(|watch| watch.listed)
     }
 
-    /// The watch has failed; true if that is new.
+    /// Notes that a watch has failed; true if the error is new.
     #[must_use]
     pub fn fails(&self, number: usize, error: &str) -> bool {
         self.change(number, |watch| {
@@ -97,12 +97,12 @@ impl Watches {
         })
     }
 
-    /// The first list has taken too long: nobody else waits for it any longer.
+    /// Notes that the first list has taken too long, so that other namespaces no longer wait for it.
     pub fn settle(&self, number: usize) {
         self.change(number, |watch| !std::mem::replace(&mut watch.settled, true));
     }
 
-    /// All of them.
+    /// Returns all watches.
     #[must_use]
     pub fn all(&self) -> Vec<WatchState> {
         self.0.borrow().clone()
@@ -115,8 +115,8 @@ impl Watches {
         all.iter().any(|watch| is_listed(&all, watch.namespace.as_deref()))
     }
 
-    /// Waits until work may begin in the namespace of a watch: the first lists of all kinds are complete there, for
-    /// only then can be told which request goes first; and every other watch has had the time to bring its own.
+    /// Waits until reconciliations may start in the namespace of a watch: its first lists of all kinds are complete, and
+    /// all other watches are settled. Before that, the order of requests for one connector is unknown.
     pub async fn may_begin(&self, number: usize) {
         let may_begin = |all: &Vec<WatchState>| {
             let namespace = all.get(number).and_then(|watch| watch.namespace.as_deref());
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_namespace_that_cannot_be_listed_holds_up_no_other() {
+    fn a_namespace_that_cannot_be_listed_does_not_hold_up_others() {
         let watches = Watches::default();
         let [a, b] = ["a", "b"].map(|namespace| watches.add("ConnectorRestore", Some(namespace.to_owned())));
         let begins = |number| {
@@ -147,9 +147,9 @@ mod tests {
         };
         watches.listed(a);
         assert!(watches.any_namespace_is_listed());
-        assert!(!begins(a), "the other one may hold a request for the same connector");
+        assert!(!begins(a), "the other namespace may have a request for the same connector");
         assert!(watches.fails(b, "403"));
-        assert!(!watches.fails(b, "403"), "it is named once");
+        assert!(!watches.fails(b, "403"), "the error is not new");
         assert!(begins(a) && !begins(b));
         assert!(watches.works(b), "it had failed");
         watches.listed(b);

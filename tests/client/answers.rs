@@ -80,7 +80,7 @@ async fn a_success_with_malformed_fields_names_these_fields() {
 async fn a_connection_cut_before_the_status_line_means_no_response() {
     let failure = fail_with(fault().cut(CutPoint::BeforeHeaders)).await;
     assert_eq!(failure.kind, FailureKind::NoAnswer);
-    assert!(failure.message.starts_with("the connection ended before an answer"), "{failure:?}");
+    assert!(failure.message.starts_with("the connection was closed before a response"), "{failure:?}");
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn the_timeout_ends_every_call() {
     let timeout = Duration::from_millis(400);
     let slow = || async { Api::migrated().await.with_timeout(timeout) };
     let failure = slow().await.with(fault().hang()).failed_rollback().await;
-    assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::NoAnswer, "no answer within 400ms"));
+    assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::NoAnswer, "no response within 400ms"));
 
     let failure = slow().await.with(fault().drip(Duration::from_millis(50))).failed_rollback().await;
     assert_eq!(failure.kind, FailureKind::Unreadable { code: 200 });

@@ -1,4 +1,4 @@
-//! Whether the CDE API answers, and takes the token: one read, which changes nothing.
+//! Checks that the CDE API responds and accepts the token, by one read.
 
 use uuid::Uuid;
 
@@ -8,7 +8,7 @@ use crate::runtime::clock;
 use super::super::Cde;
 use super::Finding;
 
-/// Reads `connector`, or one that cannot exist: then it suffices that the CDE API itself says so.
+/// Reads `connector`, or a connector that cannot exist. In that case, a refusal by the CDE API itself is a success.
 pub(super) async fn finding(cde: &Cde, connector: Option<Uuid>) -> Finding {
     let id = CallId { operation: clock::unique().to_string(), attempt: 1 };
     let asked = connector.unwrap_or(Uuid::nil()).to_string();
@@ -18,23 +18,23 @@ pub(super) async fn finding(cde: &Cde, connector: Option<Uuid>) -> Finding {
 
 fn judge(connector: Option<Uuid>, answer: Result<Connector, Failure>) -> Result<String, String> {
     let failure = match (answer, connector) {
-        (Ok(_), Some(connector)) => return Ok(format!("answers, and lets the token read {connector}")),
-        (Ok(_), None) => return Ok("answers, and takes the token".to_owned()),
+        (Ok(_), Some(connector)) => return Ok(format!("responds, and the token can read {connector}")),
+        (Ok(_), None) => return Ok("responds and accepts the token".to_owned()),
         (Err(failure), _) => failure,
     };
     let Failure { kind, message, .. } = failure;
     match (kind, connector) {
         (FailureKind::Status { code: 401, .. }, _) => {
-            Err(format!("refuses the token (401: {message}); put a valid one into --token-file"))
+            Err(format!("rejects the token (401: {message}); write a valid one to --token-file"))
         }
         (FailureKind::Status { code: 403 | 404, from_api: true }, None) => {
-            Ok("answers, and takes the token; name a connector by --connector to have it read".to_owned())
+            Ok("responds and accepts the token; to test a read, set --connector".to_owned())
         }
         (FailureKind::Status { code: code @ (403 | 404), from_api: true }, Some(connector)) => Err(format!(
-            "does not let the token read {connector} ({code}: {message}); have the rights granted, or correct the id"
+            "does not let the token read {connector} ({code}: {message}); grant the permission or correct the ID"
         )),
         (FailureKind::Status { code, .. } | FailureKind::Unreadable { code }, _) => {
-            Err(format!("does not answer as it should ({code}: {message})"))
+            Err(format!("gives no valid response ({code}: {message})"))
         }
         (FailureKind::NotSent | FailureKind::NoAnswer, _) => Err(message),
     }
@@ -50,20 +50,20 @@ mod tests {
     }
 
     #[test]
-    fn a_connector_that_cannot_exist_shows_that_the_token_is_taken() {
+    fn a_404_for_the_nil_connector_shows_that_the_token_is_accepted() {
         assert!(judge(None, status(404, true)).is_ok());
         assert!(judge(None, status(403, true)).is_ok());
     }
 
     #[test]
-    fn what_something_in_between_says_is_no_answer_of_the_cde_s() {
+    fn a_response_of_an_intermediary_is_not_one_of_the_cde_api() {
         for code in [403, 404, 503] {
             assert!(judge(None, status(code, false)).is_err(), "{code}");
         }
     }
 
     #[test]
-    fn a_refused_token_and_a_connector_that_cannot_be_read_are_failures() {
+    fn a_rejected_token_and_an_unreadable_connector_fail_the_check() {
         assert!(judge(None, status(401, true)).is_err());
         for code in [401, 403, 404] {
             assert!(judge(Some(Uuid::nil()), status(code, true)).is_err(), "{code}");

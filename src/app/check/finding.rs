@@ -1,4 +1,4 @@
-//! What was found, and how it is told: to people and to scripts.
+//! Findings of the preflight checks, and their output for people and scripts.
 
 use std::io::{Result, Write};
 
@@ -7,29 +7,29 @@ use serde::Serialize;
 
 use crate::text::clean;
 
-/// Longer messages are cut (characters): a line stays one.
+/// Maximum number of characters of a message.
 const MESSAGE: usize = 400;
 
-/// What came of one check.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What was looked at.
+    /// The name of the check.
     pub check: &'static str,
-    /// How it is.
+    /// The verdict.
     pub verdict: Verdict,
-    /// One sentence: what was seen; of a failure also what to do.
+    /// One sentence: what was found and, for a failure, what to do.
     pub message: String,
 }
 
-/// How it is.
+/// The verdict of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// As it should be.
+    /// Passed.
     Ok,
-    /// Not as it should be.
+    /// Failed.
     Failed,
-    /// Not looked at, since something that it rests on failed.
+    /// Skipped, because another check failed.
     Skipped,
 }
 
@@ -52,7 +52,6 @@ impl Verdict {
 }
 
 impl Finding {
-    /// What was seen, or what is wrong.
     pub(super) fn new(check: &'static str, found: std::result::Result<String, String>) -> Self {
         let (verdict, message) = match found {
             Ok(seen) => (Verdict::Ok, seen),
@@ -61,17 +60,16 @@ impl Finding {
         Self { check, verdict, message: clean(&message, MESSAGE) }
     }
 
-    /// Not looked at, since `other` failed.
     pub(super) fn skipped(check: &'static str, other: &str) -> Self {
-        let message = format!("not looked at: {other} comes first");
+        let message = format!("skipped: depends on the {other} check");
         Self { check, verdict: Verdict::Skipped, message }
     }
 }
 
-/// One line each.
+/// Prints one line per finding.
 ///
 /// # Errors
-/// If nothing can be written to `out`.
+/// If `out` cannot be written.
 pub fn print_text(findings: &[Finding], mut out: impl Write) -> Result<()> {
     for Finding { check, verdict, message } in findings {
         let (style, word) = (verdict.style(), verdict.word());
@@ -80,10 +78,10 @@ pub fn print_text(findings: &[Finding], mut out: impl Write) -> Result<()> {
     Ok(())
 }
 
-/// One array.
+/// Prints a JSON array.
 ///
 /// # Errors
-/// If nothing can be written to `out`.
+/// If `out` cannot be written.
 pub fn print_json(findings: &[Finding], mut out: impl Write) -> Result<()> {
     serde_json::to_writer_pretty(&mut out, findings)?;
     writeln!(out)

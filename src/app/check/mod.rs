@@ -1,11 +1,10 @@
-//! `cde-operator check`: is all there that `run` needs? Before an installation, or when nothing works.
+//! `cde-operator check`: read-only preflight checks of everything that `run` needs.
 //!
-//! Each finding is one line. Nothing is changed anywhere: the API server is asked what one may do, and the CDE API gets
-//! one read. What rests on something that failed is left out, and says so.
+//! The API server reports permissions, and the CDE API gets one read. A check that depends on a failed one is skipped.
 
 mod cde;
 mod finding;
-mod rights;
+mod permissions;
 
 use kube::{Client, Config};
 
@@ -20,7 +19,7 @@ use super::{Cde, collector, kubernetes_access, runtime};
 
 pub use finding::{Finding, Verdict, print_json, print_text};
 
-/// All findings, in the order in which they rest on each other.
+/// Returns all findings, in the order of their dependencies.
 #[must_use]
 pub fn check(args: &CheckArgs) -> Vec<Finding> {
     match runtime() {
@@ -34,13 +33,13 @@ async fn findings(args: &CheckArgs) -> Vec<Finding> {
     match api_server(args).await {
         Ok((version, kube, client)) => {
             findings.push(Finding::new("kubernetes", Ok(version)));
-            findings.push(definitions(&client).await);
-            findings.extend(rights::findings(&client, &args.run, &place(args, &kube)).await);
+            findings.push(installed_crds(&client).await);
+            findings.extend(permissions::findings(&client, &args.run, &namespace(args, &kube)).await);
         }
         Err(why) => {
             findings.push(Finding::new("kubernetes", Err(why)));
-            findings.push(Finding::skipped("definitions", "kubernetes"));
-            findings.push(Finding::skipped("rights", "kubernetes"));
+            findings.push(Finding::skipped("crds", "kubernetes"));
+            findings.push(Finding::skipped("permission", "kubernetes"));
         }
     }
     findings.push(match cde {
@@ -50,8 +49,8 @@ async fn findings(args: &CheckArgs) -> Vec<Finding> {
     findings
 }
 
-/// The operator's own namespace: that of whose rights are looked at, unless the environment says otherwise.
-fn place(args: &CheckArgs, kube: &Config) -> String {
+/// The operator's own namespace: that of the impersonated service account, unless the environment sets another one.
+fn namespace(args: &CheckArgs, kube: &Config) -> String {
     let account = args.as_user.as_deref().and_then(|user| user.strip_prefix("system:serviceaccount:"));
     match account.and_then(|account| account.split(':').next()) {
         Some(namespace) if args.run.pod_namespace.is_none() => namespace.to_owned(),
@@ -59,36 +58,37 @@ fn place(args: &CheckArgs, kube: &Config) -> String {
     }
 }
 
-/// What `run` would say before it contacts anything.
+/// Checks what `run` checks before it contacts anything.
 fn configuration(args: &RunArgs) -> (Vec<Finding>, Option<Cde>) {
     match Cde::configured(args).and_then(|cde| collector(args).map(|_| cde)) {
         Ok(cde) => {
-            let sound = format!("sound, with a token, for {}", cde.base);
-            (vec![Finding::new("configuration", Ok(sound))], Some(cde))
+            let valid = format!("valid, with a token, for {}", cde.base);
+            (vec![Finding::new("configuration", Ok(valid))], Some(cde))
         }
         Err(error) => (vec![Finding::new("configuration", Err(error.to_string()))], None),
     }
 }
 
-/// Whether it answers, and is of an age to.
+/// Checks that the API server responds and is new enough.
 async fn api_server(args: &CheckArgs) -> Result<(String, Config, Client), String> {
     let mut kube = kubernetes_access().await.map_err(|error| error.to_string())?;
     if let Some(user) = &args.as_user {
         kube.auth_info.impersonate = Some(user.clone());
     }
     let client = client(kube.clone(), API_SERVER_TIMEOUT, None)
-        .map_err(|error| format!("access to Kubernetes cannot be used: {error}"))?;
-    let version = client.apiserver_version().await.map_err(|error| {
-        format!("{} does not answer as it should: {}", kube.cluster_url, describe(&error))
-    })?;
+        .map_err(|error| format!("invalid access to Kubernetes: {error}"))?;
+    let version = client
+        .apiserver_version()
+        .await
+        .map_err(|error| format!("{} gives no valid response: {}", kube.cluster_url, describe(&error)))?;
     suffices(&version)?;
     Ok((format!("{} at {}", version.git_version, kube.cluster_url), kube, client))
 }
 
-async fn definitions(client: &Client) -> Finding {
+async fn installed_crds(client: &Client) -> Finding {
     let found = match missing_fields(client).await {
-        None => Ok("all kinds are served, with all fields of this version".to_owned()),
+        None => Ok("all CRDs are installed with all fields of this version".to_owned()),
         Some(why) => Err(why),
     };
-    Finding::new("definitions", found)
+    Finding::new("crds", found)
 }

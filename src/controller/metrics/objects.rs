@@ -1,4 +1,4 @@
-//! Metrics that are computed when they are scraped: which objects wait, why and since when; and whether calls go out.
+//! Metrics that are computed at each scrape: objects by reason, circuit breaker and watches.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,17 +26,16 @@ use super::Labels;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Group {
     count: i64,
-    /// Since when the oldest of them has been open, or failed, in unix time.
+    /// Since when the oldest one has been open or failed, as a Unix time.
     oldest: Option<i64>,
 }
 
-/// Counts the objects of one watch.
-trait Census: Send + Sync {
-    /// Adds them to the groups; returns how many belong to another operator.
+trait CountObjects: Send + Sync {
+    /// Adds the objects to the groups and returns how many open ones belong to another operator.
     fn count(&self, groups: &mut BTreeMap<Labels<2>, Group>) -> i64;
 }
 
-impl<K: Kind> Census for Cache<K> {
+impl<K: Kind> CountObjects for Cache<K> {
     fn count(&self, groups: &mut BTreeMap<Labels<2>, Group>) -> i64 {
         let labels = |reason| [("kind", K::KIND), ("reason", reason)];
         let mut foreign = 0;
@@ -53,7 +52,6 @@ impl<K: Kind> Census for Cache<K> {
             let group = groups.entry(labels(reason)).or_default();
             group.count += 1;
             if is_foreign {
-                // Another operator's is no wait of this one's.
                 foreign += i64::from(status.is_none_or(|status| status.outcome.is_none()));
                 continue;
             }
@@ -63,7 +61,7 @@ impl<K: Kind> Census for Cache<K> {
     }
 }
 
-/// Since when the condition Ready has its status, in unix time; before the first status, the creation.
+/// The transition time of Ready, or the creation time before the first status, as a Unix time.
 fn since<K: Kind>(object: &K) -> i64 {
     let ready = object
         .status()
@@ -72,9 +70,9 @@ fn since<K: Kind>(object: &K) -> i64 {
     ready.or(object.meta().creation_timestamp.as_ref()).map_or(0, |Time(time)| time.as_second())
 }
 
-/// The caches that are counted; cheap to clone.
+/// The caches to count; cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Objects(Arc<Mutex<Vec<Arc<dyn Census>>>>);
+pub(super) struct Objects(Arc<Mutex<Vec<Arc<dyn CountObjects>>>>);
 
 impl Objects {
     pub(super) fn add<K: Kind>(&self, cache: Arc<Cache<K>>) {
@@ -88,20 +86,20 @@ impl fmt::Debug for Objects {
     }
 }
 
-/// Looks around when it is scraped.
-pub(super) struct Present {
+/// Computes metrics at each scrape.
+pub(super) struct ScrapeCollector {
     pub(super) objects: Objects,
     pub(super) breaker: CircuitBreaker,
     pub(super) watches: Watches,
 }
 
-impl fmt::Debug for Present {
+impl fmt::Debug for ScrapeCollector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Present")
+        f.write_str("ScrapeCollector")
     }
 }
 
-impl Collector for Present {
+impl Collector for ScrapeCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         self.objects(&mut encoder)?;
         self.calls(&mut encoder)?;
@@ -109,11 +107,11 @@ impl Collector for Present {
     }
 }
 
-impl Present {
+impl ScrapeCollector {
     fn objects(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let (mut groups, mut foreign) = (BTreeMap::new(), 0);
-        for census in self.objects.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            foreign += census.count(&mut groups);
+        for cache in self.objects.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            foreign += cache.count(&mut groups);
         }
         let (objects, oldest) = (Family::<Labels<2>, Gauge>::default(), Family::<_, Gauge>::default());
         for (labels, group) in groups {
@@ -122,11 +120,11 @@ impl Present {
                 oldest.get_or_create(&labels).set(since);
             }
         }
-        let help = "Objects that are open, have failed, or cannot be decoded, by the reason of their condition Ready";
+        let help = "Objects that are open, failed or undecodable, by the reason of their condition Ready";
         encode(encoder, "cde_operator_objects", help, &objects)?;
-        let help = "Since when the oldest of these objects has been open, or failed, in unix time; foreign ones apart";
+        let help = "Unix time since when the oldest of these objects has been open or failed, without foreign objects";
         encode(encoder, "cde_operator_oldest_object_timestamp_seconds", help, &oldest)?;
-        let help = "Open requests that were claimed for another base address and are left alone";
+        let help = "Open requests that were claimed for another base URL and are left alone";
         encode(encoder, "cde_operator_foreign_objects", help, &ConstGauge::new(foreign))
     }
 
@@ -136,11 +134,11 @@ impl Present {
         for state in CallState::ALL {
             calls.get_or_create(&[("state", state.as_str())]).set(i64::from(state == present));
         }
-        let help = "Whether calls to the CDE API go out: 1 for the state that holds";
+        let help = "State of the circuit breaker for calls to the CDE API: 1 for the current state, 0 for the others";
         encode(encoder, "cde_operator_calls", help, &calls)?;
         let Some(left) = self.breaker.resumes_in() else { return Ok(()) };
         let at = clock::now().checked_add(left).unwrap_or(Timestamp::MAX);
-        let help = "When calls to the CDE API go out again, or the next probe of it, in unix time";
+        let help = "Unix time when calls to the CDE API resume or the next probe is sent";
         encode(encoder, "cde_operator_calls_resume_timestamp_seconds", help, &ConstGauge::new(at.as_second()))
     }
 
@@ -151,7 +149,8 @@ impl Present {
             up.get_or_create(&[("kind", watch.kind.to_owned()), ("namespace", namespace)])
                 .set(i64::from(watch.is_up()));
         }
-        let help = "1 if the watch of this kind works in this namespace (all of them where it is empty)";
+        let help =
+            "1 if the watch of this kind works in this namespace (empty for all namespaces), 0 otherwise";
         encode(encoder, "cde_operator_watch_up", help, &up)
     }
 }

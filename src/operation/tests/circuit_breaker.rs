@@ -1,4 +1,4 @@
-//! The circuit breaker, as a table of calls and times.
+//! The circuit breaker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ impl Story {
         self.second = second;
         self
     }
-    /// A call for this object about this connector fails, or succeeds, where two connectors are open.
+    /// A call fails or succeeds, while two connectors have open requests.
     fn called(mut self, uid: &str, connector: u128, failure: Option<&Failure>) -> Self {
         let call = CallResult {
             uid,
@@ -60,14 +60,14 @@ impl Story {
     fn acquires(&mut self, uid: &str) -> bool {
         self.breaker.acquire(&Arc::from(uid), seconds(self.second))
     }
-    /// Five calls in a row found the API down.
+    /// Five calls in a row have failed.
     fn down(self) -> Self {
         (0..5).fold(self, |story, call| story.called("a", call % 2, Some(&status(503))))
     }
 }
 
 #[test]
-fn a_limit_pauses_all_until_the_time_that_was_asked_for() {
+fn a_429_pauses_all_calls_until_the_requested_time() {
     let mut story = closed().called("a", 1, Some(&asking(60, status(429)))).held("a", 0).held("b", 0);
     assert_eq!((story.state(), story.acquires("b")), (CallState::Paused, false));
     assert_eq!(story.breaker.resumes_in(seconds(0)), Some(seconds(60)));
@@ -79,18 +79,18 @@ fn a_limit_pauses_all_until_the_time_that_was_asked_for() {
 }
 
 #[test]
-fn a_pause_is_over_at_its_very_end() {
+fn a_pause_ends_at_its_exact_end() {
     let story = closed().called("a", 1, Some(&asking(60, status(429)))).at(60);
     assert_eq!((story.state(), story.breaker.resumes_in(seconds(60))), (CallState::Open, None));
 }
 
 #[test]
-fn each_state_has_its_word_in_metrics() {
+fn each_state_has_a_metric_label() {
     assert_eq!(CallState::ALL.map(CallState::as_str), ["open", "paused", "down", "token_rejected"]);
 }
 
 #[test]
-fn where_one_connector_is_open_its_failures_alone_trip_it() {
+fn failures_of_the_only_open_connector_trip_the_breaker() {
     let failure = status(503);
     let mut story = closed();
     for call in 1..=5 {
@@ -131,7 +131,7 @@ fn an_absurd_pause_ends_within_a_day() {
 }
 
 #[test]
-fn five_failures_in_a_row_on_two_connectors_trip_it_and_any_other_response_closes_it() {
+fn five_failures_in_a_row_on_two_connectors_trip_the_breaker() {
     let one = (0..9).fold(closed(), |story, _| story.called("a", 1, Some(&no_answer())));
     assert_eq!(one.state(), CallState::Open, "one connector alone may be the reason");
     let four = (0..4).fold(closed(), |story, call| story.called("a", call, Some(&status(502))));
@@ -148,7 +148,7 @@ fn five_failures_in_a_row_on_two_connectors_trip_it_and_any_other_response_close
 }
 
 #[test]
-fn while_it_is_down_one_probe_at_a_time_goes_out_for_the_one_that_has_waited_longest() {
+fn the_object_that_has_waited_longest_gets_the_only_probe() {
     let mut story = closed().down().held("young", 9).held("old", 3).held("older", 1);
     assert!(!story.acquires("older"), "not before its time");
     story = story.at(1);
@@ -162,10 +162,10 @@ fn while_it_is_down_one_probe_at_a_time_goes_out_for_the_one_that_has_waited_lon
 }
 
 #[test]
-fn a_probe_that_is_not_used_is_the_next_ones() {
+fn an_unused_probe_goes_to_the_next_object() {
     let mut story = closed().down().held("gone", 1).held("silent", 2).held("next", 3).at(1);
     assert_eq!(story.woken(), ["gone"]);
-    assert!(story.breaker.give_back("gone"));
+    assert!(story.breaker.return_probe("gone"));
     assert_eq!(story.woken(), ["silent"]);
     story = story.at(5);
     assert_eq!(story.woken(), Vec::<&str>::new());
@@ -174,14 +174,14 @@ fn a_probe_that_is_not_used_is_the_next_ones() {
 }
 
 #[test]
-fn an_object_that_is_gone_is_offered_nothing() {
+fn a_deleted_object_is_not_offered_the_probe() {
     let mut story = closed().down().held("gone", 1).held("left", 2).at(1);
     story.breaker.remove("gone");
     assert_eq!(story.woken(), ["left"]);
 }
 
 #[test]
-fn a_refused_token_holds_all_until_it_changes() {
+fn a_rejected_token_holds_all_calls_until_it_changes() {
     let mut story = closed().called("a", 1, Some(&status(401))).held("b", 0);
     assert_eq!((story.state(), story.acquires("b")), (CallState::TokenRejected, false));
     assert_eq!(closed().down().called("a", 1, Some(&status(401))).state(), CallState::TokenRejected);
@@ -193,7 +193,7 @@ fn a_refused_token_holds_all_until_it_changes() {
 }
 
 #[test]
-fn a_permit_from_before_the_pause_is_not_valid_any_more() {
+fn a_permit_from_before_a_pause_is_invalid() {
     let mut story = closed();
     assert!(story.acquires("a"));
     story = story.called("b", 1, Some(&asking(60, status(429))));
@@ -201,7 +201,7 @@ fn a_permit_from_before_the_pause_is_not_valid_any_more() {
 }
 
 #[test]
-fn a_start_restores_the_pause_from_what_an_open_request_says() {
+fn the_pause_is_restored_at_startup_from_an_open_request() {
     let restored = |story: &super::fixtures::Story<crate::api::MigrationRollback>| {
         let mut breaker = CircuitBreaker::<()>::new(SERVER, (Duration::from_secs(1), Duration::from_mins(5)));
         breaker.restore(story.status(), Now { monotonic: seconds(0), wall: at(10) });
@@ -215,7 +215,7 @@ fn a_start_restores_the_pause_from_what_an_open_request_says() {
     assert_eq!(restored(&rollback().claimed(0).failing(&asking(70, status(423)), 1)), nothing);
     assert_eq!(restored(&rollback().claimed(0).failing(&asking(5, status(429)), 1)), nothing, "it is over");
     assert_eq!(restored(&rollback().claimed(0).failing(&asking(9 * DAY, status(429)), 1)), nothing);
-    // As long as a day is believed, and a 503 that is not longer than a backoff may be one.
+    // A pause of a day is accepted. A 503 whose wait is no longer than a backoff may not have paused all calls.
     assert_eq!(restored(&rollback().claimed(0).failing(&asking(DAY + 1, status(429)), 1)), paused(DAY - 9));
     for asked in [200, 301] {
         assert_eq!(restored(&rollback().claimed(0).failing(&asking(asked, status(503)), 1)), nothing);
@@ -228,7 +228,7 @@ fn a_start_restores_the_pause_from_what_an_open_request_says() {
 }
 
 #[test]
-fn of_several_open_requests_the_newest_limit_counts_at_a_start() {
+fn the_newest_error_of_several_open_requests_sets_the_pause() {
     let limited = |asked, second| rollback().claimed(0).failing(&asking(asked, status(429)), second);
     for (stories, left) in [
         ([limited(70, 1), limited(40, 5)], 30),
@@ -244,6 +244,6 @@ fn of_several_open_requests_the_newest_limit_counts_at_a_start() {
 }
 
 #[test]
-fn refusals_that_the_api_does_not_document_must_last_for_a_fifth_of_the_longest_backoff() {
+fn the_confirmation_time_is_a_fifth_of_the_longest_backoff() {
     assert_eq!(rollback().settings.confirmation_time(), Duration::from_mins(1));
 }

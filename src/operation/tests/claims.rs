@@ -1,4 +1,4 @@
-//! Claims: what is written before a call, what becomes of one that is not ours, and what is given back.
+//! Claims: what they store, how long they last, and how they are released.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::cde::model::Field;
 use crate::operation::{Release, Step, release_claim, strip_result};
 
 #[test]
-fn a_claim_says_who_which_attempt_until_when_where_and_what_was_before() {
+fn a_claim_stores_holder_attempt_end_server_and_state_before() {
     let story = rollback().claimed(7);
     let operation = story.operation();
     let claim = InFlight { holder: ME.to_owned(), attempt: 1, until: Time(at(7 + CLAIM)) };
@@ -26,7 +26,7 @@ fn a_claim_says_who_which_attempt_until_when_where_and_what_was_before() {
 }
 
 #[test]
-fn a_claim_has_whole_seconds_that_last_at_least_as_long_as_a_call_may() {
+fn a_claim_in_whole_seconds_lasts_at_least_as_long_as_a_call() {
     let mut story = rollback();
     story.now = at(7) + Duration::from_millis(999);
     story.settings.timeout = Duration::from_millis(1500);
@@ -39,14 +39,14 @@ fn a_claim_has_whole_seconds_that_last_at_least_as_long_as_a_call_may() {
 
 #[test]
 fn a_rollback_costs_two_writes_one_read_and_one_call_and_a_restore_no_read() {
-    let story = rollback().answered(rolled_back()).told();
+    let story = rollback().answered(rolled_back()).settled();
     assert_eq!((story.writes, story.reads, story.calls.len(), story.events.len()), (2, 1, 1, 1));
-    let story = restore().answered(restored()).told();
+    let story = restore().answered(restored()).settled();
     assert_eq!((story.writes, story.reads, story.calls.len(), story.events.len()), (2, 0, 1, 1));
 }
 
 #[test]
-fn a_claim_is_waited_out_by_the_time_that_it_was_seen_whatever_the_clocks_say() {
+fn a_claim_is_waited_out_by_the_time_since_it_was_first_seen() {
     for second in [-3600, 0, 20, 3600] {
         let story = rollback().claimed(0).taken_over().clock(second);
         let step = |seen| story.clone().seen_for(seen).decide();
@@ -57,13 +57,13 @@ fn a_claim_is_waited_out_by_the_time_that_it_was_seen_whatever_the_clocks_say() 
 }
 
 #[test]
-fn a_claim_of_its_former_self_is_another_s_claim_too() {
+fn a_claim_of_an_earlier_start_is_waited_out_too() {
     let story = rollback().claimed(0).seen_for(3);
     assert_eq!(story.decide(), Step::Wait(Some(Duration::from_secs(32))));
 }
 
 #[test]
-fn a_claim_lasts_as_long_as_its_holder_says_unless_that_is_absurd() {
+fn a_claim_lasts_as_long_as_it_says_unless_that_is_absurd() {
     for (length, waited) in [(10, 10), (3600, 3600), (3601, 35), (0, 35), (-5, 35), (100 * DAY, 35)] {
         let mut story = rollback().claimed(0).taken_over();
         let operation = story.object.status.as_mut().unwrap().operation.as_mut().unwrap();
@@ -76,52 +76,52 @@ fn a_claim_lasts_as_long_as_its_holder_says_unless_that_is_absurd() {
 }
 
 #[test]
-fn what_a_crash_left_behind_is_verified_and_not_repeated_blindly() {
+fn an_attempt_of_a_crashed_process_is_verified_before_it_is_repeated() {
     let crashed = || rollback().claimed(0).taken_over().clock(40).seen_for(35);
-    let done = crashed().reads(connector().production(Field::Value(24))).told();
+    let done = crashed().reads(connector().production(Field::Value(24))).settled();
     assert_eq!(
         (done.reason(), done.operation().attempts, done.operation().unknown_attempts),
         (Reason::RolledBack, 1, 1)
     );
-    let again = crashed().answered(rolled_back()).told();
+    let again = crashed().answered(rolled_back()).settled();
     assert_eq!((again.reason(), again.operation().attempts, again.calls.len()), (Reason::RolledBack, 2, 1));
 }
 
 #[test]
-fn a_crash_after_a_crash_still_compares_with_the_first_before() {
+fn after_two_crashes_a_read_is_compared_with_the_first_before() {
     let story = rollback().claimed(0).taken_over().clock(40).seen_for(35);
     let story = story.reads(connector().with(|v| v.development_executable = Field::Value(1))).claimed(40);
     assert_eq!(story.operation().unknown_attempts, 1);
     assert_eq!(story.status().result.before.as_ref().unwrap().executables.development, None);
-    let story = story.taken_over().clock(80).seen_for(35).answered(rolled_back()).told();
+    let story = story.taken_over().clock(80).seen_for(35).answered(rolled_back()).settled();
     assert_eq!((story.operation().attempts, story.operation().unknown_attempts), (3, 2));
 }
 
 #[test]
-fn a_claim_for_another_address_is_left_alone_however_old_it_is() {
+fn a_claim_for_another_base_url_is_left_alone_however_old_it_is() {
     let story = rollback().claimed(0).failed(500, 1).elsewhere().taken_over().clock(4000).seen_for(4000);
     assert_eq!(story.decide(), Step::NotOurs { server: SERVER.to_owned() });
     assert!(
         matches!(rollback().elsewhere().just_read().decide(), Step::Claim(_)),
-        "unclaimed ones are anybody's"
+        "an unclaimed request belongs to any operator"
     );
 }
 
 #[test]
-fn a_claim_given_back_has_had_no_effect_and_its_attempt_stays_counted() {
+fn a_released_claim_had_no_effect_and_its_attempt_stays_counted() {
     let mut story = rollback().claimed(0);
     story.observed.claim_unsent = true;
-    let story = story.held().told();
+    let story = story.held().settled();
     let operation = story.operation();
     assert_eq!((&operation.in_flight, operation.attempts, operation.unknown_attempts), (&None, 1, 0));
     assert_eq!((story.reason(), story.writes), (Reason::OnHold, 2));
     let mut story = story.answered(rolled_back());
     story.observed.on_hold = false;
-    assert_eq!(story.told().reason(), Reason::RolledBack);
+    assert_eq!(story.settled().reason(), Reason::RolledBack);
 }
 
 #[test]
-fn a_claim_given_back_leaves_an_earlier_unknown_attempt_to_be_verified() {
+fn a_released_claim_leaves_an_earlier_attempt_to_be_verified() {
     let mut story = rollback().claimed(0).failed(500, 1).claimed(10);
     let status = release_claim(&story.object, Release::Stopping, at(11), &story.settings, 1.0);
     story.store(status);
@@ -148,23 +148,23 @@ fn a_claim_that_was_stored_too_late_is_released_and_waits_for_a_backoff() {
 }
 
 #[test]
-fn a_claim_known_to_be_unsent_is_released_by_the_next_write_whoever_may_read() {
+fn the_next_write_releases_a_claim_on_which_nothing_was_sent() {
     let story = rollback().reading_fails(status(403)).claimed(0);
     let mut waits = story.clone().clock(100).seen_for(100);
     waits.observed.claim_unsent = true;
-    let waits = waits.suspended().told();
+    let waits = waits.suspended().settled();
     assert_eq!((waits.reason(), waits.operation().unknown_attempts), (Reason::Suspended, 0));
     assert_eq!(waits.operation().in_flight, None);
     let mut again = story.clone();
     again.observed.claim_unsent = true;
-    let again = again.answered(rolled_back()).told();
+    let again = again.answered(rolled_back()).settled();
     assert_eq!((again.reason(), again.operation().attempts), (Reason::RolledBack, 2));
-    let story = story.clock(40).seen_for(40).told();
-    assert_eq!(story.reason(), Reason::OutcomeUnknown, "nobody knows what another process sent");
+    let story = story.clock(40).seen_for(40).settled();
+    assert_eq!(story.reason(), Reason::OutcomeUnknown, "another process may have sent something");
 }
 
 #[test]
-fn a_success_is_recorded_over_a_later_claim_and_takes_no_attempt_back() {
+fn a_success_recorded_over_a_later_claim_keeps_its_attempt_count() {
     let mut late = rollback().claimed(0);
     let success = late.respond(Ok(&rolled_back().unwrap()));
     late = late.taken_over().clock(40).seen_for(35).claimed(40);
@@ -175,7 +175,7 @@ fn a_success_is_recorded_over_a_later_claim_and_takes_no_attempt_back() {
 }
 
 #[test]
-fn without_the_cdes_data_the_outcome_stands() {
+fn a_stripped_status_keeps_its_outcome() {
     let story: Story<MigrationRollback> = rollback().claimed(0).succeeded(1);
     let bare = strip_result(story.status());
     assert_eq!((bare.state, bare.result), (None, crate::api::RollbackResult::default()));

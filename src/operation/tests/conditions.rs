@@ -1,4 +1,4 @@
-//! What kstatus, `kubectl wait` and people read, in each state that a request passes through.
+//! The conditions of each state.
 
 use super::fixtures::*;
 use crate::api::{Outcome, Reason, Status};
@@ -10,7 +10,7 @@ fn shape<R>(status: &Status<R>) -> (Reason, Option<Outcome>, Vec<(&str, &str)>) 
 }
 
 #[test]
-fn every_state_has_the_conditions_and_the_outcome_of_the_contract() {
+fn every_state_has_the_documented_conditions_and_outcome() {
     use Reason::*;
     let failing = [("Ready", "False"), ("Stalled", "True")];
     let working = [("Ready", "Unknown"), ("Reconciling", "True")];
@@ -19,21 +19,21 @@ fn every_state_has_the_conditions_and_the_outcome_of_the_contract() {
     let unknown = || rollback().claimed(0).failed(500, 1).clock(10);
     for (story, reason, outcome, conditions) in vec![
         (rollback().claimed(0).succeeded(1), RolledBack, Some(Outcome::Succeeded), done),
-        (rollback().not_after(-2 * DAY).told(), Skipped, Some(Outcome::Skipped), done),
-        (rollback().behind("another").told(), Queued, None, &working),
-        (rollback().held().told(), OnHold, None, &working),
+        (rollback().not_after(-2 * DAY).settled(), Skipped, Some(Outcome::Skipped), done),
+        (rollback().behind("another").settled(), Queued, None, &working),
+        (rollback().held().settled(), OnHold, None, &working),
         (rollback().claimed(0), InProgress, None, &working),
         (rollback().claimed(0).failed(500, 1), Verifying, None, &working),
         (rollback().claimed(0).failed(429, 1), Retrying, None, &working),
         (rollback().claimed(0).failed(401, 1), TokenRejected, None, &working),
-        (rollback().suspended().told(), Suspended, None, waiting),
+        (rollback().suspended().settled(), Suspended, None, waiting),
         (rollback().claimed(0).failed(400, 1), OperationNotAllowed, Some(Outcome::Failed), &failing),
         (rollback().claimed(0).failed(403, 1), AccessDenied, Some(Outcome::Failed), &failing),
         (rollback().claimed(0).failed(404, 1), NotFound, Some(Outcome::Failed), &failing),
         (rollback().claimed(0).failed(422, 1), RequestRejected, Some(Outcome::Failed), &failing),
-        (rollback().not_after(0).told(), Expired, Some(Outcome::Failed), &failing),
-        (rollback().clock(DAY).told(), DeadlineExceeded, Some(Outcome::Failed), &failing),
-        (unknown().reading_fails(status(403)).told(), OutcomeUnknown, Some(Outcome::Unknown), &failing),
+        (rollback().not_after(0).settled(), Expired, Some(Outcome::Failed), &failing),
+        (rollback().clock(DAY).settled(), DeadlineExceeded, Some(Outcome::Failed), &failing),
+        (unknown().reading_fails(status(403)).settled(), OutcomeUnknown, Some(Outcome::Unknown), &failing),
     ] {
         assert_eq!(shape(story.status()), (reason, outcome, conditions.to_vec()));
         for condition in &story.status().conditions {
@@ -41,7 +41,7 @@ fn every_state_has_the_conditions_and_the_outcome_of_the_contract() {
             assert!(condition.message.ends_with(|c: char| !c.is_whitespace()), "{reason} says something");
         }
     }
-    let live = restore().claimed(0).failed(404, 1).reads(connector()).told();
+    let live = restore().claimed(0).failed(404, 1).reads(connector()).settled();
     assert_eq!(shape(live.status()), (AlreadyRestored, Some(Outcome::Succeeded), done.to_vec()));
     let restored = restore().claimed(0).succeeded(1);
     assert_eq!(shape(restored.object.status().unwrap()).0, Restored);
@@ -56,7 +56,7 @@ fn ready_keeps_its_transition_time_until_its_status_changes() {
 }
 
 #[test]
-fn the_text_of_a_wait_does_not_differ_from_retry_to_retry() {
+fn the_message_of_a_wait_is_the_same_for_each_retry() {
     let mut story = rollback().claimed(0).failed(423, 1);
     let message = story.message().to_owned();
     for second in [10, 100, 1000] {

@@ -1,12 +1,11 @@
-//! The confirm annotation: what a person saw is recorded, without another call.
+//! The confirm annotation.
 
 use super::fixtures::*;
 use crate::api::{Evidence, MigrationRollback, Outcome, Reason};
 use crate::operation::{InvalidConfirm, Step, event_for, invalid_confirm};
 
-/// A request of which nobody can tell what it did.
 fn unknown_outcome() -> Story<MigrationRollback> {
-    let story = rollback().claimed(0).failed(500, 1).clock(10).reading_fails(status(403)).told();
+    let story = rollback().claimed(0).failed(500, 1).clock(10).reading_fails(status(403)).settled();
     assert_eq!(story.outcome(), Some(Outcome::Unknown));
     story
 }
@@ -19,7 +18,7 @@ fn says(story: &Story<MigrationRollback>, word: &str) -> String {
 fn a_confirmed_success_is_final_and_nothing_is_called() {
     let story = unknown_outcome();
     let (calls, value) = (story.calls.len(), says(&story, "Succeeded"));
-    let done = story.clone().confirmed(&value).clock(100).told();
+    let done = story.clone().confirmed(&value).clock(100).settled();
     assert_eq!((done.reason(), done.outcome()), (Reason::RolledBack, Some(Outcome::Succeeded)));
     assert_eq!(done.operation().evidence, Some(Evidence::Confirmed));
     assert_eq!(done.operation().id, story.operation().id);
@@ -32,25 +31,25 @@ fn a_confirmed_success_is_final_and_nothing_is_called() {
 }
 
 #[test]
-fn a_confirmed_failure_is_a_failure_that_a_retry_opens_again() {
+fn a_retry_reopens_a_confirmed_failure() {
     let story = unknown_outcome();
     let value = says(&story, "Failed");
-    let failed = story.confirmed(&value).clock(100).told();
+    let failed = story.confirmed(&value).clock(100).settled();
     assert_eq!((failed.reason(), failed.outcome()), (Reason::ConfirmedFailed, Some(Outcome::Failed)));
     assert_eq!((failed.decide(), invalid_confirm(&failed.object)), (Step::Rest, None));
-    let again = failed.retry_asked(200).clock(200).reads(connector()).answered(rolled_back()).told();
+    let again = failed.retry_asked(200).clock(200).reads(connector()).answered(rolled_back()).settled();
     assert_eq!((again.reason(), again.outcome()), (Reason::RolledBack, Some(Outcome::Succeeded)));
 }
 
 #[test]
-fn what_is_confirmed_counts_before_a_retry_that_came_with_it() {
+fn a_confirmation_counts_before_a_retry_of_the_same_time() {
     let story = unknown_outcome();
     let value = says(&story, "Succeeded");
-    assert_eq!(story.confirmed(&value).retry_asked(50).clock(100).told().reason(), Reason::RolledBack);
+    assert_eq!(story.confirmed(&value).retry_asked(50).clock(100).settled().reason(), Reason::RolledBack);
 }
 
 #[test]
-fn anything_else_records_nothing_and_says_why() {
+fn an_invalid_confirmation_is_ignored_and_says_why() {
     let story = unknown_outcome();
     let id = story.operation().id.clone();
     for (value, why) in [
@@ -68,7 +67,7 @@ fn anything_else_records_nothing_and_says_why() {
 }
 
 #[test]
-fn a_request_whose_outcome_is_known_or_still_open_is_not_confirmed() {
+fn only_an_unknown_outcome_can_be_confirmed() {
     let failed = rollback().claimed(0).failed(400, 1);
     let waiting = rollback().claimed(0).failed(423, 1);
     for story in [failed, waiting] {

@@ -1,4 +1,4 @@
-//! Events: at most one an outcome, one when an object first starts to wait.
+//! Events: at most one per outcome, and one for the first wait.
 
 use super::fixtures::*;
 use crate::api::Reason;
@@ -9,23 +9,23 @@ fn reasons<O: Kind>(story: &Story<O>) -> Vec<(&'static str, bool)> {
 }
 
 #[test]
-fn an_object_that_meets_no_trouble_has_one_event() {
-    assert_eq!(reasons(&rollback().answered(rolled_back()).told()), [("RolledBack", false)]);
+fn a_request_without_trouble_has_one_event() {
+    assert_eq!(reasons(&rollback().answered(rolled_back()).settled()), [("RolledBack", false)]);
 }
 
 #[test]
-fn a_failure_is_a_warning_and_told_once_whatever_is_edited() {
-    let story = rollback().answered(Err(status(400))).told().edited().told().edited().told();
+fn a_failure_is_one_warning_regardless_of_edits() {
+    let story = rollback().answered(Err(status(400))).settled().edited().settled().edited().settled();
     assert_eq!(reasons(&story), [("OperationNotAllowed", true)]);
 }
 
 #[test]
-fn a_skipped_object_is_a_warning() {
-    assert_eq!(reasons(&rollback().not_after(-2 * DAY).told()), [("Skipped", true)]);
+fn a_skipped_request_is_a_warning() {
+    assert_eq!(reasons(&rollback().not_after(-2 * DAY).settled()), [("Skipped", true)]);
 }
 
 #[test]
-fn only_the_first_wait_is_told_however_many_follow() {
+fn only_the_first_of_several_waits_has_an_event() {
     let mut story = rollback();
     for _ in 0..5 {
         story = story.answered(Err(status(423)));
@@ -39,41 +39,41 @@ fn only_the_first_wait_is_told_however_many_follow() {
 }
 
 #[test]
-fn who_first_waits_for_its_turn_is_not_told_of_again_when_a_call_fails() {
-    let mut story = rollback().behind("another").told();
+fn a_failed_call_after_a_wait_in_the_queue_has_no_event() {
+    let mut story = rollback().behind("another").settled();
     assert_eq!(reasons(&story), [("Queued", false)]);
     story.observed.ahead = None;
-    let story = story.clock(30).answered(Err(status(423))).told();
+    let story = story.clock(30).answered(Err(status(423))).settled();
     assert_eq!(reasons(&story), [("Queued", false)]);
 }
 
 #[test]
-fn a_first_wait_for_a_verdict_is_told_and_then_the_verdict() {
-    let story = rollback().answered(Err(status(500))).told().reads(connector().state("built")).waited();
+fn a_verification_and_its_result_have_one_event_each() {
+    let story = rollback().answered(Err(status(500))).settled().reads(connector().state("built")).waited();
     assert_eq!(reasons(&story), [("Verifying", true), ("OutcomeUnknown", true)]);
 }
 
 #[test]
-fn a_request_that_is_opened_again_is_told_of_again() {
-    let story = rollback().answered(Err(status(400))).told().retry_asked(10).clock(20);
-    let story = story.answered(Err(status(423))).told();
+fn a_reopened_request_has_events_of_its_own() {
+    let story = rollback().answered(Err(status(400))).settled().retry_asked(10).clock(20);
+    let story = story.answered(Err(status(423))).settled();
     assert_eq!(reasons(&story), [("OperationNotAllowed", true), ("Retrying", true)]);
     let story = story.answered(Err(status(400))).waited();
     assert_eq!(reasons(&story)[2..], [("OperationNotAllowed", true)]);
 }
 
 #[test]
-fn a_success_that_lacks_fields_is_a_warning_that_names_them() {
+fn a_success_with_missing_fields_is_a_warning_that_names_them() {
     let before = rollback().claimed(0);
     let after = before.clone().succeeded(1);
-    let odd = ["state".to_owned(), "config.migration".to_owned()];
-    let event = event_for(Some(before.status()), after.status(), &odd).unwrap();
+    let missing = ["state".to_owned(), "config.migration".to_owned()];
+    let event = event_for(Some(before.status()), after.status(), &missing).unwrap();
     assert_eq!((event.warning, event.reason), (true, "IncompleteResponse"));
     assert!(event.note.contains("state, config.migration"), "{}", event.note);
-    assert_eq!(event_for(Some(after.status()), after.status(), &odd), None);
+    assert_eq!(event_for(Some(after.status()), after.status(), &missing), None);
 }
 
 #[test]
-fn a_claim_is_no_event() {
+fn a_claim_has_no_event() {
     assert_eq!(reasons(&rollback().claimed(0)), []);
 }

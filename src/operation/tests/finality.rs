@@ -1,4 +1,4 @@
-//! A success is final, and so is a skipped request; and whom a status answers for.
+//! Final outcomes, and the generations that a status names.
 
 use super::fixtures::*;
 use crate::api::{MigrationRollback, Outcome, Reason};
@@ -15,16 +15,16 @@ fn generations<O: Kind>(story: &Story<O>) -> Vec<Option<i64>> {
 type Change = fn(Story<MigrationRollback>) -> Story<MigrationRollback>;
 
 #[test]
-fn nothing_brings_a_final_request_back() {
+fn nothing_reopens_a_final_request() {
     let done = rollback().claimed(0).succeeded(1);
-    let skipped = rollback().not_after(-2 * DAY).told();
+    let skipped = rollback().not_after(-2 * DAY).settled();
     let changes: [(&str, Change); 7] = [
         ("time", |story| story.clock(30 * DAY)),
         ("an edit", |story| story.edited().not_after(9 * DAY)),
         ("a retry", |story| story.retry_asked(100).clock(200)),
         ("suspending", Story::suspended),
         ("deleting", Story::being_deleted),
-        ("another address", Story::elsewhere),
+        ("another base URL", Story::elsewhere),
         ("a read", Story::just_read),
     ];
     for story in [done, skipped] {
@@ -35,26 +35,26 @@ fn nothing_brings_a_final_request_back() {
 }
 
 #[test]
-fn a_record_answers_for_every_generation() {
+fn a_final_record_names_no_generation() {
     let done = rollback().claimed(0).succeeded(1);
-    let skipped = rollback().not_after(-2 * DAY).told();
+    let skipped = rollback().not_after(-2 * DAY).settled();
     let seen = rollback()
         .claimed(0)
         .failed(500, 1)
         .clock(5)
         .reads(connector().legacy(crate::cde::model::Field::Null));
-    for story in [done, skipped, seen.told()] {
+    for story in [done, skipped, seen.settled()] {
         assert!(story.outcome().is_some_and(Outcome::is_final));
         assert!(generations(&story).iter().all(Option::is_none));
     }
 }
 
 #[test]
-fn a_failed_request_says_that_it_has_seen_an_edit_and_nothing_else() {
+fn an_edit_of_a_failed_request_changes_only_the_generation() {
     let story = rollback().claimed(0).failed(400, 1);
     assert_eq!(generations(&story), [Some(1); 3]);
     let before = story.status().clone();
-    let story = story.edited().clock(100).told();
+    let story = story.edited().clock(100).settled();
     assert_eq!(generations(&story), [Some(2); 3]);
     let after = story.status();
     assert_eq!(
@@ -66,24 +66,24 @@ fn a_failed_request_says_that_it_has_seen_an_edit_and_nothing_else() {
 }
 
 #[test]
-fn a_waiting_request_says_that_it_has_seen_an_edit_whatever_it_waits_for() {
+fn every_waiting_request_notes_the_generation_of_an_edit() {
     for (what, story) in [
         ("backoff", rollback().claimed(0).failed(423, 1)),
         ("verification", rollback().claimed(0).failed(500, 1)),
         ("verification, held", rollback().claimed(0).failed(500, 1).clock(5).held()),
         ("backoff, held", rollback().claimed(0).failed(423, 1).held()),
-        ("turn", rollback().behind("another").told()),
-        ("suspended", rollback().suspended().told()),
+        ("turn", rollback().behind("another").settled()),
+        ("suspended", rollback().suspended().settled()),
     ] {
         let reason = story.reason();
-        let story = story.edited().told();
+        let story = story.edited().settled();
         assert_eq!((story.reason(), generations(&story)[0]), (reason, Some(2)), "{what}");
         assert!(generations(&story).iter().all(|generation| *generation == Some(2)), "{what}");
     }
 }
 
 #[test]
-fn a_terminal_answer_ends_the_request_with_its_reason_and_the_apis_words() {
+fn a_terminal_response_ends_the_request_with_reason_and_message() {
     for (code, reason) in [
         (400, Reason::OperationNotAllowed),
         (403, Reason::AccessDenied),
@@ -91,7 +91,7 @@ fn a_terminal_answer_ends_the_request_with_its_reason_and_the_apis_words() {
         (405, Reason::RequestRejected),
         (422, Reason::RequestRejected),
     ] {
-        let story = rollback().answered(Err(status(code))).told();
+        let story = rollback().answered(Err(status(code))).settled();
         assert_eq!(
             (story.reason(), story.outcome(), story.writes),
             (reason, Some(Outcome::Failed), 2),
@@ -111,14 +111,14 @@ fn a_terminal_answer_ends_the_request_with_its_reason_and_the_apis_words() {
 
 #[test]
 fn the_last_error_is_kept_after_a_success() {
-    let story = rollback().answered(Err(status(423))).answered(rolled_back()).told().waited();
+    let story = rollback().answered(Err(status(423))).answered(rolled_back()).settled().waited();
     assert_eq!(story.reason(), Reason::RolledBack);
     assert_eq!(story.operation().last_error.as_ref().unwrap().code, Some(423));
     assert_eq!((story.operation().attempts, story.operation().backoff_step), (2, 1));
 }
 
 #[test]
-fn deletion_begins_nothing_and_records_what_was_under_way() {
+fn deletion_begins_no_attempt_and_records_the_one_in_progress() {
     assert_eq!(rollback().being_deleted().decide(), Step::Rest);
     assert_eq!(rollback().claimed(0).failed(423, 1).being_deleted().clock(100).decide(), Step::Rest);
     let mut story = rollback().claimed(0).being_deleted();
@@ -132,10 +132,10 @@ fn deletion_begins_nothing_and_records_what_was_under_way() {
 }
 
 #[test]
-fn texts_of_others_are_bounded_and_harmless() {
+fn texts_of_the_cde_are_bounded_and_cleaned() {
     let mut long = status(400);
     long.message = format!("a\u{1b}[31m{}", "x".repeat(5000));
-    let story = rollback().answered(Err(long)).told();
+    let story = rollback().answered(Err(long)).settled();
     let message = &story.operation().last_error.as_ref().unwrap().message;
     assert!(message.chars().count() <= 512 && !message.contains('\u{1b}'));
     assert!(story.message().chars().count() <= 1024 && !story.message().contains('\u{1b}'));

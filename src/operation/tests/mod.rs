@@ -1,5 +1,5 @@
-//! The rules as tables and stories: values in, values out.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may end at what they did not expect")]
+//! Tests of the pure core, as tables and stories.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod circuit_breaker;
 mod claims;

@@ -1,4 +1,4 @@
-//! The order of the rules: of two that hold, the earlier one speaks.
+//! The order of the rules.
 
 use std::time::Duration;
 
@@ -7,78 +7,78 @@ use crate::api::{ExecutableConditions, Preconditions, Reason};
 use crate::operation::Step;
 
 #[test]
-fn a_finished_request_is_left_alone_even_by_an_operator_with_another_address() {
+fn a_finished_request_is_left_alone_under_any_base_url() {
     let story = rollback().claimed(0).failed(403, 1).elsewhere();
     assert_eq!(story.decide(), Step::Rest);
 }
 
 #[test]
-fn a_claim_for_another_address_is_not_waited_for() {
+fn a_claim_for_another_base_url_is_not_waited_for() {
     let story = rollback().claimed(0).elsewhere();
     assert_eq!(story.decide(), Step::NotOurs { server: SERVER.to_owned() });
 }
 
 #[test]
-fn a_standing_claim_is_waited_out_before_an_earlier_attempt_is_verified() {
+fn a_stored_claim_is_waited_out_before_an_earlier_attempt_is_verified() {
     let story = rollback().claimed(0).failed(500, 1).claimed(10);
     assert_eq!(story.operation().unknown_attempts, 1);
     assert_eq!(story.decide(), Step::Wait(Some(Duration::from_secs(35))));
 }
 
 #[test]
-fn an_unknown_attempt_is_verified_whatever_forbids_another_one() {
+fn an_unknown_attempt_is_verified_even_if_no_other_may_begin() {
     let unknown = rollback().claimed(0).failed(500, 1).clock(10);
     for (what, story) in [
         ("being deleted", unknown.clone().being_deleted()),
         ("past notAfter", unknown.clone().not_after(5)),
         ("past the deadline", unknown.clone().active_deadline(5)),
-        ("history", unknown.clone().not_after(-2 * DAY)),
+        ("stale", unknown.clone().not_after(-2 * DAY)),
         ("suspended", unknown.clone().suspended()),
-        ("another's turn", unknown.clone().behind("another")),
+        ("queued", unknown.clone().behind("another")),
     ] {
         assert_eq!(story.decide(), Step::Read, "{what}");
     }
 }
 
 #[test]
-fn an_object_that_goes_is_not_skipped_nor_expired() {
+fn an_object_being_deleted_is_neither_skipped_nor_expired() {
     assert_eq!(rollback().not_after(-2 * DAY).being_deleted().decide(), Step::Rest);
     assert_eq!(rollback().not_after(-1).being_deleted().decide(), Step::Rest);
 }
 
 #[test]
-fn history_is_skipped_rather_than_expired() {
-    assert_eq!(rollback().not_after(-2 * DAY).told().reason(), Reason::Skipped);
+fn a_stale_request_is_skipped_rather_than_expired() {
+    assert_eq!(rollback().not_after(-2 * DAY).settled().reason(), Reason::Skipped);
 }
 
 #[test]
-fn of_both_limits_not_after_speaks_first() {
-    assert_eq!(rollback().not_after(20).active_deadline(10).clock(30).told().reason(), Reason::Expired);
+fn not_after_goes_before_the_deadline() {
+    assert_eq!(rollback().not_after(20).active_deadline(10).clock(30).settled().reason(), Reason::Expired);
 }
 
 #[test]
 fn limits_hold_while_suspended() {
-    assert_eq!(rollback().not_after(10).suspended().clock(10).told().reason(), Reason::Expired);
+    assert_eq!(rollback().not_after(10).suspended().clock(10).settled().reason(), Reason::Expired);
     assert_eq!(
-        rollback().active_deadline(10).suspended().clock(10).told().reason(),
+        rollback().active_deadline(10).suspended().clock(10).settled().reason(),
         Reason::DeadlineExceeded
     );
 }
 
 #[test]
-fn who_is_suspended_waits_for_nobodys_turn() {
-    assert_eq!(rollback().suspended().behind("another").told().reason(), Reason::Suspended);
+fn a_suspended_request_does_not_wait_in_the_queue() {
+    assert_eq!(rollback().suspended().behind("another").settled().reason(), Reason::Suspended);
 }
 
 #[test]
-fn who_waits_for_its_turn_says_so_while_calls_are_held() {
-    let story = rollback().behind("ConnectorRestore ns/first").held().told();
+fn a_queued_request_stays_queued_while_calls_are_on_hold() {
+    let story = rollback().behind("ConnectorRestore ns/first").held().settled();
     assert_eq!(story.reason(), Reason::Queued);
     assert!(story.message().contains("ConnectorRestore ns/first"), "{}", story.message());
 }
 
 #[test]
-fn calls_that_are_held_are_waited_for_whatever_time_was_set() {
+fn calls_on_hold_are_waited_for_regardless_of_the_backoff() {
     let waiting = rollback().claimed(0).failed(429, 1);
     assert_eq!(waiting.clone().decide(), Step::Wait(Some(Duration::from_secs(1))));
     let deadline = Duration::from_secs(u64::try_from(DAY - 1).unwrap());
@@ -93,7 +93,7 @@ fn nothing_is_read_before_the_wait_is_over() {
 }
 
 #[test]
-fn preconditions_are_held_against_a_read_and_before_a_claim() {
+fn preconditions_are_checked_after_a_read_and_before_a_claim() {
     let mut story = rollback();
     story.object.spec.preconditions = Some(Preconditions {
         state: None,

@@ -1,4 +1,4 @@
-//! `main` and `latest` are resolved once.
+//! Resolution of `main`, `latest` and major numbers.
 
 use super::fixtures::*;
 use crate::api::{MigrationRollback, Preconditions, Reason, ResolvedVersion};
@@ -13,7 +13,7 @@ fn asking_for(word: &str) -> Story<MigrationRollback> {
 
 /// The version that is called, or why none is.
 fn called(story: Story<MigrationRollback>, connector: Connector) -> Result<String, Reason> {
-    let story = story.reads(connector).answered(rolled_back()).told();
+    let story = story.reads(connector).answered(rolled_back()).settled();
     match story.calls.first() {
         Some(Call::RollBackMigration { version, connector }) if connector == CONNECTOR => Ok(version.clone()),
         Some(call) => panic!("{call:?}"),
@@ -22,7 +22,7 @@ fn called(story: Story<MigrationRollback>, connector: Connector) -> Result<Strin
 }
 
 #[test]
-fn each_word_stands_for_the_version_that_the_contract_says() {
+fn each_version_word_resolves_as_documented() {
     let two = || versions([version("1.0.0"), version("2.3.4")]);
     let unsorted = versions([version("10.0.0"), version("9.0.0"), version("2.0.0")]);
     let bin_on_top = versions([version("1.0.0"), version("2.0.0").deleted()]);
@@ -45,10 +45,15 @@ fn each_word_stands_for_the_version_that_the_contract_says() {
         ("another that has no number", "1", versions([version("1.0.0"), version("x")]), Ok("1")),
         ("one that may be meant", "3", versions([version("1.0.0"), version("x")]), Err(Reason::Retrying)),
         ("one that is meant", "3", versions([version("1.0.0"), version("3.x")]), Err(Reason::Retrying)),
-        ("main beside an odd one", "main", versions([version("1.0.0"), version("2.x")]), Ok("1")),
-        ("main that may be odd", "main", versions([version("2.0.0"), version("x")]), Err(Reason::Retrying)),
+        ("main beside a malformed one", "main", versions([version("1.0.0"), version("2.x")]), Ok("1")),
         (
-            "latest beside an odd one",
+            "main that may be malformed",
+            "main",
+            versions([version("2.0.0"), version("x")]),
+            Err(Reason::Retrying),
+        ),
+        (
+            "latest beside a malformed one",
             "latest",
             versions([version("1.0.0"), version("x")]),
             Err(Reason::Retrying),
@@ -59,7 +64,7 @@ fn each_word_stands_for_the_version_that_the_contract_says() {
 }
 
 #[test]
-fn of_several_versions_with_one_major_number_the_highest_counts_and_a_deleted_one_last() {
+fn the_highest_version_of_a_major_counts_and_a_deleted_one_last() {
     let several =
         versions([version("1.0.0"), version("1.10.0").production(Field::Value(30)), version("1.9.0")]);
     let story = asking_for("1").reads(several).claimed(0);
@@ -76,7 +81,7 @@ fn of_several_versions_with_one_major_number_the_highest_counts_and_a_deleted_on
 }
 
 #[test]
-fn what_was_resolved_stays_when_the_words_come_to_mean_something_else() {
+fn a_resolved_version_stays_when_main_or_latest_changes() {
     for word in ["main", "latest"] {
         let story = asking_for(word).claimed(0).failed(429, 1).clock(10);
         let moved = Connector {
@@ -88,13 +93,13 @@ fn what_was_resolved_stays_when_the_words_come_to_mean_something_else() {
 }
 
 #[test]
-fn a_pinned_version_that_is_gone_before_another_attempt_is_not_found() {
+fn a_resolved_version_that_no_longer_exists_is_not_found() {
     let story = asking_for("main").claimed(0).failed(429, 1).clock(10);
     assert_eq!(called(story, versions([version("2.0.0")])), Err(Reason::NotFound));
 }
 
 #[test]
-fn where_reading_is_refused_the_word_itself_is_sent_and_what_the_answer_names_is_recorded() {
+fn without_a_read_the_word_is_sent_and_the_version_of_the_response_noted() {
     for code in [403, 404] {
         let story = asking_for("latest").reading_fails(status(code)).claimed(0);
         assert_eq!(story.status().result.resolved_version, None, "{code}");
@@ -107,33 +112,33 @@ fn where_reading_is_refused_the_word_itself_is_sent_and_what_the_answer_names_is
 }
 
 #[test]
-fn an_unpinned_word_stays_unpinned_while_reading_is_refused() {
+fn an_unresolved_word_stays_unresolved_while_reading_is_refused() {
     let story = asking_for("main").reading_fails(status(403)).claimed(0).failed(429, 1).claimed(10);
     assert_eq!(story.status().result.resolved_version, None);
 }
 
 #[test]
-fn a_read_that_is_rejected_otherwise_ends_the_request() {
+fn a_terminal_response_to_the_first_read_ends_the_request() {
     for (code, reason) in
         [(400, Reason::OperationNotAllowed), (410, Reason::RequestRejected), (422, Reason::RequestRejected)]
     {
-        let story = rollback().reading_fails(status(code)).told();
+        let story = rollback().reading_fails(status(code)).settled();
         assert_eq!((story.reason(), story.calls.len()), (reason, 0), "{code}");
     }
 }
 
 #[test]
-fn where_reading_is_refused_preconditions_do_not_hold() {
+fn preconditions_fail_if_reading_is_refused() {
     let mut story = rollback().reading_fails(status(403));
     story.object.spec.preconditions = Some(Preconditions { state: Some("built".into()), executables: None });
-    let story = story.told();
+    let story = story.settled();
     assert_eq!((story.reason(), story.calls.len()), (Reason::PreconditionFailed, 0));
 }
 
 #[test]
-fn an_answer_that_lacks_fields_is_a_success_without_them() {
+fn a_success_that_lacks_fields_is_a_success_without_them() {
     let bare = Data::Version(Box::default());
-    let story = rollback().answered(Ok(bare)).told();
+    let story = rollback().answered(Ok(bare)).settled();
     assert_eq!((story.reason(), story.status().state.as_deref()), (Reason::RolledBack, None));
     assert_eq!(story.status().result.executables, Some(crate::api::Executables::default()));
 }

@@ -16,7 +16,7 @@ fn on_condition(state: Option<&str>, ids: [Option<i64>; 3]) -> Story<MigrationRo
 }
 
 #[test]
-fn what_is_given_must_match_and_what_is_not_given_is_not_looked_at() {
+fn only_given_preconditions_are_checked() {
     for (state, ids, holds) in [
         (None, [None, None, None], true),
         (Some("synchronized-to-prod"), [None, None, None], true),
@@ -29,28 +29,28 @@ fn what_is_given_must_match_and_what_is_not_given_is_not_looked_at() {
         (Some("synchronized-to-prod"), [Some(24), Some(25), None], true),
         (Some("synchronized-to-prod"), [Some(24), Some(26), None], false),
     ] {
-        let story = on_condition(state, ids).answered(rolled_back()).told();
+        let story = on_condition(state, ids).answered(rolled_back()).settled();
         let expected = if holds { Reason::RolledBack } else { Reason::PreconditionFailed };
         assert_eq!((story.reason(), story.calls.len()), (expected, usize::from(holds)), "{state:?} {ids:?}");
     }
 }
 
 #[test]
-fn a_request_whose_preconditions_do_not_hold_has_failed_and_says_what_differs() {
-    let story = on_condition(None, [None, Some(24), None]).told();
+fn a_failed_precondition_ends_the_request_and_names_the_difference() {
+    let story = on_condition(None, [None, Some(24), None]).settled();
     assert_eq!((story.outcome(), story.writes, story.operation().attempts), (Some(Outcome::Failed), 1, 0));
     assert!(story.message().contains("production executable is 25, not 24"), "{}", story.message());
 }
 
 #[test]
-fn preconditions_are_looked_at_before_each_attempt() {
+fn preconditions_are_checked_before_each_attempt() {
     let story = on_condition(None, [None, Some(25), None]).claimed(0).failed(429, 1).clock(10);
-    let story = story.reads(connector().production(Field::Value(26))).told();
+    let story = story.reads(connector().production(Field::Value(26))).settled();
     assert_eq!((story.reason(), story.operation().attempts), (Reason::PreconditionFailed, 1));
 }
 
 #[test]
-fn a_verified_attempt_is_judged_before_preconditions() {
+fn an_effect_is_recorded_before_preconditions_are_checked() {
     let story = on_condition(None, [None, Some(25), None]).claimed(0).failed(500, 1).clock(10);
     let step = story.reads(connector().production(Field::Value(24))).just_read().decide();
     assert!(matches!(step, Step::Write(status) if status.reason == Some(Reason::RolledBack)));

@@ -1,4 +1,4 @@
-//! The core cannot reach I/O, a clock or chance.
+//! The core uses no I/O, clock or randomness.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ fn sources(directory: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn no_source_of_the_core_names_what_could_reach_the_world() {
+fn the_pure_core_names_nothing_that_does_io() {
     let core = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/operation");
     let sources = sources(&core);
     assert!(sources.len() > 10, "only {} sources in {}", sources.len(), core.display());

@@ -1,11 +1,10 @@
-//! Silence: after what was decided has been done, nothing is left to write. Every combination of the
-//! situations below is tried, for both kinds.
+//! No write follows unless something changes, in every combination of the situations below.
 
 use super::fixtures::*;
 use crate::cde::model::{Connector, Failure};
 use crate::operation::Step;
 
-/// What happened to the request so far.
+/// The past of the request.
 fn pasts<O: Kind>(new: &Story<O>) -> Vec<Story<O>> {
     let failures = [
         not_sent(),
@@ -26,7 +25,7 @@ fn pasts<O: Kind>(new: &Story<O>) -> Vec<Story<O>> {
     begun.into_iter().chain(once).chain(twice).collect()
 }
 
-/// What holds besides.
+/// The present situation.
 fn presents<O: Kind>(past: &Story<O>) -> Vec<Story<O>> {
     let mut all = vec![past.clone()];
     let changes: [fn(Story<O>) -> Story<O>; 9] = [
@@ -60,7 +59,7 @@ fn readings() -> Vec<Result<Connector, Failure>> {
     ]
 }
 
-/// Runs each combination to its rest, and lets it decide again.
+/// Runs each combination until it waits, and decides again.
 fn stays_quiet<O: Kind>(new: &Story<O>) -> usize {
     let mut tried = 0;
     for present in pasts(new).iter().flat_map(presents) {
@@ -84,7 +83,7 @@ fn settle<O: Kind>(story: &mut Story<O>) {
                 writes += 1;
                 story.store(*status);
             }
-            // The rest is the call's story.
+            // Calls are not tested here.
             Step::Claim(_) | Step::Rest | Step::NotOurs { .. } => return,
             Step::Read => {
                 reads += 1;
@@ -92,7 +91,7 @@ fn settle<O: Kind>(story: &mut Story<O>) {
             }
             Step::Wait(_) | Step::Hold(_) => break,
         }
-        // A refused token holds all calls until there is another one.
+        // A rejected token holds all calls until it changes.
         story.observed.on_hold |= story.status_code() == Some(401);
         assert!(writes <= 2 && reads <= 3, "{writes} writes, {reads} reads: {:#?}", story.object.status());
     }
@@ -113,11 +112,11 @@ impl<O: Kind> Story<O> {
 }
 
 #[test]
-fn where_nothing_changes_nothing_is_written_by_a_rollback() {
+fn a_rollback_writes_nothing_when_nothing_changes() {
     assert!(stays_quiet(&rollback()) > 20_000);
 }
 
 #[test]
-fn where_nothing_changes_nothing_is_written_by_a_restore() {
+fn a_restore_writes_nothing_when_nothing_changes() {
     assert!(stays_quiet(&restore()) > 20_000);
 }

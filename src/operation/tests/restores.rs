@@ -1,4 +1,4 @@
-//! What a lost or doubtful answer leaves behind, for a restore.
+//! Verification of a restore.
 
 use super::fixtures::*;
 use crate::api::{ConnectorRestore, Evidence, Outcome, Reason};
@@ -10,7 +10,7 @@ fn unknown() -> Story<ConnectorRestore> {
 }
 
 #[test]
-fn live_is_a_connector_with_versions_none_of_which_is_deleted() {
+fn a_connector_is_live_if_it_has_versions_and_none_is_deleted() {
     let missing = connector().with(|v| v.deleted_at = Field::Missing);
     for (what, connector, expected) in [
         ("live", connector(), Some(Reason::Restored)),
@@ -35,8 +35,8 @@ fn live_is_a_connector_with_versions_none_of_which_is_deleted() {
 }
 
 #[test]
-fn a_live_connector_after_an_own_unknown_attempt_is_restored() {
-    let story = unknown().reads(connector()).told();
+fn a_live_connector_after_an_unknown_attempt_is_restored() {
+    let story = unknown().reads(connector()).settled();
     assert_eq!(
         (story.reason(), story.operation().evidence),
         (Reason::Restored, Some(Evidence::ObservedLive))
@@ -45,23 +45,23 @@ fn a_live_connector_after_an_own_unknown_attempt_is_restored() {
 }
 
 #[test]
-fn where_reading_is_refused_the_next_attempt_tells() {
+fn if_reading_is_refused_the_next_attempt_follows() {
     for code in [403, 404] {
-        let story = unknown().reading_fails(status(code)).answered(restored()).told();
+        let story = unknown().reading_fails(status(code)).answered(restored()).settled();
         assert_eq!((story.reason(), story.operation().attempts), (Reason::Restored, 2), "{code}");
     }
 }
 
 #[test]
-fn past_a_limit_no_attempt_can_tell_so_a_refused_read_needs_a_person() {
+fn past_a_limit_a_refused_read_ends_as_outcome_unknown() {
     let late = || unknown().not_after(5);
-    assert_eq!(late().reads(connector()).told().reason(), Reason::Restored);
-    assert_eq!(late().told().reason(), Reason::Expired);
-    assert_eq!(late().reading_fails(status(403)).told().reason(), Reason::OutcomeUnknown);
+    assert_eq!(late().reads(connector()).settled().reason(), Reason::Restored);
+    assert_eq!(late().settled().reason(), Reason::Expired);
+    assert_eq!(late().reading_fails(status(403)).settled().reason(), Reason::OutcomeUnknown);
 }
 
 #[test]
-fn not_found_is_looked_at_once() {
+fn a_404_is_verified_at_once() {
     for (what, reading, expected, evidence) in [
         ("live", Ok(connector()), Reason::AlreadyRestored, Some(Evidence::ObservedLive)),
         ("unknown", Err(status(404)), Reason::NotFound, None),
@@ -78,8 +78,8 @@ fn not_found_is_looked_at_once() {
 }
 
 #[test]
-fn what_is_refused_but_still_in_the_bin_is_tried_again_later() {
-    let story = restore().answered(Err(status(404))).answered(restored()).told();
+fn a_refused_restore_of_a_connector_in_the_bin_is_retried() {
+    let story = restore().answered(Err(status(404))).answered(restored()).settled();
     assert_eq!((story.reason(), story.writes, story.reads), (Reason::Retrying, 2, 1));
     assert_eq!(story.operation().unknown_attempts, 0);
     let story = story.waited();
@@ -87,8 +87,8 @@ fn what_is_refused_but_still_in_the_bin_is_tried_again_later() {
 }
 
 #[test]
-fn the_look_at_what_was_not_found_is_repeated_until_it_tells() {
-    let story = restore().answered_then(Err(status(404)), Err(no_answer())).told();
+fn the_read_after_a_404_is_repeated_until_it_succeeds() {
+    let story = restore().answered_then(Err(status(404)), Err(no_answer())).settled();
     assert_eq!(story.reason(), Reason::Verifying);
     assert_eq!(story.clone().reads(connector()).waited().reason(), Reason::AlreadyRestored);
     assert_eq!(story.clone().reading_fails(status(404)).waited().reason(), Reason::NotFound);
@@ -97,35 +97,35 @@ fn the_look_at_what_was_not_found_is_repeated_until_it_tells() {
 }
 
 #[test]
-fn another_refusal_than_not_found_is_believed() {
+fn a_refusal_other_than_404_is_final_at_once() {
     for (code, reason) in
         [(400, Reason::OperationNotAllowed), (403, Reason::AccessDenied), (410, Reason::RequestRejected)]
     {
-        let story = restore().answered(Err(status(code))).told();
+        let story = restore().answered(Err(status(code))).settled();
         assert_eq!((story.reason(), story.reads, story.writes), (reason, 0, 2));
     }
 }
 
 #[test]
-fn a_refusal_after_an_unknown_attempt_is_a_success_where_the_connector_is_live() {
+fn a_refusal_after_an_unknown_attempt_is_a_success_if_live() {
     for (what, reading, expected) in [
         ("live", Ok(connector()), Reason::Restored),
         ("in the bin", Ok(in_the_bin()), Reason::OutcomeUnknown),
         ("unknown", Err(status(404)), Reason::OutcomeUnknown),
     ] {
         for code in [404, 403] {
-            let story = unknown().answered_then(Err(status(code)), reading.clone()).told();
+            let story = unknown().answered_then(Err(status(code)), reading.clone()).settled();
             assert_eq!(story.reason(), expected, "{what} after {code}");
         }
     }
 }
 
 #[test]
-fn at_most_ten_versions_are_shown_newest_first_and_the_main_one_is_among_them() {
+fn at_most_ten_versions_are_shown_including_the_main_one() {
     let many = versions((1..=60).map(|major| version(&format!("{major}.0.0")).state("built")));
     for (main, last) in [(2, "2.0.0"), (55, "51.0.0"), (51, "51.0.0"), (50, "50.0.0"), (70, "51.0.0")] {
         let story =
-            unknown().reads(Connector { main_version_number: Field::Value(main), ..many.clone() }).told();
+            unknown().reads(Connector { main_version_number: Field::Value(main), ..many.clone() }).settled();
         let shown: Vec<_> = story.status().result.versions.iter().map(|it| it.version.as_str()).collect();
         assert_eq!((shown.len(), shown[0], shown[8], shown[9]), (10, "60.0.0", "52.0.0", last), "{main}");
         assert_eq!(story.status().state.as_deref(), Some("built"));
@@ -133,11 +133,11 @@ fn at_most_ten_versions_are_shown_newest_first_and_the_main_one_is_among_them() 
 }
 
 #[test]
-fn the_state_is_that_of_the_main_version_or_else_of_the_newest() {
+fn the_state_is_that_of_the_main_or_the_newest_version() {
     let two = versions([version("1.0.0").state("built"), version("2.0.0").state("created")]);
     for (main, state) in [(Field::Value(1), "built"), (Field::Null, "created"), (Field::Value(7), "created")]
     {
-        let story = unknown().reads(Connector { main_version_number: main, ..two.clone() }).told();
+        let story = unknown().reads(Connector { main_version_number: main, ..two.clone() }).settled();
         assert_eq!(story.status().state.as_deref(), Some(state));
     }
 }

@@ -1,4 +1,4 @@
-//! The retry annotation: only someone who asks brings a failed request back.
+//! The retry annotation.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::fixtures::*;
 use crate::api::{MigrationRollback, Outcome, Reason};
 use crate::operation::{InvalidRetry, Step, invalid_retry};
 
-/// Failed for good at 1, with a rollback's usual past.
+/// A rollback that failed at second 1.
 fn failed() -> Story<MigrationRollback> {
     rollback().claimed(0).failed(400, 1)
 }
@@ -14,12 +14,12 @@ fn failed() -> Story<MigrationRollback> {
 #[test]
 fn a_failed_request_is_not_repeated_by_itself_nor_by_an_edit() {
     assert_eq!(failed().clock(DAY * 3).decide(), Step::Rest);
-    let story = failed().edited().told();
+    let story = failed().edited().settled();
     assert_eq!((story.reason(), story.calls.len()), (Reason::OperationNotAllowed, 0));
 }
 
 #[test]
-fn on_a_failed_object_it_opens_a_new_request() {
+fn a_retry_of_a_failed_request_opens_a_new_one() {
     let old = failed();
     let story = old.clone().retry_asked(100).clock(120).claimed(120);
     let (was, is) = (old.operation(), story.operation());
@@ -31,7 +31,7 @@ fn on_a_failed_object_it_opens_a_new_request() {
 }
 
 #[test]
-fn a_new_request_sees_and_resolves_anew() {
+fn a_new_request_reads_and_resolves_again() {
     use crate::cde::model::{Connector, Field};
     let moved = Connector {
         main_version_number: Field::Value(2),
@@ -46,34 +46,34 @@ fn a_new_request_sees_and_resolves_anew() {
 fn a_new_request_has_a_deadline_of_its_own() {
     let story = failed().active_deadline(60).retry_asked(5000);
     assert_eq!(story.clone().clock(5000).decide(), Step::Read);
-    let story = story.suspended().clock(5000).told();
-    assert_eq!(story.clone().clock(5059).told().reason(), Reason::Suspended);
-    assert_eq!(story.clock(5060).told().reason(), Reason::DeadlineExceeded);
+    let story = story.suspended().clock(5000).settled();
+    assert_eq!(story.clone().clock(5059).settled().reason(), Reason::Suspended);
+    assert_eq!(story.clock(5060).settled().reason(), Reason::DeadlineExceeded);
 }
 
 #[test]
-fn a_request_that_nobody_could_tell_of_is_opened_too() {
-    let story = rollback().claimed(0).failed(500, 1).clock(10).reading_fails(status(403)).told();
+fn a_retry_reopens_a_request_of_unknown_outcome() {
+    let story = rollback().claimed(0).failed(500, 1).clock(10).reading_fails(status(403)).settled();
     assert_eq!(story.outcome(), Some(Outcome::Unknown));
-    let story = story.retry_asked(20).clock(30).answered(rolled_back()).told();
+    let story = story.retry_asked(20).clock(30).answered(rolled_back()).settled();
     assert_eq!(story.reason(), Reason::RolledBack);
 }
 
 #[test]
-fn every_failure_is_opened_and_nothing_that_is_final() {
+fn a_retry_reopens_every_failure_and_no_final_outcome() {
     for code in [400, 403, 405] {
         let story = rollback().claimed(0).failed(code, 1).retry_asked(50).clock(60);
         assert_eq!(story.decide(), Step::Read, "{code}");
     }
     let done = rollback().claimed(0).succeeded(1);
-    let skipped = rollback().not_after(-2 * DAY).told();
+    let skipped = rollback().not_after(-2 * DAY).settled();
     for story in [done, skipped] {
         assert_eq!(story.retry_asked(50).edited().clock(60).decide(), Step::Rest);
     }
 }
 
 #[test]
-fn a_value_that_was_handled_or_is_older_asks_for_nothing() {
+fn a_handled_or_older_retry_is_ignored() {
     let story = failed().retry_asked(100).clock(120).claimed(120).failed(400, 121).clock(200);
     assert_eq!(story.clone().decide(), Step::Rest);
     assert_eq!(story.clone().retry_asked(100).decide(), Step::Rest);
@@ -82,15 +82,15 @@ fn a_value_that_was_handled_or_is_older_asks_for_nothing() {
 }
 
 #[test]
-fn a_value_put_back_and_forth_opens_the_request_once() {
-    let mut story = failed().retry_asked(100).clock(120).answered(Err(status(400))).told();
+fn alternating_retry_values_open_one_request() {
+    let mut story = failed().retry_asked(100).clock(120).answered(Err(status(400))).settled();
     story.object.metadata.annotations = None;
     assert_eq!(story.decide(), Step::Rest);
     assert_eq!(story.retry_asked(100).decide(), Step::Rest);
 }
 
 #[test]
-fn the_time_may_be_written_with_an_offset_and_a_fraction() {
+fn a_retry_time_may_have_an_offset_and_a_fraction() {
     let story = failed().annotated("2026-11-20T09:10:00.5+01:00").clock(600);
     assert_eq!(story.decide(), Step::Read);
     let story = story.claimed(700);
@@ -98,7 +98,7 @@ fn the_time_may_be_written_with_an_offset_and_a_fraction() {
 }
 
 #[test]
-fn an_unreadable_value_asks_for_nothing_and_is_worth_a_warning() {
+fn an_unreadable_retry_is_ignored_with_a_warning() {
     for value in ["", "now", "2026-11-20", "2026-11-20T08:00:00", "1763625600", "true"] {
         let story = failed().annotated(value).clock(60);
         assert_eq!(story.decide(), Step::Rest, "{value}");
@@ -109,7 +109,7 @@ fn an_unreadable_value_asks_for_nothing_and_is_worth_a_warning() {
 }
 
 #[test]
-fn a_time_more_than_five_minutes_ahead_asks_for_nothing_and_disables_no_later_retry() {
+fn a_retry_over_five_minutes_ahead_is_ignored_and_disables_no_later_one() {
     let story = failed().retry_asked(3660).clock(60);
     assert_eq!(story.decide(), Step::Rest);
     assert!(matches!(invalid_retry(&story.object, story.now), Some((_, InvalidRetry::Ahead))));
@@ -119,29 +119,29 @@ fn a_time_more_than_five_minutes_ahead_asks_for_nothing_and_disables_no_later_re
 }
 
 #[test]
-fn it_cuts_the_wait_for_a_backoff_short() {
+fn a_retry_ends_a_backoff_early() {
     let waiting = rollback().claimed(0).failing(&asking(300, status(423)), 1);
     assert_eq!(waiting.decide(), Step::Wait(Some(Duration::from_secs(299))));
     assert_eq!(waiting.retry_asked(5).clock(10).decide(), Step::Read);
 }
 
 #[test]
-fn what_was_cut_short_stays_short_where_something_else_is_waited_for_first() {
+fn a_backoff_that_a_retry_ended_stays_ended() {
     let waiting = || rollback().claimed(0).failing(&asking(300, status(423)), 1).retry_asked(5).clock(10);
     for (what, story) in [("held", waiting().held()), ("turn", waiting().behind("another"))] {
-        let mut story = story.told();
+        let mut story = story.settled();
         assert_eq!(story.status().last_handled_retry.as_ref().unwrap().0, at(5), "{what}");
         story.observed.on_hold = false;
         story.observed.ahead = None;
         assert_eq!(story.decide(), Step::Read, "{what}");
     }
-    let mut story = waiting().suspended().told();
+    let mut story = waiting().suspended().settled();
     story.object.spec.suspend = None;
     assert_eq!(story.decide(), Step::Read);
 }
 
 #[test]
-fn it_does_not_cut_short_what_the_api_asked_everybody_for() {
+fn a_retry_does_not_shorten_a_wait_that_the_api_requested() {
     for code in [429, 503] {
         let mut story = rollback().claimed(0).failing(&asking(300, status(code)), 1).retry_asked(5).clock(10);
         assert_eq!(story.run(), Step::Wait(Some(Duration::from_secs(290))), "{code}");
@@ -150,7 +150,7 @@ fn it_does_not_cut_short_what_the_api_asked_everybody_for() {
 }
 
 #[test]
-fn it_never_shortens_the_wait_for_a_claim() {
+fn a_retry_never_shortens_the_wait_for_a_claim() {
     let mut claimed = rollback().claimed(0).retry_asked(5).clock(10).seen_for(10);
     assert_eq!(claimed.run(), Step::Wait(Some(Duration::from_secs(25))));
     assert_eq!(claimed.writes, 1, "nor is it handled by then");
@@ -164,7 +164,7 @@ fn it_never_shortens_the_wait_for_a_claim() {
 }
 
 #[test]
-fn it_is_handled_by_the_first_write_and_asks_once() {
+fn the_first_write_handles_a_retry() {
     let mut story = rollback().claimed(0).failed(429, 1).retry_asked(5).suspended().clock(10);
     story.run();
     assert_eq!(story.status().last_handled_retry.as_ref().unwrap().0, at(5));
@@ -174,7 +174,7 @@ fn it_is_handled_by_the_first_write_and_asks_once() {
 }
 
 #[test]
-fn a_record_handles_none_that_is_newer_than_its_claim() {
+fn a_record_handles_no_retry_newer_than_its_claim() {
     let story = rollback().claimed(0).retry_asked(5).answered(rolled_back());
     let mut failing = story.clone();
     let refused = failing.respond(Err(&status(400)));
@@ -183,11 +183,11 @@ fn a_record_handles_none_that_is_newer_than_its_claim() {
         (failing.reason(), &failing.status().last_handled_retry),
         (Reason::OperationNotAllowed, &None)
     );
-    assert_eq!(failing.clock(10).told().reason(), Reason::RolledBack, "it opens a request of its own");
+    assert_eq!(failing.clock(10).settled().reason(), Reason::RolledBack, "it opens a request of its own");
 }
 
 #[test]
-fn one_that_was_there_from_the_start_changes_nothing() {
+fn a_retry_that_exists_from_the_start_changes_nothing() {
     let plain = rollback().claimed(0);
     let story = rollback().retry_asked(-100).claimed(0);
     assert_eq!(story.operation(), plain.operation());
@@ -196,7 +196,7 @@ fn one_that_was_there_from_the_start_changes_nothing() {
 }
 
 #[test]
-fn two_operators_give_a_request_one_id_and_another_one_to_the_next() {
+fn two_operators_give_the_same_request_the_same_id() {
     let one = rollback().claimed(0);
     let other = rollback().taken_over().claimed(40);
     assert_eq!(one.operation().id, other.operation().id);

@@ -1,16 +1,16 @@
-//! What a lost answer left behind, for a rollback: the table of the contract, row by row.
+//! Verification of a rollback: the documented table, row by row.
 
 use super::fixtures::*;
 use crate::api::{Evidence, MigrationRollback, Outcome, Reason};
 use crate::cde::model::{Connector, Field};
 use crate::operation::Step;
 
-/// An attempt that the server answered with 500; the time to verify has come.
+/// An attempt that got 500 and may be verified now.
 fn unknown() -> Story<MigrationRollback> {
     rollback().claimed(0).failed(500, 1).clock(10)
 }
 
-/// What comes of `unknown()` when the connector is read like this: `None` for the next attempt.
+/// The reason after a read of this connector; `None` for the next attempt.
 fn verdict(story: Story<MigrationRollback>, connector: Connector) -> Option<Reason> {
     match story.reads(connector).just_read().decide() {
         Step::Claim(_) => None,
@@ -19,7 +19,7 @@ fn verdict(story: Story<MigrationRollback>, connector: Connector) -> Option<Reas
 }
 
 #[test]
-fn a_change_of_what_counts_is_a_success_and_of_anything_else_is_not() {
+fn only_a_change_of_a_compared_field_is_a_success() {
     use Field::{Missing, Null, Value};
     let effect = Some(Reason::RolledBack);
     for (what, connector, expected) in [
@@ -65,7 +65,7 @@ fn a_change_of_what_counts_is_a_success_and_of_anything_else_is_not() {
 }
 
 #[test]
-fn every_state_but_the_five_settled_ones_is_waited_for() {
+fn every_state_except_the_five_settled_ones_is_waited_for() {
     for state in ["resynchronizing-to-prod", "synchronizing-to-dev", "building", "a-new-word", ""] {
         assert_eq!(verdict(unknown(), connector().state(state)), Some(Reason::Verifying), "{state}");
     }
@@ -77,7 +77,7 @@ fn every_state_but_the_five_settled_ones_is_waited_for() {
 }
 
 #[test]
-fn a_value_that_was_null_before_and_is_not_any_more_is_a_change() {
+fn a_change_from_null_to_a_value_is_an_effect() {
     let before = connector().legacy(Field::Null).production(Field::Null);
     let story = || rollback().reads(before.clone()).claimed(0).failed(500, 1).clock(10);
     assert_eq!(verdict(story(), before.clone()), None);
@@ -85,7 +85,7 @@ fn a_value_that_was_null_before_and_is_not_any_more_is_a_change() {
 }
 
 #[test]
-fn a_version_that_is_gone_or_is_another_one_now_needs_a_person() {
+fn a_missing_or_replaced_version_ends_as_outcome_unknown() {
     assert_eq!(verdict(unknown(), versions([])), Some(Reason::OutcomeUnknown));
     assert_eq!(verdict(unknown(), versions([version("2.0.0")])), Some(Reason::OutcomeUnknown));
     let newer = versions([version("1.0.0"), version("1.0.1").production(Field::Value(30))]);
@@ -93,8 +93,8 @@ fn a_version_that_is_gone_or_is_another_one_now_needs_a_person() {
 }
 
 #[test]
-fn an_observed_change_is_recorded_with_what_it_rests_on() {
-    let story = unknown().reads(connector().production(Field::Value(24)).state("built")).told();
+fn an_observed_change_is_recorded_with_its_evidence() {
+    let story = unknown().reads(connector().production(Field::Value(24)).state("built")).settled();
     assert_eq!(story.outcome(), Some(Outcome::Succeeded));
     assert_eq!(story.operation().evidence, Some(Evidence::ObservedChange));
     assert_eq!(story.operation().attempts, 1);
@@ -105,22 +105,22 @@ fn an_observed_change_is_recorded_with_what_it_rests_on() {
 }
 
 #[test]
-fn without_a_read_before_the_attempt_nothing_can_be_compared() {
+fn without_a_read_before_the_attempt_the_outcome_is_unknown() {
     let story = rollback().reading_fails(status(403)).claimed(0).failed(500, 1).clock(10);
     assert_eq!(verdict(story, connector()), Some(Reason::OutcomeUnknown));
 }
 
 #[test]
-fn what_was_read_before_an_earlier_attempt_is_no_before_of_one_that_could_not_be_read_for() {
+fn an_attempt_without_a_read_does_not_keep_an_earlier_before() {
     let story = rollback().claimed(0).failed(429, 1).reading_fails(status(403)).claimed(10);
     assert_eq!(story.status().result.before, None);
     assert_eq!(verdict(story.failed(500, 11).clock(20), connector()), Some(Reason::OutcomeUnknown));
 }
 
 #[test]
-fn a_refused_read_needs_a_person() {
+fn a_refused_read_ends_as_outcome_unknown() {
     for code in [403, 404] {
-        let story = unknown().reading_fails(status(code)).told();
+        let story = unknown().reading_fails(status(code)).settled();
         assert_eq!(
             (story.reason(), story.outcome()),
             (Reason::OutcomeUnknown, Some(Outcome::Unknown)),
@@ -130,9 +130,9 @@ fn a_refused_read_needs_a_person() {
 }
 
 #[test]
-fn a_read_that_fails_for_a_passing_reason_is_waited_for_and_keeps_the_error_of_the_attempt() {
+fn a_transient_read_failure_keeps_the_error_of_the_attempt() {
     for failure in [no_answer(), not_sent(), status(500), status(429), unreadable(), status(302)] {
-        let story = unknown().reading_fails(failure.clone()).told();
+        let story = unknown().reading_fails(failure.clone()).settled();
         assert_eq!(story.reason(), Reason::Verifying, "{failure:?}");
         assert_eq!(story.operation().last_error.as_ref().unwrap().code, Some(500), "{failure:?}");
         assert_eq!((story.operation().backoff_step, story.next()), (2, Some(at(12))), "{failure:?}");
@@ -141,7 +141,7 @@ fn a_read_that_fails_for_a_passing_reason_is_waited_for_and_keeps_the_error_of_t
 }
 
 #[test]
-fn a_read_that_the_token_is_refused_for_waits_for_another_token() {
+fn a_read_with_a_rejected_token_waits_for_another_token() {
     let story = unknown().reading_fails(status(401)).just_read();
     assert_eq!(written(story.decide()).reason, Some(Reason::TokenRejected));
     let mut changed = story;
@@ -150,7 +150,7 @@ fn a_read_that_the_token_is_refused_for_waits_for_another_token() {
 }
 
 #[test]
-fn what_another_crash_leaves_is_compared_with_what_was_before_the_first() {
+fn later_attempts_keep_the_first_before() {
     let mut story = unknown();
     story.reading = Ok(connector().with(|v| v.development_executable = Field::Value(9)));
     let story = story.claimed(10).failed(500, 11);
@@ -160,7 +160,7 @@ fn what_another_crash_leaves_is_compared_with_what_was_before_the_first() {
 }
 
 #[test]
-fn an_attempt_without_effect_after_an_unknown_one_is_verified_too() {
+fn an_attempt_without_effect_after_an_unknown_one_is_verified() {
     let story = unknown().claimed(10).failed(429, 11).clock(20);
     assert_eq!(story.decide(), Step::Read);
     assert_eq!(verdict(story.clone(), connector().production(Field::Value(24))), Some(Reason::RolledBack));
@@ -168,7 +168,7 @@ fn an_attempt_without_effect_after_an_unknown_one_is_verified_too() {
 }
 
 #[test]
-fn a_terminal_answer_after_an_unknown_attempt_is_believed_only_as_far_as_a_read_goes() {
+fn a_refusal_after_an_unknown_attempt_must_be_verified() {
     for (what, reading, expected) in [
         ("effect", Ok(connector().production(Field::Value(24))), Reason::RolledBack),
         ("unchanged", Ok(connector()), Reason::OutcomeUnknown),
@@ -177,21 +177,21 @@ fn a_terminal_answer_after_an_unknown_attempt_is_believed_only_as_far_as_a_read_
         ("refused", Err(status(403)), Reason::OutcomeUnknown),
         ("failing", Err(status(503)), Reason::Verifying),
     ] {
-        let story = unknown().answered_then(Err(status(400)), reading).told();
+        let story = unknown().answered_then(Err(status(400)), reading).settled();
         assert_eq!((story.reason(), story.reads), (expected, 2), "{what}");
         assert_eq!(story.writes, 4, "claim and record, twice: {what}");
     }
 }
 
 #[test]
-fn the_doubt_about_a_terminal_answer_outlives_reads_that_fail_and_the_process() {
-    let story = unknown().answered_then(Err(status(400)), Err(status(503))).told();
+fn an_unverified_refusal_survives_failed_reads_and_restarts() {
+    let story = unknown().answered_then(Err(status(400)), Err(status(503))).settled();
     let story = story.reads(connector()).waited();
     assert_eq!(story.reason(), Reason::OutcomeUnknown);
 }
 
 #[test]
-fn past_a_limit_an_effect_is_a_success_no_effect_the_limit_and_the_rest_needs_a_person() {
+fn verification_past_a_limit_ends_the_request() {
     let moving = connector().state("resynchronizing-to-prod");
     for (what, reading, expected) in [
         ("effect", Ok(connector().production(Field::Value(24))), Reason::RolledBack),
@@ -203,13 +203,13 @@ fn past_a_limit_an_effect_is_a_success_no_effect_the_limit_and_the_rest_needs_a_
     ] {
         let mut story = unknown().not_after(5);
         story.reading = reading;
-        assert_eq!(story.told().reason(), expected, "{what}");
+        assert_eq!(story.settled().reason(), expected, "{what}");
     }
-    assert_eq!(unknown().active_deadline(5).told().reason(), Reason::DeadlineExceeded);
+    assert_eq!(unknown().active_deadline(5).settled().reason(), Reason::DeadlineExceeded);
 }
 
 #[test]
-fn while_suspended_only_the_verdict_is_recorded() {
+fn a_suspended_request_is_verified_and_not_repeated() {
     let moving = connector().state("resynchronizing-to-prod");
     for (what, reading, expected) in [
         ("effect", Ok(connector().production(Field::Value(24))), Reason::RolledBack),
@@ -220,15 +220,15 @@ fn while_suspended_only_the_verdict_is_recorded() {
     ] {
         let mut story = unknown().suspended();
         story.reading = reading;
-        assert_eq!(story.told().reason(), expected, "{what}");
+        assert_eq!(story.settled().reason(), expected, "{what}");
     }
 }
 
 #[test]
-fn while_being_deleted_an_effect_is_recorded_and_nothing_else_is_attempted() {
+fn an_object_being_deleted_is_verified_and_not_repeated() {
     let going = unknown().being_deleted();
     assert_eq!(verdict(going.clone(), connector().production(Field::Value(24))), Some(Reason::RolledBack));
-    let unchanged = going.clone().told();
+    let unchanged = going.clone().settled();
     assert_eq!((unchanged.reason(), unchanged.operation().unknown_attempts), (Reason::OnHold, 0));
     assert_eq!(unchanged.reads(connector().production(Field::Value(24))).decide(), Step::Rest);
     let moving = connector().state("resynchronizing-to-prod");
@@ -237,9 +237,9 @@ fn while_being_deleted_an_effect_is_recorded_and_nothing_else_is_attempted() {
 }
 
 #[test]
-fn a_success_that_could_not_be_read_is_believed_where_nobody_lets_us_look() {
+fn an_unreadable_success_counts_if_reading_is_refused() {
     for code in [403, 404] {
-        let story = rollback().reading_fails(status(code)).answered(Err(unreadable())).told();
+        let story = rollback().reading_fails(status(code)).answered(Err(unreadable())).settled();
         assert_eq!(story.reason(), Reason::Verifying);
         let story = story.waited();
         assert_eq!(
@@ -252,7 +252,7 @@ fn a_success_that_could_not_be_read_is_believed_where_nobody_lets_us_look() {
 }
 
 #[test]
-fn a_success_that_could_not_be_read_is_verified_where_reading_is_allowed() {
+fn an_unreadable_success_is_verified_if_reading_is_allowed() {
     let story = || rollback().claimed(0).failing(&unreadable(), 1).clock(10);
     assert_eq!(story().decide(), Step::Read);
     assert_eq!(verdict(story(), connector().production(Field::Value(24))), Some(Reason::RolledBack));
@@ -260,9 +260,9 @@ fn a_success_that_could_not_be_read_is_verified_where_reading_is_allowed() {
 }
 
 #[test]
-fn a_read_that_lacked_something_before_is_not_taken_for_an_accepted_call() {
-    let story = rollback().reads(connector().legacy(Field::Missing)).told();
+fn an_incomplete_read_does_not_count_as_an_accepted_call() {
+    let story = rollback().reads(connector().legacy(Field::Missing)).settled();
     assert_eq!(story.operation().last_error.as_ref().unwrap().code, Some(200));
     let story = story.reads(connector()).clock(5).claimed(5).taken_over().seen_for(35).clock(60);
-    assert_eq!(story.reading_fails(status(403)).told().reason(), Reason::OutcomeUnknown);
+    assert_eq!(story.reading_fails(status(403)).settled().reason(), Reason::OutcomeUnknown);
 }

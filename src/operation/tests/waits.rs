@@ -1,4 +1,4 @@
-//! Waits: how long, by which clock, and what they say.
+//! Waits: their lengths, clocks and messages.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ fn seconds(seconds: u64) -> Step<crate::api::RollbackResult> {
 }
 
 #[test]
-fn each_class_of_answer_is_waited_for_under_its_own_reason() {
+fn each_class_of_failure_has_its_own_waiting_reason() {
     for (what, failure, reason, unknown) in [
         ("not sent", not_sent(), Reason::Retrying, 0),
         ("423", status(423), Reason::Retrying, 0),
@@ -39,7 +39,7 @@ fn each_class_of_answer_is_waited_for_under_its_own_reason() {
 }
 
 #[test]
-fn the_wait_grows_with_each_failure_and_is_forgotten_by_no_restart() {
+fn the_backoff_grows_across_restarts() {
     let mut story = rollback();
     for wait in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
         let begin = story.now.duration_since(at(0)).as_secs();
@@ -72,7 +72,7 @@ fn a_time_with_a_fraction_is_rounded_up() {
 }
 
 #[test]
-fn a_slow_server_is_not_raced() {
+fn no_attempt_follows_while_the_server_may_still_run_the_last_one() {
     for (failure, next) in [
         (no_answer(), CLAIM),
         (status(408), CLAIM),
@@ -90,7 +90,7 @@ fn a_slow_server_is_not_raced() {
 }
 
 #[test]
-fn a_slow_server_is_not_raced_by_a_clock_set_forward_nor_by_another_machines() {
+fn a_clock_that_is_ahead_does_not_shorten_the_wait_for_the_server() {
     let story = || rollback().claimed(0).failing(&no_answer(), 5);
     assert_eq!(story().clock(3600).seen_for(1).decide(), seconds(29));
     assert_eq!(story().taken_over().clock(3600).decide(), seconds(30));
@@ -100,7 +100,7 @@ fn a_slow_server_is_not_raced_by_a_clock_set_forward_nor_by_another_machines() {
 }
 
 #[test]
-fn a_slow_server_is_not_raced_where_the_clock_was_set_during_the_call() {
+fn a_clock_set_during_the_call_does_not_shorten_the_wait_for_the_server() {
     for set_to in [3600, -3600] {
         let story = rollback().claimed(0).claim_left(30).failing(&no_answer(), set_to);
         assert_eq!(story.next(), Some(at(set_to + 30)), "{set_to}");
@@ -109,7 +109,7 @@ fn a_slow_server_is_not_raced_where_the_clock_was_set_during_the_call() {
 }
 
 #[test]
-fn a_clock_set_back_does_not_make_a_wait_last_for_ever() {
+fn a_clock_set_back_does_not_prolong_a_wait() {
     for failure in [status(423), status(500), no_answer(), asking(61, status(429))] {
         let story = rollback().claimed(0).failing(&failure, 1);
         let length = u64::try_from(story.next().unwrap().duration_since(at(1)).as_secs()).unwrap();
@@ -120,24 +120,24 @@ fn a_clock_set_back_does_not_make_a_wait_last_for_ever() {
 }
 
 #[test]
-fn setting_the_clock_neither_hurries_nor_delays_a_wait_that_was_seen_to_begin() {
+fn setting_the_clock_does_not_change_an_observed_wait() {
     for set in [3600, 0, -3600] {
-        let story = || rollback().claimed(0).failing(&asking(61, status(423)), 1).told();
+        let story = || rollback().claimed(0).failing(&asking(61, status(423)), 1).settled();
         assert_eq!(story().clock(11).seen_for(10).clock_set(set).decide(), seconds(50), "{set}");
         assert_eq!(story().clock(61).seen_for(60).clock_set(set).decide(), Step::Read, "{set}");
     }
 }
 
 #[test]
-fn a_clock_set_back_while_verifying_costs_no_more_than_the_wait_that_was_set() {
+fn a_clock_set_back_does_not_prolong_a_verification() {
     let moving = connector().state("resynchronizing-to-prod");
-    let story = rollback().claimed(0).failed(500, 1).clock(1000).reads(moving).told();
+    let story = rollback().claimed(0).failed(500, 1).clock(1000).reads(moving).settled();
     assert_eq!(story.next(), Some(at(1002)));
     assert_eq!(story.clock(-3600).seen_for(2).decide(), Step::Read);
 }
 
 #[test]
-fn an_operator_whose_clock_is_behind_does_not_hurry_over_what_another_one_left() {
+fn an_operator_whose_clock_is_behind_keeps_the_waits_of_another() {
     let moving = connector().state("resynchronizing-to-prod");
     let mut story = rollback().claimed(3600).taken_over().clock(0).seen_for(35).reads(moving);
     let step = story.run();
@@ -150,7 +150,7 @@ fn an_operator_whose_clock_is_behind_does_not_hurry_over_what_another_one_left()
 }
 
 #[test]
-fn a_wait_within_a_second_is_as_long_as_it_says() {
+fn a_wait_that_starts_within_a_second_has_its_full_length() {
     let mut story = rollback().answered(Err(status(423)));
     story.now += Duration::from_millis(900);
     story.observed.jitter = 0.5;
@@ -160,10 +160,10 @@ fn a_wait_within_a_second_is_as_long_as_it_says() {
 }
 
 #[test]
-fn a_refused_token_is_waited_for_without_a_time_and_without_another_write() {
+fn a_rejected_token_sets_no_time_and_costs_no_further_write() {
     let mut story = rollback().answered(Err(status(401)));
     story.run_to_record();
-    let story = story.held().told();
+    let story = story.held().settled();
     assert_eq!(
         (story.reason(), story.next(), story.operation().unknown_attempts),
         (Reason::TokenRejected, None, 0)
@@ -172,12 +172,12 @@ fn a_refused_token_is_waited_for_without_a_time_and_without_another_write() {
 }
 
 #[test]
-fn a_token_that_was_replaced_brings_the_next_attempt_at_once_under_its_own_claim() {
+fn a_replaced_token_allows_the_next_attempt_at_once() {
     let mut story = rollback().answered(rolled_back()).claimed(0);
     story.observed.token_changed = true;
     let refused = story.respond(Err(&status(401)));
     story.record(&refused);
-    let story = story.told();
+    let story = story.settled();
     assert_eq!((story.reason(), story.operation().attempts), (Reason::RolledBack, 2));
     assert_eq!(
         (story.operation().backoff_step, story.writes),
@@ -188,13 +188,13 @@ fn a_token_that_was_replaced_brings_the_next_attempt_at_once_under_its_own_claim
 }
 
 #[test]
-fn a_read_that_fails_before_an_attempt_is_waited_for_like_a_call() {
+fn a_failed_read_before_an_attempt_has_a_backoff_like_a_call() {
     for (failure, reason) in [
         (status(500), Reason::Retrying),
         (no_answer(), Reason::Retrying),
         (asking(50, status(429)), Reason::Retrying),
     ] {
-        let story = rollback().reading_fails(failure.clone()).told();
+        let story = rollback().reading_fails(failure.clone()).settled();
         assert_eq!((story.reason(), story.operation().attempts), (reason, 0), "{failure:?}");
         let next = failure.retry_at.unwrap_or(at(1));
         assert_eq!((story.next(), story.operation().unknown_attempts), (Some(next), 0));
@@ -205,45 +205,46 @@ fn a_read_that_fails_before_an_attempt_is_waited_for_like_a_call() {
 }
 
 #[test]
-fn who_waits_for_its_turn_or_is_held_says_so_and_goes_on_when_it_ends() {
-    let mut story = rollback().behind("MigrationRollback ns/first").told();
+fn a_queued_or_held_request_continues_when_its_wait_ends() {
+    let mut story = rollback().behind("MigrationRollback ns/first").settled();
     assert_eq!((story.reason(), story.writes), (Reason::Queued, 1));
     assert!(story.message().contains("MigrationRollback ns/first"));
     story.observed.ahead = None;
-    let mut story = story.held().told();
+    let mut story = story.held().settled();
     assert_eq!((story.reason(), story.writes), (Reason::OnHold, 2));
     story.observed.on_hold = false;
-    assert_eq!(story.answered(rolled_back()).told().reason(), Reason::RolledBack);
+    assert_eq!(story.answered(rolled_back()).settled().reason(), Reason::RolledBack);
 }
 
 #[test]
-fn a_wait_in_the_queue_is_written_once_however_the_queue_moves() {
-    let mut story = rollback().behind("MigrationRollback ns/first").told();
+fn a_wait_in_the_queue_is_written_once() {
+    let mut story = rollback().behind("MigrationRollback ns/first").settled();
     story.observed.ahead = Some("MigrationRollback ns/second".to_owned());
-    let story = story.told();
+    let story = story.settled();
     assert_eq!((story.reason(), story.writes), (Reason::Queued, 1));
     assert!(story.message().contains("ns/first"), "{}", story.message());
 }
 
 #[test]
-fn who_waits_for_a_reason_of_its_own_keeps_saying_so_while_calls_are_held() {
+fn a_waiting_request_keeps_its_reason_while_calls_are_on_hold() {
     for story in [
         rollback().claimed(0).failed(423, 1),
         rollback().claimed(0).failed(500, 1),
         rollback().claimed(0).failed(401, 1),
     ] {
         let (reason, writes) = (story.reason(), story.writes);
-        let story = story.clock(100).held().told();
+        let story = story.clock(100).held().settled();
         assert_eq!((story.reason(), story.writes, story.reads), (reason, writes, 0));
     }
 }
 
 #[test]
-fn suspending_and_resuming_changes_what_is_said_and_not_what_is_waited_for() {
-    let mut story = rollback().claimed(0).failing(&asking(100, status(423)), 1).suspended().clock(10).told();
+fn suspending_and_resuming_does_not_change_a_wait() {
+    let mut story =
+        rollback().claimed(0).failing(&asking(100, status(423)), 1).suspended().clock(10).settled();
     assert_eq!((story.reason(), story.next()), (Reason::Suspended, Some(at(100))));
     story.object.spec.suspend = None;
-    let story = story.clock(20).told();
+    let story = story.clock(20).settled();
     assert_eq!((story.reason(), story.next()), (Reason::Retrying, Some(at(100))));
     assert!(story.message().contains("423"), "{}", story.message());
 }

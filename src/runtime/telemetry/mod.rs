@@ -1,11 +1,9 @@
 //! Logs, and traces of requests.
 //!
-//! Logs are text for people or JSON for machines. The level is a flag; `RUST_LOG` wins.
-//!
-//! A trace shows one request: all its attempts, by whichever process. So the request's UUID is the trace's id, and
-//! the id of the root span follows from it: every process knows the parent of its [`step`]s, and the one that finishes
-//! the request reports the [`root`], last. A step is a `tracing` span with the target [`TARGET`]. Such spans are
-//! exported, and nothing else is; no log line shows them. Without a collector they are disabled and cost nothing.
+//! A trace shows all attempts of one request, by all processes. Its ID is the request's UUID, which also determines the ID
+//! of the root span: every process knows the parent of its [`step`]s, and the process that finishes the request reports
+//! the [`root`]. A step is a `tracing` span with the target [`TARGET`]. Only such spans are exported, and log lines do not
+//! show them. Without a collector they are disabled and cost nothing.
 
 mod otlp;
 
@@ -48,24 +46,24 @@ pub enum LogFormat {
     Json,
 }
 
-/// The lowest level of log lines.
+/// The minimum level of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogLevel {
-    /// What a person must look at.
+    /// Errors that a person must look at.
     Error,
-    /// And what may need a person.
+    /// Also problems that may need a person.
     Warn,
-    /// And what the operator does.
+    /// Also what the operator does.
     #[default]
     Info,
-    /// And why it does it.
+    /// Also details.
     Debug,
-    /// And what the libraries do.
+    /// Also everything from the libraries.
     Trace,
 }
 
 impl LogLevel {
-    /// What is shown unless `RUST_LOG` says otherwise: the libraries' spans and retries are noise.
+    /// Returns the default filter, which hides the spans and retries of the libraries.
     fn filter(self) -> Targets {
         let level = match self {
             Self::Error => LevelFilter::ERROR,
@@ -82,14 +80,14 @@ impl LogLevel {
     }
 }
 
-/// Starts to log to stderr, and to export spans by `traces`.
+/// Starts to log to stderr and to export spans through `traces`.
 ///
 /// # Errors
-/// If `RUST_LOG` is not a list of levels and targets.
+/// If `RUST_LOG` is invalid.
 pub fn start(format: LogFormat, level: LogLevel, traces: Option<&SdkTracerProvider>) -> Result<(), String> {
     let filter = match env::var("RUST_LOG") {
         Ok(directives) => directives.parse().map_err(|error| {
-            format!("RUST_LOG={directives} cannot be used ({error}); write for example RUST_LOG=info,cde_operator=debug")
+            format!("RUST_LOG={directives} is invalid ({error}); write for example RUST_LOG=info,cde_operator=debug")
         })?,
         Err(_) => level.filter(),
     };
@@ -100,7 +98,7 @@ pub fn start(format: LogFormat, level: LogLevel, traces: Option<&SdkTracerProvid
     };
     let filter = filter.with_target(TARGET, LevelFilter::OFF);
     let Some(provider) = traces else {
-        // One filter for all: a layer's own is asked again whenever a span is entered.
+        // A filter for all layers is cheaper than that of one layer, which is evaluated whenever a span is entered.
         tracing_subscriber::registry().with(lines).with(filter).init();
         return Ok(());
     };
@@ -118,8 +116,8 @@ pub fn start(format: LogFormat, level: LogLevel, traces: Option<&SdkTracerProvid
 
 /// Starts a step of the request `trace`, as a child of the request's root span.
 ///
-/// Run the step with [`tracing::Instrument`], so that calls made meanwhile become its children. The step ends when it
-/// is last polled. `attributes` are asked for only where spans are exported.
+/// Run the step with [`tracing::Instrument`], so that its calls become its children. It ends when it is last polled.
+/// `attributes` is called only if spans are exported.
 #[must_use]
 pub fn step(trace: Uuid, name: &str, attributes: impl FnOnce() -> Vec<KeyValue>) -> Span {
     let span = tracing::info_span!(target: TARGET, parent: None, "step", otel.name = name);
@@ -133,7 +131,7 @@ pub fn step(trace: Uuid, name: &str, attributes: impl FnOnce() -> Vec<KeyValue>)
         true,
         TraceState::NONE,
     );
-    // It fails only where nothing is exported.
+    // It fails only if spans are not exported.
     let _ = span.set_parent(Context::new().with_remote_span_context(root));
     for KeyValue { key, value, .. } in attributes() {
         span.set_attribute(key, value);
@@ -141,7 +139,7 @@ pub fn step(trace: Uuid, name: &str, attributes: impl FnOnce() -> Vec<KeyValue>)
     span
 }
 
-/// Starts the root span of the request `trace`, which began at `started`. It ends when it is dropped.
+/// Starts the root span of the request `trace` at the time `started`. It ends when it is dropped.
 #[must_use]
 pub fn root(
     trace: Uuid,
@@ -157,13 +155,13 @@ pub fn root(
     span
 }
 
-/// Marks `span` as failed. `kind` is one of few words; `message` is a sentence for people, or empty.
+/// Marks `span` as failed. `kind` has few values; `message` is a sentence or empty.
 pub fn fail(span: &Span, kind: impl Into<String>, message: &str) {
     span.set_attribute("error.type", kind.into());
     span.set_status(Status::error(message.to_owned()));
 }
 
-/// Returns the header by which a called service continues the trace (W3C Trace Context); `None` where there is none.
+/// Returns the header that propagates the trace (W3C Trace Context); `None` without a trace.
 #[must_use]
 pub fn traceparent(span: &Span) -> Option<String> {
     let context = span.context();
@@ -174,7 +172,7 @@ pub fn traceparent(span: &Span) -> Option<String> {
 
 /// Exports the last spans, within `limit`.
 pub async fn flush(traces: SdkTracerProvider, limit: Duration) {
-    // The last batch is sent by this very runtime, which must not be blocked meanwhile.
+    // This runtime sends the last batch, so it must not be blocked.
     let shutdown = tokio::task::spawn_blocking(move || traces.shutdown_with_timeout(limit));
     let _ = tokio::time::timeout(limit, shutdown).await;
 }
@@ -185,11 +183,11 @@ fn root_id(trace: Uuid) -> SpanId {
 }
 
 thread_local! {
-    /// The request whose root span is being started; the SDK takes ids from nowhere but its generator.
+    /// The request whose root span is being started. The SDK takes IDs only from its generator.
     static NEXT_ROOT: Cell<Option<Uuid>> = const { Cell::new(None) };
 }
 
-/// Draws ids, except those of a request's root span.
+/// Generates random IDs, except for root spans of requests.
 #[derive(Debug, Default)]
 struct Ids(RandomIdGenerator);
 

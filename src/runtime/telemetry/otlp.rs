@@ -1,8 +1,8 @@
-//! Where spans are exported to, and how a batch is sent.
+//! The endpoint of traces, and how a batch is sent.
 //!
-//! The exporter of OpenTelemetry reads its own variables, but ignores what it cannot use and knows no roots. So what
-//! decides whether, where and how spans are sent is checked here. `OTEL_EXPORTER_OTLP_HEADERS` (which may hold
-//! secrets), `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_BSP_…` are left to the library.
+//! The exporter of OpenTelemetry reads its own variables, but ignores invalid values and does not support CA certificates.
+//! So the variables that decide whether, where and how spans are sent are read here. `OTEL_EXPORTER_OTLP_HEADERS` (which
+//! may hold secrets), `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_BSP_…` are left to the library.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::text::{clean, describe};
 
 use super::Ids;
 
-/// A batch is sent by then, unless a variable says otherwise.
+/// Default timeout of a batch.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A collector that accepts OTLP over HTTP.
@@ -33,16 +33,16 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Returns the collector that `flag` (the value of `--otlp-endpoint`) or else the environment names; `None` where
+    /// Returns the collector that `flag` (the value of `--otlp-endpoint`), or otherwise the environment, names; `None` if
     /// traces are off. The process must have installed a default `rustls::crypto::CryptoProvider`.
     ///
     /// # Errors
-    /// A sentence that names what cannot be used, without values that may be secret.
+    /// A sentence that names the invalid setting, without values that may be secret.
     pub fn configured(
         flag: Option<&str>,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, String> {
-        // An empty variable counts as unset, says OpenTelemetry.
+        // OpenTelemetry treats an empty variable as unset.
         let variable = |name: &str| environment(name).filter(|value| !value.trim().is_empty());
         let is = |name, word| variable(name).is_some_and(|value| value.trim().eq_ignore_ascii_case(word));
         if is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none") {
@@ -67,9 +67,7 @@ impl Collector {
         for (suffix, usable) in [("PROTOCOL", "http/protobuf"), ("COMPRESSION", "none")] {
             if let Some((value, name)) = setting(suffix).filter(|(value, _)| value != usable) {
                 let value = clean(&value, 32);
-                return Err(format!(
-                    "{name}={value} cannot be used: traces are sent by {usable}; set it to that"
-                ));
+                return Err(format!("{name}={value} is not supported; set it to {usable}"));
             }
         }
         let timeout = setting("TIMEOUT").map_or(Ok(TIMEOUT), |(value, name)| {
@@ -81,11 +79,11 @@ impl Collector {
         Ok(Some(Self { url, timeout, http }))
     }
 
-    /// Starts a thread that exports spans, in batches that the present runtime sends. `process` describes this
-    /// process; the environment goes before it.
+    /// Starts a thread that exports spans in batches, which the current runtime sends. `process` describes this process;
+    /// the environment overrides it.
     ///
     /// # Errors
-    /// A sentence on configuration that cannot be used.
+    /// A sentence that describes the invalid configuration.
     pub fn provider(self, process: impl IntoIterator<Item = KeyValue>) -> Result<SdkTracerProvider, String> {
         let mut resource = Resource::builder_empty()
             .with_attributes(process)
@@ -106,7 +104,7 @@ impl Collector {
     }
 }
 
-/// Returns the URL that takes spans: `text`, or a path below it if that is the `base` of several signals.
+/// Returns the URL for spans: `text`, or a path below it if `text` is the `base` of several signals.
 fn endpoint(text: &str, base: bool) -> Option<Url> {
     let mut url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
     if !url.username().is_empty() || url.password().is_some() || text.contains(['?', '#']) {
@@ -134,12 +132,12 @@ fn client(timeout: Duration, roots: Option<(String, String)>) -> Result<reqwest:
     builder.build().map_err(|error| format!("traces cannot be sent by HTTPS: {}", describe(&error)))
 }
 
-/// Sends batches from the exporter's thread, which belongs to no runtime.
+/// Sends batches for the exporter's thread, which has no runtime.
 #[derive(Debug)]
 struct Sender {
     http: reqwest::Client,
     runtime: Handle,
-    /// The last batch did not arrive; logged once, not for each.
+    /// The last batch was lost, which is logged once.
     lost: AtomicBool,
 }
 
@@ -151,7 +149,7 @@ impl HttpClient for Sender {
         let sent = self.runtime.spawn(async move { http.send_bytes(request).await }).await?;
         let why = match &sent {
             Ok(answer) if answer.status().is_success() => None,
-            Ok(answer) => Some(format!("it answers {}", answer.status().as_u16())),
+            Ok(answer) => Some(format!("it responds with {}", answer.status().as_u16())),
             Err(error) => Some(describe(error.as_ref())),
         };
         let lost = self.lost.swap(why.is_some(), Ordering::Relaxed);
@@ -168,11 +166,11 @@ impl HttpClient for Sender {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
-    /// Where to, by the flag and these variables.
+    /// The endpoint for this flag and these variables.
     fn url(flag: Option<&str>, variables: &[(&str, &str)]) -> Result<Option<String>, String> {
         let value = |name: &str| {
             let found = variables.iter().find(|(variable, _)| *variable == name);
@@ -183,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn traces_go_where_the_flag_says_then_where_the_narrower_variable_says_else_nowhere() {
+    fn the_flag_goes_before_the_variables_for_the_endpoint_of_traces() {
         let (base, exact) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
         let (b, e) = ((base, "http://b:4318"), (exact, "https://e/intake"));
         for (flag, variables, expected) in [
@@ -204,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_that_cannot_be_used_is_named_without_its_value() {
+    fn an_invalid_flag_is_named_without_its_value() {
         let why = url(Some("canary"), &[]).unwrap_err();
         assert!(why.starts_with("--otlp-endpoint is not a URL") && !why.contains("canary"), "{why}");
     }

@@ -36,7 +36,7 @@ async fn a_rejected_token_is_a_failure_and_is_not_shown() {
     let output = check.run().await;
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert!(said.contains("refuses the token (401"), "{said}");
+    assert!(said.contains("rejects the token (401"), "{said}");
     assert!(!said.contains(&token), "{said}");
 }
 
@@ -46,7 +46,7 @@ async fn a_gateway_and_a_failing_api_are_failures() {
     for (fault, part) in [
         (Fault::on(Operation::Read).answer(404).html(), "check --url"),
         (Fault::on(Operation::Read).answer(503).html(), "503"),
-        (Fault::on(Operation::Read).hang(), "no answer within 500ms"),
+        (Fault::on(Operation::Read).hang(), "no response within 500ms"),
     ] {
         let check = Check::run_as(&kubeconfig).await.flag("--timeout=500ms");
         check.cde.inject(fault.always());
@@ -64,5 +64,5 @@ async fn bad_configuration_is_reported_as_by_run_and_kubernetes_is_checked_anywa
     assert_eq!(code, 1);
     assert!(message(&findings, "configuration").contains("--retry-min is longer than --retry-max"));
     assert_eq!(verdicts(&findings, "cde"), ["skipped"]);
-    assert_eq!(verdicts(&findings, "definitions"), ["ok"]);
+    assert_eq!(verdicts(&findings, "crds"), ["ok"]);
 }

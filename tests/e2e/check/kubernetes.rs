@@ -17,7 +17,7 @@ async fn all_checks_pass_when_deploy_is_applied() {
     assert_eq!(code, 0);
     assert_eq!(
         findings.iter().map(|one| one.check.as_str()).collect::<BTreeSet<_>>(),
-        BTreeSet::from(["configuration", "kubernetes", "definitions", "right", "cde"])
+        BTreeSet::from(["configuration", "kubernetes", "crds", "permission", "cde"])
     );
 }
 
@@ -36,7 +36,7 @@ fn granted(file: &str) -> BTreeSet<String> {
 }
 
 fn permissions(findings: &[Finding], place: &str) -> BTreeSet<String> {
-    let of = findings.iter().filter(|one| one.check == "right");
+    let of = findings.iter().filter(|one| one.check == "permission");
     of.filter_map(|one| {
         one.message.split(':').next()?.strip_suffix(place).map(|right| right.trim().to_owned())
     })
@@ -63,13 +63,13 @@ async fn each_missing_permission_is_reported_with_an_action() {
     let check = Check::run_as(&nobody).await.flag("--namespaces=one,two");
     let (findings, code) = check.findings().await;
     assert_eq!(code, 1);
-    assert_eq!(verdicts(&findings, "right"), ["failed"; 19]);
+    assert_eq!(verdicts(&findings, "permission"), ["failed"; 19]);
     for place in ["in namespace one", "in namespace two"] {
         assert_eq!(permissions(&findings, place), granted("operator-role.yaml"));
     }
     let advised = findings.iter().filter(|one| one.message.contains("apply deploy/rbac"));
     assert_eq!(advised.count(), 19);
-    assert_eq!(verdicts(&findings, "definitions"), ["ok"], "every user may read the served versions");
+    assert_eq!(verdicts(&findings, "crds"), ["ok"], "every user may read the served versions");
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn an_administrator_can_check_the_permissions_of_the_operator() {
             .flag(format!("--as=system:serviceaccount:{OPERATOR_NAMESPACE}:{user}"))
             .flag("--leader-election");
         let (findings, _) = check.findings().await;
-        assert_eq!(verdicts(&findings, "right"), [verdict; 13], "{user}");
+        assert_eq!(verdicts(&findings, "permission"), [verdict; 13], "{user}");
     }
 }
 
@@ -90,7 +90,7 @@ async fn missing_crds_are_reported_before_the_installation() {
     let control_plane = ControlPlane::start().await.unwrap();
     let (findings, code) = Check::run_as(&control_plane.kubeconfig()).await.findings().await;
     assert_eq!(code, 1);
-    assert!(message(&findings, "definitions").contains("not installed: apply crds/"), "{findings:#?}");
+    assert!(message(&findings, "crds").contains("not installed: apply crds/"), "{findings:#?}");
     assert_eq!(verdicts(&findings, "kubernetes"), ["ok"]);
 }
 
@@ -112,8 +112,8 @@ async fn without_an_api_server_only_the_checks_that_need_it_are_skipped() {
     assert_eq!(code, 1);
     assert_eq!(verdicts(&findings, "kubernetes"), ["failed"]);
     assert!(message(&findings, "kubernetes").starts_with("https://127.0.0.1:1"), "{findings:#?}");
-    assert_eq!(verdicts(&findings, "definitions"), ["skipped"]);
-    assert_eq!(verdicts(&findings, "rights"), ["skipped"]);
+    assert_eq!(verdicts(&findings, "crds"), ["skipped"]);
+    assert_eq!(verdicts(&findings, "permission"), ["skipped"]);
     assert_eq!(verdicts(&findings, "cde"), ["ok"]);
 }
 

@@ -153,7 +153,7 @@ async fn an_outage_of_the_api_server_costs_only_time() {
         one.release();
     }
     operator.wait_for_log("the outcome is not stored yet").await;
-    operator.wait_for_log("the watch is interrupted").await;
+    operator.wait_for_log("the watch was interrupted").await;
     env.control_plane.start_api_server().await.unwrap();
     end_as_without_fault(&env, &requests, 1, false).await;
 

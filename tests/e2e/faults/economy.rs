@@ -173,14 +173,14 @@ async fn a_request_claimed_for_another_base_url_is_left_alone_and_counted() {
     let mut operator = env.start(Flags::default()).await;
 
     never_claimed.succeeds(&env).await;
-    let line = operator.wait_for_log("claimed for another base address").await;
+    let line = operator.wait_for_log("claimed for another base URL").await;
     assert!(line.contains(&elsewhere.url()) && line.contains("/claimed\""), "{line}");
     let (_, figures) = operator.probe("/metrics").await.unwrap();
     assert!(figures.lines().any(|line| line == "cde_operator_foreign_objects 1"), "{figures}");
     env.settle().await;
     assert_eq!(claimed.get(&env).await.0, left.0);
     assert!(env.sandbox.calls(Operation::Any, claimed.id).is_empty());
-    assert_eq!(operator.log().matches("claimed for another base address").count(), 1);
+    assert_eq!(operator.log().matches("claimed for another base URL").count(), 1);
 }
 
 /// The CRDs accept values that this operator does not know. It gets them in the list, in the watch, and again.

@@ -9,9 +9,9 @@ use cde_harness::{Flags, Kind, Object, TestEnv};
 
 /// Returns the changes that the API server rejects for either kind, and the words of its message.
 fn invalid(kind: Kind) -> Vec<(Value, &'static str)> {
-    let id = "connectorID is immutable: one object is one request";
+    let id = "connectorID is immutable: to change the target, create another object";
     let uuid = "connectorID must be the connector's UUID in lower case";
-    let time = "notAfter must be a time of RFC 3339, from 1970 to 9998";
+    let time = "notAfter must be an RFC 3339 time from 1970 to 9998";
     let deadline = "spec.deadlineSeconds";
     let mut all = vec![
         (json!({"connectorID": "497f6eca-6276-4993-bfeb-53cbbbba6f08"}), id),
@@ -29,16 +29,19 @@ fn invalid(kind: Kind) -> Vec<(Value, &'static str)> {
         (json!({"suspend": "true"}), "spec.suspend"),
     ];
     if kind == Kind::Rollback {
-        let either = "preconditions must name at least one of state, executables";
+        let either = "preconditions must set at least one of state, executables";
         all.extend([
-            (json!({"version": "latest"}), "version is immutable: one object is one request"),
+            (
+                json!({"version": "latest"}),
+                "version is immutable: to change the target, create another object",
+            ),
             (json!({"version": "../x"}), "version must be main, latest or a major number as a string"),
             (json!({"version": null}), "spec.version: Required value"),
             (json!({"notAfter": null}), "spec.notAfter: Required value"),
             (json!({"preconditions": {}}), either),
             (json!({"preconditions": {"state": ""}}), "spec.preconditions.state"),
             (json!({"preconditions": {"state": "x".repeat(257)}}), "spec.preconditions.state: Too long"),
-            (json!({"preconditions": {"executables": {}}}), "executables must name at least one of legacy"),
+            (json!({"preconditions": {"executables": {}}}), "executables must set at least one of legacy"),
             (json!({"preconditions": {"executables": {"legacy": -1}}}), "spec.preconditions.executables"),
             (
                 json!({"preconditions": {"executables": {"production": 9_223_372_036_854_775_808_u64}}}),

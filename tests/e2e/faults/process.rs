@@ -164,7 +164,7 @@ async fn json_log_lines_about_a_request_name_the_request_and_the_attempt() {
         .collect();
 
     let mut attempts = Vec::new();
-    for line in lines.iter().filter(|line| line["spans"][0]["name"] == "pass") {
+    for line in lines.iter().filter(|line| line["spans"][0]["name"] == "reconcile") {
         let field = |name: &str| {
             let spans = line["spans"].as_array().unwrap();
             spans

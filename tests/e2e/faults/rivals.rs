@@ -54,7 +54,7 @@ async fn a_success_that_is_recorded_late_ends_a_request_that_another_operator_ha
     assert_eq!(end.operation()["attempts"], 2, "{end:#?}");
     assert_eq!(end.operation()["evidence"], "Response", "{end:#?}");
     assert!(end.status()["executables"].is_object(), "the response of the CDE is kept: {end:#?}");
-    assert!(!slow.log().contains("refuses the outcome"), "{}", slow.log());
+    assert!(!slow.log().contains("rejected the outcome"), "{}", slow.log());
     env.settle().await;
     assert_eq!(request.get(&env).await.status(), end.status());
     let calls: HashMap<_, usize> =

@@ -86,11 +86,11 @@ async fn the_other_fields_are_validated() {
         (good().spec("suspend", "yes"), "spec.suspend"),
         (
             good().spec("preconditions", json!({})),
-            "preconditions must name at least one of state, executables",
+            "preconditions must set at least one of state, executables",
         ),
         (
             good().spec("preconditions", json!({"executables": {}})),
-            "executables must name at least one of legacy, production, development",
+            "executables must set at least one of legacy, production, development",
         ),
         (good().spec("preconditions", json!({"state": ""})), conditions),
         (good().spec("preconditions", json!({"state": "x".repeat(257)})), conditions),
@@ -134,7 +134,7 @@ async fn the_target_of_a_request_is_immutable() {
     ] {
         let patch = json!({"spec": change}).to_string();
         let refusal = env.try_kubectl(&["patch", short, name, "--type=merge", "-p", &patch], "").await;
-        let expected = format!("{field} is immutable: one object is one request; create another object");
+        let expected = format!("{field} is immutable: to change the target, create another object");
         let refusal = refusal.expect_err("it is rejected");
         assert!(refusal.contains(&expected), "{refusal}");
     }
@@ -195,7 +195,7 @@ async fn the_number_of_attempts_of_one_request_never_goes_down() {
         for status in [operation("one", 1), operation("one", 0), json!({"operation": null}), json!(null)] {
             let refusal = write_status(&env, kind, "it", status.clone()).await.expect_err("it is rejected");
             assert!(
-                refusal.contains("within one operation.id attempts never goes down"),
+                refusal.contains("it must not decrease while status.operation.id is the same"),
                 "{status}: {refusal}"
             );
         }

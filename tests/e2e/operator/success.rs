@@ -151,7 +151,7 @@ async fn a_restore_of_a_live_connector_has_nothing_left_to_do() {
     assert_eq!(done.attempts(), 1);
     assert_eq!(done.status()["state"], "synchronized-to-prod");
     assert_eq!(done.status()["versions"][0]["version"], "1.0.0");
-    assert_eq!(done.message(), "The connector Shop is not in the bin. Nothing was left to do.");
+    assert_eq!(done.message(), "Nothing to do: the connector Shop is not in the bin.");
     assert_eq!(env.sandbox.effects(id), 0);
     assert_eq!(env.sandbox.calls(Operation::Read, id).len(), 1);
     assert_eq!(env.until_events("live", 1).await[0].0, "Normal");

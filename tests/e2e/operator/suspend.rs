@@ -175,7 +175,7 @@ async fn a_suspended_request_shows_what_it_would_do() {
         (&absent, "Would be refused: the connector has no version 7."),
         (&denied, "The connector cannot be read: access denied."),
         (&binned, "Would restore the connector Shop from the bin."),
-        (&live, "The connector Shop is not in the bin: nothing would be left to do."),
+        (&live, "Would do nothing: the connector Shop is not in the bin."),
     ];
     previewed(&env, &cases).await;
     let object = env.get(ready.kind, &ready.name).await;

@@ -15,7 +15,7 @@ fn changing() -> Fault {
 async fn an_error_without_effect_is_retried_without_verification() {
     let (env, _operator) = TestEnv::with_fast_retries().await;
     let transition = "Transition is not allowed, entity is resynchronizing-to-prod.";
-    let check = "check --url and what stands between";
+    let check = "check --url and all proxies in between";
     let answers = [
         ("423", changing().answer(423), 423, "Locked"),
         ("425", changing().answer(425), 425, "Too Early"),

@@ -153,7 +153,7 @@ async fn an_inconclusive_verification_ends_as_unknown_without_another_call() {
 
     let cases = [
         (&state_only, "from synchronized-to-prod to synchronized-to-dev"),
-        (&gone, "the version is gone"),
+        (&gone, "the version no longer exists"),
         (&other, "another version"),
         (&denied, "reading the connector is refused"),
         (&not_found, "reading the connector is refused"),

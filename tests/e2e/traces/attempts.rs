@@ -96,6 +96,6 @@ async fn the_span_of_a_call_without_a_response_has_an_error_and_no_code() {
     let silent = of(&spans, "PATCH")[0];
     assert_eq!(silent.attribute("error.type"), "no_answer");
     assert_eq!(silent.attribute("http.response.status_code"), "");
-    assert_eq!(silent.error.as_deref(), Some("no answer within 1s"));
+    assert_eq!(silent.error.as_deref(), Some("no response within 1s"));
     assert!(silent.ended - silent.begun >= 900_000_000, "{silent:#?}");
 }

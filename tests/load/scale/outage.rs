@@ -69,7 +69,7 @@ async fn an_outage_costs_one_call_per_backoff_and_one_write_per_waiting_object()
     env.sandbox.clear_faults();
     env.sandbox.up().await.unwrap();
     let back = Instant::now();
-    operator.wait_for_log("calls to the CDE API go out again").await;
+    operator.wait_for_log("resuming calls to the CDE API").await;
     assert!(back.elapsed() < RETRY_MAX + SLACK, "noticed after {:?}", back.elapsed());
     crowd.all_succeed(&env).await;
     let (after, all_writes) = (Metrics::of(&mut operator).await, status_writes(&env));

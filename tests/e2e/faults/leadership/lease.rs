@@ -80,12 +80,12 @@ async fn a_replica_that_may_not_get_the_lease_is_not_ready_until_it_may_and_logs
     let rule = looks.clone().and("is still forbidden", move |_| still.load(Ordering::SeqCst));
     proxy.answer(rule, Point::BeforeForward, 403, &[], failure(403, "Forbidden"));
     let mut one = env.start_behind(&proxy, Mode::Elected.replica("one").without_readiness_wait()).await;
-    let words = "the Lease cannot be taken";
+    let words = "the Lease could not be acquired";
     one.wait_for_log(words).await;
     until("it keeps trying to read the Lease", || proxy.count(&looks) > 4).await;
 
     let (code, why) = one.probe("/readyz").await.unwrap();
-    assert_eq!((code, why.trim()), (503, "the work has not begun, and the log says why"));
+    assert_eq!((code, why.trim()), (503, "the operator has not started; see the log"));
     assert_eq!(one.log().matches(words).count(), 1, "{}", one.log());
 
     refused.store(false, Ordering::SeqCst);

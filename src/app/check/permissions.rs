@@ -1,4 +1,4 @@
-//! Whether the API server allows what `run` does: a `SelfSubjectAccessReview` for each right.
+//! Checks each permission that `run` needs by a `SelfSubjectAccessReview`.
 
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
@@ -12,32 +12,32 @@ use crate::text::describe;
 
 use super::Finding;
 
-/// One right that `run` needs.
+/// One permission that `run` needs.
 #[derive(Clone, Debug)]
-struct Right {
+struct Permission {
     verb: &'static str,
     group: &'static str,
-    /// With its subresource after a slash.
+    /// The resource, with a subresource after a slash.
     resource: String,
-    /// All of them unless named.
+    /// `None` for all namespaces.
     namespace: Option<String>,
 }
 
-/// A finding for each right that an operator with `args` needs, whose own namespace is `home`.
+/// Returns a finding for each permission that an operator with `args` in the namespace `home` needs.
 pub(super) async fn findings(client: &Client, args: &RunArgs, home: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for right in needed(args, home) {
-        findings.push(Finding::new("right", right.held(client).await));
+    for permission in needed(args, home) {
+        findings.push(Finding::new("permission", permission.review(client).await));
     }
     findings
 }
 
-/// The same as the roles of `deploy/rbac` give.
-fn needed(args: &RunArgs, home: &str) -> Vec<Right> {
-    let mut rights = Vec::new();
+/// Returns the permissions that the roles of `deploy/rbac` grant.
+fn needed(args: &RunArgs, home: &str) -> Vec<Permission> {
+    let mut permissions = Vec::new();
     for namespace in args.watched() {
         let mut need = |verb, group, resource: String| {
-            rights.push(Right { verb, group, resource, namespace: namespace.clone() });
+            permissions.push(Permission { verb, group, resource, namespace: namespace.clone() });
         };
         for kind in crds().into_iter().map(|crd| crd.spec.names.plural) {
             for verb in ["get", "list", "watch"] {
@@ -47,41 +47,41 @@ fn needed(args: &RunArgs, home: &str) -> Vec<Right> {
         }
         need("create", "events.k8s.io", "events".to_owned());
     }
-    // About changes of the circuit breaker, on the operator's own Pod.
+    // For Events about the circuit breaker on the operator's own Pod.
     let (group, resource) = ("events.k8s.io", "events".to_owned());
-    rights.push(Right { verb: "create", group, resource, namespace: Some(home.to_owned()) });
+    permissions.push(Permission { verb: "create", group, resource, namespace: Some(home.to_owned()) });
     if args.leader_election {
-        rights.extend(["get", "create", "patch"].map(|verb| Right {
+        permissions.extend(["get", "create", "patch"].map(|verb| Permission {
             verb,
             group: "coordination.k8s.io",
             resource: "leases".to_owned(),
             namespace: Some(home.to_owned()),
         }));
     }
-    rights
+    permissions
 }
 
-impl Right {
-    async fn held(&self, client: &Client) -> Result<String, String> {
+impl Permission {
+    async fn review(&self, client: &Client) -> Result<String, String> {
         let place = match &self.namespace {
             Some(namespace) => format!("in namespace {namespace}"),
             None => "in all namespaces".to_owned(),
         };
-        let right = format!("{} {} {place}", self.verb, self.resource);
-        let review = SelfSubjectAccessReview { spec: self.question(), ..Default::default() };
+        let permission = format!("{} {} {place}", self.verb, self.resource);
+        let review = SelfSubjectAccessReview { spec: self.review_spec(), ..Default::default() };
         let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
         let answer = reviews
             .create(&PostParams::default(), &review)
             .await
-            .map_err(|error| format!("{right}: the API server does not say: {}", describe(&error)))?;
+            .map_err(|error| format!("{permission}: the access review failed: {}", describe(&error)))?;
         if answer.status.is_some_and(|status| status.allowed) {
-            Ok(right)
+            Ok(permission)
         } else {
-            Err(format!("{right}: not allowed; apply deploy/rbac, or the roles of the chart"))
+            Err(format!("{permission}: not allowed; apply deploy/rbac or the roles of the chart"))
         }
     }
 
-    fn question(&self) -> SelfSubjectAccessReviewSpec {
+    fn review_spec(&self) -> SelfSubjectAccessReviewSpec {
         let (resource, subresource) = match self.resource.split_once('/') {
             Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
             None => (self.resource.as_str(), None),

@@ -1,4 +1,4 @@
-//! What the process tells of its place: what it is, whether it leads, and whether it has what it needs to work.
+//! Metrics of the operator process: version, leadership, CRDs, token, workers and watches.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,72 +15,71 @@ use crate::runtime::metrics::encode;
 use crate::runtime::watch_health::WatchHealth;
 use crate::runtime::watches::WatchState;
 
-/// Looks around when it is asked.
-pub(super) struct Place {
+/// Computes metrics at each scrape.
+pub(super) struct OperatorMetrics {
     pub(super) context: Arc<Context>,
     pub(super) watch_health: WatchHealth,
-    /// The work may be done here, and is.
+    /// Whether the controllers run in this process.
     pub(super) leads: Arc<AtomicBool>,
-    /// Who leads holds this Lease; `None` where there is none to hold.
+    /// The name of the Lease, if leader election is on.
     pub(super) lease: Option<String>,
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for OperatorMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Place")
+        f.write_str("OperatorMetrics")
     }
 }
 
-impl Collector for Place {
+impl Collector for OperatorMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-        encode(&mut encoder, "cde_operator_build", "What runs", &build)?;
+        encode(&mut encoder, "cde_operator_build", "Version of the operator", &build)?;
         let leads = self.leads.load(Ordering::SeqCst);
         self.leadership(&mut encoder, leads)?;
-        self.means(&mut encoder)?;
-        // Who does not work watches nothing.
+        self.prerequisites(&mut encoder)?;
+        // Without leadership there are no watches.
         if leads { self.watches(&mut encoder) } else { Ok(()) }
     }
 }
 
-impl Place {
+impl OperatorMetrics {
     fn leadership(&self, encoder: &mut DescriptorEncoder<'_>, leads: bool) -> fmt::Result {
         let (name, leads) = ("cde_operator_leader", i64::from(leads));
-        let help = "1 where the work is done; 0 in a replica that waits for the Lease, or has not begun";
+        let help = "1 if the controllers run in this process, 0 if it waits for the Lease or has not started";
         let Some(lease) = &self.lease else { return encode(encoder, name, help, &ConstGauge::new(leads)) };
         let leader = Family::<[(&'static str, String); 1], Gauge>::default();
         leader.get_or_create(&[("lease", lease.clone())]).set(leads);
         encode(encoder, name, help, &leader)
     }
 
-    /// What the work needs.
-    fn means(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    fn prerequisites(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let Context { crds, tokens, workers, .. } = self.context.as_ref();
         let (read, usable) = tokens.condition();
         for (name, help, value) in [
             (
                 "cde_operator_crds_ready",
-                "1 if the custom resource definitions are there and new enough; nothing is claimed else",
+                "1 if the CRDs are installed and new enough, 0 otherwise, when no request is claimed",
                 i64::from(crds.is_good()),
             ),
             (
                 "cde_operator_token_file_usable",
-                "0 if the token file is gone or holds no token; the last one stays in use",
+                "1 if the token file has a usable token, 0 otherwise, when the last token stays in use",
                 i64::from(usable),
             ),
             (
                 "cde_operator_token_read_timestamp_seconds",
-                "When the token in use was first read, in unix time",
+                "Unix time when the token in use was first read",
                 read.as_second(),
             ),
             (
                 "cde_operator_workers",
-                "Objects that may be worked on at the same time",
+                "Maximum number of concurrent reconciliations",
                 i64::from(workers.limit()),
             ),
             (
                 "cde_operator_workers_busy",
-                "Objects that are worked on at present",
+                "Number of reconciliations in progress",
                 i64::try_from(workers.busy()).unwrap_or(i64::MAX),
             ),
         ] {
@@ -91,10 +90,10 @@ impl Place {
 
     fn watches(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let listed = ConstGauge::new(i64::from(self.context.watches.all().iter().all(WatchState::is_listed)));
-        let help = "1 if the first lists of all namespaces are complete";
+        let help = "1 if the first lists of all watches are complete, 0 otherwise";
         encode(encoder, "cde_operator_synced", help, &listed)?;
         let silence = ConstGauge::new(self.watch_health.silence().as_secs_f64());
-        let help = "Time since the API server last answered a watch, whatever the answer";
+        let help = "Time since the API server last responded to a watch, with any status";
         encode(encoder, "cde_operator_watch_silence_seconds", help, &silence)
     }
 }
