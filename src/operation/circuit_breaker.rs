@@ -236,7 +236,7 @@ impl<K> CircuitBreaker<K> {
     /// Notes the result of a call.
     pub fn report(&mut self, call: &CallResult<'_>, now: Now) {
         let down = call.failure.is_some_and(looks_down);
-        let refused = call.failure.is_some_and(|failure| classify(failure, false) == Class::Unauthorized);
+        let refused = call.failure.is_some_and(|failure| classify(failure, false) == Class::TokenRejected);
         if let Some(failure) = call.failure.filter(|failure| pauses_all(failure)) {
             self.pause(failure, now);
         } else {

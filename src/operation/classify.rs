@@ -9,7 +9,7 @@ pub enum Class {
     /// The call is repeated later.
     Transient(Effect),
     /// The token is rejected: calls wait for another one.
-    Unauthorized,
+    TokenRejected,
     /// The request fails with this reason.
     Terminal(Reason),
 }
@@ -46,7 +46,7 @@ const DOCUMENTED: [(u16, &str, Reason); 5] = [
 /// Classifies the failure of a changing call. `confirmed`: earlier refusals confirm this one, if it is undocumented.
 #[must_use]
 pub fn classify(failure: &Failure, confirmed: bool) -> Class {
-    use Class::{Terminal, Transient, Unauthorized};
+    use Class::{Terminal, TokenRejected, Transient};
     match failure.kind {
         FailureKind::NotSent => Transient(Effect::None),
         // The server may have received the call and may still run it.
@@ -55,7 +55,7 @@ pub fn classify(failure: &Failure, confirmed: bool) -> Class {
         FailureKind::Unreadable { .. } => Transient(Effect::Unknown { server_may_still_run: false }),
         FailureKind::Status { code, from_api } => match code {
             // From the API or from an intermediary that checks the token.
-            401 => Unauthorized,
+            401 => TokenRejected,
             // Locked, too early, too many requests: refused before anything was done.
             423 | 425 | 429 => Transient(Effect::None),
             code if is_unanswered(Some(code)) => Transient(Effect::Unknown { server_may_still_run: true }),
@@ -201,8 +201,8 @@ mod tests {
 
     #[test]
     fn a_401_means_that_the_token_is_rejected_whatever_its_source() {
-        assert_eq!(spoken(401), Class::Unauthorized);
-        assert_eq!(unspoken(401), Class::Unauthorized);
+        assert_eq!(spoken(401), Class::TokenRejected);
+        assert_eq!(unspoken(401), Class::TokenRejected);
     }
 
     #[test]

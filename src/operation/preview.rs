@@ -54,7 +54,7 @@ fn refused(failure: &Failure, observed: &Observed) -> Option<String> {
             Some("The connector cannot be read: not found. It may be in the bin.".to_owned())
         }
         Class::Terminal(_) => Some(format!("The connector cannot be read: {}", failure.message)),
-        Class::Transient(_) | Class::Unauthorized => None,
+        Class::Transient(_) | Class::TokenRejected => None,
     }
 }
 

@@ -69,12 +69,12 @@ fn apply_failure<O: Operation>(
                 request.postpone_for_at_least(response.claim_left);
             }
         }
-        Class::Unauthorized if response.token_changed => {
+        Class::TokenRejected if response.token_changed => {
             request.note(failure, None);
             let message = "The CDE API rejected the token, which has been replaced since.";
             request.say(Reason::Retrying, message);
         }
-        Class::Unauthorized => {
+        Class::TokenRejected => {
             request.note(failure, None);
             request.postpone_for(failure, Reason::TokenRejected);
         }

@@ -168,8 +168,8 @@ pub(super) fn preflight<'a, O: Operation>(
         Some(Ok(connector)) => request.object.preflight(&mut request.status, connector),
         Some(Err(failure)) => match classify_read(failure, observed.refusal_confirmed) {
             Class::Transient(_) => return Break(request.wait_out(failure, Reason::Retrying)),
-            Class::Unauthorized if observed.token_changed => return Break(Step::Read),
-            Class::Unauthorized => return Break(request.wait_out(failure, Reason::TokenRejected)),
+            Class::TokenRejected if observed.token_changed => return Break(Step::Read),
+            Class::TokenRejected => return Break(request.wait_out(failure, Reason::TokenRejected)),
             Class::Terminal(Reason::AccessDenied | Reason::NotFound) => {
                 request.object.preflight_unreadable(&mut request.status)
             }

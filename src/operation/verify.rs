@@ -51,8 +51,8 @@ fn unreadable<'a, O: Operation>(
 ) -> Flow<'a, O> {
     match classify_read(failure, refusal_confirmed) {
         Class::Transient(_) => Break(keep_verifying(request, failure, Reason::Verifying)),
-        Class::Unauthorized if token_changed => Break(Step::Read),
-        Class::Unauthorized => Break(keep_verifying(request, failure, Reason::TokenRejected)),
+        Class::TokenRejected if token_changed => Break(Step::Read),
+        Class::TokenRejected => Break(keep_verifying(request, failure, Reason::TokenRejected)),
         // The call succeeded, its body was lost, and reading is refused: the success counts.
         Class::Terminal(_) if was_accepted(&request) => {
             Break(request.succeed(O::SUCCESS, Evidence::Response))
