@@ -85,7 +85,7 @@ async fn a_replica_that_may_not_get_the_lease_is_not_ready_until_it_may_and_logs
     until("it keeps trying to read the Lease", || proxy.count(&looks) > 4).await;
 
     let (code, why) = one.probe("/readyz").await.unwrap();
-    assert_eq!((code, why.trim()), (503, "the work has not begun, and the log says why"));
+    assert_eq!((code, why.trim()), (503, "the work has not begun; the log says why"));
     assert_eq!(one.log().matches(words).count(), 1, "{}", one.log());
 
     refused.store(false, Ordering::SeqCst);
