@@ -383,7 +383,7 @@ mod tests {
         process.signal(Signal::CONT).unwrap();
         process.freeze().unwrap();
         process.signal(Signal::CONT).unwrap();
-        eventually("it goes on", || !is_stopped());
+        eventually("it continues", || !is_stopped());
     }
 
     #[test]

@@ -11,8 +11,8 @@ mod life;
 
 use cde_operator::api::{ConnectorRestore, MigrationRollback};
 use libfuzzer_sys::fuzz_target;
-use serde_json::json;
 use life::{Reconciliation, run};
+use serde_json::json;
 
 fuzz_target!(|bytes: &[u8]| {
     let [low, high, how, body @ ..] = bytes else { return };
@@ -28,9 +28,16 @@ fuzz_target!(|bytes: &[u8]| {
         answer: Some(cde::answer(code, body, version)),
     };
     for version in [false, true] {
-        let reconciliations = [reconciliation(1, version, code, body), reconciliation(4000, version, code, body)];
-        run::<ConnectorRestore>(serde_json::from_value(request("ConnectorRestore")).unwrap(), &reconciliations);
-        run::<MigrationRollback>(serde_json::from_value(request("MigrationRollback")).unwrap(), &reconciliations);
+        let reconciliations =
+            [reconciliation(1, version, code, body), reconciliation(4000, version, code, body)];
+        run::<ConnectorRestore>(
+            serde_json::from_value(request("ConnectorRestore")).unwrap(),
+            &reconciliations,
+        );
+        run::<MigrationRollback>(
+            serde_json::from_value(request("MigrationRollback")).unwrap(),
+            &reconciliations,
+        );
     }
 });
 

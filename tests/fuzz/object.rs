@@ -10,13 +10,17 @@ mod life;
 use cde_operator::api::{ConnectorRestore, MigrationRollback};
 use cde_operator::cde::model::{Connector, Failure, FailureKind, Field, Version};
 use libfuzzer_sys::fuzz_target;
-use serde_json::Value;
 use life::{Reconciliation, run};
+use serde_json::Value;
 
 fuzz_target!(|bytes: &[u8]| {
     let [how, what, json @ ..] = bytes else { return };
     let Ok(object) = serde_json::from_slice::<Value>(json) else { return };
-    let reconciliations = [reconciliation(*how, *what, 0), reconciliation(what.rotate_left(4), *how, 60), reconciliation(*how, !what, 90_000)];
+    let reconciliations = [
+        reconciliation(*how, *what, 0),
+        reconciliation(what.rotate_left(4), *how, 60),
+        reconciliation(*how, !what, 90_000),
+    ];
     if let Ok(object) = serde_json::from_value::<ConnectorRestore>(object.clone()) {
         run(object, &reconciliations);
     }

@@ -31,7 +31,7 @@ pub(crate) enum Mutation {
     /// The result of a read stays in use when the object turns out to be another one.
     ReadingOutlivesItsObject,
     /// A record consumes a retry that was requested during its call.
-    RecordConsumesWish,
+    RecordConsumesRetry,
     /// An outcome whose write was lost is replaced by a released claim.
     LostOutcomeReleases,
     /// Any stored claim counts as one on which nothing was sent.
@@ -52,7 +52,7 @@ pub(crate) enum Mutation {
     /// A refused read counts as unchanged.
     RefusedReadCountsAsUnchanged,
     /// A missing response counts as no effect.
-    TimeOutMeansNoEffect,
+    TimeoutMeansNoEffect,
     /// The connector is read before the claim of the unanswered call is over.
     ReadIsRaced,
     /// The remaining time of a claim comes from the wall clock, even if that was set during the call.
@@ -120,7 +120,7 @@ impl Mutation {
     pub(crate) fn falsify_answer<S: Subject>(self, status: &mut Status<S::Result>, told: &mut CallResult) {
         let code = told.as_ref().err().map(Failure::code);
         match self {
-            Self::TimeOutMeansNoEffect if code == Some(None) => *told = Err(failure(FailureKind::NotSent)),
+            Self::TimeoutMeansNoEffect if code == Some(None) => *told = Err(failure(FailureKind::NotSent)),
             Self::ServerErrorIsSuccess if code == Some(Some(500)) => *told = Ok(S::success()),
             Self::TerminalAfterUnknownFails => {
                 status.operation.get_or_insert_default().unknown_attempts = 0;

@@ -269,7 +269,7 @@ impl<S: Subject> Machine<S> {
 
     /// Stores the outcome of a call, or starts to repeat the write.
     fn records(&self, state: &mut ModelState, who: Who, mut status: StatusId, delivery: Delivery) {
-        if let (true, Some(view)) = (self.is(Mutation::RecordConsumesWish), state.object) {
+        if let (true, Some(view)) = (self.is(Mutation::RecordConsumesRetry), state.object) {
             status = self.rules.handling(status, view.retry);
         }
         match self.write(state, who, status, (Writing::Outcome, delivery)) {

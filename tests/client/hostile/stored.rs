@@ -220,8 +220,8 @@ async fn invalid_objects_disturb_no_valid_object_and_cannot_choose_a_path() {
         env.wait_for(&sound, sound.success()).await;
     }
     env.settle().await;
-    let (_, figures) = operator.probe("/metrics").await.expect("the operator runs");
-    assert!(figures.contains("cde_operator_undecodable_objects_total"), "{figures}");
+    let (_, metrics) = operator.probe("/metrics").await.expect("the operator runs");
+    assert!(metrics.contains("cde_operator_undecodable_objects_total"), "{metrics}");
     let log = operator.log();
     assert!(!log.contains("panicked"), "{log}");
     assert!(evil.accept().is_err(), "a server that an object named was called");

@@ -30,7 +30,7 @@ impl ExistingRequest {
         let name = &self.request.name;
         let now = env.get(self.request.kind, name).await;
         assert_eq!(now.0, self.object.0, "{name} was written");
-        assert_eq!(env.events(name).await.len(), self.events, "{name} was told of");
+        assert_eq!(env.events(name).await.len(), self.events, "{name} has other Events");
         self.check_cost(env, 0, 0);
     }
 
@@ -40,7 +40,7 @@ impl ExistingRequest {
         let name = &self.request.name;
         let now = env.get(self.request.kind, name).await;
         assert_eq!((now.reason(), now.operation()), ("Suspended", self.object.operation()), "{name}");
-        assert_eq!(env.events(name).await.len(), self.events, "{name} was told of");
+        assert_eq!(env.events(name).await.len(), self.events, "{name} has other Events");
         self.check_cost(env, 0, 0);
     }
 

@@ -59,7 +59,7 @@ impl Found {
     /// Reports items of a list that were removed.
     fn lost(&mut self, path: &str, old: &Value, new: &Value) {
         for item in list(old).iter().filter(|item| !list(new).contains(item)) {
-            self.add(path, format_args!("{item} is gone"));
+            self.add(path, format_args!("{item} was removed"));
         }
     }
 

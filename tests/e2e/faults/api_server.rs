@@ -279,7 +279,7 @@ async fn a_watch_that_ends_with_410_during_a_call_is_relisted_without_a_second_c
     end_as_without_fault(&env, &requests, 1, false).await;
     end_as_without_fault(&env, &unseen, 1, false).await;
     for (plural, before) in PLURALS.into_iter().zip(listed) {
-        assert!(proxy.count(&lists(plural)) > before, "{plural} were not listed anew");
+        assert!(proxy.count(&lists(plural)) > before, "{plural} were not listed again");
     }
 }
 

@@ -73,7 +73,7 @@ impl Nowhere {
             assert!(said.contains(word), "{what} does not say {word:?}: {said}");
         }
         for server in [&self.api_server, &self.cde] {
-            assert!(server.accept().is_err(), "{what}: somebody was contacted");
+            assert!(server.accept().is_err(), "{what}: a server was contacted");
         }
     }
 }

@@ -88,7 +88,7 @@ async fn a_restart_with_finished_requests_costs_no_write_and_no_call() {
     assert_eq!(ledger.total(), calls + 2, "two calls for the marker alone\n{ledger}");
     for request in &requests {
         let named = format!("{}/{}\"", env.namespace, request.name);
-        assert!(!second.log().contains(&named), "{} is looked at\n{}", request.name, second.log());
+        assert!(!second.log().contains(&named), "{} is reconciled\n{}", request.name, second.log());
     }
 }
 
@@ -134,7 +134,7 @@ async fn requests_deleted_during_an_outage_delay_no_other_request_after_it() {
     env.kubectl(&others, "").await;
     let begun = Instant::now();
     while open_objects(&mut operator).await != left.len() {
-        assert!(begun.elapsed() < LIMIT, "the others are not gone");
+        assert!(begun.elapsed() < LIMIT, "the others are not deleted");
         tokio::time::sleep(POLL).await;
     }
 
@@ -149,8 +149,8 @@ async fn requests_deleted_during_an_outage_delay_no_other_request_after_it() {
 
 /// Returns the number of open objects in the metrics.
 async fn open_objects(operator: &mut Operator) -> usize {
-    let (_, figures) = operator.probe("/metrics").await.expect("figures");
-    let counts = figures.lines().filter(|line| line.starts_with("cde_operator_objects{"));
+    let (_, metrics) = operator.probe("/metrics").await.expect("metrics");
+    let counts = metrics.lines().filter(|line| line.starts_with("cde_operator_objects{"));
     counts.filter_map(|line| line.rsplit_once(' ')?.1.parse::<usize>().ok()).sum()
 }
 
@@ -175,8 +175,8 @@ async fn a_request_claimed_for_another_base_url_is_left_alone_and_counted() {
     never_claimed.succeeds(&env).await;
     let line = operator.wait_for_log("claimed for another base URL").await;
     assert!(line.contains(&elsewhere.url()) && line.contains("/claimed\""), "{line}");
-    let (_, figures) = operator.probe("/metrics").await.unwrap();
-    assert!(figures.lines().any(|line| line == "cde_operator_foreign_objects 1"), "{figures}");
+    let (_, metrics) = operator.probe("/metrics").await.unwrap();
+    assert!(metrics.lines().any(|line| line == "cde_operator_foreign_objects 1"), "{metrics}");
     env.settle().await;
     assert_eq!(claimed.get(&env).await.0, left.0);
     assert!(env.sandbox.calls(Operation::Any, claimed.id).is_empty());
@@ -219,11 +219,11 @@ async fn an_undecodable_object_is_logged_once_and_the_others_continue() {
         assert_eq!(odd.get(&env).await.status()["reason"], "Novel");
         assert!(env.sandbox.calls(Operation::Changing, odd.id).is_empty());
     }
-    let (_, figures) = operator.probe("/metrics").await.unwrap();
+    let (_, metrics) = operator.probe("/metrics").await.unwrap();
     let count = r#"cde_operator_undecodable_objects_total{kind="MigrationRollback"} 2"#;
-    assert!(figures.lines().any(|line| line == count), "{figures}");
+    assert!(metrics.lines().any(|line| line == count), "{metrics}");
     let stand = r#"cde_operator_objects{kind="MigrationRollback",reason="Undecodable"} 2"#;
-    assert!(figures.lines().any(|line| line == stand), "{figures}");
+    assert!(metrics.lines().any(|line| line == stand), "{metrics}");
     env.delete(watched.kind, &watched.name).await;
     let begun = Instant::now();
     while open_objects(&mut operator).await != 1 {

@@ -69,7 +69,7 @@ async fn tokens_and_response_bodies_never_show_in_logs_events_objects_or_metrics
     for (request, end) in &ends {
         request.wait_for_reason(&env, if *end == "success" { request.success() } else { end }).await;
     }
-    let (_, figures) = operator.probe("/metrics").await.unwrap();
+    let (_, metrics) = operator.probe("/metrics").await.unwrap();
     let (_, readiness) = operator.probe("/readyz").await.unwrap();
     operator.terminate().await;
 
@@ -84,7 +84,7 @@ async fn tokens_and_response_bodies_never_show_in_logs_events_objects_or_metrics
     assert!(logs.contains("\"TRACE\"") && logs.contains("hyper"), "the log is too long");
     let calls = home.ledger();
     assert!(calls.calls().iter().any(|call| call.authorized), "the token was used");
-    let all = [("the logs", logs), ("the metrics", figures + &readiness), ("the cluster", shown(&env).await)];
+    let all = [("the logs", logs), ("the metrics", metrics + &readiness), ("the cluster", shown(&env).await)];
     for canary in [TOKEN, BODY, &kubernetes_token(&env).await] {
         for (where_, text) in &all {
             if let Some(line) = text.lines().find(|line| line.contains(canary)) {

@@ -133,7 +133,7 @@ async fn after_a_timeout_or_gateway_error_the_claim_ends_before_the_verification
         let lost = calls.iter().position(|call| call.operation != Some(Operation::Read)).expect("an attempt");
         let pause = calls[lost + 1].at.duration_since(calls[lost].at);
         // `--timeout` plus 5 s from the claim, which came a little before the call. A backoff ends within 2 s.
-        assert!(pause > SignedDuration::from_secs(3), "{} was looked at after {pause}", case.name);
+        assert!(pause > SignedDuration::from_secs(3), "{} was read after {pause}", case.name);
     }
 }
 

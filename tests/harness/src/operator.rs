@@ -164,7 +164,7 @@ impl Operator {
 
     /// Sends SIGTERM and returns the exit code.
     pub async fn terminate(&mut self) -> Option<i32> {
-        self.process.signal(Signal::TERM).expect("it is told to stop");
+        self.process.signal(Signal::TERM).expect("SIGTERM is sent");
         self.exit_code().await
     }
 

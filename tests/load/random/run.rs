@@ -39,10 +39,10 @@ pub(crate) async fn run(script: Script) -> Run {
         after_faults.ended.into_iter().map(|life| process(life, None)).collect();
     let mut shown = Vec::new();
     for mut life in after_faults.running {
-        let figures = life.operator.probe("/metrics").await.map(|(_, text)| text);
+        let metrics = life.operator.probe("/metrics").await.map(|(_, text)| text);
         life.stop().await;
-        processes.push(process(life, figures.as_deref()));
-        shown.extend(figures.map(|text| ("the figures".to_owned(), text)));
+        processes.push(process(life, metrics.as_deref()));
+        shown.extend(metrics.map(|text| ("the metrics".to_owned(), text)));
     }
     // Nothing changes from here on.
     let histories = recorder.catches_up(&run_env.env).await;
@@ -86,9 +86,9 @@ async fn all_end(run_env: &Arc<RunEnv>, recorder: &Recorder) {
     }
 }
 
-fn process(life: Life, figures: Option<&str>) -> Process {
+fn process(life: Life, metrics: Option<&str>) -> Process {
     let log = life.operator.log();
-    let reconciles = figures.map(|text| {
+    let reconciles = metrics.map(|text| {
         let samples = text.lines().filter(|line| line.starts_with("cde_operator_reconciles_total{"));
         samples.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum()
     });

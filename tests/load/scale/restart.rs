@@ -41,8 +41,8 @@ async fn ten_thousand_objects_have_one_effect_each_and_cost_nothing_when_finishe
 
     let written = env.operator_writes("").len();
     let mut third = env.start(flags).await;
-    let figures = Metrics::of(&mut third).await;
-    assert!(figures.memory() - empty < MEGABYTES, "{} MB, and {empty} MB empty", figures.memory());
+    let metrics = Metrics::of(&mut third).await;
+    assert!(metrics.memory() - empty < MEGABYTES, "{} MB, and {empty} MB empty", metrics.memory());
     env.settle().await;
     let new = env.operator_writes("").split_off(written);
     assert!(

@@ -138,7 +138,7 @@ async fn invalid_values_are_rejected_with_a_sentence_that_names_them() {
         (json!({"leaderElected": true}), "'leaderElected'"),
     ] {
         let refused = helm.yaml("cde-operator", &values(wrong.clone())).await;
-        let error = refused.err().unwrap_or_else(|| panic!("{wrong} is not refused"));
+        let error = refused.err().unwrap_or_else(|| panic!("{wrong} is not rejected"));
         assert!(error.contains(words), "{wrong} does not say {words:?}: {error}");
         assert!(!error.contains("me:secret"), "{error}");
     }

@@ -48,7 +48,12 @@ async fn roll_out(mode: Mode) {
     for request in &all {
         let end = request.succeeds(&env).await;
         let (calls, ledger) = (request.calls(&env.sandbox).len(), env.sandbox.ledger());
-        assert_eq!(end.operation()["evidence"], "Response", "{}: an answer was lost: {end:#?}", request.name);
+        assert_eq!(
+            end.operation()["evidence"],
+            "Response",
+            "{}: a response was lost: {end:#?}",
+            request.name
+        );
         assert_eq!((calls, env.sandbox.effects(request.id)), (1, 1), "{}:\n{ledger}", request.name);
     }
     env.settle().await;
