@@ -126,6 +126,8 @@ fn out_of_time(env: &TestEnv, kind: Kind) -> Vec<Plan> {
     for request in [&late, &slow, &old] {
         env.sandbox.put(request.ready_connector());
     }
+    // The deadline passes before its preview succeeds, however fast the operator reads.
+    env.sandbox.inject(Fault::on(Operation::Read).connector(slow.id).answer(500).always());
     let after = |request: &Request, seconds| request.manifest().spec("notAfter", from_now(seconds));
     let (expired, skipped) = (after(&late, -60), after(&old, -2 * 24 * 3600));
     let overslept = slow.manifest().spec("suspend", true).spec("deadlineSeconds", 1);
