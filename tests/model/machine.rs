@@ -99,6 +99,11 @@ pub(crate) enum Event {
     AsksForRetry,
     /// An old retry annotation, or none, is put back.
     PutsRetryBack,
+    /// A person annotates what became of a request of unknown outcome.
+    AnnotatesOutcome {
+        /// It had its effect.
+        succeeded: bool,
+    },
     /// The object is marked for deletion, and a finalizer keeps it.
     Deletes,
     /// The object is deleted.
@@ -133,7 +138,8 @@ impl<S: Subject> Machine<S> {
     /// Returns the state with a new object, which two operators that have just started see.
     fn begin(&self, era: Era, reading_refused: bool) -> ModelState {
         let status = self.rules.unseen();
-        let object = Object { status, generation: 1, suspended: false, being_deleted: false, retry: 0 };
+        let object =
+            Object { status, generation: 1, suspended: false, being_deleted: false, retry: 0, confirm: None };
         let operator = |who| Operator {
             name: (who, 0),
             view: Some(object),
@@ -210,7 +216,7 @@ impl<S: Subject> Model for Machine<S> {
             self.operator_events(state, who, events);
         }
         self.cde_events(state, events);
-        Self::people_events(state, events);
+        self.people_events(state, events);
     }
 
     fn next_state(&self, state: &ModelState, event: Event) -> Option<ModelState> {

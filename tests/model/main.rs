@@ -105,6 +105,7 @@ fn a_rollback_keeps_every_property_within_the_bounds() {
         OperationNotAllowed,
         Expired,
         OutcomeUnknown,
+        ConfirmedFailed,
     ]);
 }
 
@@ -125,6 +126,7 @@ fn a_restore_keeps_every_property_within_the_bounds() {
         NotFound,
         Expired,
         OutcomeUnknown,
+        ConfirmedFailed,
     ]);
 }
 

@@ -85,6 +85,9 @@ caught! {
         MigrationRollback, ServerErrorIsSuccess within { faults: 1 } breaks SUCCESS_RESTS;
     a_finished_request_that_counts_as_open_is_detected:
         MigrationRollback, FinishedIsOpened within { faults: 1 } breaks FINISHED_STAYS;
+    a_confirmation_of_another_request_that_counts_is_detected:
+        MigrationRollback, AnyConfirmationCounts within { confirmations: 1, retries: 1, faults: 2 }
+        breaks FINISHED_STAYS;
     attempts_that_are_reset_are_detected:
         MigrationRollback, AttemptsAreReset within { faults: 1 } breaks ATTEMPTS_GROW;
 }

@@ -67,6 +67,8 @@ pub(crate) enum Mutation {
     FinishedIsOpened,
     /// Each write resets the number of attempts.
     AttemptsAreReset,
+    /// A confirmation of another request counts.
+    AnyConfirmationCounts,
 }
 
 impl Mutation {
@@ -89,6 +91,10 @@ impl Mutation {
                 let unknown = std::mem::take(&mut operation.unknown_attempts);
                 object(inputs.status.clone()).preflight(&mut inputs.status, connector);
                 inputs.status.operation.get_or_insert_default().unknown_attempts = unknown;
+            }
+            Self::AnyConfirmationCounts => {
+                let request = inputs.request;
+                inputs.object.confirm = inputs.object.confirm.and_then(|(_, it)| Some((request?, it)));
             }
             Self::PinIsForgotten => S::unpin(&mut inputs.status.result),
             Self::OwnNameIsTrusted => {

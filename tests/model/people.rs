@@ -1,13 +1,15 @@
 //! People: users, the tool that applies Git, cluster administrators who grant permissions, and others who change the
 //! same connector.
 
+use cde_operator::api::Outcome;
+
 use crate::machine::{Event, Machine};
 use crate::state::ModelState;
 use crate::subject::{Stand, Subject};
 
 impl<S: Subject> Machine<S> {
     /// Adds what people may do now.
-    pub(crate) fn people_events(state: &ModelState, events: &mut Vec<Event>) {
+    pub(crate) fn people_events(&self, state: &ModelState, events: &mut Vec<Event>) {
         let left = &state.left;
         let mut add = |may: bool, event| events.extend(may.then_some(event));
         add(left.permissions > 0, Event::TurnsReading);
@@ -17,8 +19,19 @@ impl<S: Subject> Machine<S> {
         add(left.suspensions > 0, Event::TurnsSuspend);
         add(left.retries > 0, Event::AsksForRetry);
         add(left.put_back > 0 && object.retry > 0, Event::PutsRetryBack);
+        if let Some(succeeded) = self.visible_outcome(state) {
+            add(left.confirmations > 0, Event::AnnotatesOutcome { succeeded });
+        }
         add(left.deletions > 0, Event::Deletes);
         add(left.deletions > 0 || object.being_deleted, Event::Goes);
+    }
+
+    /// Returns what a person can find out about a request of unknown outcome; `None` while its effect may still come.
+    fn visible_outcome(&self, state: &ModelState) -> Option<bool> {
+        let summary = self.rules.summary(state.object?.status);
+        let request = summary.request.filter(|_| summary.outcome == Some(Outcome::Unknown))?;
+        let may_still_come = state.under_way.contains(&Some(request));
+        (!may_still_come).then_some(state.effects[usize::from(request)] > 0)
     }
 
     /// Carries out what people do.
@@ -50,6 +63,7 @@ impl<S: Subject> Machine<S> {
     fn is_edited(&self, state: &mut ModelState, event: Event) {
         let (asked, left) = (self.bounds.retries - state.left.retries, &mut state.left);
         let Some(object) = &mut state.object else { return };
+        let request = self.rules.summary(object.status).request;
         match event {
             Event::TurnsSuspend => {
                 left.suspensions -= 1;
@@ -63,6 +77,10 @@ impl<S: Subject> Machine<S> {
             Event::PutsRetryBack => {
                 left.put_back -= 1;
                 object.retry -= 1;
+            }
+            Event::AnnotatesOutcome { succeeded } => {
+                left.confirmations -= 1;
+                object.confirm = request.map(|request| (request, succeeded));
             }
             Event::Deletes => {
                 left.deletions -= 1;

@@ -110,7 +110,11 @@ impl<S: Subject> Machine<S> {
             Some(Outcome::Succeeded | Outcome::Skipped) => true,
             // Nothing begins for an object that is being deleted.
             _ if object.being_deleted => true,
-            Some(Outcome::Failed | Outcome::Unknown) => object.retry <= summary.handled,
+            Some(Outcome::Failed) => object.retry <= summary.handled,
+            Some(Outcome::Unknown) => {
+                let confirmed = object.confirm.is_some_and(|(request, _)| summary.request == Some(request));
+                object.retry <= summary.handled && !confirmed
+            }
             None => object.suspended && summary.reason == Some(Reason::Suspended),
         }
     }

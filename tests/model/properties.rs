@@ -41,7 +41,7 @@ pub(crate) const ONE_EFFECT: &str = "no request has a second effect, unless the 
 pub(crate) const SUCCESS_RESTS: &str =
     "a success is based on an effect of the request, or on one that was seen";
 pub(crate) const FINAL_STAYS: &str = "Succeeded and Skipped stay forever";
-pub(crate) const FINISHED_STAYS: &str = "Failed and Unknown stay until a later retry";
+pub(crate) const FINISHED_STAYS: &str = "Failed and Unknown stay until a later retry or a confirmation";
 pub(crate) const ATTEMPTS_GROW: &str = "within one request the attempts never go down";
 pub(crate) const CALLS_ARE_CLAIMED: &str = "no call goes out without a stored claim that names it";
 pub(crate) const FAILED_IS_TRUE: &str = "Failed means that the request had no effect";
@@ -103,9 +103,14 @@ impl<S: Subject> Machine<S> {
             Some(outcome) if outcome.is_final() => {
                 judge(same && new.outcome == old.outcome, Breach::FinalTakenBack);
             }
-            Some(_) => {
+            Some(outcome) => {
                 let asked = before.retry > old.handled && !same;
-                judge(asked || (same && new.outcome == old.outcome), Breach::OpenedUnasked);
+                let confirmed = outcome == Outcome::Unknown
+                    && before.confirm.is_some_and(|(request, succeeded)| {
+                        let expected = if succeeded { Outcome::Succeeded } else { Outcome::Failed };
+                        old.request == Some(request) && new.outcome == Some(expected)
+                    });
+                judge(asked || (same && (confirmed || new.outcome == old.outcome)), Breach::OpenedUnasked);
             }
         }
         judge(!same || new.attempts >= old.attempts, Breach::AttemptsWentDown);

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use cde_operator::api::{RETRY_ANNOTATION, Reason, Status};
+use cde_operator::api::{CONFIRM_ANNOTATION, RETRY_ANNOTATION, Reason, Status};
 use cde_operator::cde::model::{Call, Connector, Data, Failure, FailureKind};
 use cde_operator::operation::{
     Observed, Release, Response, Settings, Situation, Step, apply_response, confirm_by_read, decide,
@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use crate::clock::{self, BACKOFF, Glance, TIMEOUT, at};
 use crate::mutations::Mutation;
-use crate::state::{Answer, Era, Major, Name, Object, Reading};
+use crate::state::{Answer, Era, Major, Name, Object, Reading, Request};
 pub(crate) use crate::status_table::StatusId;
 use crate::status_table::{StatusSummary, StatusTable, holder, retry_time};
 use crate::subject::Subject;
@@ -44,6 +44,9 @@ pub(crate) enum Verdict {
 
 /// The inputs of the rules, which a mutation may falsify.
 pub(crate) struct Inputs<S: Subject> {
+    pub(crate) object: Object,
+    /// The request in `status`.
+    pub(crate) request: Option<Request>,
     pub(crate) status: Status<S::Result>,
     pub(crate) me: String,
     pub(crate) seen_for: Duration,
@@ -114,6 +117,8 @@ impl<S: Subject> Rules<S> {
 
     fn ask(&self, question: &Question) -> Step<S::Result> {
         let mut inputs = Inputs::<S> {
+            object: question.object,
+            request: self.summary(question.object.status).request,
             status: Status::clone(&self.status(question.object.status)),
             me: holder(question.me),
             seen_for: question.glance.seen_for(),
@@ -121,10 +126,10 @@ impl<S: Subject> Rules<S> {
         };
         if let Some(mutation) = self.mutation {
             mutation
-                .falsify_inputs(&mut inputs, &|status| object::<S>(question.object, question.era, status));
+                .falsify_inputs(&mut inputs, &|status| self.object(question.object, question.era, status));
         }
         let step = decide(&Situation {
-            object: &object::<S>(question.object, question.era, inputs.status),
+            object: &self.object(inputs.object, question.era, inputs.status),
             now: question.glance.now(),
             holder: &inputs.me,
             settings: &self.settings,
@@ -155,7 +160,7 @@ impl<S: Subject> Rules<S> {
             mutation.falsify_answer::<S>(&mut status, &mut told);
         }
         let mut outcome = apply_response(&Response {
-            object: &object::<S>(claimed, Era::InTime, status),
+            object: &self.object(claimed, Era::InTime, status),
             result: told.as_ref(),
             refusal_confirmed: false,
             token_changed: answer == (Answer::Unauthorized { replaced: true }),
@@ -178,7 +183,7 @@ impl<S: Subject> Rules<S> {
     pub(crate) fn called(&self, claimed: Object) -> Option<Major> {
         let status = Status::clone(&self.status(claimed.status));
         let result = status.result.clone();
-        let call = object::<S>(claimed, Era::InTime, status).call(&result);
+        let call = self.object(claimed, Era::InTime, status).call(&result);
         let Call::RollBackMigration { version, .. } = call else { return None };
         version.parse().ok()
     }
@@ -195,7 +200,7 @@ impl<S: Subject> Rules<S> {
         let none = Err(spoken(404));
         let confirmed = confirm_by_read(
             &Response {
-                object: &object::<S>(claimed, Era::InTime, status),
+                object: &self.object(claimed, Era::InTime, status),
                 result: none.as_ref(),
                 refusal_confirmed: false,
                 token_changed: false,
@@ -214,7 +219,7 @@ impl<S: Subject> Rules<S> {
     /// Returns the status with the claim released.
     pub(crate) fn release(&self, claimed: Object, why: Release) -> StatusId {
         let status = Status::clone(&self.status(claimed.status));
-        let object = object::<S>(claimed, Era::InTime, status);
+        let object = self.object(claimed, Era::InTime, status);
         self.write(release_claim(&object, why, at(1), &self.settings, 1.0))
     }
 
@@ -241,27 +246,33 @@ impl<S: Subject> Rules<S> {
         outcome.last_handled_retry = (retry > 0).then(|| Time(retry_time(retry)));
         self.write(outcome)
     }
-}
 
-/// Returns the object as the rules see it.
-fn object<S: Subject>(object: Object, era: Era, status: Status<S::Result>) -> S {
-    let created = at(-3600);
-    let not_after = match era {
-        Era::InTime => SignedDuration::from_hours(24 * 30),
-        Era::Expired => SignedDuration::from_mins(59),
-        Era::Replayed => SignedDuration::from_hours(-48),
-    };
-    let metadata = ObjectMeta {
-        name: Some("omdb".to_owned()),
-        uid: Some("00000000-0000-0000-0000-000000000001".to_owned()),
-        creation_timestamp: Some(Time(created)),
-        generation: Some(i64::from(object.generation)),
-        deletion_timestamp: object.being_deleted.then(|| Time(at(0))),
-        annotations: (object.retry > 0)
-            .then(|| [(RETRY_ANNOTATION.to_owned(), retry_time(object.retry).to_string())].into()),
-        ..ObjectMeta::default()
-    };
-    S::object(metadata, object.suspended, created + not_after, status)
+    /// Returns the object as the rules see it.
+    fn object(&self, object: Object, era: Era, status: Status<S::Result>) -> S {
+        let created = at(-3600);
+        let not_after = match era {
+            Era::InTime => SignedDuration::from_hours(24 * 30),
+            Era::Expired => SignedDuration::from_mins(59),
+            Era::Replayed => SignedDuration::from_hours(-48),
+        };
+        let retry =
+            (object.retry > 0).then(|| (RETRY_ANNOTATION.to_owned(), retry_time(object.retry).to_string()));
+        let confirm = object.confirm.map(|(request, succeeded)| {
+            let outcome = if succeeded { "Succeeded" } else { "Failed" };
+            let id = self.table.read().unwrap().request_id(request);
+            (CONFIRM_ANNOTATION.to_owned(), format!("{id}:{outcome}"))
+        });
+        let metadata = ObjectMeta {
+            name: Some("omdb".to_owned()),
+            uid: Some("00000000-0000-0000-0000-000000000001".to_owned()),
+            creation_timestamp: Some(Time(created)),
+            generation: Some(i64::from(object.generation)),
+            deletion_timestamp: object.being_deleted.then(|| Time(at(0))),
+            annotations: Some(retry.into_iter().chain(confirm).collect()),
+            ..ObjectMeta::default()
+        };
+        S::object(metadata, object.suspended, created + not_after, status)
+    }
 }
 
 fn result_of_reading<S: Subject>(reading: Reading, main: Major) -> Result<Connector, Failure> {

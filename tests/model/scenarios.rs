@@ -32,6 +32,7 @@ fn normal() -> Vec<Scenario> {
         ("only lost writes", Bounds { lost_writes: 3, delays: 1, ..base }),
         ("people", Bounds { suspensions: 1, retries: 1, expiries: 1, faults: 1, ..base }),
         ("retries put back", Bounds { retries: 2, put_back: 1, faults: 1, ..base }),
+        ("confirmations", Bounds { confirmations: 1, retries: 1, faults: 2, ..base }),
         ("deletion", Bounds { deletions: 1, crashes: 1, faults: 1, ..base }),
         ("permission to read", Bounds { permissions: 1, faults: 1, crashes: 1, polls: 1, ..base }),
         ("changes by others", Bounds { meddling: 1, faults: 1, crashes: 1, ..base }),

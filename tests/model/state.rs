@@ -37,6 +37,8 @@ pub(crate) struct Object {
     pub(crate) being_deleted: bool,
     /// The retry annotation: 0 for none, greater ones are later.
     pub(crate) retry: u8,
+    /// The confirm annotation: the request that it names, and whether it says that the request succeeded.
+    pub(crate) confirm: Option<(Request, bool)>,
 }
 
 /// The time of an object relative to its own `notAfter`.
@@ -206,6 +208,8 @@ pub(crate) struct Bounds {
     pub(crate) suspensions: u8,
     /// A person requests a retry.
     pub(crate) retries: u8,
+    /// A person confirms the outcome of a request, once it is unknown.
+    pub(crate) confirmations: u8,
     /// The tool that applies Git puts an old retry annotation back.
     pub(crate) put_back: u8,
     /// A person deletes the object, with or without a finalizer.
@@ -233,6 +237,7 @@ impl Bounds {
         polls: 0,
         suspensions: 0,
         retries: 0,
+        confirmations: 0,
         put_back: 0,
         deletions: 0,
         permissions: 0,

@@ -98,6 +98,11 @@ impl<R: Serialize + Clone> StatusTable<R> {
         }
     }
 
+    /// Returns the `operation.id` of a request.
+    pub(crate) fn request_id(&self, request: Request) -> String {
+        self.requests[usize::from(request)].clone()
+    }
+
     fn request(&mut self, id: &str) -> Request {
         let found = self.requests.iter().position(|known| known == id).unwrap_or_else(|| {
             self.requests.push(id.to_owned());
