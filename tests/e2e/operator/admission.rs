@@ -173,7 +173,10 @@ async fn an_outcome_that_is_final_cannot_be_taken_back_by_anybody() {
             for status in back {
                 let refusal = write_status(&env, kind, "it", status.clone()).await;
                 let refusal = refusal.expect_err("it is refused");
-                assert!(refusal.contains("the outcome Succeeded or Skipped is final"), "{status}: {refusal}");
+                assert!(
+                    refusal.contains("the outcomes Succeeded and Skipped are final"),
+                    "{status}: {refusal}"
+                );
             }
             write_status(&env, kind, "it", json!({"state": "built"})).await.expect("all else may be written");
             env.delete(kind, "it").await;
