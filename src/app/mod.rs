@@ -102,7 +102,7 @@ impl Cde {
     }
 }
 
-/// Uses one thread, because the operator mostly waits and several threads cost a fifth more CPU.
+/// Uses one thread: the operator mostly waits, and threads that wake each other cost a fifth of the CPU time.
 fn runtime() -> Result<Runtime, Error> {
     Builder::new_current_thread()
         .enable_all()

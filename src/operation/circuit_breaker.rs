@@ -19,7 +19,7 @@ use crate::cde::model::Failure;
 use super::backoff::backoff;
 use super::classify::{Class, classify, looks_down, pauses_all};
 
-/// The API counts as down after so many failures in a row.
+/// Failures in a row after which the API counts as down.
 const FAILURE_THRESHOLD: u32 = 5;
 /// An object that is offered the probe must use it within this time.
 const OFFER_TIMEOUT: Duration = Duration::from_secs(5);

@@ -166,8 +166,8 @@ impl Lease {
         if holder != Some(&self.me) {
             return Ok(());
         }
-        let nobody = json!({"holderIdentity": null, "acquireTime": null, "renewTime": null});
-        self.compare_and_swap(&record, nobody).await
+        let no_holder = json!({"holderIdentity": null, "acquireTime": null, "renewTime": null});
+        self.compare_and_swap(&record, no_holder).await
     }
 
     /// Merges `spec` into the Lease if it has not changed since `record` was read.

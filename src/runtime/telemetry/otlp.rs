@@ -116,7 +116,7 @@ fn endpoint(text: &str, base: bool) -> Option<Url> {
     Some(url)
 }
 
-/// Returns the client that sends each batch once: the exporter itself retries, as long as its time-out allows.
+/// Returns the client that sends each batch once, because the exporter itself retries within its timeout.
 fn client(timeout: Duration, roots: Option<(String, String)>) -> Result<reqwest::Client, String> {
     let mut builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())

@@ -222,5 +222,5 @@ async fn the_help_lists_exactly_the_documented_flags_with_their_variables() {
     for default in ["30s", "10", "16", "1s", "5m", "24h", "false", "text"] {
         assert!(help.contains(&format!("[default: {default}]")), "{default} in {help}");
     }
-    assert!(help.contains("`[::]:8080` unless set, or 0.0.0.0:8080 where there is no IPv6"), "{help}");
+    assert!(help.contains("default: `[::]:8080`, or 0.0.0.0:8080 on hosts without IPv6"), "{help}");
 }

@@ -213,8 +213,10 @@ async fn an_undecodable_object_is_logged_once_and_the_others_continue() {
     for odd in [&listed, &watched] {
         let named = format!("\"{}\"", odd.name);
         let log = operator.log();
-        let lines: Vec<&str> =
-            log.lines().filter(|line| line.contains("cannot be decoded") && line.contains(&named)).collect();
+        let lines: Vec<&str> = log
+            .lines()
+            .filter(|line| line.contains("cannot decode the object") && line.contains(&named))
+            .collect();
         assert_eq!(lines.len(), 1, "{lines:#?}");
         assert_eq!(odd.get(&env).await.status()["reason"], "Novel");
         assert!(env.sandbox.calls(Operation::Changing, odd.id).is_empty());
@@ -235,7 +237,7 @@ async fn an_undecodable_object_is_logged_once_and_the_others_continue() {
 async fn is_logged(operator: &Operator, odd: &Request) {
     let named = format!("\"{}\"", odd.name);
     until("the line about the object", || {
-        operator.log().lines().any(|line| line.contains("cannot be decoded") && line.contains(&named))
+        operator.log().lines().any(|line| line.contains("cannot decode the object") && line.contains(&named))
     })
     .await;
 }

@@ -25,7 +25,7 @@ async fn two_operators_on_the_same_objects_make_one_call_for_each() {
         assert_eq!(env.sandbox.effects(request.id), 1, "{}", env.sandbox.ledger());
         assert_eq!(request.calls(&env.sandbox).len(), 1, "{}", env.sandbox.ledger());
     }
-    let worked = |log: String| log.lines().filter(|line| line.contains("the CDE API answered")).count();
+    let worked = |log: String| log.lines().filter(|line| line.contains("call succeeded")).count();
     let calls = worked(operators.0.log()) + worked(operators.1.log());
     assert!(calls >= 45, "{calls} calls in both logs");
 }

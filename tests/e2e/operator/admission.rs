@@ -173,7 +173,10 @@ async fn nobody_can_take_back_a_final_outcome() {
             for status in back {
                 let refusal = write_status(&env, kind, "it", status.clone()).await;
                 let refusal = refusal.expect_err("it is rejected");
-                assert!(refusal.contains("the outcome Succeeded or Skipped is final"), "{status}: {refusal}");
+                assert!(
+                    refusal.contains("the outcomes Succeeded and Skipped are final"),
+                    "{status}: {refusal}"
+                );
             }
             write_status(&env, kind, "it", json!({"state": "built"}))
                 .await

@@ -179,5 +179,5 @@ async fn every_field_has_a_description() {
         }
     }
     let explained = env.kubectl(&["explain", "mrb.spec.version"], "").await;
-    assert!(explained.contains("Which version: main"), "{explained}");
+    assert!(explained.contains("Version to roll back: main"), "{explained}");
 }

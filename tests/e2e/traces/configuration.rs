@@ -37,7 +37,8 @@ async fn a_collector_with_tls_is_used_only_if_its_authority_is_trusted() {
     let flags =
         || Flags::fast_retries().with("--otlp-endpoint", &server.url()).env("OTEL_BSP_SCHEDULE_DELAY", "50");
     let trusting = flags().env("OTEL_EXPORTER_OTLP_CERTIFICATE", roots.to_str().unwrap());
-    for (name, flags, says) in [("trusted", trusting, "it answers 404"), ("unknown", flags(), "certificate")]
+    for (name, flags, says) in
+        [("trusted", trusting, "it responds with 404"), ("unknown", flags(), "certificate")]
     {
         let mut operator = env.start(flags).await;
         let request = env.request(Kind::Restore, name, Fault::on(Operation::Any).times(0));
