@@ -112,7 +112,7 @@ fn meaning_of(answer: &Result<Answer, Failure>, confirmed: bool) -> Meaning {
         Err(failure) => match classify(failure, confirmed) {
             Class::Transient(Effect::Unknown { .. }) => Meaning::Open,
             Class::Transient(Effect::None) => Meaning::NotYet,
-            Class::Unauthorized => Meaning::Token,
+            Class::TokenRejected => Meaning::Token,
             Class::Terminal(_) => Meaning::Refused,
         },
     }

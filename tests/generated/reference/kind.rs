@@ -14,7 +14,7 @@ pub(crate) fn chapters(definitions: &[Value]) -> String {
     for (definition, status) in definitions.iter().zip(&statuses) {
         kind(&mut text, definition);
         let own = only(status, |name| !shared.contains_key(name));
-        writeln!(text, "### Status of a {} alone\n", name_of(definition)).unwrap();
+        writeln!(text, "### Status specific to {}\n", name_of(definition)).unwrap();
         text += &fields(&own);
     }
     let common = only(statuses[0], |name| shared.contains_key(name));
@@ -56,29 +56,29 @@ fn kind(text: &mut String, definition: &Value) {
         let all = list.as_array().into_iter().flatten();
         all.map(|word| format!("`{}`", word.as_str().unwrap())).collect::<Vec<_>>().join(", ")
     };
-    writeln!(text, "| | |\n|---|---|").unwrap();
+    writeln!(text, "| Property | Value |\n|---|---|").unwrap();
     let group = spec["group"].as_str().unwrap();
     let (api, plural) = (version["name"].as_str().unwrap(), names["plural"].as_str().unwrap());
     writeln!(text, "| `apiVersion` | `{group}/{api}` |").unwrap();
-    writeln!(text, "| names for kubectl | {}, `{plural}` |", words(&names["shortNames"])).unwrap();
-    writeln!(text, "| category | {} |", words(&names["categories"])).unwrap();
-    writeln!(text, "| scope | {} |", spec["scope"].as_str().unwrap()).unwrap();
+    writeln!(text, "| Names in kubectl | {}, `{plural}` |", words(&names["shortNames"])).unwrap();
+    writeln!(text, "| Category | {} |", words(&names["categories"])).unwrap();
+    writeln!(text, "| Scope | {} |", spec["scope"].as_str().unwrap()).unwrap();
     let selectable = version["selectableFields"].as_array().into_iter().flatten();
     let selectable: Vec<String> = selectable
         .map(|field| format!("`{}`", field["jsonPath"].as_str().unwrap().trim_start_matches('.')))
         .collect();
-    writeln!(text, "| for `--field-selector` | {} |", selectable.join(", ")).unwrap();
+    writeln!(text, "| Field selectors | {} |", selectable.join(", ")).unwrap();
 
-    writeln!(text, "\n### Spec of a {}\n", name_of(definition)).unwrap();
+    writeln!(text, "\n### Spec of {}\n", name_of(definition)).unwrap();
     text.push_str(&fields(&schema["properties"]["spec"]));
-    writeln!(text, "What the API server refuses, and what it says:\n").unwrap();
+    writeln!(text, "The API server rejects other values with these messages:\n").unwrap();
     text.push_str(&refusals(schema));
     columns(text, version);
 }
 
 fn columns(text: &mut String, version: &Value) {
-    writeln!(text, "What `kubectl get` prints; the columns in *italics* with `-o wide`:\n").unwrap();
-    writeln!(text, "| column | field | what it shows |\n|---|---|---|").unwrap();
+    writeln!(text, "Columns of `kubectl get`. Those in *italics* need `-o wide`:\n").unwrap();
+    writeln!(text, "| Column | Field | Description |\n|---|---|---|").unwrap();
     for column in version["additionalPrinterColumns"].as_array().into_iter().flatten() {
         let word = |name: &str| column[name].as_str().unwrap();
         let name =

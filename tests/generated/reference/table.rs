@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// Returns all fields below `schema`. Nested fields follow their parents.
 pub(crate) fn fields(schema: &Value) -> String {
-    let mut table = "| field | type | bounds | meaning |\n|---|---|---|---|\n".to_owned();
+    let mut table = "| Field | Type | Bounds | Description |\n|---|---|---|---|\n".to_owned();
     rows(&mut table, schema, "");
     table.push('\n');
     table
@@ -70,7 +70,7 @@ fn range(what: &str, least: &Value, most: &Value) -> Option<String> {
 pub(crate) fn refusals(schema: &Value) -> String {
     let mut found = Vec::new();
     messages(schema, "", &mut found);
-    let mut table = "| where | what it says |\n|---|---|\n".to_owned();
+    let mut table = "| Where | Message |\n|---|---|\n".to_owned();
     for (path, message) in found {
         let path = path.strip_prefix('.').map_or_else(|| "the object".to_owned(), |path| format!("`{path}`"));
         writeln!(table, "| {path} | {} |", cell(&message)).unwrap();
