@@ -171,10 +171,9 @@ mod tests {
     #[test]
     fn a_transition_that_is_not_allowed_now_is_transient() {
         let message = "Transition is not allowed, entity is resynchronizing-to-prod.";
-        assert_eq!(
-            classify(&failure(FailureKind::Status { code: 400, from_api: true }, message), false),
-            NONE
-        );
+        let failure = failure(FailureKind::Status { code: 400, from_api: true }, message);
+        assert_eq!(classify(&failure, false), NONE);
+        assert_eq!(classify(&failure, true), NONE, "however often it comes");
     }
 
     #[test]
@@ -252,6 +251,8 @@ mod tests {
     fn a_refusal_of_an_intermediary_is_transient() {
         for code in [400, 403, 404, 405, 410, 413, 422, 431] {
             assert_eq!(unspoken(code), NONE, "{code}");
+            let failure = failure(FailureKind::Status { code, from_api: false }, "message");
+            assert_eq!(classify(&failure, true), NONE, "{code}, however often it comes");
         }
     }
 

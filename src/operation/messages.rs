@@ -32,3 +32,20 @@ pub(super) fn sentence(text: &str) -> String {
 pub(super) fn show(time: Timestamp) -> String {
     time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_of_a_wait_says_what_it_waits_for() {
+        for (reason, message) in [
+            (Reason::Verifying, "Verifying whether the last attempt had an effect: why"),
+            (Reason::TokenRejected, "Waiting for another token: why"),
+            (Reason::Retrying, "Waiting before the next attempt: why"),
+        ] {
+            assert_eq!(wait_message(reason, "why"), message);
+        }
+        assert_eq!((sentence("élan vital"), sentence("")), ("Élan vital".to_owned(), String::new()));
+    }
+}

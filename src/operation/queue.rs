@@ -206,6 +206,10 @@ impl<K: Clone> Queue<K> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use crate::api::{InFlight, OperationRecord, Outcome};
+
     use super::*;
 
     fn waiter(uid: &str, rank: u8, second: i64, state: QueueState) -> Waiter<'_> {
@@ -310,6 +314,45 @@ mod tests {
         queue.update(Uuid::nil(), queued("a", QueueState::Aside, false), now());
         assert!(queue.take_turn("a", now()), "the request that asks is ready");
         assert_eq!(queue.ahead_of("b", now()), Some(&"a"));
+    }
+
+    /// An unfinished request that this operator has begun, with a change.
+    fn begun(change: fn(&mut Status<()>, &mut OperationRecord)) -> Status<()> {
+        let mut operation = OperationRecord { server: Some("here".to_owned()), ..OperationRecord::default() };
+        let mut status = Status::default();
+        change(&mut status, &mut operation);
+        Status { operation: Some(operation), ..status }
+    }
+
+    fn claim() -> Option<InFlight> {
+        Some(InFlight { holder: "pod".to_owned(), attempt: 1, until: Time(now()) })
+    }
+
+    #[test]
+    fn the_status_of_a_request_decides_whether_it_goes_waits_or_is_skipped() {
+        use QueueState::{Active, Aside, Ready};
+        let state = |status: &Status<()>| {
+            [true, false].map(|may_begin| QueueState::of(Some(status), "here", may_begin))
+        };
+        assert_eq!([true, false].map(|may| QueueState::of::<()>(None, "here", may)), [Ready, Aside]);
+        assert_eq!(state(&begun(|_, _| {})), [Ready, Aside]);
+        assert_eq!(state(&begun(|_, operation| operation.in_flight = claim())), [Active, Active]);
+        assert_eq!(state(&begun(|_, operation| operation.unknown_attempts = 1)), [Active, Active]);
+        let elsewhere = begun(|_, operation| {
+            operation.server = Some("elsewhere".to_owned());
+            operation.in_flight = claim();
+        });
+        assert_eq!(state(&elsewhere), [Aside, Aside]);
+        let finished = begun(|status, operation| {
+            status.outcome = Some(Outcome::Failed);
+            operation.in_flight = claim();
+        });
+        assert_eq!(state(&finished), [Aside, Aside]);
+        let suspended = begun(|status, operation| {
+            status.reason = Some(Reason::Suspended);
+            operation.unknown_attempts = 1;
+        });
+        assert_eq!(state(&suspended), [Active, Aside], "a read has shown that the attempt had no effect");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Events: at most one per outcome, and one for the first wait.
 
 use super::fixtures::*;
-use crate::api::Reason;
-use crate::operation::event_for;
+use crate::api::{OperationRecord, Reason};
+use crate::operation::{event_for, event_for_deleted};
 
 fn reasons<O: Kind>(story: &Story<O>) -> Vec<(&'static str, bool)> {
     story.events.iter().map(|event| (event.reason, event.warning)).collect()
@@ -76,4 +76,54 @@ fn a_success_with_missing_fields_is_a_warning_that_names_them() {
 #[test]
 fn a_claim_has_no_event() {
     assert_eq!(reasons(&rollback().claimed(0)), []);
+}
+
+#[test]
+fn the_note_of_an_event_is_the_message_of_ready() {
+    let failed = rollback().answered(Err(status(400))).settled();
+    let waiting = rollback().answered(Err(status(423))).settled();
+    for story in [failed, waiting] {
+        assert_eq!(story.events[0].note, story.message());
+    }
+}
+
+#[test]
+fn the_action_of_an_event_says_what_was_done() {
+    let story = rollback().not_after(-2 * DAY).settled();
+    assert_eq!(story.events[0].action, Some("Skip"));
+    let story = rollback().answered(rolled_back()).settled();
+    assert_eq!(story.events[0].action, None);
+}
+
+#[test]
+fn a_reopened_request_that_expires_at_once_has_an_event_of_its_own() {
+    let story = rollback().not_after(5).answered(Err(status(400))).settled().retry_asked(10).clock(20);
+    let story = story.settled();
+    assert_eq!(reasons(&story), [("OperationNotAllowed", true), ("Expired", true)]);
+}
+
+#[test]
+fn each_sign_of_an_earlier_wait_keeps_a_claimed_request_from_another_first_event() {
+    let claimed = rollback().claimed(0);
+    let after = claimed.clone().failed(423, 1);
+    let announced = |change: fn(&mut OperationRecord)| {
+        let mut before = claimed.status().clone();
+        change(before.operation.as_mut().unwrap());
+        event_for(Some(&before), after.status(), &[]).is_some()
+    };
+    assert!(announced(|_| {}), "it is the first wait");
+    assert!(!announced(|operation| operation.backoff_step = 1));
+    assert!(!announced(|operation| operation.attempts = 2));
+    assert!(!announced(|operation| operation.last_attempt_time = None));
+}
+
+#[test]
+fn a_request_deleted_during_its_call_has_an_event_only_if_it_ended_or_its_effect_is_unknown() {
+    let before = rollback().claimed(0);
+    let event = |after: Story<_>| event_for_deleted(Some(before.status()), after.status(), &[]);
+    assert_eq!(event(before.clone().succeeded(1)).map(|event| event.reason), Some("RolledBack"));
+    assert_eq!(event(before.clone().failed(423, 1)), None, "the call had no effect");
+    let unknown = event(before.clone().failed(500, 1)).unwrap();
+    assert_eq!((unknown.warning, unknown.reason), (true, "OutcomeUnknown"));
+    assert!(unknown.note.contains("500"), "{}", unknown.note);
 }

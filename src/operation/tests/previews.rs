@@ -91,3 +91,11 @@ fn a_failed_preview_read_is_repeated_without_another_write() {
     assert!(story.message().starts_with("Suspended. Would roll back"), "{}", story.message());
     assert_eq!(story.writes, 2);
 }
+
+#[test]
+fn a_preview_whose_read_finds_the_api_down_waits_for_the_circuit_breaker() {
+    let mut story = rollback().suspended().reading_fails(status(503)).just_read().held();
+    assert!(matches!(story.run(), Step::Hold(_)));
+    assert_eq!((story.reason(), story.reads), (Reason::Suspended, 0));
+    assert!(story.status().operation.as_ref().is_none_or(|operation| operation.next_attempt_time.is_none()));
+}
