@@ -324,8 +324,8 @@ mod tests {
         Status { operation: Some(operation), ..status }
     }
 
-    fn claim() -> Option<InFlight> {
-        Some(InFlight { holder: "pod".to_owned(), attempt: 1, until: Time(now()) })
+    fn claim() -> InFlight {
+        InFlight { holder: "pod".to_owned(), attempt: 1, until: Time(now()) }
     }
 
     #[test]
@@ -336,16 +336,16 @@ mod tests {
         };
         assert_eq!([true, false].map(|may| QueueState::of::<()>(None, "here", may)), [Ready, Aside]);
         assert_eq!(state(&begun(|_, _| {})), [Ready, Aside]);
-        assert_eq!(state(&begun(|_, operation| operation.in_flight = claim())), [Active, Active]);
+        assert_eq!(state(&begun(|_, operation| operation.in_flight = Some(claim()))), [Active, Active]);
         assert_eq!(state(&begun(|_, operation| operation.unknown_attempts = 1)), [Active, Active]);
         let elsewhere = begun(|_, operation| {
             operation.server = Some("elsewhere".to_owned());
-            operation.in_flight = claim();
+            operation.in_flight = Some(claim());
         });
         assert_eq!(state(&elsewhere), [Aside, Aside]);
         let finished = begun(|status, operation| {
             status.outcome = Some(Outcome::Failed);
-            operation.in_flight = claim();
+            operation.in_flight = Some(claim());
         });
         assert_eq!(state(&finished), [Aside, Aside]);
         let suspended = begun(|status, operation| {

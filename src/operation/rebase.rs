@@ -36,3 +36,44 @@ pub fn rebase<R: Clone>(outcome: &Status<R>, stored: Option<&Status<R>>) -> Stat
 pub fn strip_result<R: Clone + Default>(status: &Status<R>) -> Status<R> {
     Status { state: None, result: R::default(), ..status.clone() }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use crate::api::{InFlight, OperationRecord};
+
+    use super::*;
+
+    fn status(id: &str, holder: Option<&str>, outcome: Option<Outcome>) -> Status<()> {
+        let until = Time(Timestamp::UNIX_EPOCH);
+        let in_flight = holder.map(|holder| InFlight { holder: holder.to_owned(), attempt: 1, until });
+        let operation = OperationRecord { id: id.to_owned(), in_flight, ..OperationRecord::default() };
+        Status { operation: Some(operation), outcome, ..Status::default() }
+    }
+
+    #[test]
+    fn an_outcome_replaces_its_own_claim_and_a_success_any_open_status_of_its_request() {
+        let claimed = status("one", Some("me"), None);
+        let [success, failure] =
+            [Outcome::Succeeded, Outcome::Failed].map(|it| status("one", None, Some(it)));
+        let by_another = status("one", Some("another"), None);
+        let released = status("one", None, None);
+        let next_request = status("two", Some("me"), None);
+        for (stored, success_may, failure_may) in [
+            (&claimed, true, true),
+            (&by_another, true, false),
+            (&released, true, false),
+            (&failure, false, false),
+            (&next_request, false, false),
+        ] {
+            let may = |outcome| may_record(Some(&claimed), Some(stored), outcome);
+            assert_eq!((may(&success), may(&failure)), (success_may, failure_may), "{stored:?}");
+        }
+        assert!(
+            !may_record(Some(&released), Some(&released), &failure),
+            "without a claim there is no outcome"
+        );
+    }
+}
