@@ -22,12 +22,13 @@ use tokio::task::JoinSet;
 
 use crate::cde::{BaseUrl, Client as CdeClient, ClientConfig, TokenFile};
 use crate::config::RunArgs;
-use crate::controller::{API_SERVER_TIMEOUT, Context, WATCH_TIMEOUT};
+use crate::controller::{API_SERVER_TIMEOUT, Context};
 use crate::runtime::admin::serve;
 use crate::runtime::events::{DRAIN, Events};
 use crate::runtime::lease::Lease;
 use crate::runtime::telemetry::{self, Collector};
 use crate::runtime::watch_health::WatchHealth;
+use crate::runtime::watch_stream::WATCH_TIMEOUT;
 
 pub use check::{Finding, Verdict, check, print_json, print_text};
 

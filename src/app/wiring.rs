@@ -15,12 +15,13 @@ use tokio_util::task::TaskTracker;
 use crate::api::for_each_kind;
 use crate::config::RunArgs;
 use crate::controller::{
-    Change, CircuitBreaker, ConnectorQueue, Context, Metrics, RateLimit, Workers, run as run_controller,
+    Change, CircuitBreaker, ConnectorQueue, Context, Metrics, Workers, run as run_controller,
 };
 use crate::operation::{CallState, Settings};
 use crate::runtime::clock;
 use crate::runtime::events::{Event, Events};
 use crate::runtime::process::ProcessMetrics;
+use crate::runtime::rate_limit::RateLimit;
 use crate::runtime::watches::Watches;
 use crate::text::clean;
 

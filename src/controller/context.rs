@@ -11,6 +11,7 @@ use crate::cde::{self, TokenFile};
 use crate::operation::Settings;
 use crate::runtime::crd_state::CrdState;
 use crate::runtime::events::Events;
+use crate::runtime::rate_limit::RateLimit;
 use crate::runtime::watches::Watches;
 
 use super::cache::Cache;
@@ -18,7 +19,6 @@ use super::circuit_breaker::CircuitBreaker;
 use super::connector_queue::ConnectorQueue;
 use super::kind::Kind;
 use super::metrics::Metrics;
-use super::rate_limit::RateLimit;
 
 /// State that all reconciliations share.
 pub struct Context {

@@ -7,19 +7,17 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::BoxStream;
-use futures::{FutureExt as _, Stream, StreamExt, stream};
-use kube::runtime::WatchStreamExt;
+use futures::{FutureExt as _, StreamExt, stream};
 use kube::runtime::controller::{Action, Config as ControllerConfig, ReconcileRequest, applier};
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client, Error, Resource as _, ResourceExt};
-use tokio::time::{Instant, timeout_at};
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client, Resource as _, ResourceExt};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use crate::operation::backoff;
 use crate::runtime::clock;
+use crate::runtime::watch_stream::watch_events;
 use crate::runtime::watches::{SETTLED, WatchState};
 use crate::text::describe;
 
@@ -30,13 +28,6 @@ use super::guarded::Guarded;
 use super::kind::{Key, Kind};
 use super::reconcile::reconcile;
 
-/// The API server ends a watch after this time, and it resumes. That makes dead connections visible, which bookmarks
-/// would not: the API server need not send any for minutes.
-const WATCH_SECONDS: u32 = 60;
-/// A watch that is silent for longer has a dead connection.
-pub const WATCH_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 15);
-/// Timeout of a streamed list.
-const LIST_TIMEOUT: Duration = Duration::from_secs(30);
 /// First and longest backoff of an interrupted reconciliation.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 const OPEN_OR_FAILED: &str = "status.outcome!=Succeeded,status.outcome!=Skipped";
@@ -53,7 +44,7 @@ pub fn run<K: Kind>(
     let scope = Arc::new(Scope { context: context.clone(), cache: Arc::new(cache), watch });
     context.metrics.count_objects_of(scope.cache.clone());
     let handler = scope.clone();
-    let changed = events::<K>(client, namespace, selector)
+    let changed = watch_events(api::<K>(client, namespace.as_deref()), config(selector), K::KIND, namespace)
         .flat_map(move |event| stream::iter(handle_event(&handler, event)));
     let stopped = scope.context.clone();
     let queue = stream::select(changed, woken)
@@ -181,86 +172,17 @@ fn run_reconcile<K: Kind>(
     })
 }
 
-/// The events of the watch, which restarts forever. Lists are streamed if the API server completes them, otherwise paged.
-fn events<K: Kind>(
-    client: Client,
-    namespace: Option<String>,
-    selector: Option<&str>,
-) -> impl Stream<Item = watcher::Result<Event<Guarded<K>>>> + Send + use<K> {
-    let api: Api<Guarded<K>> = match &namespace {
+fn api<K: Kind>(client: Client, namespace: Option<&str>) -> Api<Guarded<K>> {
+    match namespace {
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
-    };
-    let mut config = watcher::Config::default().fields(OPEN_OR_FAILED).timeout(WATCH_SECONDS);
-    if let Some(selector) = selector {
-        config = config.labels(selector);
-    }
-    // A streamed list is cheaper for the API server.
-    let streamed = watcher(api.clone(), config.clone().streaming_lists()).default_backoff().boxed();
-    let paged = watcher(api, config).default_backoff().boxed();
-    let lists = Lists {
-        stream: streamed,
-        namespace,
-        paged: Some(paged),
-        list_ends: Some(Instant::now() + LIST_TIMEOUT),
-    };
-    stream::unfold(lists, |mut lists| async move {
-        let event = lists.next().await?;
-        Some((event, lists))
-    })
-}
-
-/// A watch with streamed lists, until the API server does not complete one.
-struct Lists<K: Kind> {
-    stream: BoxStream<'static, watcher::Result<Event<Guarded<K>>>>,
-    namespace: Option<String>,
-    paged: Option<BoxStream<'static, watcher::Result<Event<Guarded<K>>>>>,
-    list_ends: Option<Instant>,
-}
-
-impl<K: Kind> Lists<K> {
-    async fn next(&mut self) -> Option<watcher::Result<Event<Guarded<K>>>> {
-        loop {
-            let event = match self.list_ends.filter(|_| self.paged.is_some()) {
-                None => self.stream.next().await,
-                Some(end) => {
-                    let Ok(event) = timeout_at(end, self.stream.next()).await else {
-                        tracing::warn!(
-                            kind = K::KIND,
-                            namespace = self.namespace,
-                            "the API server did not complete a streamed list; using paged lists"
-                        );
-                        self.fall_back();
-                        continue;
-                    };
-                    event
-                }
-            };
-            match &event {
-                Some(Ok(Event::InitDone)) => self.list_ends = None,
-                Some(Ok(Event::Init)) => self.list_ends = Some(Instant::now() + LIST_TIMEOUT),
-                Some(Err(error)) if is_not_streamed(error) && self.paged.is_some() => {
-                    self.fall_back();
-                    continue;
-                }
-                // The timeout applies only to a list that has started.
-                Some(Err(_)) if self.list_ends.is_some() => {
-                    self.list_ends = Some(Instant::now() + LIST_TIMEOUT);
-                }
-                _ => {}
-            }
-            return event;
-        }
-    }
-
-    fn fall_back(&mut self) {
-        if let Some(paged) = self.paged.take() {
-            self.stream = paged;
-        }
     }
 }
 
-/// Whether the API server lacks the feature `WatchList` and so rejects the field `sendInitialEvents`.
-fn is_not_streamed(error: &watcher::Error) -> bool {
-    matches!(error, watcher::Error::WatchStartFailed(Error::Api(status)) if status.code == 422)
+fn config(selector: Option<&str>) -> watcher::Config {
+    let config = watcher::Config::default().fields(OPEN_OR_FAILED);
+    match selector {
+        Some(selector) => config.labels(selector),
+        None => config,
+    }
 }

@@ -8,6 +8,8 @@ pub mod events;
 pub mod lease;
 pub mod metrics;
 pub mod process;
+pub mod rate_limit;
 pub mod telemetry;
 pub mod watch_health;
+pub mod watch_stream;
 pub mod watches;

@@ -1,4 +1,4 @@
-//! The limit of calls per second to the CDE API.
+//! A limit of calls per second.
 
 use std::num::NonZeroU32;
 
