@@ -37,7 +37,7 @@ use super::status::{Executables, PlatformConnectors, Status, TEXT, VersionFacts}
     printcolumn(name = "Resolved", type_ = "string", json_path = ".status.resolvedVersion.version", priority = "1", description = "Version that spec.version was resolved to"),
     printcolumn(name = "Attempts", type_ = "integer", json_path = ".status.operation.attempts", priority = "1", description = "Number of attempts"),
     printcolumn(name = "Next", type_ = "string", json_path = ".status.operation.nextAttemptTime", priority = "1", description = "Earliest time of the next call"),
-    printcolumn(name = "Deadline", type_ = "string", json_path = ".status.deadlineTime", priority = "1", description = "Time from which no attempt begins"),
+    printcolumn(name = "Deadline", type_ = "string", json_path = ".status.deadlineTime", priority = "1", description = "No attempt begins at or after this time"),
     printcolumn(name = "Completed", type_ = "date", json_path = ".status.operation.completionTime", priority = "1", description = "Time since the request finished"),
     printcolumn(name = "Server", type_ = "string", json_path = ".status.operation.server", priority = "1", description = "Base URL of the CDE API"),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = "1", description = "Message of the condition Ready"),
@@ -54,15 +54,15 @@ pub struct MigrationRollbackSpec {
     #[schemars(length(max = 32))]
     #[x_kube(validation = rules::version(), validation = rules::immutable("version"))]
     pub version: String,
-    /// Time from which no attempt begins (RFC 3339, for example 2026-11-30T00:00:00Z). The request then ends as
+    /// No attempt begins at or after this time (RFC 3339, for example 2026-11-30T00:00:00Z). The request then ends as
     /// Expired. An object created more than a day after this time is stale and is skipped without a call, so that a
     /// cluster rebuilt from Git does not repeat old rollbacks.
     #[schemars(with = "String", length(max = 40))]
     #[x_kube(validation = rules::time("notAfter"))]
     pub not_after: Time,
-    /// Seconds after the start of the request from which no attempt begins. The request then ends as
-    /// DeadlineExceeded. It starts when the object is created, or when a retry reopens it. Suspended time counts.
-    /// Defaults to the operator's --deadline (24h unless set).
+    /// Maximum age of the request in seconds. No attempt begins later, and the request then ends as DeadlineExceeded.
+    /// The age counts from the creation of the object, or from the retry that reopened the request. Suspended time
+    /// counts. Defaults to the operator's --deadline (24h unless set).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = rules::LONGEST_DEADLINE))]
     pub deadline_seconds: Option<i64>,

@@ -36,8 +36,8 @@ pub struct Status<R> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Outcome")]
     pub outcome: Option<Outcome>,
-    /// Time from which no attempt begins: the earlier of spec.notAfter and the deadline. Absent once the request is
-    /// finished.
+    /// No attempt begins at or after this time: the earlier of spec.notAfter and the deadline. Absent once the request
+    /// is finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_time: Option<Time>,
     /// State of the version, as the CDE reports it, for example synchronized-to-dev. For a restore, the state of the
