@@ -13,7 +13,8 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::{Store, Writer, store};
 use kube::runtime::watcher::Event;
 
-use super::guarded::Guarded;
+use crate::runtime::guarded::Guarded;
+
 use super::kind::{Key, Kind, Waker, version};
 use super::memory::Memory;
 

@@ -22,7 +22,6 @@ mod connector_queue;
 mod context;
 mod error;
 mod events;
-mod guarded;
 mod kind;
 mod memory;
 mod metrics;

@@ -12,10 +12,10 @@ use serde::Serialize;
 
 use crate::api::Status;
 use crate::runtime::clock;
+use crate::runtime::guarded::Guarded;
 use crate::text::describe;
 
 use super::error::ReconcileError;
-use super::guarded::Guarded;
 use super::kind::Kind;
 use super::metrics::Metrics;
 

@@ -17,6 +17,7 @@ use tracing::Instrument;
 
 use crate::operation::backoff;
 use crate::runtime::clock;
+use crate::runtime::guarded::Guarded;
 use crate::runtime::watch_stream::watch_events;
 use crate::runtime::watches::{SETTLED, WatchState};
 use crate::text::describe;
@@ -24,7 +25,6 @@ use crate::text::describe;
 use super::cache::{Cache, Change};
 use super::context::{Context, Scope};
 use super::error::ReconcileError;
-use super::guarded::Guarded;
 use super::kind::{Key, Kind};
 use super::reconcile::reconcile;
 

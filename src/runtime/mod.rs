@@ -5,6 +5,7 @@ pub mod api_server;
 pub mod clock;
 pub mod crd_state;
 pub mod events;
+pub mod guarded;
 pub mod lease;
 pub mod metrics;
 pub mod process;

@@ -82,7 +82,8 @@ fn a_claim_has_no_event() {
 fn the_note_of_an_event_is_the_message_of_ready() {
     let failed = rollback().answered(Err(status(400))).settled();
     let waiting = rollback().answered(Err(status(423))).settled();
-    for story in [failed, waiting] {
+    let succeeded = rollback().answered(rolled_back()).settled();
+    for story in [failed, waiting, succeeded] {
         assert_eq!(story.events[0].note, story.message());
     }
 }

@@ -57,16 +57,18 @@ async fn an_unseen_change_that_was_reverted_loses_nothing_and_repeats_nothing() 
             env.sandbox.inject(if code == 423 { fault.header("retry-after", "5") } else { fault });
         }
     }
-    apply(&env, &[&written[..], &waiting, &failed].concat()).await;
+    apply(&env, &[&written[..], &failed].concat()).await;
     let calls = hold_calls(&env, &[&in_call[..], &refused].concat(), HoldPoint::BeforeEffect).await;
     for held in &writes {
         held.seen().await.unwrap();
     }
-    for request in &waiting {
-        request.wait_for_reason(&env, "Retrying").await;
-    }
     for request in &failed {
         request.wait_for_reason(&env, "OperationNotAllowed").await;
+    }
+    // Last, because they wait only for the time that the CDE API asks for.
+    apply(&env, &waiting).await;
+    for request in &waiting {
+        request.wait_for_reason(&env, "Retrying").await;
     }
 
     let watches = freeze_watches(&proxy).await;

@@ -14,11 +14,12 @@ use serde::de::value::MapDeserializer;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::api::ANNOTATIONS;
+/// A copy of the manifest, which kubectl keeps for itself.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// An object, trimmed to the fields that decisions need, or why it cannot be decoded; cheap to clone.
+/// An object without labels, managed fields and kubectl's copy of it, or why it cannot be decoded; cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Guarded<K>(pub(super) Result<Arc<K>, InvalidObject>);
+pub struct Guarded<K>(pub Result<Arc<K>, InvalidObject>);
 
 /// The received object; managed fields and labels are ignored.
 #[derive(Deserialize)]
@@ -46,7 +47,7 @@ struct WireMeta {
 impl From<WireMeta> for ObjectMeta {
     fn from(mut meta: WireMeta) -> Self {
         if let Some(annotations) = &mut meta.annotations {
-            annotations.retain(|name, _| ANNOTATIONS.contains(&name.as_str()));
+            annotations.remove(LAST_APPLIED);
         }
         Self {
             name: meta.name,
@@ -123,7 +124,7 @@ mod tests {
                 "name": "a",
                 "resourceVersion": "7",
                 "labels": { "team": "a" },
-                "annotations": { RETRY_ANNOTATION: "now", "note": "long" },
+                "annotations": { RETRY_ANNOTATION: "now", LAST_APPLIED: "long" },
                 "managedFields": [{ "manager": "kubectl" }],
             },
             "spec": spec,
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn only_fields_that_decisions_need_are_kept() -> Result<(), Box<dyn std::error::Error>> {
+    fn labels_managed_fields_and_the_copy_of_kubectl_are_dropped() -> Result<(), Box<dyn std::error::Error>> {
         let connector = "3f2b8c1e-8d5a-4c57-9a54-0d3f6b1c2a77";
         let decoded = decode(&json!({ "connectorID": connector }), &json!({ "observedGeneration": 3 }))?;
         let object = decoded.0.as_ref().map_err(|bad| bad.error.clone())?;
