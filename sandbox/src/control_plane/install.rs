@@ -9,13 +9,18 @@ use crate::program::workspace;
 pub const OPERATOR_NAMESPACE: &str = "cde-operator-system";
 
 impl ControlPlane {
-    /// Installs the CRDs, the operator's namespace and its permissions, and waits until the API server serves both
+    /// Installs the CRDs, the operator's namespace, its permissions and the warnings, and waits until the API server serves both
     /// kinds. Calls `tell` with each command (without `kubectl`) and its output.
     ///
     /// # Errors
     /// If kubectl fails.
     pub async fn install(&self, mut tell: impl FnMut(&str, &str)) -> Result<()> {
-        for (how, path) in [("-k", "crds"), ("-f", "deploy/namespace.yaml"), ("-k", "deploy/rbac")] {
+        for (how, path) in [
+            ("-k", "crds"),
+            ("-f", "deploy/namespace.yaml"),
+            ("-k", "deploy/rbac"),
+            ("-k", "deploy/policies/warnings"),
+        ] {
             let whole = workspace().join(path);
             let said = self.kubectl_ok(&["apply", how, &whole.to_string_lossy()], "").await?;
             tell(&format!("apply {how} {path}"), said.trim_end());
