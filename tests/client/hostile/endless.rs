@@ -13,7 +13,7 @@ use crate::hostile::answers::{client, id, token};
 use crate::hostile::server::read_request;
 
 /// For a response that contains nothing wrong.
-const SHORT: Duration = Duration::from_millis(300);
+const SHORT: Duration = Duration::from_secs(1);
 /// For a response that the client must not read to the end.
 const LONG: Duration = Duration::from_secs(30);
 /// A busy machine may notice a timeout late.
@@ -71,7 +71,8 @@ impl Drop for Endless {
 
 async fn send_on(mut stream: TcpStream, drips: bool) -> usize {
     let request = read_request(&mut stream).await;
-    let shape = request.split(['/', ' ']).nth(3).unwrap();
+    // Without a request, the client has given up before it sent one.
+    let Some(shape) = request.split(['/', ' ']).nth(3) else { return 0 };
     let (begin, again, hangs_up) = SHAPES[shape.parse::<usize>().unwrap()];
     let block = if drips { again.to_owned() } else { again.repeat(16 * 1024 / again.len()) };
     // Without optimizations, a client that reads everything would still have much to read at the timeout.
