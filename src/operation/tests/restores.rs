@@ -141,3 +141,17 @@ fn the_state_is_that_of_the_main_or_the_newest_version() {
         assert_eq!(story.status().state.as_deref(), Some(state));
     }
 }
+
+#[test]
+fn a_restore_names_and_records_the_connector_of_its_response() {
+    let story = restore().answered(restored()).settled();
+    assert_eq!(
+        (story.reason(), story.message()),
+        (Reason::Restored, "Restored the connector OMDb from the bin.")
+    );
+    assert_eq!(story.status().result.connector.as_ref().unwrap().name.as_deref(), Some("OMDb"));
+    assert_eq!(story.status().result.versions.len(), 1);
+
+    let story = restore().answered(Err(status(404))).reads(connector()).settled();
+    assert_eq!(story.message(), "Nothing to do: the connector OMDb is not in the bin.");
+}
