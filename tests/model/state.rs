@@ -248,7 +248,7 @@ impl Bounds {
 }
 
 /// The whole state.
-#[expect(clippy::struct_excessive_bools, reason = "each tells of something else")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ModelState {
     /// The object; `None` once it is deleted.

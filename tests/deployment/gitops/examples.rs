@@ -85,8 +85,8 @@ async fn preconditions_and_not_after_prevent_repeated_rollbacks_in_a_rebuilt_clu
     }
     apply(&env).await;
 
-    for (name, kind, _, _, anew) in REQUESTS {
-        env.wait_for_reason(kind, name, anew).await;
+    for (name, kind, _, _, recreated) in REQUESTS {
+        env.wait_for_reason(kind, name, recreated).await;
     }
     assert_eq!((calls(OMDB), calls(STOCK), calls(NEWSLETTER)), (1, 0, 0));
     assert_eq!(env.sandbox.effects(SPRING), 1);

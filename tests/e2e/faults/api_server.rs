@@ -202,12 +202,12 @@ async fn nothing_is_called_for_an_object_that_was_deleted_and_recreated_unseen()
         request.wait_for_reason(&env, "Retrying").await;
     }
     let watches = freeze_watches(&proxy).await;
-    let mut anew = Vec::new();
+    let mut suspended = Vec::new();
     for request in &requests {
         env.delete(request.kind, &request.name).await;
-        anew.push(request.manifest().spec("suspend", true));
+        suspended.push(request.manifest().spec("suspend", true));
     }
-    env.apply_all(anew).await;
+    env.apply_all(suspended).await;
     let writes: Vec<usize> = requests.iter().map(|request| written(&proxy, request)).collect();
     for (request, writes) in requests.iter().zip(writes) {
         until("the operator tries to claim the old object", || written(&proxy, request) > writes).await;

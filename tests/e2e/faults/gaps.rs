@@ -106,7 +106,7 @@ async fn an_object_that_came_and_went_unseen_has_no_call_and_its_name_can_be_use
     let requests = both(&env.sandbox, "struck");
     apply(&env, &requests).await;
     all_succeed_once(&env, &requests).await;
-    for (round, listed_anew) in [false, true].into_iter().enumerate() {
+    for (round, relisted) in [false, true].into_iter().enumerate() {
         let watches = freeze_watches(&proxy).await;
         for request in &requests {
             env.delete(request.kind, &request.name).await;
@@ -118,7 +118,7 @@ async fn an_object_that_came_and_went_unseen_has_no_call_and_its_name_can_be_use
         }
         apply(&env, &requests).await;
         for watch in watches {
-            if listed_anew {
+            if relisted {
                 watch.answer(200, watch_expired());
             } else {
                 watch.release();

@@ -100,13 +100,13 @@ impl Generator {
             78..86 => {
                 self.note(0, Act::People(object, PersonAct::Delete));
                 let after = self.between(1, 300);
-                let anew = PersonAct::Create {
+                let recreated = PersonAct::Create {
                     suspend: false,
                     deadline: None,
                     not_after: None,
                     preconditions: false,
                 };
-                return self.note(after, Act::People(object, anew));
+                return self.note(after, Act::People(object, recreated));
             }
             86..93 => PersonAct::Deadline(self.rng.random_range(1..40)),
             _ => PersonAct::NotAfter(self.one_of(&[-5, 1, 2, 4, 8, 3_600])),
