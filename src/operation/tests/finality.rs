@@ -2,6 +2,7 @@
 
 use super::fixtures::*;
 use crate::api::{MigrationRollback, Outcome, Reason};
+use crate::cde::model::{Data, Field};
 use crate::operation::Step;
 
 fn generations<O: Kind>(story: &Story<O>) -> Vec<Option<i64>> {
@@ -142,4 +143,13 @@ fn texts_of_the_cde_are_bounded_and_cleaned() {
     let wordy = connector().state(&"s".repeat(5000));
     let story = rollback().reads(wordy).claimed(0);
     assert_eq!(story.status().state.as_ref().unwrap().chars().count(), 256);
+}
+
+#[test]
+fn a_success_names_the_version_and_the_executables_before_and_after() {
+    let story = rollback().answered(rolled_back()).settled();
+    assert_eq!(story.message(), "Rolled back version 1.0.0: production executable 25 → 24.");
+    let nameless = Ok(Data::Version(Box::new(version("1.0.0").production(Field::Missing))));
+    let story = rollback().answered(nameless).settled();
+    assert_eq!(story.message(), "Rolled back version 1.0.0.");
 }
