@@ -7,12 +7,13 @@
 //! - [`clock`]: a wall clock of one's own for a program, that can be set while it runs.
 //! - [`operator`]: the operator's program as a process, with the rights that `deploy/` gives it.
 //! - [`program`]: the programs of this workspace, built when they are needed. [`tools`]: those of others, that judge what
-//!   we ship: Helm, Prometheus, kstatus.
+//!   we ship: Helm, Prometheus, kstatus. [`controllers`]: those that run against a control plane: Flux, Argo CD and more.
 //! - [`process`]: child processes and directories that do not outlive whoever made them. [`table`]: text in columns.
 
 pub mod cde;
 pub mod clock;
 pub mod control_plane;
+pub mod controllers;
 mod go;
 pub mod operator;
 pub mod process;
