@@ -1,4 +1,4 @@
-//! The real controllers that the tests of GitOps run against the control plane, each built once from a Go module pinned
+//! The real controllers that the tests of `GitOps` run against the control plane, each built once from a Go module pinned
 //! in `sandbox/tools`: Flux, Argo CD, the controllers of Kubernetes, kwok and Helm 4.
 //!
 //! Functions block while they build, for up to half an hour on two cores; later calls find what is there.
@@ -32,10 +32,7 @@ const KUBE_CONTROLLERS: Module = Module {
     go_sum: include_str!("../tools/kube-controllers/go.sum"),
     main: None,
     programs: &[
-        Program {
-            name: "kube-controller-manager",
-            package: "k8s.io/kubernetes/cmd/kube-controller-manager",
-        },
+        Program { name: "kube-controller-manager", package: "k8s.io/kubernetes/cmd/kube-controller-manager" },
         Program { name: "kube-scheduler", package: "k8s.io/kubernetes/cmd/kube-scheduler" },
     ],
     tags: "",
@@ -132,10 +129,7 @@ pub fn flux() -> Result<Flux> {
     Ok(Flux {
         source_controller: programs.join("source-controller"),
         kustomize_controller: programs.join("kustomize-controller"),
-        crds: [
-            crds("github.com/fluxcd/source-controller")?,
-            crds("github.com/fluxcd/kustomize-controller")?,
-        ],
+        crds: [crds("github.com/fluxcd/source-controller")?, crds("github.com/fluxcd/kustomize-controller")?],
     })
 }
 

@@ -1,5 +1,6 @@
 //! `deploy/policies` on a real API server: what each refuses, in which words, and what it leaves alone.
 
+mod brake;
 mod connectors;
 mod governed;
 mod life;
