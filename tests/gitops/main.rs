@@ -16,4 +16,6 @@ mod argocd;
 mod controller;
 mod flux;
 mod git;
+mod helm;
 mod kubernetes;
+mod policies;

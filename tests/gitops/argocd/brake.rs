@@ -2,12 +2,15 @@
 
 use std::time::Instant;
 
+use cde_harness::Kind;
+use cde_sandbox::cde::{Fault, Operation};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use serde_json::{Value, json};
 
 use super::{Scene, automated};
 use crate::controller::eventually;
+use crate::policies::Policy;
 
 const NAME: &str = "cde-operator";
 
@@ -52,4 +55,38 @@ async fn an_operator_scaled_down_after_its_application_was_suspended_stays_down(
     scene.refresh("operator").await;
     scene.until("operator", "out of sync", |it| it["status"]["sync"]["status"] == "OutOfSync").await;
     until_replicas(&scene, 0).await;
+}
+
+#[tokio::test]
+async fn the_brake_holds_under_self_heal_and_is_released_by_hand() {
+    let scene = Scene::new().await;
+    let down = Fault::on(Operation::Changing).answer(423).always();
+    let request = scene.env.request(Kind::Rollback, "braked", down);
+    scene.write("connectors", &request, &request.manifest());
+    scene.repository.commit("Roll back").await;
+    let brake = Policy::apply(&scene.env, "brake").await;
+    let claim = json!({"status": {"operation": {"inFlight":
+        {"holder": "probe", "attempt": 1, "until": "2026-01-01T00:00:00Z"}}}});
+    let probe = scene.rollback("probe", "probe", |manifest| manifest.spec("suspend", true));
+    scene.env.apply(&probe.manifest().spec("suspend", true)).await;
+    let patch = ["patch", "mrb", &probe.name, "--subresource=status", "--dry-run=server", "--type=merge"];
+    eventually("the brake is enforced", async || {
+        let told = scene.env.try_kubectl(&[&patch[..], &["-p", &claim.to_string()]].concat(), "").await;
+        told.err().filter(|refusal| refusal.contains("cde-brake"))
+    })
+    .await;
+    scene.application("connectors", automated()).await;
+    scene.until_applied(&request).await;
+    let refused = async || {
+        let writes = scene.env.operator_writes(&request.name);
+        writes.iter().any(|write| write.code == 422).then_some(())
+    };
+    eventually("a refused claim", refused).await;
+    scene.sync("connectors").await;
+    assert_eq!(scene.env.attempts(&request).len(), 0);
+
+    scene.env.sandbox.clear_faults();
+    brake.delete(&scene.env).await;
+    scene.env.wait_for(&request, "RolledBack").await;
+    assert_eq!(scene.env.attempts(&request).len(), 1);
 }

@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use cde_harness::{Kind, Request, from_now};
 use cde_sandbox::cde::{Fault, Operation};
-use cde_sandbox::program::workspace;
 use serde_json::json;
 
 use super::{Scene, automated};
+use crate::policies::Policy;
 
 #[tokio::test]
 async fn a_merged_request_is_performed_once_and_its_application_becomes_healthy() {
@@ -108,18 +108,7 @@ async fn a_request_as_a_hook_is_called_at_every_sync() {
 #[tokio::test]
 async fn the_policy_against_hooks_fails_the_sync_before_any_call() {
     let scene = Scene::new().await;
-    let policy = workspace().join("deploy/policies/no-hooks").display().to_string();
-    // Other tests share the API server: the policy is bound to this namespace alone.
-    let rendered = scene.env.kubectl(&["kustomize", &policy], "").await;
-    let mut objects: Vec<serde_json::Value> = serde_saphyr::from_multiple(&rendered).unwrap();
-    for object in &mut objects {
-        if object["kind"] == "ValidatingAdmissionPolicyBinding" {
-            object["metadata"]["name"] = json!(scene.env.namespace);
-            let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": scene.env.namespace}});
-            object["spec"]["matchResources"] = json!({"namespaceSelector": selector});
-        }
-        scene.env.kubectl(&["apply", "-f", "-"], &object.to_string()).await;
-    }
+    Policy::apply(&scene.env, "no-hooks").await;
     let hook = scene.rollback("connectors", "hook", |it| it.annotation("argocd.argoproj.io/hook", "PreSync"));
     // The API server enforces a new policy a moment later.
     crate::controller::eventually("the policy is enforced", async || {

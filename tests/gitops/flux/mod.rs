@@ -1,5 +1,6 @@
 //! Flux: source-controller and kustomize-controller.
 
+mod brake;
 mod outage;
 mod replaced;
 mod scenarios;
