@@ -22,7 +22,7 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let program = program().await;
-        let env = TestEnv::new().await;
+        let env = crate::kubernetes::test_env().await;
         let operator = env.start(Flags::fast_retries()).await;
         let chart = scratch_dir().unwrap();
         let metadata = json!({"apiVersion": "v2", "name": "connectors", "version": "0.1.0"});

@@ -6,22 +6,44 @@ use std::time::Instant;
 use cde_harness::{ControlPlane, Flags, Kind, Operator, SharedControlPlane, TestEnv};
 use cde_sandbox::cde::{Fault, HoldPoint, Operation};
 use cde_sandbox::control_plane::ControlPlane as Servers;
-use cde_sandbox::controllers;
+use cde_sandbox::controllers as tools;
 use cde_sandbox::program::workspace;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::controller::{Controllers, eventually};
 
-/// A control plane with controllers, which other tests do without.
 static CONTROL_PLANE: SharedControlPlane = SharedControlPlane::new();
+static CONTROLLERS: OnceCell<Controllers> = OnceCell::const_new();
 
-async fn kubernetes() -> &'static Controllers {
-    static CONTROLLERS: OnceCell<Controllers> = OnceCell::const_new();
+/// Returns the control plane of all these tests, with its controllers. The first test starts them.
+pub(crate) async fn cluster() -> &'static Servers {
+    controllers().await.assert_running();
+    CONTROL_PLANE.get().await
+}
+
+/// Makes a test environment without an operator on [`cluster`].
+pub(crate) async fn test_env() -> TestEnv {
+    TestEnv::on(ControlPlane::Shared(cluster().await)).await
+}
+
+/// Installs CRDs of others with `kubectl apply` and these arguments.
+pub(crate) async fn install_crds(args: &[&str]) {
+    let servers = cluster().await;
+    let apply = [&["apply", "--server-side"], args].concat();
+    servers.kubectl_ok(&apply, "").await.unwrap_or_else(|error| panic!("{error:#}"));
+    eventually("all kinds are served", async || {
+        // kubectl fails where a CRD has no conditions yet.
+        let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
+        servers.kubectl_ok(&wait, "").await.ok()
+    })
+    .await;
+}
+
+async fn controllers() -> &'static Controllers {
     CONTROLLERS
         .get_or_init(|| async {
-            let programs =
-                tokio::task::spawn_blocking(controllers::kube_controllers).await.expect("a thread");
+            let programs = tokio::task::spawn_blocking(tools::kube_controllers).await.expect("a thread");
             let programs = programs.unwrap_or_else(|error| panic!("{error:#}"));
             let servers = CONTROL_PLANE.get().await;
             let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node"}});
@@ -31,7 +53,7 @@ async fn kubernetes() -> &'static Controllers {
         .await
 }
 
-fn start(programs: &controllers::KubeControllers, servers: &Servers) -> Controllers {
+fn start(programs: &tools::KubeControllers, servers: &Servers) -> Controllers {
     let controllers = Controllers::new();
     let kubeconfig = format!("--kubeconfig={}", servers.kubeconfig().display());
     // Port 0: they serve nothing.
@@ -64,8 +86,7 @@ fn start(programs: &controllers::KubeControllers, servers: &Servers) -> Controll
 }
 
 async fn scene() -> (TestEnv, Operator) {
-    kubernetes().await.assert_running();
-    let env = TestEnv::on(ControlPlane::Shared(CONTROL_PLANE.get().await)).await;
+    let env = test_env().await;
     let operator = env.start(Flags::fast_retries()).await;
     (env, operator)
 }
@@ -74,7 +95,7 @@ async fn scene() -> (TestEnv, Operator) {
 async fn until_gone(env: &TestEnv, what: &str) {
     let get = ["get", "--ignore-not-found", "-o", "name", what];
     eventually(&format!("{what} is gone"), async || {
-        kubernetes().await.assert_running();
+        controllers().await.assert_running();
         env.kubectl(&get, "").await.is_empty().then_some(())
     })
     .await;
@@ -133,16 +154,14 @@ async fn a_request_goes_with_its_owner_and_undoes_nothing() {
 }
 
 #[tokio::test]
-async fn a_rollout_of_two_replicas_replaces_one_pod_at_a_time() {
+async fn a_rollout_of_two_replicas_completes_and_a_scale_to_zero_leaves_no_pod() {
     let (env, _operator) = scene().await;
     let file = workspace().join("deploy/operator/deployment.yaml");
     let yaml = std::fs::read_to_string(file).unwrap();
     let mut deployment: Value = serde_saphyr::from_str(&yaml).unwrap();
     deployment["metadata"]["namespace"] = json!(env.namespace);
     deployment["spec"]["replicas"] = json!(2);
-    for account in ["cde-operator"] {
-        env.kubectl(&["create", "serviceaccount", account], "").await;
-    }
+    env.kubectl(&["create", "serviceaccount", "cde-operator"], "").await;
     env.kubectl(&["apply", "-f", "-"], &deployment.to_string()).await;
     let status = ["rollout", "status", "deployment/cde-operator", "--timeout=4m"];
     env.kubectl(&status, "").await;

@@ -5,11 +5,12 @@ mod outage;
 mod replaced;
 mod scenarios;
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use cde_harness::{Flags, Kind, Manifest, Operator, POLL, Request, SHARED, TestEnv};
+use cde_harness::{Flags, Kind, Manifest, Operator, POLL, Request, TestEnv};
 use cde_sandbox::control_plane::ControlPlane;
 use cde_sandbox::controllers;
 use cde_sandbox::program::workspace;
@@ -20,17 +21,18 @@ use tokio::sync::OnceCell;
 
 use crate::controller::{Controllers, LIMIT, eventually, own_address};
 use crate::git::Repository;
+use crate::kubernetes::{cluster, install_crds, test_env};
 
 const NAMESPACE: &str = "argocd";
 
-/// Returns Argo CD on the shared control plane, with the scripts of `deploy/argocd`. The first test starts it.
+/// Returns Argo CD on the cluster of these tests, with the scripts of `deploy/argocd`. The first test starts it.
 async fn argocd() -> &'static Controllers {
     static ARGOCD: OnceCell<Controllers> = OnceCell::const_new();
     ARGOCD
         .get_or_init(|| async {
             let programs = tokio::task::spawn_blocking(controllers::argocd).await.expect("a thread");
             let programs = programs.unwrap_or_else(|error| panic!("{error:#}"));
-            let servers = SHARED.get().await;
+            let servers = cluster().await;
             install(&programs, servers).await;
             start(&programs, servers)
         })
@@ -41,8 +43,7 @@ async fn install(programs: &controllers::ArgoCd, servers: &ControlPlane) {
     let kubectl = async |args: &[&str], stdin: &str| {
         servers.kubectl_ok(args, stdin).await.unwrap_or_else(|error| panic!("{error:#}"));
     };
-    kubectl(&["apply", "--server-side", "-k", &programs.crds.display().to_string()], "").await;
-    kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], "").await;
+    install_crds(&["-k", &programs.crds.display().to_string()]).await;
     kubectl(&["create", "namespace", NAMESPACE], "").await;
     let labels = json!({"app.kubernetes.io/part-of": "argocd"});
     let objects = [
@@ -69,9 +70,14 @@ fn start(programs: &controllers::ArgoCd, servers: &ControlPlane) -> Controllers 
     let mut config: Value = serde_json::from_slice(&admin).expect("JSON");
     config["contexts"][0]["context"]["namespace"] = json!(NAMESPACE);
     fs::write(&kubeconfig, config.to_string()).expect("a kubeconfig");
-    for directory in ["home", "tmp", "data"] {
+    for directory in ["home", "tmp", "data", "bin"] {
         fs::create_dir(scratch.join(directory)).expect("a directory");
     }
+    // Argo CD's image has a script of this name that prints who signed a commit. Nobody signs these.
+    let verify = scratch.join("bin/git-verify-wrapper.sh");
+    fs::write(&verify, "#!/bin/sh\n").expect("a script");
+    fs::set_permissions(&verify, Permissions::from_mode(0o700)).expect("a script");
+    let path = format!("{}:{}", scratch.join("bin").display(), std::env::var("PATH").unwrap_or_default());
 
     let redis = format!("{}:6379", own_address());
     let mut command = Command::new(&programs.redis);
@@ -88,6 +94,7 @@ fn start(programs: &controllers::ArgoCd, servers: &ControlPlane) -> Controllers 
             .env("ARGOCD_GPG_ENABLED", "false")
             .env("KUBECONFIG", &kubeconfig)
             .env("HOME", scratch.join("home"))
+            .env("PATH", &path)
             .env("TMPDIR", scratch.join("tmp"));
         for path in ["TLS_DATA_PATH", "SSH_DATA_PATH", "GPG_DATA_PATH", "GNUPGHOME", "PLUGINSOCKFILEPATH"] {
             command.env(format!("ARGOCD_{path}"), scratch.join("data"));
@@ -96,7 +103,7 @@ fn start(programs: &controllers::ArgoCd, servers: &ControlPlane) -> Controllers 
     };
     let host = own_address().to_string();
     let mut repo = component("argocd-repo-server");
-    repo.args(["--address", &host, "--metrics-address", &host, "--disable-tls"]);
+    repo.args(["--address", &host, "--metrics-address", &host, "--disable-tls", "--client-ca-path="]);
     argocd.start("argocd-repo-server", repo);
     let mut controller = component("argocd-application-controller");
     // Its metrics listen on every address; port 0 is at least one that nobody else has.
@@ -122,7 +129,7 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let argocd = argocd().await;
-        let env = TestEnv::new().await;
+        let env = test_env().await;
         let operator = env.start(Flags::fast_retries()).await;
         Self { env, repository: Repository::new().await, _operator: operator, argocd }
     }

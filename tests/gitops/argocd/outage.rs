@@ -1,7 +1,10 @@
 //! Commits that are merged while an earlier request waits for the CDE API.
 
+use std::time::Duration;
+
 use cde_harness::{Kind, Request};
 use cde_sandbox::cde::{Fault, Operation};
+use cde_sandbox::program::workspace;
 use serde_json::json;
 
 use super::{Scene, automated, config_map};
@@ -51,4 +54,34 @@ async fn with_waves_an_urgent_request_is_applied_once_the_running_operation_is_t
     scene.change("connectors", terminate).await;
     eprintln!("applied after {:?}", scene.until_applied(&urgent).await);
     scene.env.wait_for(&urgent, "RolledBack").await;
+}
+
+/// Commits a manifest that the API server refuses, and its correction once Argo CD has begun to repeat the sync. Returns
+/// how long the correction took to be applied.
+async fn corrected(policy: serde_json::Value) -> Duration {
+    let scene = Scene::new().await;
+    let request = scene.rollback("connectors", "typo", |manifest| manifest.spec("version", "v1"));
+    scene.repository.commit("Roll back").await;
+    scene.application("connectors", policy).await;
+    let repeated = |it: &serde_json::Value| it["status"]["operationState"]["retryCount"].as_u64() >= Some(2);
+    scene.until("connectors", "repeated", repeated).await;
+    scene.write("connectors", &request, &request.manifest());
+    scene.push("Correct the version", &["connectors"]).await;
+    scene.until_applied(&request).await
+}
+
+#[tokio::test]
+async fn by_default_a_correction_waits_until_all_retries_of_the_failed_commit_are_over() {
+    let took = corrected(automated()).await;
+    eprintln!("applied after {took:?}");
+    assert!(took > Duration::from_secs(25), "{took:?}");
+}
+
+#[tokio::test]
+async fn with_the_sample_a_correction_is_applied_at_the_next_retry() {
+    let sample = std::fs::read_to_string(workspace().join("deploy/argocd/application.yaml")).unwrap();
+    let sample: serde_json::Value = serde_saphyr::from_str(&sample).unwrap();
+    let took = corrected(sample["spec"]["syncPolicy"].clone()).await;
+    eprintln!("applied after {took:?}");
+    assert!(took < Duration::from_secs(25), "{took:?}");
 }

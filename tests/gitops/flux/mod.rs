@@ -9,7 +9,7 @@ mod suspension;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use cde_harness::{Flags, Manifest, Operator, POLL, Request, SHARED, TestEnv};
+use cde_harness::{Flags, Manifest, Operator, POLL, Request, TestEnv};
 use cde_sandbox::control_plane::ControlPlane;
 use cde_sandbox::controllers;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -20,6 +20,7 @@ use tokio::sync::OnceCell;
 
 use crate::controller::{Controllers, LIMIT, eventually, own_address};
 use crate::git::Repository;
+use crate::kubernetes::{cluster, install_crds, test_env};
 
 /// The label that chooses a kustomize-controller, as Flux's documentation of sharding has it.
 const SHARD: &str = "sharding.fluxcd.io/key";
@@ -28,22 +29,16 @@ const CANCELS: &str = "cancels";
 /// The name of each test's source.
 const SOURCE: &str = "connectors";
 
-/// Returns Flux on the shared control plane. The first test starts it.
+/// Returns Flux on the cluster of these tests. The first test starts it.
 async fn flux() -> &'static Controllers {
     static FLUX: OnceCell<Controllers> = OnceCell::const_new();
     FLUX.get_or_init(|| async {
         let programs = tokio::task::spawn_blocking(controllers::flux).await.expect("a thread");
         let programs = programs.unwrap_or_else(|error| panic!("{error:#}"));
-        let servers = SHARED.get().await;
         for crds in &programs.crds {
-            let apply = ["apply", "--server-side", "-f", &crds.display().to_string()];
-            servers.kubectl_ok(&apply, "").await.expect("the CRDs of Flux");
+            install_crds(&["-f", &crds.display().to_string()]).await;
         }
-        servers
-            .kubectl_ok(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], "")
-            .await
-            .expect("the kinds are served");
-        start(&programs, servers)
+        start(&programs, cluster().await)
     })
     .await
 }
@@ -86,7 +81,7 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let flux = flux().await;
-        let env = TestEnv::new().await;
+        let env = test_env().await;
         let operator = env.start(Flags::fast_retries()).await;
         let repository = Repository::new().await;
         let scene = Self { env, repository, _operator: operator, flux };

@@ -142,3 +142,25 @@ async fn deleting_a_kustomization_keeps_requests_with_the_annotation_of_the_exam
     scene.until_config_map_is_gone("kept").await;
     assert_eq!(scene.env.get(request.kind, &request.name).await.reason(), "RolledBack");
 }
+
+#[tokio::test]
+async fn a_renamed_file_changes_nothing_and_a_renamed_object_is_a_new_request() {
+    let scene = Scene::new().await;
+    let request = succeeded(&scene, "connectors", |manifest| manifest).await;
+    let before = scene.uid(&request).await;
+    let file = format!("connectors/{}.yaml", request.name);
+    scene.repository.rename(&file, "connectors/archive/renamed.yaml");
+    let revision = scene.push("Rename the file").await;
+    scene.until_ready("connectors", &revision).await;
+    assert_eq!(scene.uid(&request).await, before);
+    assert_eq!(scene.env.attempts(&request).len(), 1);
+
+    scene.repository.remove("connectors/archive/renamed.yaml");
+    let renamed = Request { name: format!("{}-again", request.name), ..request.clone() };
+    scene.write("connectors", &renamed, &renamed.manifest());
+    scene.push("Rename the object").await;
+    scene.until_gone(&request).await;
+    let finished = |it: &cde_harness::Object| it.status()["outcome"].is_string();
+    scene.env.wait_until(renamed.kind, &renamed.name, "finished", finished).await;
+    assert_eq!(scene.env.attempts(&renamed).len(), 2);
+}

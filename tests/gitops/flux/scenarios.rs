@@ -72,3 +72,24 @@ async fn hook_annotations_of_other_tools_do_not_repeat_a_request() {
     assert_eq!(scene.uid(&request).await, before);
     assert_eq!(scene.env.attempts(&request).len(), 1);
 }
+
+#[tokio::test]
+async fn a_kustomization_that_depends_on_requests_is_applied_after_they_have_succeeded() {
+    let scene = Scene::new().await;
+    let waits = Fault::on(Operation::Changing).answer(423).always();
+    let request = scene.env.request(Kind::Rollback, "first", waits);
+    scene.write("connectors", &request, &request.manifest());
+    let second = scene.env.request(Kind::Rollback, "second", Fault::default());
+    scene.write("after", &second, &second.manifest());
+    scene.push("Roll back one after the other").await;
+    scene.kustomization("connectors", json!({"wait": true, "timeout": "30m"})).await;
+    let after = json!({"dependsOn": [{"name": "connectors"}], "retryInterval": "2s"});
+    scene.kustomization("after", after).await;
+    scene.until_applied(&request).await;
+    scene.env.wait_for(&request, "Retrying").await;
+    scene.until("after", "held back", |it| message(it, "Ready").contains("connectors")).await;
+    assert!(scene.env.objects(second.kind).get_opt(&second.name).await.unwrap().is_none());
+    scene.env.sandbox.clear_faults();
+    scene.until_applied(&second).await;
+    assert_eq!(scene.env.get(request.kind, &request.name).await.reason(), "RolledBack");
+}

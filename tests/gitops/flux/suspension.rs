@@ -4,7 +4,7 @@ use cde_harness::{Kind, Request};
 use cde_sandbox::cde::{Fault, Operation};
 use serde_json::json;
 
-use super::Scene;
+use super::{Scene, message};
 
 /// A request that the CDE API keeps refusing for now, applied by a Kustomization.
 async fn failing() -> (Scene, Request) {
@@ -43,4 +43,21 @@ async fn flux_keeps_what_another_field_manager_suspends() {
     scene.env.settle().await;
     assert_eq!(scene.env.get(request.kind, &request.name).await.reason(), "Suspended");
     assert_eq!(scene.env.attempts(&request).len(), before);
+}
+
+#[tokio::test]
+async fn a_suspended_request_times_out_a_wait_and_runs_once_git_resumes_it() {
+    let scene = Scene::new().await;
+    let request = scene.env.request(Kind::Rollback, "prepared", Fault::default());
+    scene.write("connectors", &request, &request.manifest().spec("suspend", true));
+    scene.push("Prepare").await;
+    scene.kustomization("connectors", json!({"wait": true, "timeout": "30s", "retryInterval": "5s"})).await;
+    let failed =
+        scene.until("connectors", "timed out", |it| message(it, "Ready").contains("timeout waiting")).await;
+    eprintln!("{}", message(&failed, "Ready"));
+    assert_eq!(scene.env.attempts(&request).len(), 0);
+    scene.write("connectors", &request, &request.manifest().spec("suspend", false));
+    let revision = scene.push("Resume").await;
+    scene.until_ready("connectors", &revision).await;
+    assert_eq!(scene.env.attempts(&request).len(), 1);
 }
