@@ -83,6 +83,17 @@ const HELM4: Module = Module {
     instead: INSTEAD,
 };
 
+const PROMETHEUS_OPERATOR: Module = Module {
+    name: "prometheus-operator",
+    go_mod: include_str!("../tools/prometheus-operator/go.mod"),
+    go_sum: include_str!("../tools/prometheus-operator/go.sum"),
+    main: None,
+    programs: &[],
+    tags: "",
+    versions: &[],
+    instead: INSTEAD,
+};
+
 /// What Flux consists of here.
 #[derive(Clone, Debug)]
 pub struct Flux {
@@ -167,4 +178,13 @@ pub fn argocd() -> Result<ArgoCd> {
 /// As [`flux`].
 pub fn helm4() -> Result<PathBuf> {
     Ok(HELM4.find_or_build()?.join("helm"))
+}
+
+/// Returns the directory with the manifests of Prometheus Operator's CRDs.
+///
+/// # Errors
+/// Without Go, or without the module.
+pub fn prometheus_operator_crds() -> Result<PathBuf> {
+    let source = PROMETHEUS_OPERATOR.source_dir("github.com/prometheus-operator/prometheus-operator")?;
+    Ok(source.join("example/prometheus-operator-crd"))
 }

@@ -11,6 +11,8 @@ use cde_sandbox::process::{self, ScratchDir, scratch_dir};
 use cde_sandbox::{controllers, program};
 use serde_json::{Value, json};
 
+use crate::policies::Policy;
+
 /// One test's namespace, simulated CDE API, operator and chart.
 struct Scene {
     env: TestEnv,
@@ -60,12 +62,12 @@ impl Scene {
     }
 }
 
-async fn program() -> std::path::PathBuf {
+pub(crate) async fn program() -> std::path::PathBuf {
     let program = tokio::task::spawn_blocking(controllers::helm4).await.expect("a thread");
     program.unwrap_or_else(|error| panic!("{error:#}"))
 }
 
-async fn run(
+pub(crate) async fn run(
     program: &std::path::Path,
     env: &TestEnv,
     home: &std::path::Path,
@@ -201,13 +203,26 @@ async fn an_upgrade_scales_the_operator_up_again_unless_its_values_say_zero() {
     };
     let scale = [&["scale"], &deployment[..], &["--replicas=0"]].concat();
     env.control_plane.kubectl_ok(&scale, "").await.unwrap();
-    let told = release(&["upgrade", "-f", &values]).await;
-    eprintln!("{told:?}");
-    eprintln!("replicas after helm upgrade: {}", replicas().await);
+    release(&["upgrade", "-f", &values]).await.unwrap();
+    assert_eq!(replicas().await, "1");
 
     env.control_plane.kubectl_ok(&scale, "").await.unwrap();
     release(&["upgrade", "-f", &values, "--set", "replicas=0", "--force-conflicts"]).await.unwrap();
     assert_eq!(replicas().await, "0");
     release(&["upgrade", "--reuse-values"]).await.unwrap();
     assert_eq!(replicas().await, "0");
+}
+
+#[tokio::test]
+async fn the_brake_holds_under_upgrades_and_is_released_by_hand() {
+    let scene = Scene::new().await;
+    let brake = Policy::brake(&scene.env).await;
+    let request = scene.rollback("braked", Fault::default(), |manifest| manifest);
+    scene.release("install", &[]).await.unwrap();
+    brake.until_it_refuses_a_claim_of(&scene.env, &request).await;
+    scene.release("upgrade", &[]).await.unwrap();
+    assert_eq!(scene.env.attempts(&request).len(), 0);
+    brake.delete(&scene.env).await;
+    scene.env.wait_for(&request, "RolledBack").await;
+    assert_eq!(scene.env.attempts(&request).len(), 1);
 }

@@ -18,4 +18,5 @@ mod flux;
 mod git;
 mod helm;
 mod kubernetes;
+mod monitoring;
 mod policies;

@@ -4,6 +4,7 @@ mod brake;
 mod connectors;
 mod governed;
 mod life;
+mod no_hooks;
 mod on_call;
 mod production;
 mod roles;

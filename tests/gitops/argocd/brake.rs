@@ -64,24 +64,10 @@ async fn the_brake_holds_under_self_heal_and_is_released_by_hand() {
     let request = scene.env.request(Kind::Rollback, "braked", down);
     scene.write("connectors", &request, &request.manifest());
     scene.repository.commit("Roll back").await;
-    let brake = Policy::apply(&scene.env, "brake").await;
-    let claim = json!({"status": {"operation": {"inFlight":
-        {"holder": "probe", "attempt": 1, "until": "2026-01-01T00:00:00Z"}}}});
-    let probe = scene.rollback("probe", "probe", |manifest| manifest.spec("suspend", true));
-    scene.env.apply(&probe.manifest().spec("suspend", true)).await;
-    let patch = ["patch", "mrb", &probe.name, "--subresource=status", "--dry-run=server", "--type=merge"];
-    eventually("the brake is enforced", async || {
-        let told = scene.env.try_kubectl(&[&patch[..], &["-p", &claim.to_string()]].concat(), "").await;
-        told.err().filter(|refusal| refusal.contains("cde-brake"))
-    })
-    .await;
+    let brake = Policy::brake(&scene.env).await;
     scene.application("connectors", automated()).await;
     scene.until_applied(&request).await;
-    let refused = async || {
-        let writes = scene.env.operator_writes(&request.name);
-        writes.iter().any(|write| write.code == 422).then_some(())
-    };
-    eventually("a refused claim", refused).await;
+    brake.until_it_refuses_a_claim_of(&scene.env, &request).await;
     scene.sync("connectors").await;
     assert_eq!(scene.env.attempts(&request).len(), 0);
 
