@@ -189,3 +189,24 @@ async fn a_rollout_of_two_replicas_completes_and_a_scale_to_zero_leaves_no_pod()
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_operator_outlives_the_deletion_of_its_crds_which_takes_every_record() {
+    let programs = tokio::task::spawn_blocking(tools::kube_controllers).await.expect("a thread");
+    let own = ControlPlane::own().await;
+    own.apply_crds().await;
+    let controllers = start(&programs.unwrap_or_else(|error| panic!("{error:#}")), &own);
+    let env = TestEnv::on(own).await;
+    let _operator = env.start(Flags::fast_retries()).await;
+    let request = env.request(Kind::Rollback, "done", Fault::default());
+    env.apply(&request.manifest()).await;
+    env.wait_for(&request, "RolledBack").await;
+    env.kubectl(&["delete", "crd", "--all"], "").await;
+    controllers.assert_running();
+    env.control_plane.apply_crds().await;
+    assert_eq!(env.kubectl(&["get", "mrb", "-o", "name"], "").await, "");
+    let later = env.request(Kind::Restore, "later", Fault::default());
+    env.apply(&later.manifest()).await;
+    env.wait_for(&later, "Restored").await;
+    assert_eq!(env.attempts(&request).len(), 1);
+}

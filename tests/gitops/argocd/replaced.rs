@@ -1,9 +1,12 @@
 //! What deletes an object or creates it again.
 
+use std::time::Instant;
+
 use cde_harness::{Manifest, Request};
 use serde_json::json;
 
 use super::{Scene, automated, config_map};
+use crate::controller::eventually;
 
 const KEEP: (&str, &str) = ("argocd.argoproj.io/sync-options", "Prune=false,Delete=false");
 
@@ -125,4 +128,22 @@ async fn deleting_an_application_deletes_its_requests_unless_they_have_the_annot
     scene.until_gone(&request).await;
     assert_eq!(scene.env.get(kept.kind, &kept.name).await.reason(), "RolledBack");
     assert_eq!(scene.env.attempts(&request).len(), 1);
+}
+
+#[tokio::test]
+async fn self_heal_creates_an_object_deleted_by_hand_again_and_it_is_called_again() {
+    let scene = Scene::new().await;
+    let request = succeeded(&scene, |manifest| manifest).await;
+    let before = scene.uid(&request).await;
+    scene.until("connectors", "synced", |it| it["status"]["sync"]["status"] == "Synced").await;
+    scene.env.delete(request.kind, &request.name).await;
+    let begun = Instant::now();
+    eventually("another object", async || {
+        let object = scene.env.objects(request.kind).get_opt(&request.name).await.expect("an answer")?;
+        (json!(object.metadata.uid) != before).then_some(())
+    })
+    .await;
+    eprintln!("created again after {:?}", begun.elapsed());
+    scene.until_finished(&request).await;
+    assert_eq!(scene.env.attempts(&request).len(), 2);
 }

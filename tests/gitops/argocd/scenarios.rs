@@ -124,3 +124,29 @@ async fn the_policy_against_hooks_fails_the_sync_before_any_call() {
     assert!(state.to_string().contains("hook"), "{state:#}");
     assert_eq!(scene.env.attempts(&hook).len(), 0);
 }
+
+#[tokio::test]
+async fn the_next_wave_follows_a_success_and_not_a_failure() {
+    let scene = Scene::new().await;
+    let fault = Fault::on(Operation::Changing).answer(403).always();
+    let first = scene.env.request(Kind::Rollback, "first", fault);
+    scene.write("connectors", &first, &first.manifest());
+    let second =
+        scene.rollback("connectors", "second", |it| it.annotation("argocd.argoproj.io/sync-wave", "1"));
+    scene.repository.commit("Roll back one after the other").await;
+    scene.application("connectors", json!({})).await;
+    let application = scene.sync("connectors").await;
+    let state = &application["status"]["operationState"];
+    assert_eq!(state["phase"], "Failed", "{state:#}");
+    eprintln!("{}", state["syncResult"]["resources"]);
+    assert!(scene.env.objects(second.kind).get_opt(&second.name).await.unwrap().is_none());
+
+    scene.env.sandbox.clear_faults();
+    let retry = format!("cde.productsup.com/retry={}", from_now(0));
+    scene.env.kubectl(&["annotate", "mrb", &first.name, &retry], "").await;
+    scene.env.wait_for(&first, "RolledBack").await;
+    scene.until_health("connectors", "Healthy").await;
+    scene.sync("connectors").await;
+    scene.env.wait_for(&second, "RolledBack").await;
+    assert_eq!(scene.env.sandbox.effects(first.id), 1);
+}

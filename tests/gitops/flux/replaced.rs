@@ -164,3 +164,26 @@ async fn a_renamed_file_changes_nothing_and_a_renamed_object_is_a_new_request() 
     scene.env.wait_until(renamed.kind, &renamed.name, "finished", finished).await;
     assert_eq!(scene.env.attempts(&renamed).len(), 2);
 }
+
+#[tokio::test]
+async fn an_object_deleted_by_hand_comes_back_at_the_next_run_and_is_called_again() {
+    let scene = Scene::new().await;
+    let request = succeeded(&scene, "connectors", |manifest| manifest).await;
+    scene.env.delete(request.kind, &request.name).await;
+    scene.reconcile("connectors").await;
+    let finished = |it: &cde_harness::Object| it.status()["outcome"].is_string();
+    scene.env.wait_until(request.kind, &request.name, "finished", finished).await;
+    assert_eq!(scene.env.attempts(&request).len(), 2);
+}
+
+#[tokio::test]
+async fn preconditions_keep_an_object_that_comes_back_from_being_called_again() {
+    let scene = Scene::new().await;
+    let guarded =
+        |manifest: Manifest| manifest.spec("preconditions", json!({"executables": {"production": 25}}));
+    let request = succeeded(&scene, "connectors", guarded).await;
+    scene.env.delete(request.kind, &request.name).await;
+    scene.reconcile("connectors").await;
+    scene.env.wait_for(&request, "PreconditionFailed").await;
+    assert_eq!(scene.env.attempts(&request).len(), 1);
+}

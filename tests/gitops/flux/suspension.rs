@@ -61,3 +61,19 @@ async fn a_suspended_request_times_out_a_wait_and_runs_once_git_resumes_it() {
     scene.until_ready("connectors", &revision).await;
     assert_eq!(scene.env.attempts(&request).len(), 1);
 }
+
+#[tokio::test]
+async fn what_git_sets_wins_over_any_field_manager() {
+    let scene = Scene::new().await;
+    let down = Fault::on(Operation::Changing).answer(423).always();
+    let request = scene.env.request(Kind::Rollback, "set", down);
+    scene.write("connectors", &request, &request.manifest().spec("suspend", false));
+    let revision = scene.push("Roll back").await;
+    scene.kustomization("connectors", json!({})).await;
+    scene.until_ready("connectors", &revision).await;
+    let oncall = ["patch", "mrb", &request.name, "--field-manager=oncall", "--type=merge", "-p", SUSPEND];
+    scene.env.kubectl(&oncall, "").await;
+    scene.env.wait_for(&request, "Suspended").await;
+    scene.reconcile("connectors").await;
+    scene.env.wait_for(&request, "Retrying").await;
+}
