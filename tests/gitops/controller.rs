@@ -11,7 +11,7 @@ use cde_harness::POLL;
 use cde_sandbox::process::{self, Process, ScratchDir, scratch_dir};
 
 /// Longer than any controller takes on a busy machine, its own backoff included.
-pub(crate) const LIMIT: Duration = Duration::from_mins(4);
+pub(crate) const LIMIT: Duration = Duration::from_mins(3);
 
 /// Controllers that work together, killed when this value is dropped or this process ends.
 #[derive(Debug)]

@@ -146,6 +146,11 @@ impl Scene {
 
     /// Makes an Application of a directory of the repository.
     async fn application(&self, name: &str, policy: Value) {
+        self.application_in(&self.env.namespace, name, policy).await;
+    }
+
+    /// As [`Self::application`], for objects in another namespace.
+    async fn application_in(&self, namespace: &str, name: &str, policy: Value) {
         let application = json!({
             "apiVersion": "argoproj.io/v1alpha1",
             "kind": "Application",
@@ -156,7 +161,7 @@ impl Scene {
             "spec": {
                 "project": "default",
                 "source": {"repoURL": self.repository.url, "path": name, "targetRevision": "main"},
-                "destination": {"server": "https://kubernetes.default.svc", "namespace": self.env.namespace},
+                "destination": {"server": "https://kubernetes.default.svc", "namespace": namespace},
                 "syncPolicy": policy,
             },
         });
@@ -291,6 +296,13 @@ fn ended(state: &Value) -> bool {
 /// A policy that applies each commit, removes what is gone from Git, and reverts other changes.
 fn automated() -> Value {
     json!({"automated": {"prune": true, "selfHeal": true}})
+}
+
+/// The policy of the sample in `deploy/argocd`.
+fn sample() -> Value {
+    let file = workspace().join("deploy/argocd/application.yaml");
+    let sample: Value = serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    sample["spec"]["syncPolicy"].clone()
 }
 
 fn config_map(name: &str) -> String {

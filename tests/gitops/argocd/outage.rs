@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use cde_harness::{Kind, Request};
 use cde_sandbox::cde::{Fault, Operation};
-use cde_sandbox::program::workspace;
 use serde_json::json;
 
-use super::{Scene, automated, config_map};
+use super::{Scene, automated, config_map, sample};
 
 async fn waiting(scene: &Scene, waves: bool) -> Request {
     let down = Fault::on(Operation::Changing).answer(423).always();
@@ -83,9 +82,7 @@ async fn by_default_argo_cd_repeats_a_failed_commit_after_its_correction_was_mer
 
 #[tokio::test]
 async fn with_the_sample_a_correction_is_applied_at_the_next_retry() {
-    let sample = std::fs::read_to_string(workspace().join("deploy/argocd/application.yaml")).unwrap();
-    let sample: serde_json::Value = serde_saphyr::from_str(&sample).unwrap();
-    let (scene, request) = corrected(sample["spec"]["syncPolicy"].clone()).await;
+    let (scene, request) = corrected(sample()).await;
     let took = scene.until_applied(&request).await;
     eprintln!("applied after {took:?}");
     assert!(took < Duration::from_secs(30), "{took:?}");

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use cde_harness::{Manifest, Request};
-use serde_json::json;
+use cde_harness::{Flags, Manifest, Request};
+use serde_json::{Value, json};
 
-use super::{Scene, automated, config_map};
+use super::{Scene, automated, config_map, sample};
 use crate::controller::eventually;
 
 const KEEP: (&str, &str) = ("argocd.argoproj.io/sync-options", "Prune=false,Delete=false");
@@ -146,4 +146,28 @@ async fn self_heal_creates_an_object_deleted_by_hand_again_and_it_is_called_agai
     eprintln!("created again after {:?}", begun.elapsed());
     scene.until_finished(&request).await;
     assert_eq!(scene.env.attempts(&request).len(), 2);
+}
+
+/// Self-heal brings both back in seconds, or it syncs the request alone, gives up, and leaves it to the next sync.
+#[tokio::test]
+async fn a_namespace_deleted_by_hand_comes_back_at_the_next_sync_and_its_request_is_called_again() {
+    let scene = Scene::new().await;
+    let other = format!("{}-other", scene.env.namespace);
+    let _operator = scene.env.start(Flags::fast_retries().with("--namespaces", &other)).await;
+    let request = scene.rollback("connectors", "done", |manifest| manifest);
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": other}});
+    scene.repository.write("connectors/namespace.yaml", &namespace.to_string());
+    scene.repository.commit("Roll back").await;
+    scene.application_in(&other, "connectors", sample()).await;
+    let calls = || scene.env.attempts(&request).len();
+    let synced = |it: &Value| calls() == 1 && it["status"]["sync"]["status"] == "Synced";
+    scene.until("connectors", "synced", synced).await;
+    scene.env.kubectl(&["delete", "namespace", &other], "").await;
+    let gives_up = |it: &Value| it["status"]["operationState"]["phase"] == "Failed";
+    scene.until("connectors", "healed", |it| calls() == 2 || gives_up(it)).await;
+    eprintln!("self-heal has {}", if calls() == 2 { "called again" } else { "given up" });
+    if calls() == 1 {
+        scene.sync("connectors").await;
+    }
+    scene.until("connectors", "the cause of another call", |_| calls() == 2).await;
 }

@@ -1,10 +1,13 @@
 //! What deletes an object or creates it again.
 
-use cde_harness::{Kind, Manifest, Request};
+use std::time::Instant;
+
+use cde_harness::{Flags, Kind, Manifest, Request};
 use cde_sandbox::cde::Fault;
 use serde_json::json;
 
 use super::{Scene, message};
+use crate::controller::eventually;
 
 const KEEP: (&str, &str) = ("kustomize.toolkit.fluxcd.io/prune", "disabled");
 
@@ -186,4 +189,28 @@ async fn preconditions_keep_an_object_that_comes_back_from_being_called_again() 
     scene.reconcile("connectors").await;
     scene.env.wait_for(&request, "PreconditionFailed").await;
     assert_eq!(scene.env.attempts(&request).len(), 1);
+}
+
+#[tokio::test]
+async fn a_namespace_deleted_by_hand_comes_back_and_its_requests_are_called_again() {
+    let scene = Scene::new().await;
+    let other = format!("{}-other", scene.env.namespace);
+    let _operator = scene.env.start(Flags::fast_retries().with("--namespaces", &other)).await;
+    let request = scene.env.request(Kind::Rollback, "done", Fault::default());
+    scene.write("connectors", &request, &request.manifest());
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": other}});
+    scene.repository.write("connectors/namespace.yaml", &namespace.to_string());
+    let revision = scene.push("Roll back").await;
+    scene.kustomization("connectors", json!({"targetNamespace": other})).await;
+    scene.until_ready("connectors", &revision).await;
+    let calls = async |count| {
+        let called = async || (scene.env.attempts(&request).len() == count).then_some(());
+        eventually(&format!("{count} calls"), called).await;
+    };
+    calls(1).await;
+    let begun = Instant::now();
+    scene.env.kubectl(&["delete", "namespace", &other], "").await;
+    eprintln!("the namespace was gone after {:?}", begun.elapsed());
+    scene.reconcile("connectors").await;
+    calls(2).await;
 }
