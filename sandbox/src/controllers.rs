@@ -188,3 +188,17 @@ pub fn prometheus_operator_crds() -> Result<PathBuf> {
     let source = PROMETHEUS_OPERATOR.source_dir("github.com/prometheus-operator/prometheus-operator")?;
     Ok(source.join("example/prometheus-operator-crd"))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may end at what they did not expect")]
+
+    use super::*;
+
+    #[test]
+    fn the_controllers_are_of_the_same_release_as_the_api_server() {
+        let release = KUBE_CONTROLLERS.version_of("k8s.io/kubernetes").unwrap();
+        let api_server = include_str!("../tools/control-plane/go.mod");
+        assert!(api_server.contains(&format!("k8s.io/kubernetes v{release} ")), "it is not {release}");
+    }
+}

@@ -1,6 +1,6 @@
 // Argo CD, pinned, and the server with the protocol of Redis that its own command-line client embeds (main.go). To move to
 // another release, change the version, copy the replacements of its go.mod without the local one, run
-// `go mod tidy -e && go mod verify`, and run `cargo gitops argocd`.
+// `go mod tidy -e && go mod verify`, and run `cargo gitops argocd::`.
 module argocd
 
 go 1.27.0

@@ -1,5 +1,5 @@
 // Flux's source-controller and kustomize-controller, pinned. To move to another release, change both versions, run
-// `go mod tidy && go mod verify`, and run `cargo gitops flux`.
+// `go mod tidy -e && go mod verify`, and run `cargo gitops flux::`.
 module flux
 
 go 1.26.0
@@ -392,4 +392,5 @@ require (
 // Upstream replaces it, too.
 replace github.com/opencontainers/go-digest => github.com/opencontainers/go-digest v1.0.1-0.20220411205349-bde1400a84be
 
+// Not every module proxy serves the release that upstream requires.
 replace github.com/fluxcd/pkg/artifact => github.com/fluxcd/pkg/artifact v0.18.0

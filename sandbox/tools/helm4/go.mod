@@ -1,5 +1,5 @@
 // Helm 4, pinned; Helm 3 is ../helm. To move to another release, change the version, run `go mod tidy && go mod verify`,
-// and run `cargo gitops helm`.
+// and run `cargo gitops helm::`.
 module helm4
 
 go 1.26.0

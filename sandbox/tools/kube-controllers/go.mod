@@ -1,6 +1,6 @@
 // The controllers of Kubernetes and its scheduler, pinned; the API server's module is ../control-plane. To move to another
 // release, change the version of k8s.io/kubernetes and of each of its staging modules below, run
-// `go mod tidy && go mod verify`, and run `cargo gitops kubernetes`.
+// `go mod tidy && go mod verify`, and run `cargo gitops kubernetes::`.
 module kube-controllers
 
 go 1.26.0

@@ -1,5 +1,5 @@
 // kwok, which plays the kubelet, pinned. To move to another release, change the version, run
-// `go mod tidy && go mod verify`, and run `cargo gitops kubernetes`.
+// `go mod tidy && go mod verify`, and run `cargo gitops kubernetes::`.
 module kwok
 
 go 1.26.0
