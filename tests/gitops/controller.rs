@@ -13,6 +13,14 @@ use cde_sandbox::process::{self, Process, ScratchDir, scratch_dir};
 /// Longer than any controller takes on a busy machine, its own backoff included.
 pub(crate) const LIMIT: Duration = Duration::from_mins(3);
 
+/// Returns a tool, which is built where it is missing: one at a time, because a build keeps all cores busy.
+pub(crate) async fn built<T: Send + 'static>(tool: fn() -> anyhow::Result<T>) -> T {
+    static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let tool = tokio::task::spawn_blocking(tool).await.expect("a thread");
+    tool.unwrap_or_else(|error| panic!("{error:#}"))
+}
+
 /// Controllers that work together, killed when this value is dropped or this process ends.
 #[derive(Debug)]
 pub(crate) struct Controllers {

@@ -11,6 +11,7 @@ use cde_sandbox::process::{self, ScratchDir, scratch_dir};
 use cde_sandbox::{controllers, program};
 use serde_json::{Value, json};
 
+use crate::controller::built;
 use crate::policies::Policy;
 
 /// One test's namespace, simulated CDE API, operator and chart.
@@ -63,8 +64,7 @@ impl Scene {
 }
 
 pub(crate) async fn program() -> std::path::PathBuf {
-    let program = tokio::task::spawn_blocking(controllers::helm4).await.expect("a thread");
-    program.unwrap_or_else(|error| panic!("{error:#}"))
+    built(controllers::helm4).await
 }
 
 pub(crate) async fn run(

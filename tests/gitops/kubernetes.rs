@@ -11,7 +11,7 @@ use cde_sandbox::program::workspace;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::controller::{Controllers, eventually};
+use crate::controller::{Controllers, built, eventually};
 
 static CONTROL_PLANE: SharedControlPlane = SharedControlPlane::new();
 static CONTROLLERS: OnceCell<Controllers> = OnceCell::const_new();
@@ -43,8 +43,7 @@ pub(crate) async fn install_crds(args: &[&str]) {
 async fn controllers() -> &'static Controllers {
     CONTROLLERS
         .get_or_init(|| async {
-            let programs = tokio::task::spawn_blocking(tools::kube_controllers).await.expect("a thread");
-            let programs = programs.unwrap_or_else(|error| panic!("{error:#}"));
+            let programs = built(tools::kube_controllers).await;
             let servers = CONTROL_PLANE.get().await;
             let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node"}});
             servers.kubectl_ok(&["apply", "-f", "-"], &node.to_string()).await.expect("a node");
@@ -192,10 +191,10 @@ async fn a_rollout_of_two_replicas_completes_and_a_scale_to_zero_leaves_no_pod()
 
 #[tokio::test]
 async fn an_operator_outlives_the_deletion_of_its_crds_which_takes_every_record() {
-    let programs = tokio::task::spawn_blocking(tools::kube_controllers).await.expect("a thread");
+    let programs = built(tools::kube_controllers).await;
     let own = ControlPlane::own().await;
     own.apply_crds().await;
-    let controllers = start(&programs.unwrap_or_else(|error| panic!("{error:#}")), &own);
+    let controllers = start(&programs, &own);
     let env = TestEnv::on(own).await;
     let _operator = env.start(Flags::fast_retries()).await;
     let request = env.request(Kind::Rollback, "done", Fault::default());

@@ -4,13 +4,13 @@ use cde_sandbox::controllers;
 use cde_sandbox::process::scratch_dir;
 use cde_sandbox::program::workspace;
 
+use crate::controller::built;
 use crate::helm;
 use crate::kubernetes::{install_crds, test_env};
 
 #[tokio::test]
 async fn the_crds_of_prometheus_operator_accept_every_monitor_and_rule() {
-    let crds = tokio::task::spawn_blocking(controllers::prometheus_operator_crds).await.expect("a thread");
-    let crds = crds.unwrap_or_else(|error| panic!("{error:#}"));
+    let crds = built(controllers::prometheus_operator_crds).await;
     for kind in ["podmonitors", "servicemonitors", "prometheusrules"] {
         let file = crds.join(format!("monitoring.coreos.com_{kind}.yaml"));
         install_crds(&["-f", &file.display().to_string()]).await;

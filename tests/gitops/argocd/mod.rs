@@ -19,7 +19,7 @@ use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patc
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::controller::{Controllers, LIMIT, eventually, own_address};
+use crate::controller::{Controllers, LIMIT, built, eventually, own_address};
 use crate::git::Repository;
 use crate::kubernetes::{cluster, install_crds, test_env};
 
@@ -30,8 +30,7 @@ async fn argocd() -> &'static Controllers {
     static ARGOCD: OnceCell<Controllers> = OnceCell::const_new();
     ARGOCD
         .get_or_init(|| async {
-            let programs = tokio::task::spawn_blocking(controllers::argocd).await.expect("a thread");
-            let programs = programs.unwrap_or_else(|error| panic!("{error:#}"));
+            let programs = built(controllers::argocd).await;
             let servers = cluster().await;
             install(&programs, servers).await;
             start(&programs, servers)

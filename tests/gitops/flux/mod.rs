@@ -18,7 +18,7 @@ use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patc
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::controller::{Controllers, LIMIT, eventually, own_address};
+use crate::controller::{Controllers, LIMIT, built, eventually, own_address};
 use crate::git::Repository;
 use crate::kubernetes::{cluster, install_crds, test_env};
 
@@ -33,8 +33,7 @@ const SOURCE: &str = "connectors";
 async fn flux() -> &'static Controllers {
     static FLUX: OnceCell<Controllers> = OnceCell::const_new();
     FLUX.get_or_init(|| async {
-        let programs = tokio::task::spawn_blocking(controllers::flux).await.expect("a thread");
-        let programs = programs.unwrap_or_else(|error| panic!("{error:#}"));
+        let programs = built(controllers::flux).await;
         for crds in &programs.crds {
             install_crds(&["-f", &crds.display().to_string()]).await;
         }
