@@ -150,3 +150,21 @@ async fn the_next_wave_follows_a_success_and_not_a_failure() {
     scene.env.wait_for(&second, "RolledBack").await;
     assert_eq!(scene.env.sandbox.effects(first.id), 1);
 }
+
+#[tokio::test]
+async fn a_suspended_request_holds_back_the_next_wave_until_it_has_run() {
+    let scene = Scene::new().await;
+    let first = scene.rollback("connectors", "first", |it| it.spec("suspend", true));
+    let second =
+        scene.rollback("connectors", "second", |it| it.annotation("argocd.argoproj.io/sync-wave", "1"));
+    scene.repository.commit("Prepare").await;
+    scene.application("connectors", json!({})).await;
+    scene.start_sync("connectors", json!({})).await;
+    scene.until_applied(&first).await;
+    let application = scene.until_health("connectors", "Suspended").await;
+    assert_eq!(application["status"]["operationState"]["phase"], "Running");
+    assert!(scene.env.objects(second.kind).get_opt(&second.name).await.unwrap().is_none());
+    scene.env.patch(&first, json!({"spec": {"suspend": false}})).await;
+    scene.until_applied(&second).await;
+    assert_eq!(scene.env.get(first.kind, &first.name).await.reason(), "RolledBack");
+}
