@@ -109,6 +109,11 @@ async fn without_force_a_refused_change_fails_the_kustomization_and_keeps_the_re
     eprintln!("{}", message(&failed, "Ready"));
     assert_eq!(scene.uid(&request).await, before);
     assert_eq!(scene.env.attempts(&request).len(), 1);
+
+    // Nobody needs to wait for a retry of the refused commit.
+    scene.write("connectors", &request, &request.manifest());
+    let revision = scene.push("Change it back").await;
+    scene.until_ready("connectors", &revision).await;
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ async fn a_failed_request_fails_its_kustomization_which_names_it_without_the_cau
     scene.kustomization("connectors", json!({"wait": true, "timeout": "30m"})).await;
     let failed = scene.until("connectors", "failed", |it| message(it, "Ready").contains("Failed")).await;
     let message = message(&failed, "Ready");
+    eprintln!("{message}");
     assert!(message.contains(&request.name), "{message}");
     assert!(!message.contains("denied"), "Flux shows the operator's message, tell the docs: {message}");
 }
@@ -46,6 +47,11 @@ async fn after_a_retry_the_kustomization_becomes_ready_within_its_retry_interval
     let begun = Instant::now();
     scene.until("connectors", "ready", |it| super::condition(it, "Ready")["status"] == "True").await;
     eprintln!("ready {:?} after the request", begun.elapsed());
+    // Flux has removed the annotation, which repeats nothing.
+    scene.reconcile("connectors").await;
+    scene.env.settle().await;
+    let object = scene.env.get(request.kind, &request.name).await;
+    assert!(object.0["metadata"]["annotations"]["cde.productsup.com/retry"].is_null(), "{object:#?}");
     assert_eq!(scene.env.sandbox.effects(request.id), 1);
 }
 
