@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 pub use self::audit::{AuditEvent, AuditReader};
 use self::binaries::Binaries;
+pub(crate) use self::binaries::KUBERNETES;
 pub use self::install::OPERATOR_NAMESPACE;
 use self::servers::Servers;
 use crate::process::{self, ScratchDir};

@@ -68,6 +68,14 @@ impl Module {
         Ok(dir)
     }
 
+    /// Returns where go keeps the source of a module that this one requires, for its files that are not Go.
+    ///
+    /// # Errors
+    /// If go cannot be started or cannot fetch it.
+    pub(crate) fn source_dir(&self, dependency: &str) -> Result<PathBuf> {
+        build::source_dir(self, dependency)
+    }
+
     /// Returns the first program that is not in `dir`.
     pub(crate) fn missing_in(&self, dir: &Path) -> Option<&'static str> {
         self.programs.iter().map(|program| program.name).find(|name| !dir.join(name).is_file())

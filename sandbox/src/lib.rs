@@ -8,12 +8,14 @@
 //! - [`operator`]: the operator's program as a process, with the permissions that `deploy/` gives it.
 //! - [`program`]: the programs of this workspace, built when they are needed.
 //! - [`tools`]: third-party programs that check what we ship: Helm, Prometheus, kstatus.
+//! - [`controllers`]: controllers that run against a control plane: Flux, Argo CD and those of Kubernetes.
 //! - [`process`]: child processes and directories that do not outlive their owner.
 //! - [`table`]: text in columns.
 
 pub mod cde;
 pub mod clock;
 pub mod control_plane;
+pub mod controllers;
 mod go;
 pub mod operator;
 pub mod process;

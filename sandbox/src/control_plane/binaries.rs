@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::go::{Module, Program, Version, non_empty_var};
 
 /// A plain `go build` leaves the versions at 0.0.0.
-const KUBERNETES: Version = Version {
+pub(crate) const KUBERNETES: Version = Version {
     module: "k8s.io/kubernetes",
     variables: &[
         "k8s.io/component-base/version.gitVersion=v{version}",

@@ -3,11 +3,12 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
 
 use super::{Module, Program};
 use crate::process::{self, tail};
@@ -38,8 +39,7 @@ pub(super) fn lock(module: &Module, cache: &Path) -> Result<File> {
 /// Builds all programs in a scratch directory in `cache` and renames it to `target`.
 pub(super) fn build(module: &Module, cache: &Path, target: &Path) -> Result<()> {
     let scratch = process::scratch_dir_in(cache)?;
-    fs::write(scratch.path().join("go.mod"), module.go_mod)?;
-    fs::write(scratch.path().join("go.sum"), module.go_sum)?;
+    write_module(module, scratch.path())?;
     if let Some(main) = module.main {
         fs::write(scratch.path().join("main.go"), main)?;
     }
@@ -56,8 +56,36 @@ pub(super) fn build(module: &Module, cache: &Path, target: &Path) -> Result<()> 
         .with_context(|| format!("cannot move what was built to {}", target.display()))
 }
 
-fn go(dir: &Path) -> Command {
+/// Returns where go keeps the source of `dependency`, which it fetches where missing.
+pub(super) fn source_dir(module: &Module, dependency: &str) -> Result<PathBuf> {
+    #[derive(Deserialize)]
+    struct Download {
+        #[serde(rename = "Dir")]
+        dir: PathBuf,
+    }
+    let scratch = process::scratch_dir()?;
+    write_module(module, scratch.path())?;
+    ensure_go(module, scratch.path())?;
+    let output = go(module, scratch.path()).args(["mod", "download", "-json", dependency]).output()?;
+    let said = || String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "go cannot fetch the source of {dependency}: {}", said());
+    let download: Download = serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("go does not say where the source of {dependency} is: {}", said()))?;
+    Ok(download.dir)
+}
+
+fn write_module(module: &Module, dir: &Path) -> Result<()> {
+    fs::write(dir.join("go.mod"), module.go_mod)?;
+    fs::write(dir.join("go.sum"), module.go_sum)?;
+    Ok(())
+}
+
+/// A go command in `dir`, with the toolchain that go.mod names, which go may fetch like any other module.
+fn go(module: &Module, dir: &Path) -> Command {
     let mut command = Command::new("go");
+    if let Some(toolchain) = module.go_mod.lines().find_map(|line| line.strip_prefix("toolchain ")) {
+        command.env("GOTOOLCHAIN", format!("{toolchain}+auto"));
+    }
     command
         .current_dir(dir)
         .env("CGO_ENABLED", "0")
@@ -75,7 +103,7 @@ fn ensure_go(module: &Module, dir: &Path) -> Result<()> {
         .lines()
         .find_map(|line| line.strip_prefix("go "))
         .with_context(|| format!("go.mod of {name} has no go line"))?;
-    let output = go(dir).args(["env", "GOVERSION"]).output().with_context(|| {
+    let output = go(module, dir).args(["env", "GOVERSION"]).output().with_context(|| {
         format!(
             "{name} is built with Go, and `go` cannot be started: install Go {wanted} or later, {instead}"
         )
@@ -101,7 +129,7 @@ fn go_version(text: &str) -> (u32, u32) {
 fn go_build(module: &Module, dir: &Path, linker: &str, program: &Program) -> Result<()> {
     let log = dir.join("go.log");
     let to = format!("bin/{}", program.name);
-    let mut command = go(dir);
+    let mut command = go(module, dir);
     command.args([
         "build",
         "-trimpath",

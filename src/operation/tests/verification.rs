@@ -266,3 +266,10 @@ fn an_incomplete_read_does_not_count_as_an_accepted_call() {
     let story = story.reads(connector()).clock(5).claimed(5).taken_over().seen_for(35).clock(60);
     assert_eq!(story.reading_fails(status(403)).settled().reason(), Reason::OutcomeUnknown);
 }
+
+#[test]
+fn a_read_before_an_attempt_is_repeated_if_the_token_was_replaced_meanwhile() {
+    let mut story = rollback().reading_fails(status(401)).just_read();
+    story.observed.token_changed = true;
+    assert!(matches!(story.decide(), Step::Read));
+}

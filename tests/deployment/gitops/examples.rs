@@ -32,11 +32,16 @@ async fn rendered(env: &TestEnv, relative: &str) -> Vec<Value> {
 
 /// Applies the directory to this environment's namespace.
 async fn apply(env: &TestEnv) {
-    for mut object in rendered(env, "deploy/examples/connectors").await {
+    let mut objects = rendered(env, "deploy/examples/connectors").await;
+    objects.extend(rendered(env, "deploy/examples/prepared").await);
+    for mut object in objects {
         if object["kind"] == "Namespace" {
             continue;
         }
         assert_eq!(object["metadata"]["namespace"], "connectors");
+        let annotations = &object["metadata"]["annotations"];
+        assert_eq!(annotations["kustomize.toolkit.fluxcd.io/prune"], "disabled");
+        assert_eq!(annotations["argocd.argoproj.io/sync-options"], "Prune=false,Delete=false");
         object["metadata"]["namespace"] = json!(env.namespace);
         env.kubectl(&["apply", "--validate=strict", "-f", "-"], &object.to_string()).await;
     }
@@ -102,6 +107,10 @@ async fn the_flux_manifests_wait_for_every_request_and_never_replace_one() {
     let spec = &connectors.expect("a Kustomization of the requests")["spec"];
     assert_eq!((&spec["wait"], &spec["force"], &spec["prune"]), (&json!(true), &json!(false), &json!(false)));
     assert_eq!(spec["dependsOn"][0]["name"], "cde-operator");
+    // While Flux waits, it applies no later commit of the directory.
+    assert_eq!((&spec["timeout"], &spec["retryInterval"]), (&json!("1m"), &json!("1m")));
+    let prepared = objects.iter().find(|object| object["metadata"]["name"] == "connectors-prepared");
+    assert!(prepared.expect("a Kustomization of suspended requests")["spec"]["wait"].is_null());
     let sources: Vec<_> = objects.iter().filter(|object| object["kind"] == "GitRepository").collect();
     for object in objects.iter().filter(|object| object["kind"] == "Kustomization") {
         assert_eq!(object["spec"]["sourceRef"]["name"], sources[0]["metadata"]["name"]);
