@@ -2,29 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// All Markdown files of the repository.
-fn pages() -> Vec<PathBuf> {
-    let mut pages = Vec::new();
-    let mut folders = vec![root()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if path.is_dir() && name != "target" && !name.starts_with('.') {
-                folders.push(path);
-            } else if path.extension().is_some_and(|end| end == "md") {
-                pages.push(path);
-            }
-        }
-    }
-    pages
-}
+use crate::names::files_of_the_repository;
+use crate::reliability::root;
 
 /// The text without its code blocks.
 fn prose(text: &str) -> String {
@@ -45,7 +26,7 @@ fn anchors(page: &Path) -> BTreeSet<String> {
 
 #[test]
 fn every_link_leads_to_a_file_and_a_heading_in_it() {
-    let pages = pages();
+    let pages = files_of_the_repository(&["md"]);
     assert!(pages.len() > 15, "{pages:?}");
     let mut broken = Vec::new();
     for page in pages {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::reliability::files;
+use crate::reliability::{files, root};
 
 const EXTENSIONS: [&str; 9] = ["rs", "md", "yaml", "yml", "json", "lua", "tpl", "txt", "patch"];
 const FOLDERS: [&str; 7] = ["src", "crds", "deploy", "docs", "tests", "sandbox", "bench"];
@@ -24,8 +24,13 @@ const REASONS: [(&str, &str); 4] =
     [("Pend", "ing"), ("Unauth", "orized"), ("NotAll", "owed"), ("Reje", "cted")];
 const AROUND: [(&str, &str); 4] = [("`", "`"), ("reason: ", "\n"), ("|", "|"), ("Reason::", "")];
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+/// Returns the repository's files with these extensions.
+pub(crate) fn files_of_the_repository(extensions: &[&str]) -> Vec<PathBuf> {
+    let mut all = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
+    for folder in FOLDERS {
+        all.extend(extensions.iter().flat_map(|extension| files(&root().join(folder), extension)));
+    }
+    all
 }
 
 /// Returns whether `text` has `word`, and not only as a part of a longer word.
@@ -47,10 +52,7 @@ fn no_file_contains_a_removed_name() {
         .iter()
         .flat_map(|(one, two)| AROUND.map(|(before, after)| format!("{before}{one}{two}{after}")));
     let words: Vec<String> = words.into_iter().chain(reasons).collect();
-    let mut all = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
-    for folder in FOLDERS {
-        all.extend(EXTENSIONS.iter().flat_map(|extension| files(&root().join(folder), extension)));
-    }
+    let all = files_of_the_repository(&EXTENSIONS);
     assert!(all.len() > 300, "the files were found: {}", all.len());
     let mut found = Vec::new();
     for file in all {

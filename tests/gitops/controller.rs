@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cde_harness::POLL;
+use cde_harness::{POLL, Request, TestEnv};
 use cde_sandbox::process::{self, Process, ScratchDir, scratch_dir};
 
 /// Longer than any controller takes on a busy machine, its own backoff included.
@@ -83,4 +83,24 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
         assert!(begun.elapsed() < LIMIT, "after {LIMIT:?} there is still not: {what}");
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// Waits until the object of a request is there, and returns how long that took. Ends the test if a controller has ended.
+pub(crate) async fn until_applied(controllers: &Controllers, env: &TestEnv, request: &Request) -> Duration {
+    let begun = Instant::now();
+    eventually(&request.name, async || {
+        controllers.assert_running();
+        env.objects(request.kind).get_opt(&request.name).await.expect("an answer")
+    })
+    .await;
+    begun.elapsed()
+}
+
+/// Waits until the object of a request is gone.
+pub(crate) async fn until_gone(env: &TestEnv, request: &Request) {
+    let gone = async || {
+        let object = env.objects(request.kind).get_opt(&request.name).await.expect("an answer");
+        object.is_none().then_some(())
+    };
+    eventually(&format!("{} is gone", request.name), gone).await;
 }

@@ -9,7 +9,7 @@ use cde_sandbox::cde::{Fault, Operation};
 use cde_sandbox::control_plane::OPERATOR_NAMESPACE;
 use cde_sandbox::process::{self, ScratchDir, scratch_dir};
 use cde_sandbox::{controllers, program};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::controller::built;
 use crate::policies::Policy;
@@ -56,10 +56,6 @@ impl Scene {
     async fn helm(&self, args: &[&str]) -> Result<String, String> {
         let args = [&["-n", &self.env.namespace], args].concat();
         run(&self.program, &self.env, self.chart.path(), &args).await
-    }
-
-    async fn uid(&self, request: &Request) -> Value {
-        self.env.get(request.kind, &request.name).await.0["metadata"]["uid"].clone()
     }
 }
 
@@ -117,15 +113,12 @@ async fn a_request_as_a_hook_is_called_at_every_release() {
     let hook = |manifest: Manifest| manifest.annotation("helm.sh/hook", "pre-install,pre-upgrade");
     let request = scene.rollback("hook", Fault::default(), hook);
     scene.release("install", &[]).await.unwrap();
-    let mut uids = vec![scene.uid(&request).await];
+    let mut uids = vec![scene.env.uid(&request).await];
     scene.env.wait_for(&request, "RolledBack").await;
     for _ in 0..2 {
         scene.release("upgrade", &[]).await.unwrap();
-        uids.push(scene.uid(&request).await);
-        scene
-            .env
-            .wait_until(request.kind, &request.name, "finished", |it| it.status()["outcome"].is_string())
-            .await;
+        uids.push(scene.env.uid(&request).await);
+        scene.env.wait_until_finished(&request).await;
     }
     uids.dedup();
     assert_eq!(uids.len(), 3);

@@ -1,7 +1,7 @@
 //! `deploy/` on a real API server: what is installed, who may do what, and the samples.
 
 mod chart;
-mod fixture;
+pub(crate) mod fixture;
 mod install;
 mod monitoring;
 mod overlays;

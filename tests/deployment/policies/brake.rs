@@ -1,10 +1,9 @@
 //! The emergency brake, on a control plane of its own: it stops every operator.
 
-use std::time::Instant;
-
-use cde_harness::{ControlPlane, Flags, Kind, LIMIT, POLL, Request, TestEnv};
+use cde_harness::{ControlPlane, Flags, Kind, Request, TestEnv};
 use cde_sandbox::cde::{Fault, HoldPoint, Operation};
 
+use crate::deploy::fixture::eventually;
 use crate::tools::tools;
 
 const CLAIM: &str = r#"{"status": {"operation": {"inFlight":
@@ -22,14 +21,6 @@ async fn refuses(env: &TestEnv, request: &Request) -> bool {
     told.is_err_and(|refusal| refusal.contains("cde-brake"))
 }
 
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds().await {
-        assert!(begun.elapsed() < LIMIT, "after {LIMIT:?} there is still not: {what}");
-        tokio::time::sleep(POLL).await;
-    }
-}
-
 #[tokio::test]
 async fn the_brake_lets_a_call_in_progress_be_recorded_and_none_begin_until_it_is_deleted() {
     tools().await;
@@ -42,14 +33,14 @@ async fn the_brake_lets_a_call_in_progress_be_recorded_and_none_begin_until_it_i
     held.arrived().await.unwrap();
 
     brake(&env, "apply").await;
-    until("the brake is enforced", async || refuses(&env, &under_way).await).await;
+    eventually("the brake is enforced", async || refuses(&env, &under_way).await).await;
     let later = env.request(Kind::Restore, "later", Fault::default());
     env.apply(&later.manifest()).await;
     held.release();
 
     env.wait_for(&under_way, "RolledBack").await;
     let refused = |env: &TestEnv| env.operator_writes(&later.name).iter().any(|write| write.code == 422);
-    until("a refused claim", async || refused(&env)).await;
+    eventually("a refused claim", async || refused(&env)).await;
     assert_eq!(env.attempts(&later).len(), 0);
 
     brake(&env, "delete").await;

@@ -9,7 +9,7 @@ use kube::Api;
 use serde_json::{Value, json};
 
 use super::{Scene, automated};
-use crate::controller::eventually;
+use crate::controller::{eventually, until_applied};
 use crate::policies::Policy;
 
 const NAME: &str = "cde-operator";
@@ -66,7 +66,7 @@ async fn the_brake_holds_under_self_heal_and_is_released_by_hand() {
     scene.repository.commit("Roll back").await;
     let brake = Policy::brake(&scene.env).await;
     scene.application("connectors", automated()).await;
-    scene.until_applied(&request).await;
+    until_applied(scene.argocd, &scene.env, &request).await;
     brake.until_it_refuses_a_claim_of(&scene.env, &request).await;
     scene.sync("connectors").await;
     assert_eq!(scene.env.attempts(&request).len(), 0);

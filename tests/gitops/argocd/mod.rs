@@ -8,7 +8,7 @@ mod scenarios;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cde_harness::{Flags, Kind, Manifest, Operator, POLL, Request, TestEnv};
 use cde_sandbox::control_plane::ControlPlane;
@@ -242,36 +242,6 @@ impl Scene {
     /// Writes the manifest of a request to the repository.
     fn write(&self, directory: &str, request: &Request, manifest: &Manifest) {
         self.repository.write(&format!("{directory}/{}.yaml", request.name), &manifest.yaml());
-    }
-
-    /// Waits until the object of a request is there, and returns how long that took.
-    async fn until_applied(&self, request: &Request) -> Duration {
-        let begun = Instant::now();
-        eventually(&request.name, async || {
-            self.argocd.assert_running();
-            self.env.objects(request.kind).get_opt(&request.name).await.expect("an answer")
-        })
-        .await;
-        begun.elapsed()
-    }
-
-    /// Waits until the object of a request is gone.
-    async fn until_gone(&self, request: &Request) {
-        let gone = async || {
-            let object = self.env.objects(request.kind).get_opt(&request.name).await.expect("an answer");
-            object.is_none().then_some(())
-        };
-        eventually(&format!("{} is gone", request.name), gone).await;
-    }
-
-    /// Waits until the request has an outcome of its own, whatever it is.
-    async fn until_finished(&self, request: &Request) {
-        let finished = |it: &cde_harness::Object| it.status()["outcome"].is_string();
-        self.env.wait_until(request.kind, &request.name, "finished", finished).await;
-    }
-
-    async fn uid(&self, request: &Request) -> Value {
-        self.env.get(request.kind, &request.name).await.0["metadata"]["uid"].clone()
     }
 
     /// Deletes an Application with all that it has applied, and waits for it.

@@ -7,6 +7,7 @@ use cde_sandbox::cde::{Fault, Operation};
 use serde_json::json;
 
 use super::{Scene, automated, config_map, sample};
+use crate::controller::until_applied;
 
 async fn waiting(scene: &Scene, waves: bool) -> Request {
     let down = Fault::on(Operation::Changing).answer(423).always();
@@ -19,7 +20,7 @@ async fn waiting(scene: &Scene, waves: bool) -> Request {
     scene.repository.write("connectors/after.yaml", &after.to_string());
     scene.repository.commit("Roll back").await;
     scene.application("connectors", automated()).await;
-    scene.until_applied(&request).await;
+    until_applied(scene.argocd, &scene.env, &request).await;
     scene.env.wait_for(&request, "Retrying").await;
     request
 }
@@ -31,7 +32,7 @@ async fn without_waves_an_urgent_request_is_applied_while_another_one_waits() {
     scene.until_health("connectors", "Progressing").await;
     let urgent = scene.rollback("connectors", "urgent", |manifest| manifest);
     scene.push("Roll back another", &["connectors"]).await;
-    eprintln!("applied after {:?}", scene.until_applied(&urgent).await);
+    eprintln!("applied after {:?}", until_applied(scene.argocd, &scene.env, &urgent).await);
     scene.env.wait_for(&urgent, "RolledBack").await;
 }
 
@@ -51,7 +52,7 @@ async fn with_waves_an_urgent_request_is_applied_once_the_running_operation_is_t
     // What `argocd app terminate-op` does.
     let terminate = json!({"status": {"operationState": {"phase": "Terminating"}}});
     scene.change("connectors", terminate).await;
-    eprintln!("applied after {:?}", scene.until_applied(&urgent).await);
+    eprintln!("applied after {:?}", until_applied(scene.argocd, &scene.env, &urgent).await);
     scene.env.wait_for(&urgent, "RolledBack").await;
 }
 
@@ -83,7 +84,7 @@ async fn by_default_argo_cd_repeats_a_failed_commit_after_its_correction_was_mer
 #[tokio::test]
 async fn with_the_sample_a_correction_is_applied_at_the_next_retry() {
     let (scene, request) = corrected(sample()).await;
-    let took = scene.until_applied(&request).await;
+    let took = until_applied(scene.argocd, &scene.env, &request).await;
     eprintln!("applied after {took:?}");
     assert!(took < Duration::from_secs(30), "{took:?}");
     scene.env.wait_for(&request, "RolledBack").await;

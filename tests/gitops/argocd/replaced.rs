@@ -6,7 +6,7 @@ use cde_harness::{Flags, Manifest, Request};
 use serde_json::{Value, json};
 
 use super::{Scene, automated, config_map, sample};
-use crate::controller::eventually;
+use crate::controller::{eventually, until_applied, until_gone};
 
 const KEEP: (&str, &str) = ("argocd.argoproj.io/sync-options", "Prune=false,Delete=false");
 
@@ -22,7 +22,7 @@ async fn succeeded(scene: &Scene, change: impl Fn(Manifest) -> Manifest) -> Requ
     scene.repository.write("moved/moved.yaml", &config_map("moved"));
     scene.repository.commit("Roll back").await;
     scene.application("connectors", automated()).await;
-    scene.until_applied(&request).await;
+    until_applied(scene.argocd, &scene.env, &request).await;
     scene.env.wait_for(&request, "RolledBack").await;
     request
 }
@@ -33,11 +33,11 @@ async fn a_file_removed_and_put_back_is_called_again_where_argo_cd_prunes() {
     let request = succeeded(&scene, |manifest| manifest).await;
     scene.repository.remove(&format!("connectors/{}.yaml", request.name));
     scene.push("Remove it", &["connectors"]).await;
-    scene.until_gone(&request).await;
+    until_gone(&scene.env, &request).await;
     scene.write("connectors", &request, &request.manifest());
     scene.push("Put it back", &["connectors"]).await;
-    scene.until_applied(&request).await;
-    scene.until_finished(&request).await;
+    until_applied(scene.argocd, &scene.env, &request).await;
+    scene.env.wait_until_finished(&request).await;
     assert_eq!(scene.env.attempts(&request).len(), 2);
 }
 
@@ -48,9 +48,9 @@ async fn a_file_moved_between_applications_that_prune_is_called_again() {
     scene.application("moved", json!({})).await;
     move_file(&scene, &request);
     scene.push("Move it", &["connectors"]).await;
-    scene.until_gone(&request).await;
+    until_gone(&scene.env, &request).await;
     scene.sync("moved").await;
-    scene.until_finished(&request).await;
+    scene.env.wait_until_finished(&request).await;
     assert_eq!(scene.env.attempts(&request).len(), 2);
 }
 
@@ -58,14 +58,14 @@ async fn a_file_moved_between_applications_that_prune_is_called_again() {
 async fn a_file_moved_with_the_annotation_of_the_examples_is_not_called_again() {
     let scene = Scene::new().await;
     let request = succeeded(&scene, keep).await;
-    let before = scene.uid(&request).await;
+    let before = scene.env.uid(&request).await;
     scene.application("moved", json!({})).await;
     move_file(&scene, &request);
     scene.push("Move it", &["connectors"]).await;
     scene.sync("connectors").await;
     scene.sync("moved").await;
     scene.env.settle().await;
-    assert_eq!(scene.uid(&request).await, before);
+    assert_eq!(scene.env.uid(&request).await, before);
     assert_eq!(scene.env.attempts(&request).len(), 1);
 }
 
@@ -78,12 +78,12 @@ fn move_file(scene: &Scene, request: &Request) {
 async fn a_sync_with_force_and_replace_creates_the_object_again_and_calls_again() {
     let scene = Scene::new().await;
     let request = succeeded(&scene, |manifest| manifest).await;
-    let before = scene.uid(&request).await;
+    let before = scene.env.uid(&request).await;
     let sync = json!({"syncOptions": ["Replace=true"], "syncStrategy": {"apply": {"force": true}}});
     scene.sync_with("connectors", sync).await;
-    scene.until_applied(&request).await;
-    assert_ne!(scene.uid(&request).await, before);
-    scene.until_finished(&request).await;
+    until_applied(scene.argocd, &scene.env, &request).await;
+    assert_ne!(scene.env.uid(&request).await, before);
+    scene.env.wait_until_finished(&request).await;
     assert_eq!(scene.env.attempts(&request).len(), 2);
 }
 
@@ -91,11 +91,11 @@ async fn a_sync_with_force_and_replace_creates_the_object_again_and_calls_again(
 async fn a_sync_with_replace_alone_keeps_the_record() {
     let scene = Scene::new().await;
     let request = succeeded(&scene, |manifest| manifest).await;
-    let before = scene.uid(&request).await;
+    let before = scene.env.uid(&request).await;
     let application = scene.sync_with("connectors", json!({"syncOptions": ["Replace=true"]})).await;
     eprintln!("{}", application["status"]["operationState"]["message"]);
     scene.env.settle().await;
-    assert_eq!(scene.uid(&request).await, before);
+    assert_eq!(scene.env.uid(&request).await, before);
     assert_eq!(scene.env.get(request.kind, &request.name).await.reason(), "RolledBack");
     assert_eq!(scene.env.attempts(&request).len(), 1);
 }
@@ -104,7 +104,7 @@ async fn a_sync_with_replace_alone_keeps_the_record() {
 async fn a_refused_change_fails_the_sync_and_keeps_the_record() {
     let scene = Scene::new().await;
     let request = succeeded(&scene, |manifest| manifest).await;
-    let before = scene.uid(&request).await;
+    let before = scene.env.uid(&request).await;
     scene.change("connectors", json!({"spec": {"syncPolicy": null}})).await;
     scene.write("connectors", &request, &request.manifest().spec("version", "latest"));
     scene.push("Change the version", &["connectors"]).await;
@@ -112,7 +112,7 @@ async fn a_refused_change_fails_the_sync_and_keeps_the_record() {
     let state = &application["status"]["operationState"];
     assert_eq!(state["phase"], "Failed", "{state:#}");
     assert!(state.to_string().contains("immutable"), "{state:#}");
-    assert_eq!(scene.uid(&request).await, before);
+    assert_eq!(scene.env.uid(&request).await, before);
     assert_eq!(scene.env.attempts(&request).len(), 1);
 }
 
@@ -122,10 +122,10 @@ async fn deleting_an_application_deletes_its_requests_unless_they_have_the_annot
     let request = succeeded(&scene, |manifest| manifest).await;
     let kept = scene.rollback("connectors", "kept", keep);
     scene.push("Roll back another", &["connectors"]).await;
-    scene.until_applied(&kept).await;
+    until_applied(scene.argocd, &scene.env, &kept).await;
     scene.env.wait_for(&kept, "RolledBack").await;
     scene.delete("connectors").await;
-    scene.until_gone(&request).await;
+    until_gone(&scene.env, &request).await;
     assert_eq!(scene.env.get(kept.kind, &kept.name).await.reason(), "RolledBack");
     assert_eq!(scene.env.attempts(&request).len(), 1);
 }
@@ -134,7 +134,7 @@ async fn deleting_an_application_deletes_its_requests_unless_they_have_the_annot
 async fn self_heal_creates_an_object_deleted_by_hand_again_and_it_is_called_again() {
     let scene = Scene::new().await;
     let request = succeeded(&scene, |manifest| manifest).await;
-    let before = scene.uid(&request).await;
+    let before = scene.env.uid(&request).await;
     scene.until("connectors", "synced", |it| it["status"]["sync"]["status"] == "Synced").await;
     scene.env.delete(request.kind, &request.name).await;
     let begun = Instant::now();
@@ -144,7 +144,7 @@ async fn self_heal_creates_an_object_deleted_by_hand_again_and_it_is_called_agai
     })
     .await;
     eprintln!("created again after {:?}", begun.elapsed());
-    scene.until_finished(&request).await;
+    scene.env.wait_until_finished(&request).await;
     assert_eq!(scene.env.attempts(&request).len(), 2);
 }
 

@@ -7,6 +7,7 @@ use cde_sandbox::cde::{Fault, Operation};
 use serde_json::json;
 
 use super::{Scene, automated};
+use crate::controller::until_applied;
 use crate::policies::Policy;
 
 #[tokio::test]
@@ -15,7 +16,7 @@ async fn a_merged_request_is_performed_once_and_its_application_becomes_healthy(
     let request = scene.rollback("connectors", "merged", |manifest| manifest);
     scene.repository.commit("Roll back").await;
     scene.application("connectors", automated()).await;
-    scene.until_applied(&request).await;
+    until_applied(scene.argocd, &scene.env, &request).await;
     scene.env.wait_for(&request, "RolledBack").await;
     scene.until_health("connectors", "Healthy").await;
     scene.sync("connectors").await;
@@ -53,7 +54,7 @@ async fn failing(
     scene.write("connectors", &request, &change(request.manifest()));
     scene.repository.commit("Roll back").await;
     scene.application("connectors", automated()).await;
-    scene.until_applied(&request).await;
+    until_applied(scene.argocd, &scene.env, &request).await;
     scene.env.wait_for(&request, "Retrying").await;
     (scene, request)
 }
@@ -76,14 +77,14 @@ async fn what_kubectl_suspends_stays_suspended_where_git_leaves_the_field_out() 
 #[tokio::test]
 async fn self_heal_reverts_what_kubectl_suspends_where_git_sets_the_field() {
     let (scene, request) = failing("set", |manifest| manifest.spec("suspend", false)).await;
-    let uid = scene.uid(&request).await;
+    let uid = scene.env.uid(&request).await;
     let suspend = ["patch", "mrb", &request.name, "--type=merge", "-p", SUSPEND];
     scene.env.kubectl(&suspend, "").await;
     let begun = Instant::now();
     let resumed = |it: &cde_harness::Object| it.0["spec"]["suspend"] == json!(false);
     scene.env.wait_until(request.kind, &request.name, "resumed", resumed).await;
     eprintln!("resumed after {:?}", begun.elapsed());
-    assert_eq!(scene.uid(&request).await, uid);
+    assert_eq!(scene.env.uid(&request).await, uid);
 }
 
 #[tokio::test]
@@ -98,7 +99,7 @@ async fn a_request_as_a_hook_is_called_at_every_sync() {
     for _ in 0..3 {
         let application = scene.sync("connectors").await;
         eprintln!("{}", application["status"]["operationState"]["message"]);
-        uids.push(scene.uid(&request).await);
+        uids.push(scene.env.uid(&request).await);
     }
     uids.dedup();
     assert_eq!(uids.len(), 3);
@@ -160,11 +161,11 @@ async fn a_suspended_request_holds_back_the_next_wave_until_it_has_run() {
     scene.repository.commit("Prepare").await;
     scene.application("connectors", json!({})).await;
     scene.start_sync("connectors", json!({})).await;
-    scene.until_applied(&first).await;
+    until_applied(scene.argocd, &scene.env, &first).await;
     let application = scene.until_health("connectors", "Suspended").await;
     assert_eq!(application["status"]["operationState"]["phase"], "Running");
     assert!(scene.env.objects(second.kind).get_opt(&second.name).await.unwrap().is_none());
     scene.env.patch(&first, json!({"spec": {"suspend": false}})).await;
-    scene.until_applied(&second).await;
+    until_applied(scene.argocd, &scene.env, &second).await;
     assert_eq!(scene.env.get(first.kind, &first.name).await.reason(), "RolledBack");
 }

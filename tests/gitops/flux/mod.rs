@@ -7,7 +7,7 @@ mod scenarios;
 mod suspension;
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cde_harness::{Flags, Manifest, Operator, POLL, Request, TestEnv};
 use cde_sandbox::control_plane::ControlPlane;
@@ -204,26 +204,6 @@ impl Scene {
         .await
     }
 
-    /// Waits until the object of a request is there, and returns how long that took.
-    async fn until_applied(&self, request: &Request) -> Duration {
-        let begun = Instant::now();
-        eventually(&request.name, async || {
-            self.flux.assert_running();
-            self.env.objects(request.kind).get_opt(&request.name).await.expect("an answer")
-        })
-        .await;
-        begun.elapsed()
-    }
-
-    /// Waits until the object of a request is gone.
-    async fn until_gone(&self, request: &Request) {
-        let gone = async || {
-            let object = self.env.objects(request.kind).get_opt(&request.name).await.expect("an answer");
-            object.is_none().then_some(())
-        };
-        eventually(&format!("{} is gone", request.name), gone).await;
-    }
-
     /// Deletes an object of Flux and waits until Flux has let go of it.
     async fn delete(&self, kind: &str, name: &str) {
         self.api(kind).delete(name, &DeleteParams::default()).await.expect("it is deleted");
@@ -236,10 +216,6 @@ impl Scene {
         let maps: Api<ConfigMap> = Api::namespaced(self.env.client.clone(), &self.env.namespace);
         let gone = async || maps.get_opt(name).await.expect("an answer").is_none().then_some(());
         eventually(&format!("{name} is gone"), gone).await;
-    }
-
-    async fn uid(&self, request: &Request) -> Value {
-        self.env.get(request.kind, &request.name).await.0["metadata"]["uid"].clone()
     }
 }
 

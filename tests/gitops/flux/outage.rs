@@ -8,6 +8,7 @@ use cde_sandbox::program::workspace;
 use serde_json::{Value, json};
 
 use super::{Scene, condition, message};
+use crate::controller::until_applied;
 
 /// A request that waits, in a directory whose Kustomization waits for it.
 async fn waiting(scene: &Scene) -> Request {
@@ -20,7 +21,7 @@ async fn waiting(scene: &Scene) -> Request {
 
 /// Commits another request once Flux waits for the first, and returns it.
 async fn urgent(scene: &Scene, first: &Request) -> Request {
-    scene.until_applied(first).await;
+    until_applied(scene.flux, &scene.env, first).await;
     scene.until("connectors", "waiting", |it| message(it, "Healthy").contains("health checks")).await;
     let urgent = scene.env.request(Kind::Rollback, "urgent", Fault::default());
     scene.write("connectors", &urgent, &urgent.manifest());
@@ -35,7 +36,7 @@ async fn a_wait_holds_up_the_next_commit_until_its_timeout() {
     let begun = Instant::now();
     scene.kustomization("connectors", json!({"wait": true, "timeout": "40s", "retryInterval": "1h"})).await;
     let urgent = urgent(&scene, &first).await;
-    scene.until_applied(&urgent).await;
+    until_applied(scene.flux, &scene.env, &urgent).await;
     eprintln!("applied {:?} after the wait began, with a timeout of 40 s", begun.elapsed());
     assert!(begun.elapsed() >= Duration::from_secs(40));
 }
@@ -46,7 +47,7 @@ async fn the_gate_that_cancels_health_checks_lets_the_next_commit_through() {
     let first = waiting(&scene).await;
     scene.kustomization_that_cancels("connectors", json!({"wait": true, "timeout": "1h"})).await;
     let urgent = urgent(&scene, &first).await;
-    eprintln!("applied after {:?}", scene.until_applied(&urgent).await);
+    eprintln!("applied after {:?}", until_applied(scene.flux, &scene.env, &urgent).await);
     scene.env.wait_for(&urgent, "RolledBack").await;
 }
 
@@ -60,7 +61,7 @@ async fn the_sample_applies_an_urgent_request_during_an_outage_within_two_minute
     spec.as_object_mut().unwrap().remove("dependsOn");
     scene.kustomization("connectors", spec).await;
     let urgent = urgent(&scene, &first).await;
-    let took = scene.until_applied(&urgent).await;
+    let took = until_applied(scene.flux, &scene.env, &urgent).await;
     eprintln!("applied after {took:?}");
     assert!(took < Duration::from_mins(2), "{took:?}");
     scene.env.wait_for(&urgent, "RolledBack").await;

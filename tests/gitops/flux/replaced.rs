@@ -7,7 +7,7 @@ use cde_sandbox::cde::Fault;
 use serde_json::json;
 
 use super::{Scene, message};
-use crate::controller::eventually;
+use crate::controller::{eventually, until_applied, until_gone};
 
 const KEEP: (&str, &str) = ("kustomize.toolkit.fluxcd.io/prune", "disabled");
 
@@ -36,14 +36,11 @@ async fn a_file_removed_and_put_back_is_called_again_where_flux_prunes() {
     let path = format!("connectors/{}.yaml", request.name);
     scene.repository.remove(&path);
     scene.push("Remove it").await;
-    scene.until_gone(&request).await;
+    until_gone(&scene.env, &request).await;
     scene.write("connectors", &request, &request.manifest());
     scene.push("Put it back").await;
-    scene.until_applied(&request).await;
-    scene
-        .env
-        .wait_until(request.kind, &request.name, "finished", |it| it.status()["outcome"].is_string())
-        .await;
+    until_applied(scene.flux, &scene.env, &request).await;
+    scene.env.wait_until_finished(&request).await;
     assert_eq!(scene.env.attempts(&request).len(), 2);
 }
 
@@ -51,11 +48,11 @@ async fn a_file_removed_and_put_back_is_called_again_where_flux_prunes() {
 async fn the_annotation_of_the_examples_keeps_an_object_that_flux_would_prune() {
     let scene = Scene::new().await;
     let request = succeeded(&scene, "connectors", |manifest| manifest.annotation(KEEP.0, KEEP.1)).await;
-    let before = scene.uid(&request).await;
+    let before = scene.env.uid(&request).await;
     scene.repository.remove(&format!("connectors/{}.yaml", request.name));
     let revision = scene.push("Remove it").await;
     scene.until_ready("connectors", &revision).await;
-    assert_eq!(scene.uid(&request).await, before);
+    assert_eq!(scene.env.uid(&request).await, before);
 }
 
 /// Moves the request's file to a second Kustomization. The one that had it acts first.
@@ -75,10 +72,7 @@ async fn a_file_moved_between_kustomizations_that_prune_is_called_again() {
     let scene = Scene::new().await;
     let request = succeeded(&scene, "connectors", |manifest| manifest).await;
     moved(&scene, &request).await;
-    scene
-        .env
-        .wait_until(request.kind, &request.name, "finished", |it| it.status()["outcome"].is_string())
-        .await;
+    scene.env.wait_until_finished(&request).await;
     assert_eq!(scene.env.attempts(&request).len(), 2);
 }
 
@@ -86,10 +80,10 @@ async fn a_file_moved_between_kustomizations_that_prune_is_called_again() {
 async fn a_file_moved_with_the_annotation_of_the_examples_is_not_called_again() {
     let scene = Scene::new().await;
     let request = succeeded(&scene, "connectors", |manifest| manifest.annotation(KEEP.0, KEEP.1)).await;
-    let before = scene.uid(&request).await;
+    let before = scene.env.uid(&request).await;
     moved(&scene, &request).await;
     scene.env.settle().await;
-    assert_eq!(scene.uid(&request).await, before);
+    assert_eq!(scene.env.uid(&request).await, before);
     assert_eq!(scene.env.attempts(&request).len(), 1);
 }
 
@@ -102,12 +96,12 @@ fn other_version(scene: &Scene, request: &Request) {
 async fn without_force_a_refused_change_fails_the_kustomization_and_keeps_the_record() {
     let scene = Scene::new().await;
     let request = succeeded(&scene, "connectors", |manifest| manifest).await;
-    let before = scene.uid(&request).await;
+    let before = scene.env.uid(&request).await;
     other_version(&scene, &request);
     scene.push("Change the version").await;
     let failed = scene.until("connectors", "failed", |it| message(it, "Ready").contains("immutable")).await;
     eprintln!("{}", message(&failed, "Ready"));
-    assert_eq!(scene.uid(&request).await, before);
+    assert_eq!(scene.env.uid(&request).await, before);
     assert_eq!(scene.env.attempts(&request).len(), 1);
 
     // Nobody needs to wait for a retry of the refused commit.
@@ -120,16 +114,13 @@ async fn without_force_a_refused_change_fails_the_kustomization_and_keeps_the_re
 async fn with_force_a_refused_change_creates_the_object_again_and_calls_again() {
     let scene = Scene::new().await;
     let request = succeeded(&scene, "connectors", |manifest| manifest).await;
-    let before = scene.uid(&request).await;
+    let before = scene.env.uid(&request).await;
     scene.change("Kustomization", "connectors", json!({"spec": {"force": true}})).await;
     other_version(&scene, &request);
     let revision = scene.push("Change the version").await;
     scene.until_ready("connectors", &revision).await;
-    assert_ne!(scene.uid(&request).await, before);
-    scene
-        .env
-        .wait_until(request.kind, &request.name, "finished", |it| it.status()["outcome"].is_string())
-        .await;
+    assert_ne!(scene.env.uid(&request).await, before);
+    scene.env.wait_until_finished(&request).await;
     assert_eq!(scene.env.attempts(&request).len(), 2);
 }
 
@@ -138,7 +129,7 @@ async fn deleting_a_kustomization_that_prunes_deletes_its_requests() {
     let scene = Scene::new().await;
     let request = succeeded(&scene, "connectors", |manifest| manifest).await;
     scene.delete("Kustomization", "connectors").await;
-    scene.until_gone(&request).await;
+    until_gone(&scene.env, &request).await;
     assert_eq!(scene.env.attempts(&request).len(), 1);
 }
 
@@ -155,21 +146,20 @@ async fn deleting_a_kustomization_keeps_requests_with_the_annotation_of_the_exam
 async fn a_renamed_file_changes_nothing_and_a_renamed_object_is_a_new_request() {
     let scene = Scene::new().await;
     let request = succeeded(&scene, "connectors", |manifest| manifest).await;
-    let before = scene.uid(&request).await;
+    let before = scene.env.uid(&request).await;
     let file = format!("connectors/{}.yaml", request.name);
     scene.repository.rename(&file, "connectors/archive/renamed.yaml");
     let revision = scene.push("Rename the file").await;
     scene.until_ready("connectors", &revision).await;
-    assert_eq!(scene.uid(&request).await, before);
+    assert_eq!(scene.env.uid(&request).await, before);
     assert_eq!(scene.env.attempts(&request).len(), 1);
 
     scene.repository.remove("connectors/archive/renamed.yaml");
     let renamed = Request { name: format!("{}-again", request.name), ..request.clone() };
     scene.write("connectors", &renamed, &renamed.manifest());
     scene.push("Rename the object").await;
-    scene.until_gone(&request).await;
-    let finished = |it: &cde_harness::Object| it.status()["outcome"].is_string();
-    scene.env.wait_until(renamed.kind, &renamed.name, "finished", finished).await;
+    until_gone(&scene.env, &request).await;
+    scene.env.wait_until_finished(&renamed).await;
     assert_eq!(scene.env.attempts(&renamed).len(), 2);
 }
 
@@ -179,8 +169,7 @@ async fn an_object_deleted_by_hand_comes_back_at_the_next_run_and_is_called_agai
     let request = succeeded(&scene, "connectors", |manifest| manifest).await;
     scene.env.delete(request.kind, &request.name).await;
     scene.reconcile("connectors").await;
-    let finished = |it: &cde_harness::Object| it.status()["outcome"].is_string();
-    scene.env.wait_until(request.kind, &request.name, "finished", finished).await;
+    scene.env.wait_until_finished(&request).await;
     assert_eq!(scene.env.attempts(&request).len(), 2);
 }
 

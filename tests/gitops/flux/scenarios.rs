@@ -7,6 +7,7 @@ use cde_sandbox::cde::{Fault, Operation};
 use serde_json::json;
 
 use super::{Scene, message};
+use crate::controller::until_applied;
 
 #[tokio::test]
 async fn a_merged_request_is_performed_once_and_its_kustomization_becomes_ready() {
@@ -73,9 +74,9 @@ async fn hook_annotations_of_other_tools_do_not_repeat_a_request() {
     let revision = scene.push("Roll back").await;
     scene.kustomization("connectors", json!({"wait": true})).await;
     scene.until_ready("connectors", &revision).await;
-    let before = scene.uid(&request).await;
+    let before = scene.env.uid(&request).await;
     scene.reconcile("connectors").await;
-    assert_eq!(scene.uid(&request).await, before);
+    assert_eq!(scene.env.uid(&request).await, before);
     assert_eq!(scene.env.attempts(&request).len(), 1);
 }
 
@@ -91,11 +92,11 @@ async fn a_kustomization_that_depends_on_requests_is_applied_after_they_have_suc
     scene.kustomization("connectors", json!({"wait": true, "timeout": "30m"})).await;
     let after = json!({"dependsOn": [{"name": "connectors"}], "retryInterval": "2s"});
     scene.kustomization("after", after).await;
-    scene.until_applied(&request).await;
+    until_applied(scene.flux, &scene.env, &request).await;
     scene.env.wait_for(&request, "Retrying").await;
     scene.until("after", "held back", |it| message(it, "Ready").contains("connectors")).await;
     assert!(scene.env.objects(second.kind).get_opt(&second.name).await.unwrap().is_none());
     scene.env.sandbox.clear_faults();
-    scene.until_applied(&second).await;
+    until_applied(scene.flux, &scene.env, &second).await;
     assert_eq!(scene.env.get(request.kind, &request.name).await.reason(), "RolledBack");
 }

@@ -5,7 +5,7 @@ use cde_sandbox::cde::{Fault, Operation};
 use serde_json::json;
 
 use super::{Scene, message};
-use crate::controller::eventually;
+use crate::controller::{eventually, until_applied};
 
 /// A request that the CDE API keeps refusing for now, applied by a Kustomization.
 async fn failing() -> (Scene, Request) {
@@ -15,7 +15,7 @@ async fn failing() -> (Scene, Request) {
     scene.write("connectors", &request, &request.manifest());
     scene.push("Roll back").await;
     scene.kustomization("connectors", json!({})).await;
-    scene.until_applied(&request).await;
+    until_applied(scene.flux, &scene.env, &request).await;
     scene.env.wait_for(&request, "Retrying").await;
     (scene, request)
 }

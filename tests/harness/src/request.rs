@@ -22,6 +22,17 @@ impl TestEnv {
         self.wait_for_reason(request.kind, &request.name, reason).await
     }
 
+    /// Waits until the request has an outcome, whatever it is.
+    pub async fn wait_until_finished(&self, request: &Request) {
+        let finished = |object: &Object| object.outcome().is_some();
+        self.wait_until(request.kind, &request.name, "finished", finished).await;
+    }
+
+    /// Returns the `metadata.uid` of the request's object.
+    pub async fn uid(&self, request: &Request) -> Value {
+        self.get(request.kind, &request.name).await.metadata()["uid"].clone()
+    }
+
     /// Waits until the operator has seen this generation of the request.
     pub async fn wait_for_generation(&self, request: &Request, generation: i64) -> Object {
         let observed = |object: &Object| object.status()["observedGeneration"] == generation;
