@@ -38,6 +38,10 @@ pub(super) fn claimed<'a, O: Operation>(
 ) -> Flow<'a, O> {
     if observed.claim_unsent {
         request.operation().in_flight = None;
+        // An earlier attempt is verified again, and that may have to wait.
+        if request.is_unverified() {
+            request.say(Reason::Verifying, &wait_message(Reason::Verifying, &request.last_error_text()));
+        }
         return Continue(request);
     }
     let length = length.unwrap_or_else(|| request.settings.claim_length());

@@ -1,6 +1,6 @@
 //! What must hold in every state, and what a write or a call must never do.
 
-use cde_operator::api::{Evidence, Outcome};
+use cde_operator::api::{Evidence, Outcome, Reason};
 use stateright::Property;
 
 use crate::machine::Machine;
@@ -48,6 +48,7 @@ pub(crate) const FAILED_IS_TRUE: &str = "Failed means that the request had no ef
 pub(crate) const RETRIES_COUNT: &str = "a record consumes no retry";
 pub(crate) const OUTCOMES_ARE_KEPT: &str = "no reconciliation ends with an outcome that is not recorded";
 pub(crate) const ONE_VERSION: &str = "the attempts of one request are for one version";
+pub(crate) const CLAIMS_ARE_SHOWN: &str = "InProgress means that a claim is stored, and the other way around";
 pub(crate) const ALL_ENDS: &str = "when faults end, every object ends or waits for a person";
 
 /// Returns all properties: those that always hold, and those that show that the model makes progress.
@@ -71,11 +72,18 @@ pub(crate) fn all<S: Subject>() -> Vec<Property<Machine<S>>> {
             state.breaches.lacks(Breach::OutcomeDropped)
         }),
         Property::always(ONE_VERSION, |_, state: &ModelState| state.breaches.lacks(Breach::AnotherVersion)),
+        Property::always(CLAIMS_ARE_SHOWN, Machine::claims_are_shown),
         Property::always(ALL_ENDS, Machine::ends),
     ]
 }
 
 impl<S: Subject> Machine<S> {
+    fn claims_are_shown(&self, state: &ModelState) -> bool {
+        let Some(object) = state.object else { return true };
+        let summary = self.rules.summary(object.status);
+        summary.claim.is_some() == (summary.reason == Some(Reason::InProgress))
+    }
+
     fn failed_is_true(&self, state: &ModelState) -> bool {
         let Some(object) = state.object else { return true };
         let summary = self.rules.summary(object.status);

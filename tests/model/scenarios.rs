@@ -29,6 +29,7 @@ fn normal() -> Vec<Scenario> {
         ("crashes and outdated lists", Bounds { crashes: 1, stale_lists: 1, faults: 1, ..base }),
         ("successive crashes", Bounds { crashes: 2, stale_lists: 1, delays: 1, ..base }),
         ("slow processes", Bounds { delays: 1, lost_writes: 1, faults: 1, ..base }),
+        ("unused claims", Bounds { delays: 1, pauses: 1, faults: 1, ..base }),
         ("only lost writes", Bounds { lost_writes: 3, delays: 1, ..base }),
         ("people", Bounds { suspensions: 1, retries: 1, expiries: 1, faults: 1, ..base }),
         ("retries put back", Bounds { retries: 2, put_back: 1, faults: 1, ..base }),

@@ -273,3 +273,16 @@ fn a_read_before_an_attempt_is_repeated_if_the_token_was_replaced_meanwhile() {
     story.observed.token_changed = true;
     assert!(matches!(story.decide(), Step::Read));
 }
+
+#[test]
+fn a_claim_that_was_not_used_leaves_an_earlier_attempt_to_be_verified_while_calls_are_on_hold() {
+    let mut story =
+        restore().claimed(0).failed(500, 1).reads(in_the_bin()).clock(40).just_read().claimed(40).held();
+    story.observed.claim_unsent = true;
+    let status = written(story.decide());
+    assert_eq!(status.reason, Some(Reason::Verifying));
+    story.store(status);
+    let message =
+        "Verifying whether the last attempt had an effect: the CDE API answered 500: the API's message";
+    assert_eq!((story.message(), story.operation().attempts), (message, 2));
+}
