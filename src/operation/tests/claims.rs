@@ -191,3 +191,15 @@ fn the_same_values_give_the_same_step() {
         assert_eq!(story.decide(), story.decide());
     }
 }
+
+#[test]
+fn a_claim_stored_too_late_keeps_the_error_of_an_attempt_to_verify() {
+    let release = |story: Story<MigrationRollback>| {
+        let status = release_claim(&story.object, Release::TooLate, story.now, &story.settings, 1.0);
+        let error = status.operation.unwrap().last_error.unwrap();
+        (status.reason.unwrap(), error.code, error.message.contains("nothing was sent"))
+    };
+    let unknown = rollback().claimed(0).failed(500, 1).clock(40).just_read().claimed(40);
+    assert_eq!(release(unknown), (Reason::Verifying, Some(500), false));
+    assert_eq!(release(rollback().claimed(0)), (Reason::Retrying, None, true));
+}
