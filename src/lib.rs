@@ -4,13 +4,18 @@
 //! The modules and their allowed imports:
 //!
 //! ```text
-//!   api ← operation ← controller → cde      app imports all; all may use runtime::clock and runtime::telemetry
+//!   api ← operation ← controller → cde, credential → oauth
 //! ```
+//!
+//! `app` imports all. All may use `http_client`, `text`, `runtime::clock` and `runtime::telemetry`.
 //!
 //! - [`api`]: the custom resources and their status; types only.
 //! - [`operation`]: the pure core: state machine, classification, queue, circuit breaker. It uses only [`cde::model`] of
 //!   `cde`.
 //! - [`cde`]: the client of the CDE API; knows nothing of Kubernetes and never retries.
+//! - [`credential`]: the token for the CDE API: a file, or a login that the operator refreshes.
+//! - [`oauth`]: the token endpoint of an authorization server, and the Secret of the login. [`http_client`]: TLS, proxies
+//!   and timeouts of all HTTP clients.
 //! - [`controller`]: the controllers: observe, decide, claim, act, record.
 //! - [`runtime`]: leader election, admin server, Events, metrics, logs, traces, clocks; the same in any operator.
 //! - [`text`]: makes external text safe to show. [`config`]: flags and environment. [`app`]: wiring.
@@ -22,6 +27,9 @@ pub mod app;
 pub mod cde;
 pub mod config;
 pub mod controller;
+pub mod credential;
+pub mod http_client;
+pub mod oauth;
 pub mod operation;
 pub mod runtime;
 pub mod text;

@@ -109,6 +109,8 @@ reasons! {
     Retrying => None,
     /// The CDE API rejects the operator's token. The operator waits for another one.
     TokenRejected => None,
+    /// The login for the CDE API has expired or was revoked, or cannot be kept alive. The operator waits for a new one.
+    LoginRequired => None,
     /// `spec.suspend` is set.
     Suspended => None,
     /// The CDE API does not allow the operation for this connector.

@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 
 use crate::controller::Context;
+use crate::credential::Credential;
 use crate::runtime::metrics::encode;
 use crate::runtime::watch_health::WatchHealth;
 use crate::runtime::watches::WatchState;
@@ -38,6 +39,7 @@ impl Collector for OperatorMetrics {
         let leads = self.leads.load(Ordering::SeqCst);
         self.leadership(&mut encoder, leads)?;
         self.prerequisites(&mut encoder)?;
+        self.token_file(&mut encoder)?;
         // Without leadership there are no watches.
         if leads { self.watches(&mut encoder) } else { Ok(()) }
     }
@@ -54,23 +56,12 @@ impl OperatorMetrics {
     }
 
     fn prerequisites(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let Context { crds, tokens, workers, .. } = self.context.as_ref();
-        let (read, usable) = tokens.condition();
+        let Context { crds, workers, .. } = self.context.as_ref();
         for (name, help, value) in [
             (
                 "cde_operator_crds_ready",
                 "1 if the CRDs are installed and new enough, 0 otherwise, when no request is claimed",
                 i64::from(crds.is_good()),
-            ),
-            (
-                "cde_operator_token_file_usable",
-                "1 if the token file has a usable token, 0 otherwise, when the last token stays in use",
-                i64::from(usable),
-            ),
-            (
-                "cde_operator_token_read_timestamp_seconds",
-                "Unix time when the token in use was first read",
-                read.as_second(),
             ),
             (
                 "cde_operator_workers",
@@ -86,6 +77,17 @@ impl OperatorMetrics {
             encode(encoder, name, help, &ConstGauge::new(value))?;
         }
         Ok(())
+    }
+
+    /// The login mode has metrics of its own.
+    fn token_file(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Credential::File(file) = self.context.credential.as_ref() else { return Ok(()) };
+        let (read, usable) = file.condition();
+        let help = "1 if the token file has a usable token, 0 otherwise, when the last token stays in use";
+        encode(encoder, "cde_operator_token_file_usable", help, &ConstGauge::new(i64::from(usable)))?;
+        let help = "Unix time when the token in use was first read";
+        let read = ConstGauge::new(read.as_second());
+        encode(encoder, "cde_operator_token_read_timestamp_seconds", help, &read)
     }
 
     fn watches(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

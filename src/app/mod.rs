@@ -2,6 +2,7 @@
 
 mod check;
 mod crd_check;
+mod credential;
 mod kubernetes;
 mod listen;
 mod metrics;
@@ -20,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
-use crate::cde::{BaseUrl, Client as CdeClient, ClientConfig, TokenFile};
+use crate::cde::{BaseUrl, Client as CdeClient, ClientConfig};
 use crate::config::RunArgs;
 use crate::controller::{API_SERVER_TIMEOUT, Context};
 use crate::runtime::admin::serve;
@@ -32,6 +33,7 @@ use crate::runtime::watch_stream::WATCH_TIMEOUT;
 
 pub use check::{Finding, Verdict, check, print_json, print_text};
 
+use credential::Source;
 use kubernetes::check_kubernetes;
 use listen::bind;
 use signals::Terminate;
@@ -39,6 +41,7 @@ use wiring::{holder, resource};
 
 /// Time for records at shutdown, after the timeout of a call.
 const END_MARGIN: Duration = Duration::from_secs(6);
+const USER_AGENT: &str = concat!("cde-operator/", env!("CARGO_PKG_VERSION"));
 const RELEASE: Duration = Duration::from_secs(2);
 /// Time to send the last spans, while the last Events are published.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -59,7 +62,7 @@ pub enum Error {
 /// # Errors
 /// See the variants of [`Error`].
 pub fn run(args: RunArgs) -> Result<(), Error> {
-    let Cde { base, tokens, client: cde } = Cde::configured(&args)?;
+    let Cde { base, source, client: cde } = Cde::configured(&args)?;
     let collector = collector(&args)?;
     let runtime = runtime()?;
     let result = runtime.block_on(async {
@@ -70,7 +73,7 @@ pub fn run(args: RunArgs) -> Result<(), Error> {
         telemetry::start(args.log_format, args.log_level, traces.as_ref()).map_err(Error::Configuration)?;
         let listener = bind(args.listen).await?;
         let (stands_by, leads) = (Arc::default(), Arc::default());
-        let operator = Operator { args, base, tokens, cde, kube, me, traces, stands_by, leads };
+        let operator = Operator { args, base, source, cde, kube, me, traces, stands_by, leads };
         operator.run(listener).await
     });
     // A call that is still in progress is verified at the next start.
@@ -81,7 +84,7 @@ pub fn run(args: RunArgs) -> Result<(), Error> {
 /// The configured CDE API, before anything is contacted.
 struct Cde {
     base: String,
-    tokens: Arc<TokenFile>,
+    source: Source,
     client: CdeClient,
 }
 
@@ -91,15 +94,15 @@ impl Cde {
         // It fails only if another provider is already installed, which works as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let base = BaseUrl::parse(&args.url, args.allow_http).map_err(configuration)?;
-        let tokens = TokenFile::open(&args.token_file).map_err(configuration)?;
+        let source = Source::configured(args)?;
         let client = CdeClient::new(&ClientConfig {
             base: base.clone(),
             timeout: args.timeout,
             ca_file: args.ca_file.clone(),
-            user_agent: concat!("cde-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
+            user_agent: USER_AGENT.to_owned(),
         })
         .map_err(configuration)?;
-        Ok(Self { base: base.as_str().to_owned(), tokens: Arc::new(tokens), client })
+        Ok(Self { base: base.as_str().to_owned(), source, client })
     }
 }
 
@@ -131,7 +134,7 @@ fn configuration(error: impl std::fmt::Display) -> Error {
 struct Operator {
     args: RunArgs,
     base: String,
-    tokens: Arc<TokenFile>,
+    source: Source,
     cde: CdeClient,
     kube: Config,
     /// The name of this process in claims and in the Lease.
@@ -156,10 +159,11 @@ impl Operator {
         let client = self.client(API_SERVER_TIMEOUT, None)?;
         let (events, publishing) = Events::new(client.clone(), &self.me);
         let publishing = tokio::spawn(publishing);
-        let (context, registry) = self.context(client, events);
+        let (context, mut registry) = self.context(client, events);
         self.announce(&context, &listener);
 
         let mut background = JoinSet::new();
+        background.spawn(self.keep_credential(&context, &mut registry)?);
         let admin = self.admin(&context, registry, watch_health.clone());
         background.spawn(async move {
             if let Err(error) = serve(listener, admin).await {
@@ -201,7 +205,7 @@ impl Operator {
         background: &mut JoinSet<()>,
     ) -> Result<Work, Error> {
         check_kubernetes(&context.client).await?;
-        self.background(context, background);
+        Self::background(context, background);
         context.crds.good().await;
         let mut lease = self.lease(&context.holder)?;
         if let Some(lease) = &mut lease {

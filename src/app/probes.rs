@@ -58,6 +58,9 @@ fn is_ready(context: &Context, leads: bool, stands_by: bool) -> Result<String, S
     if context.breaker.state() == CallState::TokenRejected {
         return Err("the CDE API rejects the token".to_owned());
     }
+    if context.breaker.state() == CallState::LoginRequired {
+        return Err("a CDE login is required: run `kubectl cde login`".to_owned());
+    }
     // A replica that waits for the Lease is ready to take over.
     if context.watches.any_namespace_is_listed() || stands_by {
         return Ok(problems);

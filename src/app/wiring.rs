@@ -1,7 +1,6 @@
 //! Creates and connects the parts of the operator.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
@@ -28,9 +27,6 @@ use crate::text::clean;
 use super::Operator;
 use super::crd_check::watch_crds;
 
-/// How often the token file is read.
-const TOKEN_INTERVAL: Duration = Duration::from_secs(2);
-
 impl Operator {
     pub(super) fn context(&self, client: Client, events: Events) -> (Arc<Context>, Registry) {
         let settings = Settings {
@@ -50,7 +46,7 @@ impl Operator {
         let context = Context {
             client,
             cde: self.cde.clone(),
-            tokens: self.tokens.clone(),
+            credential: self.source.credential.clone(),
             settings,
             holder: self.me.clone(),
             queue,
@@ -84,19 +80,12 @@ impl Operator {
     }
 
     /// Starts the tasks that run beside the controllers.
-    pub(super) fn background(&self, context: &Arc<Context>, tasks: &mut JoinSet<()>) {
+    pub(super) fn background(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
         let (client, crds) = (context.client.clone(), context.crds.clone());
         tasks.spawn(async move { watch_crds(client, &crds).await });
         let breaker = context.breaker.clone();
         tasks.spawn(async move { breaker.run().await });
-        let tokens = self.tokens.clone();
-        tasks.spawn(async move { tokens.watch(TOKEN_INTERVAL).await });
-        let (breaker, mut generations) = (context.breaker.clone(), self.tokens.generations());
-        tasks.spawn(async move {
-            while generations.changed().await.is_ok() {
-                breaker.token_changed();
-            }
-        });
+        Self::follow_credential(context, tasks);
     }
 
     pub(super) fn controllers(&self, context: &Arc<Context>, client: &Client) -> JoinSet<()> {
@@ -148,6 +137,9 @@ fn pod_event(namespace: &str, name: &str, Change { state, cause }: &Change) -> E
         }
         CallState::TokenRejected => {
             ("TokenRejected", "The CDE API rejects the token: all calls are paused until it changes")
+        }
+        CallState::LoginRequired => {
+            ("LoginRequired", "A CDE login is required: all calls are paused until there is one")
         }
     };
     let regarding = ObjectReference {

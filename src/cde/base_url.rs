@@ -1,8 +1,8 @@
 //! The base URL of the CDE API. The token is sent over TLS, or to a loopback host, unless the user allows plain HTTP.
 
-use std::net::IpAddr;
-
 use reqwest::Url;
+
+use crate::http_client::is_loopback;
 
 use super::ConfigError;
 
@@ -55,12 +55,8 @@ impl BaseUrl {
         self.0.as_str().trim_end_matches('/')
     }
 
-    pub(super) fn is_https(&self) -> bool {
-        self.0.scheme() == "https"
-    }
-
-    pub(super) fn is_loopback(&self) -> bool {
-        is_loopback(&self.0)
+    pub(super) fn url(&self) -> &Url {
+        &self.0
     }
 
     /// Returns the URL of a resource, with each segment percent-encoded. `None` if a segment would change the path: it is
@@ -75,12 +71,6 @@ impl BaseUrl {
         url.path_segments_mut().ok()?.pop_if_empty().extend(segments);
         Some(url)
     }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    url.host_str().is_some_and(|host| {
-        host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
-    })
 }
 
 #[cfg(test)]
@@ -125,20 +115,6 @@ mod tests {
         }
         assert!(BaseUrl::parse("http://cde.example.com", true).is_ok());
         assert!(BaseUrl::parse("ftp://cde.example.com", true).is_err());
-    }
-
-    #[test]
-    fn a_url_has_a_scheme_and_may_be_loopback() {
-        for (text, https, loopback) in [
-            ("https://cde.example.com", true, false),
-            ("https://localhost", true, true),
-            ("http://127.9.8.7", false, true),
-            ("http://[::1]", false, true),
-            ("http://[2001:db8::1]", false, false),
-        ] {
-            let base = BaseUrl::parse(text, true).unwrap();
-            assert_eq!((base.is_https(), base.is_loopback()), (https, loopback), "{text}");
-        }
     }
 
     #[test]

@@ -3,33 +3,27 @@
 //! Each call sends at most one HTTP request and ends within the timeout, including the body of the response.
 //! [`FailureKind`] shows whether a failed call may have had an effect.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, InvalidHeaderValue};
 use http::{Method, StatusCode};
 use jiff::Timestamp;
-use reqwest::{Certificate, Request, Response};
+use reqwest::Request;
 use tracing::Instrument as _;
 
-use super::message::{presentable, redact, root_cause};
+use super::message::{presentable, redact};
 use super::model::{Answer, Call, CallId, Connector, Data, Endpoint, Failure, FailureKind, Shape};
-use super::retry_after::retry_at;
+use super::token::Unsendable;
 use super::{BaseUrl, ConfigError, Token, trace, wire};
 
+use crate::http_client::{self, read_body, retry_at, root_cause};
 use crate::runtime::clock;
 
 /// A larger body of a 2xx response (in bytes) is unreadable.
 const MAX_BODY: usize = 8 * 1024 * 1024;
 /// A larger body of another response (in bytes) is not one of the CDE API.
 const MAX_ERROR_BODY: usize = 64 * 1024;
-/// Connecting takes at most this long, and at most half the timeout: if the whole call timed out first, it would be unknown
-/// whether something was sent.
-const MAX_CONNECT: Duration = Duration::from_secs(10);
-/// A connection that has been idle longer is not reused. Common servers close idle connections after 5 s, and the effect of
-/// a call that is sent meanwhile would be unknown.
-const MAX_IDLE: Duration = Duration::from_secs(4);
-
 /// The URL template of a read, for traces.
 const READ: &str = "/connectors/{id}";
 
@@ -55,42 +49,17 @@ pub struct Client {
 }
 
 impl Client {
-    /// Creates a client without contacting anything. The process must have installed a default
-    /// `rustls::crypto::CryptoProvider`.
-    ///
-    /// Proxies are taken from the usual environment variables, but not for a loopback host, because unencrypted calls may
-    /// go to that host only.
+    /// Creates a client without contacting anything, as [`http_client::build`] does.
     ///
     /// # Errors
-    /// Fails if the CA file is unusable, the system has no CA certificates, or the user agent is not a valid header
-    /// value.
+    /// Fails like [`http_client::build`].
     pub fn new(config: &ClientConfig) -> Result<Self, ConfigError> {
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            return Err(ConfigError("this process has not installed a TLS provider".into()));
-        }
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .tcp_nodelay(true)
-            .pool_idle_timeout(MAX_IDLE)
-            .timeout(config.timeout)
-            .connect_timeout(MAX_CONNECT.min(config.timeout / 2))
-            .https_only(config.base.is_https())
-            .user_agent(&config.user_agent);
-        if config.base.is_loopback() {
-            builder = builder.no_proxy();
-        }
-        if let Some(path) = &config.ca_file {
-            builder = builder.tls_certs_merge(roots(path)?);
-        }
-        let http = builder.build().map_err(|error| {
-            let (with, advice) = match &config.ca_file {
-                Some(path) => (format!(" with --ca-file {}", path.display()), "fix that file"),
-                None => (String::new(), "install the system's CA certificates or set --ca-file"),
-            };
-            ConfigError(format!("cannot set up HTTPS{with} ({}); {advice}", root_cause(&error)))
-        })?;
+        let options = http_client::Options {
+            timeout: config.timeout,
+            ca_file: config.ca_file.clone(),
+            user_agent: config.user_agent.clone(),
+        };
+        let http = http_client::build(config.base.url(), &options)?;
         Ok(Self { http, base: config.base.clone(), timeout: config.timeout })
     }
 
@@ -146,8 +115,7 @@ impl Client {
             self.base.join(path).ok_or_else(|| not_sent("the connector ID is not a valid path segment"))?;
         let mut request = Request::new(method, url);
         let changing = request.method() != Method::GET;
-        *request.headers_mut() = headers(id, token, changing)
-            .map_err(|_| not_sent("the operation ID is not a valid header value"))?;
+        *request.headers_mut() = headers(id, token, changing).map_err(|why| not_sent(&why.to_string()))?;
         Ok(request)
     }
 
@@ -214,7 +182,16 @@ impl Success {
     }
 }
 
-fn headers(id: &CallId, token: &Token, changing: bool) -> Result<HeaderMap, InvalidHeaderValue> {
+/// Why the headers of a request cannot be built.
+#[derive(Debug, thiserror::Error)]
+enum InvalidHeaders {
+    #[error(transparent)]
+    Token(#[from] Unsendable),
+    #[error("the operation ID is not a valid header value")]
+    Operation(#[from] InvalidHeaderValue),
+}
+
+fn headers(id: &CallId, token: &Token, changing: bool) -> Result<HeaderMap, InvalidHeaders> {
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, token.authorization()?);
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -254,33 +231,6 @@ fn refusal(status: StatusCode, body: &[u8], retry_at: Option<Timestamp>, token: 
     Failure { kind, message, retry_at }
 }
 
-/// Reads the whole body; fails if it is cut or larger than `limit` bytes.
-async fn read_body(response: &mut Response, limit: usize) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| {
-        let why = if error.is_timeout() { "timed out".into() } else { root_cause(&error.without_url()) };
-        format!("its body was cut ({why})")
-    })? {
-        if body.len() + chunk.len() > limit {
-            return Err(format!("its body is larger than {limit} bytes"));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-/// Reads the certificates of a PEM file.
-fn roots(path: &Path) -> Result<Vec<Certificate>, ConfigError> {
-    let refuse = |why: String| ConfigError(format!("--ca-file {} {why}", path.display()));
-    let pem = std::fs::read(path).map_err(|why| refuse(format!("cannot be read ({why})")))?;
-    let roots = Certificate::from_pem_bundle(&pem)
-        .map_err(|error| refuse(format!("contains an invalid certificate ({})", root_cause(&error))))?;
-    if roots.is_empty() {
-        return Err(refuse("contains no certificate; write the CA certificate to it in PEM format".into()));
-    }
-    Ok(roots)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
@@ -292,17 +242,6 @@ mod tests {
 
     fn id(operation: &str) -> CallId {
         CallId { operation: operation.into(), attempt: 3 }
-    }
-
-    async fn read(body: &'static str, limit: usize) -> Result<Vec<u8>, String> {
-        read_body(&mut http::Response::new(body).into(), limit).await
-    }
-
-    #[tokio::test]
-    async fn a_body_of_the_maximum_size_is_read_and_a_larger_one_is_rejected() {
-        assert_eq!(read("", 0).await, Ok(vec![]));
-        assert_eq!(read("1234", 4).await, Ok(b"1234".to_vec()));
-        assert_eq!(read("12345", 4).await, Err("its body is larger than 4 bytes".into()));
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! Makes text from responses and errors safe to show: one short line without the token and without characters that could
 //! mislead a terminal.
 
-use std::error::Error;
-
 use crate::text::clean;
 
 use super::Token;
@@ -23,14 +21,6 @@ pub(super) fn redact<'a>(texts: impl IntoIterator<Item = &'a mut Field<String>>,
             *text = token.redact(text);
         }
     }
-}
-
-/// Returns the message of the innermost cause, because the outer ones only say that a call failed.
-pub(super) fn root_cause(mut error: &dyn Error) -> String {
-    while let Some(cause) = error.source() {
-        error = cause;
-    }
-    error.to_string()
 }
 
 #[cfg(test)]
@@ -63,15 +53,6 @@ mod tests {
             [Field::Value("a canary-token, a canary-token".to_owned()), Field::Null, Field::Missing];
         redact(&mut fields, &Token::fixed("canary-token"));
         assert_eq!(fields, [Field::Value("a [redacted], a [redacted]".into()), Field::Null, Field::Missing]);
-    }
-
-    #[test]
-    fn the_root_cause_is_the_innermost_error() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("the call failed")]
-        struct Outer(#[source] std::fmt::Error);
-        assert_eq!(root_cause(&Outer(std::fmt::Error)), std::fmt::Error.to_string());
-        assert_eq!(root_cause(&std::fmt::Error), std::fmt::Error.to_string());
     }
 
     #[test]

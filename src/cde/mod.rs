@@ -10,7 +10,6 @@
 //! - [`BaseUrl`]: the base URL, which does not allow the token to be sent unencrypted to another host.
 //! - [`TokenFile`]: the bearer token, reread when its file changes and never printed.
 //! - `wire`: decodes response bodies leniently.
-//! - `retry_after`: reads when the next call is allowed.
 //! - `message`: makes text from responses safe to show.
 //! - `trace`: traces a call.
 
@@ -18,16 +17,12 @@ mod base_url;
 mod client;
 mod message;
 pub mod model;
-mod retry_after;
 mod token;
 mod trace;
 mod wire;
 
 pub use base_url::BaseUrl;
 pub use client::{Client, ClientConfig};
-pub use token::{Token, TokenFile};
+pub use token::{Access, Token, TokenFile};
 
-/// An error in the configuration of the client: one sentence that says how to fix it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ConfigError(String);
+pub use crate::http_client::ConfigError;

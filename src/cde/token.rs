@@ -28,11 +28,39 @@ const MAX_BYTES: u64 = 64 * 1024;
 /// A bearer token. Cheap to clone; its `Debug` output does not show it.
 #[derive(Clone, Debug)]
 pub struct Token {
-    text: Arc<SecretString>,
+    /// `None` before there is a token.
+    text: Option<Arc<SecretString>>,
     generation: u64,
 }
 
+/// Why a token cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unsendable {
+    #[error("there is no token yet")]
+    Absent,
+    #[error("the token is not a valid header value")]
+    Invalid(#[from] InvalidHeaderValue),
+}
+
 impl Token {
+    /// Returns the token with this number.
+    #[must_use]
+    pub fn new(text: SecretString, generation: u64) -> Self {
+        Self { text: Some(Arc::new(text)), generation }
+    }
+
+    /// Returns a placeholder with the number 0. A call with it fails before anything is sent.
+    #[must_use]
+    pub fn absent() -> Self {
+        Self { text: None, generation: 0 }
+    }
+
+    /// Returns whether this is the placeholder.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        self.text.is_none()
+    }
+
     /// Returns the number of this token: 1 for the first that was read, then one more for each replacement.
     #[must_use]
     pub fn generation(&self) -> u64 {
@@ -40,25 +68,40 @@ impl Token {
     }
 
     /// Returns the value of an `Authorization` header, marked as sensitive.
-    pub(super) fn authorization(&self) -> Result<HeaderValue, InvalidHeaderValue> {
-        let mut value = HeaderValue::try_from(format!("Bearer {}", self.text.expose_secret()))?;
+    pub(super) fn authorization(&self) -> Result<HeaderValue, Unsendable> {
+        let text = self.text.as_ref().ok_or(Unsendable::Absent)?;
+        let mut value = HeaderValue::try_from(format!("Bearer {}", text.expose_secret()))?;
         value.set_sensitive(true);
         Ok(value)
     }
 
     /// Returns `text` with `[redacted]` in place of every occurrence of the token.
     pub(super) fn redact(&self, text: &str) -> String {
-        text.replace(self.text.expose_secret(), "[redacted]")
+        match &self.text {
+            Some(token) => text.replace(token.expose_secret(), "[redacted]"),
+            None => text.to_owned(),
+        }
     }
 
-    fn is(&self, text: &SecretString) -> bool {
-        self.text.expose_secret() == text.expose_secret()
+    /// Returns whether this is the token with this text.
+    #[must_use]
+    pub fn is(&self, text: &SecretString) -> bool {
+        self.text.as_ref().is_some_and(|own| own.expose_secret() == text.expose_secret())
     }
 
     #[cfg(test)]
     pub(super) fn fixed(text: &str) -> Self {
-        Self { text: Arc::new(text.into()), generation: 1 }
+        Self::new(text.into(), 1)
     }
+}
+
+/// What calls may use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// The number of the token: one more for each replacement.
+    pub generation: u64,
+    /// Why there is no usable token and what to do, if a person must act.
+    pub login_required: Option<Arc<str>>,
 }
 
 /// A token file and the last usable token that was read from it.
@@ -66,7 +109,7 @@ impl Token {
 pub struct TokenFile {
     path: PathBuf,
     state: Mutex<State>,
-    generation: watch::Sender<u64>,
+    access: watch::Sender<Access>,
 }
 
 #[derive(Debug)]
@@ -86,9 +129,9 @@ impl TokenFile {
     /// cannot be a bearer token. The error does not quote the content.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, ConfigError> {
         let path = path.into();
-        let token = Token { text: Arc::new(read(&path)?), generation: 1 };
-        let (generation, _) = watch::channel(token.generation);
-        Ok(Self { path, state: Mutex::new(State { token, since: clock::now(), problem: None }), generation })
+        let token = Token::new(read(&path)?, 1);
+        let access = watch::Sender::new(Access { generation: token.generation, login_required: None });
+        Ok(Self { path, state: Mutex::new(State { token, since: clock::now(), problem: None }), access })
     }
 
     /// Returns the last usable token.
@@ -110,9 +153,9 @@ impl TokenFile {
                     return false;
                 }
                 let generation = state.token.generation + 1;
-                state.token = Token { text: Arc::new(text), generation };
+                state.token = Token::new(text, generation);
                 state.since = clock::now();
-                self.generation.send_replace(generation);
+                self.access.send_replace(Access { generation, login_required: None });
                 tracing::info!(generation, "the token was replaced");
                 true
             }
@@ -141,10 +184,10 @@ impl TokenFile {
         }
     }
 
-    /// Returns a receiver of the current token's generation, which is notified of each replacement.
+    /// Returns a receiver that is notified of each replacement.
     #[must_use]
-    pub fn generations(&self) -> watch::Receiver<u64> {
-        self.generation.subscribe()
+    pub fn access(&self) -> watch::Receiver<Access> {
+        self.access.subscribe()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -235,7 +278,7 @@ mod tests {
     fn a_new_token_has_the_next_generation_and_wakes_waiters() {
         let file = file("first");
         let tokens = TokenFile::open(file.path()).unwrap();
-        let mut generations = tokens.generations();
+        let mut generations = tokens.access();
         assert!(!tokens.reload(), "the same content is no change");
         std::fs::write(file.path(), "first\n").unwrap();
         assert!(!tokens.reload(), "white space is no change");
@@ -244,7 +287,7 @@ mod tests {
         std::fs::write(file.path(), "second").unwrap();
         assert!(tokens.reload());
         assert_eq!((header(&tokens.current()), tokens.current().generation()), ("Bearer second".into(), 2));
-        assert_eq!(*generations.borrow_and_update(), 2);
+        assert_eq!(generations.borrow_and_update().generation, 2);
     }
 
     #[test]
@@ -306,7 +349,7 @@ mod tests {
     async fn a_watched_file_is_reread() {
         let file = file("first");
         let tokens = Arc::new(TokenFile::open(file.path()).unwrap());
-        let mut generations = tokens.generations();
+        let mut generations = tokens.access();
         let watched = tokens.clone();
         let watch = tokio::spawn(async move { watched.watch(Duration::from_millis(1)).await });
         std::fs::write(file.path(), "second").unwrap();

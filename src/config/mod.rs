@@ -1,5 +1,6 @@
 //! Flags and environment variables.
 
+mod oauth;
 mod selector;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use uuid::Uuid;
 
 use crate::runtime::telemetry::{LogFormat, LogLevel};
+
+pub use oauth::OauthArgs;
 
 /// A Kubernetes operator that restores deleted CDE connectors and rolls back connector migrations, at most once per
 /// request.
@@ -67,16 +70,16 @@ pub struct RunArgs {
     /// Base URL of the CDE API: https, or http for a loopback host.
     #[arg(long, env = "CDE_URL")]
     pub url: String,
-    /// File with the bearer token, reread when it changes.
+    /// File with the bearer token, reread when it changes; or set --oauth-secret.
     #[arg(long, env = "CDE_TOKEN_FILE")]
-    pub token_file: PathBuf,
+    pub token_file: Option<PathBuf>,
     /// Allow http for hosts other than loopback, which sends the token unencrypted.
     #[arg(long, env = "CDE_ALLOW_HTTP", default_value_t = false, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub allow_http: bool,
-    /// PEM file with additional CA certificates for the CDE API.
+    /// PEM file with additional CA certificates for the CDE API and the authorization server.
     #[arg(long, env = "CDE_CA_FILE")]
     pub ca_file: Option<PathBuf>,
-    /// Timeout of one whole call to the CDE API.
+    /// Timeout of one whole call to the CDE API or the authorization server.
     #[arg(long, env = "CDE_TIMEOUT", default_value = "30s", value_parser = timeout)]
     pub timeout: Duration,
     /// Maximum calls per second to the CDE API; 0 for no limit.
@@ -121,6 +124,9 @@ pub struct RunArgs {
     /// Namespace of the Pod; default: that of the kubeconfig.
     #[arg(long, env = "POD_NAMESPACE", hide = true)]
     pub pod_namespace: Option<String>,
+    /// The flags of the login mode.
+    #[command(flatten)]
+    pub oauth: OauthArgs,
 }
 
 impl RunArgs {
@@ -129,6 +135,7 @@ impl RunArgs {
     /// # Errors
     /// A sentence that says what to change.
     pub fn check(&self) -> Result<(), String> {
+        self.oauth.check(self.token_file.is_some())?;
         if self.retry_min > self.retry_max {
             return Err("--retry-min is longer than --retry-max: make it shorter or equal".to_owned());
         }

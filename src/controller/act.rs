@@ -30,7 +30,7 @@ pub(super) async fn act<K: Kind>(
     let context = &scope.context;
     let object = claimed.object.as_ref();
     let call = object.call(&object.status().map(|status| status.result.clone()).unwrap_or_default());
-    let token = context.tokens.current();
+    let token = context.credential.current();
     scope.cache.remember(key, |memory| memory.unsent = None);
     let started = clock::monotonic();
     let span = step("act", (key, object), id);

@@ -15,7 +15,9 @@ use kube::runtime::watcher::Event;
 
 use crate::runtime::guarded::Guarded;
 
-use super::kind::{Key, Kind, Waker, version};
+use crate::runtime::version::version;
+
+use super::kind::{Key, Kind, Waker};
 use super::memory::Memory;
 
 pub(super) enum Change<K> {

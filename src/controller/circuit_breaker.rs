@@ -101,6 +101,15 @@ impl CircuitBreaker {
         self.announce(&mut inner, "restored from the status of an open request");
     }
 
+    /// Allows no call until the token changes.
+    pub fn login_required(&self) {
+        let mut inner = self.lock();
+        inner.core.login_required();
+        self.announce(&mut inner, "the login has expired, was revoked or cannot be renewed");
+        // What waits for a probe says from now on that it waits for a login.
+        self.changed.notify_one();
+    }
+
     /// Allows calls again after the token has changed.
     pub fn token_changed(&self) {
         let mut inner = self.lock();
@@ -152,8 +161,11 @@ impl CircuitBreaker {
             CallState::Down => tracing::warn!(cause, "the CDE API is down; allowing one call at a time"),
             CallState::TokenRejected => tracing::error!(
                 cause,
-                "the CDE API rejects the token; pausing all calls until the token file changes"
+                "the CDE API rejects the token; pausing all calls until the token changes"
             ),
+            CallState::LoginRequired => {
+                tracing::error!(cause, "a CDE login is required; pausing all calls until there is one");
+            }
         }
         // The receiver is gone only in tests and at shutdown.
         let _ = self.changes.send(Change { state, cause: cause.to_owned() });

@@ -7,7 +7,8 @@ use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cde::{self, TokenFile};
+use crate::cde;
+use crate::credential::Credential;
 use crate::operation::Settings;
 use crate::runtime::crd_state::CrdState;
 use crate::runtime::events::Events;
@@ -26,8 +27,8 @@ pub struct Context {
     pub client: Client,
     /// Client of the CDE API.
     pub cde: cde::Client,
-    /// The bearer token.
-    pub tokens: Arc<TokenFile>,
+    /// The token for the CDE API.
+    pub credential: Arc<Credential>,
     /// The configuration of the rules.
     pub settings: Settings,
     /// `inFlight.holder` of this process.

@@ -100,8 +100,3 @@ impl fmt::Debug for Key {
         fmt::Display::fmt(self, f)
     }
 }
-
-/// Returns `metadata.resourceVersion` as a number; 0 if it is none.
-pub(super) fn version(meta: &ObjectMeta) -> u64 {
-    meta.resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default()
-}

@@ -23,7 +23,7 @@ pub(super) struct Reading {
 /// Facts about a failed call that the object does not hold.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Noted {
-    /// The rejected token has been replaced since.
+    /// The rejected token has been replaced since, or is being replaced.
     pub(super) token_changed: bool,
     /// Earlier refusals confirm this one.
     pub(super) refusal_confirmed: bool,
@@ -37,7 +37,7 @@ pub(super) async fn observe<K: Kind>(
 ) -> Reading {
     let context = &scope.context;
     let connector = object.request_spec().connector.to_string();
-    let token = context.tokens.current();
+    let token = context.credential.current();
     let started = clock::monotonic();
     let span = step("observe", (key, object), id);
     let result = context.cde.connector(&connector, id, &token).instrument(span.clone()).await;
@@ -68,10 +68,11 @@ pub(super) fn note_result<K: Kind>(
     let code = result.map_or_else(Failure::code, Some);
     context.metrics.called(call.name, code, call.took);
     let refused = code == Some(401);
-    if refused {
-        context.tokens.reload();
-    }
-    let token_changed = context.tokens.current().generation() != call.token.generation();
+    let token_changed = if refused {
+        context.credential.rejected(call.token)
+    } else {
+        !context.credential.is_current(call.token)
+    };
     permit.report(object.request_spec().connector, failure, token_changed);
     match failure {
         // The outcome is logged when it is stored.

@@ -28,13 +28,22 @@ impl Permits {
     }
 }
 
-/// Waits for the rate, and takes the permit and, if it is free, the turn; `None` if the breaker has opened, or the operator
+/// Waits for the token and the rate, and takes the permit and, if it is free, the turn; `None` if the breaker has opened, or the operator
 /// stops.
 pub(super) async fn acquire(context: &Context, key: &Key, calls: u8) -> Option<Permits> {
     context.rate.permits(calls).await;
+    usable_token(context).await;
     if context.stop.is_cancelled() {
         return None;
     }
     let breaker = context.breaker.try_acquire(key)?;
     Some(Permits { breaker, turn: context.queue.try_turn(key), calls })
+}
+
+/// Waits while the token is being replaced.
+pub(super) async fn usable_token(context: &Context) {
+    tokio::select! {
+        () = context.credential.usable() => {}
+        () = context.stop.cancelled() => {}
+    }
 }

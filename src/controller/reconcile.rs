@@ -20,7 +20,7 @@ use super::error::ReconcileError;
 use super::events::warn_invalid_annotations;
 use super::kind::{Key, Kind};
 use super::observe::{Reading, observe};
-use super::permits::{Permits, acquire};
+use super::permits::{Permits, acquire, usable_token};
 use super::record::{Record, Recorded, record};
 use super::trace::{step, written};
 
@@ -99,6 +99,7 @@ impl Attempt {
                 Some(permits) => !permits.breaker.is_valid(),
                 None => context.breaker.holds(key),
             },
+            login_required: context.credential.login_required(),
             reading,
             refusal_confirmed: noted.refusal_confirmed,
             token_changed: noted.token_changed,
@@ -169,6 +170,8 @@ impl Attempt {
             Claim::Gone => return Ok(Recorded::Stop),
         };
         context.queue.update(key, claimed.object.as_ref());
+        // The token may be replaced since the permits were acquired. If that takes too long, the claim is released.
+        usable_token(context).await;
         if let Some(why) = unusable(context, &claimed) {
             tracing::info!(?why, "releasing the claim without a call");
             let base = claimed.object;

@@ -2,6 +2,7 @@
 //!
 //! - A 429, or a 503 with a time, pauses all calls until the requested time.
 //! - A rejected token pauses all calls but one probe at a time, until the token changes.
+//! - Without a usable login, no call is allowed until the token changes.
 //! - After five calls in a row that indicate an outage, on at least two connectors if two have open requests, only one
 //!   call at a time is allowed (the half-open probe), for the object that has waited longest. Any other response ends
 //!   this state.
@@ -38,11 +39,14 @@ pub enum CallState {
     Down,
     /// The CDE API rejects the token.
     TokenRejected,
+    /// There is no usable token until a person logs in.
+    LoginRequired,
 }
 
 impl CallState {
     /// All states.
-    pub const ALL: [Self; 4] = [Self::Open, Self::Paused, Self::Down, Self::TokenRejected];
+    pub const ALL: [Self; 5] =
+        [Self::Open, Self::Paused, Self::Down, Self::TokenRejected, Self::LoginRequired];
 
     /// Returns the label in metrics.
     #[must_use]
@@ -52,6 +56,7 @@ impl CallState {
             Self::Paused => "paused",
             Self::Down => "down",
             Self::TokenRejected => "token_rejected",
+            Self::LoginRequired => "login_required",
         }
     }
 }
@@ -116,6 +121,10 @@ pub struct CircuitBreaker<K> {
     limits_in_a_row: u32,
     tripped: Option<Tripped>,
     failures: Option<Failures>,
+    /// There is no usable token until a person logs in.
+    login_required: bool,
+    /// The objects on hold have not been woken since, to say so.
+    untold: bool,
     /// The objects on hold, by uid, with the times of their last calls.
     on_hold: HashMap<Arc<str>, (Timestamp, K)>,
 }
@@ -132,6 +141,8 @@ impl<K> CircuitBreaker<K> {
             limits_in_a_row: 0,
             tripped: None,
             failures: None,
+            login_required: false,
+            untold: false,
             on_hold: HashMap::new(),
         }
     }
@@ -144,6 +155,7 @@ impl<K> CircuitBreaker<K> {
     #[must_use]
     pub fn state(&self, now: Duration) -> CallState {
         match &self.tripped {
+            _ if self.login_required => CallState::LoginRequired,
             Some(tripped) => tripped.state,
             None if self.is_paused(now) => CallState::Paused,
             None => CallState::Open,
@@ -157,7 +169,7 @@ impl<K> CircuitBreaker<K> {
             Probe::Free => false,
             Probe::Offered(its, _) | Probe::Taken(its) => **its == *uid,
         };
-        !self.is_paused(now) && self.tripped.as_ref().is_none_or(is_probe)
+        !self.login_required && !self.is_paused(now) && self.tripped.as_ref().is_none_or(is_probe)
     }
 
     /// Takes the probe if there is one; false if this object may not call.
@@ -192,14 +204,25 @@ impl<K> CircuitBreaker<K> {
         self.on_hold.remove(uid);
     }
 
+    /// Allows no call until the token changes. The objects on hold are woken once, because they wait for a login now.
+    pub fn login_required(&mut self) {
+        self.untold |= !self.login_required;
+        self.login_required = true;
+    }
+
     /// Allows calls again after the token has changed.
     pub fn token_changed(&mut self) {
+        self.login_required = false;
         self.tripped.take_if(|tripped| tripped.state == CallState::TokenRejected);
     }
 
-    /// Returns the time until calls are allowed or the next probe; `None` while calls are allowed.
+    /// Returns the time until calls are allowed or the next probe; `None` while calls are allowed, or if only a login ends
+    /// the wait.
     #[must_use]
     pub fn resumes_in(&self, now: Duration) -> Option<Duration> {
+        if self.login_required {
+            return None;
+        }
         let tripped = self.tripped.as_ref().map(|tripped| tripped.next_probe);
         let paused = self.paused_until.filter(|until| *until > now);
         paused.max(tripped).map(|at| at.saturating_sub(now))
@@ -298,8 +321,18 @@ impl<K> CircuitBreaker<K> {
         }
     }
 
+    fn wake_all(&mut self) -> Vec<K> {
+        std::mem::take(&mut self.on_hold).into_values().map(|(_, key)| key).collect()
+    }
+
     /// Returns the objects to wake now, and when to call this again.
     pub fn next_wakeup(&mut self, now: Duration) -> (Vec<K>, Option<Duration>) {
+        if self.login_required && !std::mem::take(&mut self.untold) {
+            return (Vec::new(), None);
+        }
+        if self.login_required {
+            return (self.wake_all(), None);
+        }
         if let Some(until) = self.paused_until {
             if until > now {
                 return (Vec::new(), Some(until));
@@ -307,8 +340,7 @@ impl<K> CircuitBreaker<K> {
             self.paused_until = None;
         }
         let Some(tripped) = &mut self.tripped else {
-            let all = std::mem::take(&mut self.on_hold).into_values();
-            return (all.map(|(_, key)| key).collect(), None);
+            return (self.wake_all(), None);
         };
         match tripped.probe {
             Probe::Taken(_) => return (Vec::new(), None),

@@ -36,6 +36,7 @@ mod waits;
 mod tests;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -216,6 +217,8 @@ pub struct Observed {
     pub ahead: Option<String>,
     /// The circuit breaker holds calls of this object back.
     pub on_hold: bool,
+    /// Why there is no usable token, if a person must act: one sentence.
+    pub login_required: Option<Arc<str>>,
     /// The connector as just read.
     pub reading: Option<Result<Connector, Failure>>,
     /// Earlier refusals confirm an undocumented refusal of the read.

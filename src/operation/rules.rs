@@ -123,8 +123,8 @@ pub(super) fn queue<'a, O: Operation>(request: StatusBuilder<'a, O>, observed: &
     Break(request.wait(Reason::Queued, &format!("{QUEUED}{ahead}{QUEUED_END}"), None))
 }
 
-/// Waits while the circuit breaker holds calls back. A request that waits for a reason of its own keeps that reason. A
-/// read that has just failed is such a reason, and may have opened the breaker.
+/// Waits while the circuit breaker holds calls back. A request that waits for a reason of its own keeps that reason, unless
+/// a person must log in. A read that has just failed is such a reason, and may have opened the breaker.
 pub(super) fn circuit_breaker<'a, O: Operation>(
     request: StatusBuilder<'a, O>,
     observed: &Observed,
@@ -132,9 +132,15 @@ pub(super) fn circuit_breaker<'a, O: Operation>(
     if !observed.on_hold || has_failed(observed) {
         return Continue(request);
     }
-    match request.status.reason {
-        Some(Reason::Retrying | Reason::Verifying | Reason::TokenRejected) => Break(request.hold()),
-        _ => Break(request.hold_with(Reason::OnHold, ON_HOLD)),
+    Break(hold_back(request, observed))
+}
+
+/// Puts the request on hold, and says why.
+pub(super) fn hold_back<O: Operation>(request: StatusBuilder<'_, O>, observed: &Observed) -> Step<O::Result> {
+    match (&observed.login_required, request.status.reason) {
+        (Some(message), _) => request.hold_with(Reason::LoginRequired, message),
+        (None, Some(Reason::Retrying | Reason::Verifying | Reason::TokenRejected)) => request.hold(),
+        (None, _) => request.hold_with(Reason::OnHold, ON_HOLD),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::text::clean;
 
 use super::classify::{Class, classify_read};
 use super::messages::{sentence, wait_message};
-use super::rules::{Flow, incomplete};
+use super::rules::{Flow, hold_back, incomplete};
 use super::status_builder::{ERROR_MESSAGE, StatusBuilder};
 use super::{Comparison, Observed, Operation, Step};
 
@@ -19,7 +19,7 @@ pub(super) fn verify<'a, O: Operation>(request: StatusBuilder<'a, O>, observed: 
         return Break(request.stay(Some(at)));
     }
     match &observed.reading {
-        None if observed.on_hold => Break(request.hold()),
+        None if observed.on_hold => Break(hold_back(request, observed)),
         None => Break(Step::Read),
         Some(reading) => verify_by(request, reading, observed.token_changed, observed.refusal_confirmed),
     }

@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod process;
 pub mod rate_limit;
 pub mod telemetry;
+pub mod version;
 pub mod watch_health;
 pub mod watch_stream;
 pub mod watches;

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::cde::Token;
 use crate::cde::model::{CallId, Connector, Failure, FailureKind};
 use crate::runtime::clock;
 
@@ -9,10 +10,10 @@ use super::super::Cde;
 use super::Finding;
 
 /// Reads `connector`, or a connector that cannot exist. In that case, a refusal by the CDE API itself is a success.
-pub(super) async fn finding(cde: &Cde, connector: Option<Uuid>) -> Finding {
+pub(super) async fn finding(cde: &Cde, token: &Token, connector: Option<Uuid>) -> Finding {
     let id = CallId { operation: clock::unique().to_string(), attempt: 1 };
     let asked = connector.unwrap_or(Uuid::nil()).to_string();
-    let answer = cde.client.connector(&asked, &id, &cde.tokens.current()).await.map(|answer| answer.data);
+    let answer = cde.client.connector(&asked, &id, token).await.map(|answer| answer.data);
     Finding::new("cde", judge(connector, answer))
 }
 
@@ -24,9 +25,9 @@ fn judge(connector: Option<Uuid>, answer: Result<Connector, Failure>) -> Result<
     };
     let Failure { kind, message, .. } = failure;
     match (kind, connector) {
-        (FailureKind::Status { code: 401, .. }, _) => {
-            Err(format!("rejects the token (401: {message}); write a valid one to --token-file"))
-        }
+        (FailureKind::Status { code: 401, .. }, _) => Err(format!(
+            "rejects the token (401: {message}); write a valid one to the token file, or run `kubectl cde login`"
+        )),
         (FailureKind::Status { code: 403 | 404, from_api: true }, None) => {
             Ok("responds and accepts the token; to test a read, set --connector".to_owned())
         }

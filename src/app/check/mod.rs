@@ -10,6 +10,7 @@ use kube::{Client, Config};
 
 use crate::config::{CheckArgs, RunArgs};
 use crate::controller::API_SERVER_TIMEOUT;
+use crate::credential::check_secret;
 use crate::runtime::api_server::client;
 use crate::text::describe;
 
@@ -30,21 +31,33 @@ pub fn check(args: &CheckArgs) -> Vec<Finding> {
 
 async fn findings(args: &CheckArgs) -> Vec<Finding> {
     let (mut findings, cde) = configuration(&args.run);
+    let mut token = cde.as_ref().ok_or("configuration").map(|cde| cde.source.credential.current());
     match api_server(args).await {
         Ok((version, kube, client)) => {
             findings.push(Finding::new("kubernetes", Ok(version)));
             findings.push(installed_crds(&client).await);
-            findings.extend(permissions::findings(&client, &args.run, &namespace(args, &kube)).await);
+            let home = namespace(args, &kube);
+            findings.extend(permissions::findings(&client, &args.run, &home).await);
+            if let Some(secret) = &args.run.oauth.secret {
+                let found = check_secret(client, &home, secret).await;
+                token = token.and(found.as_ref().map(|(_, token)| token.clone()).map_err(|_| "login"));
+                findings.push(Finding::new("login", found.map(|(message, _)| message)));
+            }
         }
         Err(why) => {
             findings.push(Finding::new("kubernetes", Err(why)));
             findings.push(Finding::skipped("crds", "kubernetes"));
             findings.push(Finding::skipped("permission", "kubernetes"));
+            if args.run.oauth.secret.is_some() {
+                findings.push(Finding::skipped("login", "kubernetes"));
+                token = token.and(Err("kubernetes"));
+            }
         }
     }
-    findings.push(match cde {
-        Some(cde) => cde::finding(&cde, args.connector).await,
-        None => Finding::skipped("cde", "configuration"),
+    findings.push(match (cde, token) {
+        (Some(cde), Ok(token)) => cde::finding(&cde, &token, args.connector).await,
+        (_, Err(other)) => Finding::skipped("cde", other),
+        (None, Ok(_)) => Finding::skipped("cde", "configuration"),
     });
     findings
 }
@@ -62,7 +75,11 @@ fn namespace(args: &CheckArgs, kube: &Config) -> String {
 fn configuration(args: &RunArgs) -> (Vec<Finding>, Option<Cde>) {
     match Cde::configured(args).and_then(|cde| collector(args).map(|_| cde)) {
         Ok(cde) => {
-            let valid = format!("valid, with a token, for {}", cde.base);
+            let mode = match cde.source.secret() {
+                Some(secret) => format!("with the login in the Secret {secret}"),
+                None => "with a token file".to_owned(),
+            };
+            let valid = format!("valid, {mode}, for {}", cde.base);
             (vec![Finding::new("configuration", Ok(valid))], Some(cde))
         }
         Err(error) => (vec![Finding::new("configuration", Err(error.to_string()))], None),

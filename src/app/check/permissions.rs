@@ -21,6 +21,8 @@ struct Permission {
     resource: String,
     /// `None` for all namespaces.
     namespace: Option<String>,
+    /// The only object that the permission is needed for.
+    name: Option<String>,
 }
 
 /// Returns a finding for each permission that an operator with `args` in the namespace `home` needs.
@@ -37,7 +39,7 @@ fn needed(args: &RunArgs, home: &str) -> Vec<Permission> {
     let mut permissions = Vec::new();
     for namespace in args.watched() {
         let mut need = |verb, group, resource: String| {
-            permissions.push(Permission { verb, group, resource, namespace: namespace.clone() });
+            permissions.push(Permission { verb, group, resource, namespace: namespace.clone(), name: None });
         };
         for kind in crds().into_iter().map(|crd| crd.spec.names.plural) {
             for verb in ["get", "list", "watch"] {
@@ -49,13 +51,29 @@ fn needed(args: &RunArgs, home: &str) -> Vec<Permission> {
     }
     // For Events about the circuit breaker on the operator's own Pod.
     let (group, resource) = ("events.k8s.io", "events".to_owned());
-    permissions.push(Permission { verb: "create", group, resource, namespace: Some(home.to_owned()) });
+    permissions.push(Permission {
+        verb: "create",
+        group,
+        resource,
+        namespace: Some(home.to_owned()),
+        name: None,
+    });
+    if let Some(secret) = &args.oauth.secret {
+        permissions.extend(["get", "list", "watch", "patch"].map(|verb| Permission {
+            verb,
+            group: "",
+            resource: "secrets".to_owned(),
+            namespace: Some(home.to_owned()),
+            name: Some(secret.clone()),
+        }));
+    }
     if args.leader_election {
         permissions.extend(["get", "create", "patch"].map(|verb| Permission {
             verb,
             group: "coordination.k8s.io",
             resource: "leases".to_owned(),
             namespace: Some(home.to_owned()),
+            name: None,
         }));
     }
     permissions
@@ -67,7 +85,8 @@ impl Permission {
             Some(namespace) => format!("in namespace {namespace}"),
             None => "in all namespaces".to_owned(),
         };
-        let permission = format!("{} {} {place}", self.verb, self.resource);
+        let name = self.name.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
+        let permission = format!("{} {}{name} {place}", self.verb, self.resource);
         let review = SelfSubjectAccessReview { spec: self.review_spec(), ..Default::default() };
         let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
         let answer = reviews
@@ -92,6 +111,7 @@ impl Permission {
             resource: Some(resource.to_owned()),
             subresource,
             namespace: self.namespace.clone(),
+            name: self.name.clone(),
             ..ResourceAttributes::default()
         };
         SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() }

@@ -86,7 +86,31 @@ fn a_pause_ends_at_its_exact_end() {
 
 #[test]
 fn each_state_has_a_metric_label() {
-    assert_eq!(CallState::ALL.map(CallState::as_str), ["open", "paused", "down", "token_rejected"]);
+    let labels = ["open", "paused", "down", "token_rejected", "login_required"];
+    assert_eq!(CallState::ALL.map(CallState::as_str), labels);
+}
+
+#[test]
+fn without_a_login_no_call_is_allowed_and_the_waiting_are_woken_once_to_say_so() {
+    let mut story = closed().held("a", 0).held("b", 1).down();
+    story.breaker.login_required();
+    assert_eq!((story.state(), story.acquires("a")), (CallState::LoginRequired, false));
+    assert_eq!(story.breaker.resumes_in(seconds(0)), None, "only a login ends the wait");
+    assert_eq!(story.woken(), ["a", "b"]);
+    story = story.held("a", 0).held("b", 1).at(100_000);
+    story.breaker.login_required();
+    assert_eq!(story.woken(), Vec::<&str>::new(), "no probe is worth a call");
+    assert!(!story.acquires("b"));
+}
+
+#[test]
+fn a_login_ends_the_wait_for_one_and_a_rejection_of_the_token() {
+    let mut story = closed().called("a", 1, Some(&status(401)));
+    story.breaker.login_required();
+    story.breaker.token_changed();
+    story = story.held("a", 0).held("b", 0);
+    assert_eq!((story.state(), story.acquires("b")), (CallState::Open, true));
+    assert_eq!(story.woken(), ["a", "b"]);
 }
 
 #[test]

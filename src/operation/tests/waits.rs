@@ -239,6 +239,28 @@ fn a_waiting_request_keeps_its_reason_while_calls_are_on_hold() {
 }
 
 #[test]
+fn a_request_that_waits_for_a_login_says_so_whatever_it_waited_for_before() {
+    let message = "The CDE login has expired or was revoked: run `kubectl cde login`.";
+    for story in [
+        rollback(),
+        rollback().claimed(0).failed(423, 1),
+        rollback().claimed(0).failed(500, 1),
+        rollback().claimed(0).failed(401, 1),
+        rollback().held().settled(),
+    ] {
+        let writes = story.writes;
+        let mut story = story.clock(100).held();
+        story.observed.login_required = Some(message.into());
+        let mut story = story.settled();
+        assert_eq!((story.reason(), story.writes, story.reads), (Reason::LoginRequired, writes + 1, 0));
+        assert_eq!(story.message(), message);
+        story.observed.login_required = None;
+        story.observed.on_hold = false;
+        assert_eq!(story.answered(rolled_back()).settled().reason(), Reason::RolledBack);
+    }
+}
+
+#[test]
 fn suspending_and_resuming_does_not_change_a_wait() {
     let mut story =
         rollback().claimed(0).failing(&asking(100, status(423)), 1).suspended().clock(10).settled();

@@ -14,7 +14,7 @@ const MAX_WAIT: SignedDuration = SignedDuration::from_hours(24);
 const FALLBACK_WAIT: SignedDuration = SignedDuration::from_hours(1);
 
 /// Returns the time before which a response, received at `received`, asks not to be called again.
-pub(super) fn retry_at(headers: &HeaderMap, received: Timestamp) -> Option<Timestamp> {
+pub fn retry_at(headers: &HeaderMap, received: Timestamp) -> Option<Timestamp> {
     let values = |name| headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     let retry_after =
         values(RETRY_AFTER).filter_map(|text| in_seconds(text, received).or_else(|| http_date(text)));

@@ -1,0 +1,212 @@
+//! One refresh: claim, spend, persist, use.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::oauth::{Answer, Grant, Login};
+use crate::operation::backoff;
+use crate::runtime::clock;
+
+use super::super::metrics::{NOT_STORED, REFRESHED};
+use super::super::protocol::{After, Conflict, SEND_AGAIN_AFTER, after, claim, claim_length, conflict};
+use super::super::session::Held;
+use super::super::store::{Stored, Unstored};
+use super::{NOT_PERMITTED_PAUSE, RETRY, Refresher};
+
+/// First and longest pause between writes of the result.
+const PERSIST_RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// What spending the refresh token brought.
+enum Spent {
+    Granted(Grant, Held),
+    /// The authorization server rejects the refresh token.
+    Rejected,
+    /// Try again later.
+    Nothing(Option<Duration>),
+}
+
+impl Refresher {
+    /// Makes one attempt, and uses its result.
+    pub(super) async fn refresh(&mut self) {
+        let Some((claimed, sent)) = self.claim().await else { return };
+        match self.spend(&sent).await {
+            Spent::Granted(grant, held) => self.persist(claimed, &sent, grant, held).await,
+            Spent::Rejected => self.reread(claimed, &sent).await,
+            Spent::Nothing(wait) => {
+                self.unclaim(claimed).await;
+                self.pause(wait);
+            }
+        }
+    }
+
+    /// Stores a claim, and returns the refresh token that may be spent now.
+    async fn claim(&mut self) -> Option<(Stored, SecretString)> {
+        let base = self.stored.clone()?;
+        let sent = base.login.refresh_token.clone()?;
+        let mine = claim(&self.me, clock::now(), claim_length(self.settings.timeout));
+        match self.store.set_claim(&base, Some(&mine)).await {
+            // The patch is conditional, so the refresh token is still the one that was read.
+            Ok(claimed) => {
+                self.note_claim(claimed.login.claim.as_ref());
+                self.stored = Some(claimed.clone());
+                return Some((claimed, sent));
+            }
+            Err(Unstored::Conflict) => match self.store.read().await {
+                Ok(stored) => self.adopt(stored),
+                Err(_) => self.pause(None),
+            },
+            Err(Unstored::Gone) => self.stored = None,
+            Err(Unstored::Refused(why)) => {
+                self.metrics.count(NOT_STORED);
+                self.not_permitted(&format!("cannot be patched ({why})"));
+                self.pause(Some(NOT_PERMITTED_PAUSE));
+            }
+            Err(Unstored::Unclear(why)) => {
+                tracing::warn!(error = why, "the refresh of the CDE login could not be claimed; retrying");
+                self.pause(None);
+            }
+        }
+        None
+    }
+
+    /// Sends the refresh token, and once more if it is unknown whether it was spent. New calls to the CDE API wait for the
+    /// first response.
+    async fn spend(&mut self, sent: &SecretString) -> Spent {
+        let mut held = Some(self.session.clone().hold());
+        let mut sends = 0;
+        loop {
+            sends += 1;
+            let endpoint = &self.settings.endpoint;
+            let answer = endpoint.refresh(sent, self.settings.scopes.as_deref(), clock::now()).await;
+            if let Answer::Failed(failure) = &answer {
+                self.announce_failure(failure);
+            }
+            let stopping = self.stop.is_cancelled();
+            match after(answer, sends, clock::now()) {
+                After::Persist(grant) => {
+                    let held = held.unwrap_or_else(|| self.session.clone().hold());
+                    return Spent::Granted(grant, held);
+                }
+                After::Reread => return Spent::Rejected,
+                After::Release(wait) => return Spent::Nothing(wait),
+                After::SendAgain if stopping => return Spent::Nothing(None),
+                After::SendAgain => {
+                    // The access token may still be good.
+                    drop(held.take());
+                    tokio::time::sleep(SEND_AGAIN_AFTER).await;
+                }
+            }
+        }
+    }
+
+    /// Writes the result until it is stored, or a person has logged in meanwhile, and uses it then. New calls wait, because
+    /// the old access token may have ended.
+    async fn persist(&mut self, mut base: Stored, sent: &SecretString, grant: Grant, held: Held) {
+        let mut held = Some(held);
+        let ours = Login::granted(grant, Some(sent), clock::now());
+        if !ours.has_refresh_token(sent) {
+            self.mark_spent(sent);
+        }
+        let mut writes = 0;
+        loop {
+            writes += 1;
+            match self.store.write(&base, &ours).await {
+                Ok(stored) => return self.stored_ours(stored, ours),
+                Err(Unstored::Conflict | Unstored::Gone) => match self.store.read().await {
+                    Ok(stored) => {
+                        let login = stored.as_ref().map(|stored| &stored.login);
+                        match (conflict(&ours, sent, login, |token| self.is_spent(token)), stored) {
+                            (Conflict::WriteAgain, Some(stored)) => {
+                                base = stored;
+                                continue;
+                            }
+                            (Conflict::Stored, Some(stored)) => return self.stored_ours(stored, ours),
+                            (_, stored) => return self.yield_to(stored, ours).await,
+                        }
+                    }
+                    Err(error) => self.not_stored(&error, writes),
+                },
+                Err(error) => {
+                    self.not_stored(&error, writes);
+                    if matches!(error, Unstored::Refused(_)) {
+                        // Only a person can change that. A call with the old access token shows what is wrong.
+                        drop(held.take());
+                    }
+                }
+            }
+            let (min, max) = PERSIST_RETRY;
+            tokio::time::sleep(backoff(writes, min, max, f64::midpoint(1.0, clock::jitter()))).await;
+        }
+    }
+
+    fn stored_ours(&mut self, stored: Stored, ours: Login) {
+        self.note_claim(stored.login.claim.as_ref());
+        self.stored = Some(stored);
+        self.metrics.count(REFRESHED);
+        tracing::info!(expires_at = ours.expires_at.map(tracing::field::display), "refreshed the CDE login");
+        self.use_login(ours, false);
+    }
+
+    /// Forgets `ours`, because a person has logged in or out.
+    async fn yield_to(&mut self, stored: Option<Stored>, ours: Login) {
+        tracing::info!("a new CDE login replaces the refreshed one");
+        self.adopt(stored);
+        if let (Some(url), Some(token)) = (&self.settings.revocation_url, &ours.refresh_token)
+            && let Err(why) = self.settings.endpoint.revoke(url, token).await
+        {
+            tracing::warn!(error = why, "the replaced CDE login could not be revoked; it ends by itself");
+        }
+    }
+
+    /// Reports that the result is not stored yet.
+    fn not_stored(&mut self, error: &Unstored, writes: u32) {
+        if writes == 1 {
+            self.metrics.count(NOT_STORED);
+        }
+        match error {
+            Unstored::Refused(why) => self.not_permitted(&format!("cannot be patched ({why})")),
+            Unstored::Unclear(why) if writes == 1 => {
+                tracing::warn!(error = why, "the refreshed CDE login is not stored yet; retrying");
+            }
+            _ => {}
+        }
+    }
+
+    /// Reads the Secret once more after the authorization server has rejected its refresh token.
+    async fn reread(&mut self, claimed: Stored, sent: &SecretString) {
+        let mut reads = 0;
+        let stored = loop {
+            match self.store.read().await {
+                Ok(stored) => break stored,
+                Err(_) if self.stop.is_cancelled() => return,
+                Err(_) => {
+                    reads += 1;
+                    tokio::time::sleep(backoff(reads, RETRY.0, RETRY.1, clock::jitter())).await;
+                }
+            }
+        };
+        let unchanged = stored.as_ref().is_some_and(|stored| stored.login.has_refresh_token(sent));
+        self.mark_spent(sent);
+        self.adopt(stored.clone());
+        if unchanged {
+            self.unclaim(stored.unwrap_or(claimed)).await;
+        }
+    }
+
+    /// Removes the claim, so that nobody waits for its end. Without it, others wait.
+    async fn unclaim(&mut self, claimed: Stored) {
+        match self.store.set_claim(&claimed, None).await {
+            Ok(stored) => {
+                self.claim = None;
+                self.stored = Some(stored);
+            }
+            Err(Unstored::Conflict) => {
+                if let Ok(stored) = self.store.read().await {
+                    self.adopt(stored);
+                }
+            }
+            Err(_) => tracing::debug!("the claim of a refresh could not be removed; it ends by itself"),
+        }
+    }
+}
