@@ -17,6 +17,7 @@ pub mod clock;
 pub mod control_plane;
 pub mod controllers;
 mod go;
+mod oauth_client;
 pub mod operator;
 pub mod process;
 pub mod program;
