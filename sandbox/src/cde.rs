@@ -19,6 +19,9 @@
 //! # Ok::<(), cde_sandbox::cde::Error>(()) }).unwrap();
 //! ```
 //!
+//! It accepts one token of its own. With [`Builder::introspection`] it also accepts the tokens of a real
+//! [authorization server](crate::authorization_server), which expire and can be revoked.
+//!
 //! # Over HTTP
 //!
 //! Everything that the handle can do is also available as JSON under `/_sandbox/`, without a token:
@@ -84,6 +87,9 @@ pub enum Error {
     /// The certificates could not be created.
     #[error("cannot set up TLS: {0}")]
     Tls(String),
+    /// The client for the introspection endpoint could not be set up.
+    #[error("cannot set up introspection: {0:#}")]
+    Introspection(anyhow::Error),
     /// [`Sandbox::wait_for`] ran out of time.
     #[error("the condition did not hold within {waited:?}; the ledger then was:\n{ledger}")]
     TimedOut {

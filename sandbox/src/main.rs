@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use cde_sandbox::cde::{Call, Connector, Sandbox, Version};
 use clap::Parser;
+use url::Url;
 use uuid::Uuid;
 
 const CONTROL: &str = "\
@@ -44,6 +45,10 @@ struct Args {
     /// Token to accept [default: random].
     #[arg(long)]
     token: Option<String>,
+    /// Introspection endpoint (RFC 7662) of an authorization server whose tokens are accepted, too. The URL may
+    /// contain the ID and the secret of a client.
+    #[arg(long, value_name = "URL")]
+    introspection: Option<Url>,
     /// Serve TLS, with a certificate authority created for this run.
     #[arg(long)]
     tls: bool,
@@ -71,6 +76,9 @@ async fn main() -> anyhow::Result<()> {
     let mut builder = Sandbox::builder().listen(args.listen).on_call(log);
     if let Some(token) = args.token {
         builder = builder.token(token);
+    }
+    if let Some(url) = args.introspection {
+        builder = builder.introspection(url);
     }
     if args.tls {
         builder = builder.tls();

@@ -1,4 +1,5 @@
-//! A plain-HTTP reverse proxy in front of kube-apiserver that holds, cuts, answers and counts requests.
+//! A plain-HTTP reverse proxy in front of kube-apiserver, or of a server without TLS, that holds, cuts, answers and
+//! counts requests.
 //!
 //! The proxy forwards requests whole and with their headers, including `Authorization`. It streams responses, watches
 //! included. It forwards a request even when its client has gone, so a test can kill a client and then let its last
@@ -52,12 +53,24 @@ impl Proxy {
     /// # Errors
     /// If no port is free.
     pub async fn start(control_plane: &ControlPlane) -> Result<Self> {
-        let relay = Arc::new(Relay::new(control_plane.url(), control_plane.ca_pem())?);
+        Self::run(Relay::new(control_plane.url(), Some(control_plane.ca_pem()))?).await
+    }
+
+    /// Starts a proxy for the server at `url`, such as `http://127.0.0.1:PORT`, on a free loopback port.
+    ///
+    /// # Errors
+    /// If no port is free.
+    pub async fn in_front_of(url: &str) -> Result<Self> {
+        Self::run(Relay::new(url, None)?).await
+    }
+
+    async fn run(relay: Relay) -> Result<Self> {
+        let relay = Arc::new(relay);
         let (port, listener) = relay::listen(Arc::clone(&relay)).await?;
         Ok(Self { relay, url: format!("http://127.0.0.1:{port}"), listener: tokio::spawn(listener) })
     }
 
-    /// Its URL, `http://127.0.0.1:PORT`, to use in place of the API server's.
+    /// Its URL, `http://127.0.0.1:PORT`, to use in place of the server's.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -74,7 +87,7 @@ impl Proxy {
         self.relay.faults.add(rule, point, Verdict::Cut);
     }
 
-    /// Answers the requests that match `rule` in place of the API server, which at [`Point::BeforeReply`] has already
+    /// Answers the requests that match `rule` in place of the server, which at [`Point::BeforeReply`] has already
     /// carried them out. The content type is JSON unless `headers` sets another.
     pub fn answer(
         &self,
@@ -92,7 +105,7 @@ impl Proxy {
         self.relay.faults.delay(rule, point, delay);
     }
 
-    /// Changes the API server's responses to the requests that match `rule`, document by document: each event of a
+    /// Changes the server's responses to the requests that match `rule`, document by document: each event of a
     /// watch, or otherwise the whole body. A document for which `rewrite` returns `None` is withheld.
     pub fn rewrite(&self, rule: Rule, rewrite: impl Fn(&str) -> Option<String> + Send + Sync + 'static) {
         self.relay.rewrites.add(rule, Arc::new(rewrite));

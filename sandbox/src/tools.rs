@@ -1,4 +1,5 @@
-//! Third-party tools that check what the repository ships, each built once from a Go module pinned in `sandbox/tools`.
+//! Third-party tools that check what the repository ships, and servers that the tests need, each built once from a Go
+//! module pinned in `sandbox/tools`.
 //!
 //! All functions block while they build, for minutes at most. Later calls find the result in the cache.
 
@@ -73,6 +74,17 @@ const KSTATUS: Module = Module {
     instead: INSTEAD,
 };
 
+const AUTHORIZATION_SERVER: Module = Module {
+    name: "authorization-server",
+    go_mod: include_str!("../tools/authorization-server/go.mod"),
+    go_sum: include_str!("../tools/authorization-server/go.sum"),
+    main: Some(include_str!("../tools/authorization-server/main.go")),
+    programs: &[Program { name: "authorization-server", package: "." }],
+    tags: "",
+    versions: &[],
+    instead: INSTEAD,
+};
+
 /// Returns the path of Helm 3.
 ///
 /// # Errors
@@ -113,6 +125,14 @@ pub fn gopher_lua() -> Result<PathBuf> {
 /// As [`helm`].
 pub fn kstatus() -> Result<PathBuf> {
     program(&KSTATUS, "kstatus")
+}
+
+/// Returns the path of the OAuth 2.0 authorization server that [`crate::authorization_server`] runs.
+///
+/// # Errors
+/// As [`helm`].
+pub fn authorization_server() -> Result<PathBuf> {
+    program(&AUTHORIZATION_SERVER, "authorization-server")
 }
 
 fn program(module: &Module, name: &str) -> Result<PathBuf> {

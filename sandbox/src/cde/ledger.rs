@@ -182,6 +182,13 @@ impl Book {
         sequence
     }
 
+    /// Records that the token of a call was accepted after its arrival.
+    pub(super) fn authorized(&self, sequence: u64) {
+        if let Some(call) = entry(&mut lock(&self.ledger), sequence) {
+            call.authorized = true;
+        }
+    }
+
     /// Records that a fault decides the response to a call.
     pub(super) fn struck(&self, sequence: u64) {
         if let Some(call) = entry(&mut lock(&self.ledger), sequence) {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use url::Url;
 use uuid::Uuid;
 
 use super::connector::Connector;
@@ -15,6 +16,7 @@ use super::port::Port;
 use super::server::Shared;
 use super::tls::{self, Flaw};
 use super::{Error, lock, rules};
+use crate::oauth_client::OAuthClient;
 
 /// A running CDE API. Clones are handles of the same sandbox, which ends with the last one.
 #[derive(Clone)]
@@ -30,6 +32,7 @@ pub struct Builder {
     names: Vec<String>,
     flaw: Option<Flaw>,
     token: String,
+    introspection: Option<Url>,
     count_only: bool,
     observer: Option<Observer>,
 }
@@ -70,6 +73,15 @@ impl Builder {
         self
     }
 
+    /// Also accepts every token that an authorization server calls active at this introspection endpoint (RFC 7662). A
+    /// user name and a password in the URL are sent as basic authentication. If the server does not answer, the token
+    /// is rejected.
+    #[must_use]
+    pub fn introspection(mut self, url: Url) -> Self {
+        self.introspection = Some(url);
+        self
+    }
+
     /// Keeps only numbers in the ledger, and not the calls, for benchmarks.
     #[must_use]
     pub fn count_only(mut self) -> Self {
@@ -87,14 +99,19 @@ impl Builder {
     /// Starts the sandbox on the current tokio runtime.
     ///
     /// # Errors
-    /// [`Error::Listen`] if the address is in use, [`Error::Tls`] if the certificate could not be created.
+    /// [`Error::Listen`] if the address is in use, [`Error::Tls`] if the certificate could not be created,
+    /// [`Error::Introspection`] if no client can be set up.
     #[expect(
         clippy::unused_async,
         reason = "a caller must be inside a runtime, and starting may come to wait"
     )]
     pub async fn start(self) -> Result<Sandbox, Error> {
         let book = Book::new(self.count_only, self.observer);
-        let shared = Arc::new(Shared { book, ..Shared::default() });
+        let introspection = match self.introspection {
+            Some(url) => Some((OAuthClient::new().map_err(Error::Introspection)?, url)),
+            None => None,
+        };
+        let shared = Arc::new(Shared { book, introspection, ..Shared::default() });
         lock(&shared.store).tokens = vec![self.token];
         let tls = if self.tls {
             let mut names = vec!["localhost".into(), reachable(self.listen.ip()).to_string()];
@@ -126,6 +143,7 @@ impl Sandbox {
             names: Vec::new(),
             flaw: None,
             token: format!("token-{}", Uuid::new_v4()),
+            introspection: None,
             count_only: false,
             observer: None,
         }

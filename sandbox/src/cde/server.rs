@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use url::Url;
 
 use super::fault::{self, Fault};
 use super::hold::{self, Decision, Hold, HoldPoint};
@@ -22,6 +23,7 @@ use super::reply::{Cut, Reply, ReplyBody};
 use super::slow::{Pace, Slow};
 use super::store::{Outcome, Store};
 use super::{control, lock};
+use crate::oauth_client::OAuthClient;
 
 /// The state that all connections share. No lock is held across an await.
 #[derive(Default)]
@@ -30,6 +32,7 @@ pub(super) struct Shared {
     pub(super) faults: Mutex<Vec<Fault>>,
     pub(super) holds: Mutex<Vec<Hold>>,
     pub(super) book: Book,
+    pub(super) introspection: Option<(OAuthClient, Url)>,
 }
 
 /// Accepts connections until `stop` resolves or its sender is dropped, then cuts them all.
@@ -90,11 +93,15 @@ async fn answer(
     let route = operation::route(request.method(), request.uri().path());
     let call = arrival(&shared, connection, &request, route.as_ref());
     let authorized = call.authorized;
+    let token = bearer_token(request.headers());
     let query = request.uri().query().unwrap_or_default().to_owned();
     let sequence = shared.book.arrived(call);
     let entry = Entry { shared: shared.clone(), sequence };
     // A separate task, so that the call is carried out even if its connection goes away.
-    let work = tokio::spawn(carry_out(shared, sequence, route, query, authorized));
+    let work = tokio::spawn(async move {
+        let authorized = authorized || introspect(&shared, sequence, token).await;
+        carry_out(shared, sequence, route, query, authorized).await
+    });
     let reply = work.await.unwrap_or_else(|_| Reply::cut());
     entry.shared.book.answered(sequence, reply.answered());
     reply.send(&pace).await
@@ -110,6 +117,16 @@ impl Drop for Entry {
     fn drop(&mut self) {
         self.shared.book.answered(self.sequence, Answered::Abandoned);
     }
+}
+
+/// Asks the authorization server, if there is one, whether the token is good.
+async fn introspect(shared: &Shared, sequence: u64, token: Option<String>) -> bool {
+    let (Some((client, url)), Some(token)) = (&shared.introspection, token) else { return false };
+    let active = client.is_active(url, &token).await.unwrap_or(false);
+    if active {
+        shared.book.authorized(sequence);
+    }
+    active
 }
 
 async fn carry_out(
@@ -166,8 +183,7 @@ async fn held(shared: &Shared, route: Option<&Route>, point: HoldPoint) -> Decis
 
 fn arrival(shared: &Shared, connection: u64, request: &Request<Incoming>, route: Option<&Route>) -> Call {
     let headers = request.headers();
-    let token = text(headers, "authorization");
-    let token = token.as_deref().and_then(|value| value.strip_prefix("Bearer "));
+    let token = bearer_token(headers);
     Call {
         sequence: 0,
         at: Timestamp::now(),
@@ -182,12 +198,16 @@ fn arrival(shared: &Shared, connection: u64, request: &Request<Incoming>, route:
         user_agent: text(headers, "user-agent"),
         traceparent: text(headers, "traceparent"),
         authorization: headers.contains_key("authorization"),
-        authorized: token.is_some_and(|token| lock(&shared.store).tokens.iter().any(|one| one == token)),
+        authorized: token.is_some_and(|token| lock(&shared.store).tokens.contains(&token)),
         answered: Answered::Pending,
         effect: false,
         carried_out: None,
         struck: false,
     }
+}
+
+fn bearer_token(headers: &HeaderMap) -> Option<String> {
+    text(headers, "authorization")?.strip_prefix("Bearer ").map(str::to_owned)
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {

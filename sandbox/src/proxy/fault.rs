@@ -13,13 +13,13 @@ const SEEN_LIMIT: Duration = Duration::from_secs(30);
 /// The point on the way of a request at which something happens to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Point {
-    /// The API server has not received the request.
+    /// The server has not received the request.
     BeforeForward,
-    /// The API server has carried out the request, and the client has no response yet.
+    /// The server has carried out the request, and the client has no response yet.
     BeforeReply,
 }
 
-/// A response in place of the API server's.
+/// A response in place of the server's.
 #[derive(Debug, Clone)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -74,7 +74,7 @@ impl Held {
         self.decide(Verdict::Cut);
     }
 
-    /// Answers them in place of the API server.
+    /// Answers them in place of the server.
     pub fn answer(self, status: u16, body: impl Into<String>) {
         self.decide(Verdict::Answer(Answer::new(status, &[], body)));
     }

@@ -13,9 +13,9 @@ pub struct Exchange {
     pub call: Call,
     /// When it had arrived completely.
     pub at: Timestamp,
-    /// Whether it was forwarded to the API server.
+    /// Whether it was forwarded to the server.
     pub forwarded: bool,
-    /// The status that the client got, from the API server or the proxy; `None` until it gets a response.
+    /// The status that the client got, from the server or the proxy; `None` until it gets a response.
     pub status: Option<u16>,
     /// How many bytes of the response's body were forwarded. A watch keeps growing.
     pub response_bytes: u64,

@@ -1,4 +1,4 @@
-//! The way of one request: in, past the faults, to the API server, past the faults, and out.
+//! The way of one request: in, past the faults, to the upstream server, past the faults, and out.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -61,12 +61,15 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    pub(super) fn new(upstream_url: &str, ca_pem: &str) -> Result<Self> {
+    /// Without the certificate of an authority, the upstream server is one without TLS.
+    pub(super) fn new(upstream_url: &str, ca_pem: Option<&str>) -> Result<Self> {
         let mut roots = rustls::RootCertStore::empty();
-        roots.add(
-            CertificateDer::from_pem_slice(ca_pem.as_bytes())
-                .context("the certificate of the authority is not PEM")?,
-        )?;
+        if let Some(ca_pem) = ca_pem {
+            roots.add(
+                CertificateDer::from_pem_slice(ca_pem.as_bytes())
+                    .context("the certificate of the authority is not PEM")?,
+            )?;
+        }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -75,11 +78,12 @@ impl Relay {
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
         tcp.enforce_http(false);
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().wrap_connector(tcp);
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls);
+        let connector = if ca_pem.is_some() { connector.https_only() } else { connector.https_or_http() };
+        let connector = connector.enable_http1().wrap_connector(tcp);
         Ok(Self {
             upstream: Client::builder(TokioExecutor::new()).build(connector),
-            upstream_url: upstream_url.to_owned(),
+            upstream_url: upstream_url.trim_end_matches('/').to_owned(),
             faults: Faults::default(),
             rewrites: Rewrites::default(),
             ledger: Ledger::default(),

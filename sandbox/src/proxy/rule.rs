@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::Method;
 use hyper::body::Bytes;
 use serde_json::Value;
+use url::form_urlencoded;
 
 /// One request as it reached the proxy.
 #[derive(Debug, Clone)]
@@ -25,6 +26,13 @@ impl Call {
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// Returns a field of the body if the body is a form.
+    #[must_use]
+    pub fn form_field(&self, name: &str) -> Option<String> {
+        let mut fields = form_urlencoded::parse(&self.body);
+        fields.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
     }
 
     /// Returns whether the response is a stream of changes.
@@ -85,6 +93,14 @@ impl Rule {
     #[must_use]
     pub fn watch(plural: &str) -> Self {
         Self::any().and("a watch", Call::is_watch).path_ends_with(&format!("/{plural}"))
+    }
+
+    /// Matches refreshes at an OAuth 2.0 token endpoint, and not the exchange of a code.
+    #[must_use]
+    pub fn refresh() -> Self {
+        Self::any().and("a refresh", |call| {
+            call.form_field("grant_type").is_some_and(|grant_type| grant_type == "refresh_token")
+        })
     }
 
     /// Adds the condition that the path (without the query) contains `part`.
