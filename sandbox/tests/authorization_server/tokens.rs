@@ -76,8 +76,8 @@ async fn an_expired_refresh_token_is_refused_and_is_not_called_reuse() {
 async fn a_client_that_revokes_a_token_ends_its_login() {
     let server = AuthorizationServer::start().await.unwrap();
     let (one, other) = (server.new_login().await.unwrap(), server.new_login().await.unwrap());
-    for token in [&one.refresh_token, &other.access_token, "unknown"] {
-        let fields = [("token", token.as_ref()), ("client_id", CLIENT_ID)];
+    for token in [one.refresh_token.as_str(), &other.access_token, "unknown"] {
+        let fields = [("token", token), ("client_id", CLIENT_ID)];
         assert_eq!(post(&server.revocation_url(), &fields).await.status(), 200);
     }
     for grant in [one, other] {
