@@ -47,7 +47,7 @@ async fn the_second_use_of_a_refresh_token_revokes_all_tokens_of_its_login() {
 
 #[tokio::test]
 async fn introspection_calls_an_access_token_inactive_once_it_has_expired() {
-    let lifetime = Duration::from_secs(2);
+    let lifetime = Duration::from_secs(3);
     let server = AuthorizationServer::builder().access_token_lifetime(lifetime).start().await.unwrap();
     let grant = server.new_login().await.unwrap();
     assert!(grant.expires_in.unwrap() <= lifetime);
@@ -59,7 +59,7 @@ async fn introspection_calls_an_access_token_inactive_once_it_has_expired() {
 
 #[tokio::test]
 async fn an_expired_refresh_token_is_refused_and_is_not_called_reuse() {
-    let lifetime = Duration::from_secs(2);
+    let lifetime = Duration::from_secs(3);
     let server = AuthorizationServer::builder().refresh_token_lifetime(lifetime).start().await.unwrap();
     server.set(Options::default().refresh_tokens(RefreshTokens::Keep)).await.unwrap();
     let grant = server.new_login().await.unwrap();
