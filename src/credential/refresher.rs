@@ -169,7 +169,7 @@ impl Refresher {
                 self.not_permitted(&format!("cannot be read ({why})"));
             }
             Seen::Refused(why) => {
-                tracing::warn!(error = why, "the Secret of the CDE login cannot be watched")
+                tracing::warn!(error = why, "the Secret of the CDE login cannot be watched");
             }
         }
     }

@@ -11,6 +11,7 @@
 
 mod check;
 mod faults;
+mod login;
 mod operator;
 mod security;
 mod traces;

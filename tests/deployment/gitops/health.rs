@@ -16,8 +16,8 @@ const DELETED: &str = "The request is being deleted";
 fn status(what: &str) -> &'static str {
     match what {
         "Restored" | "AlreadyRestored" | "RolledBack" | "Skipped" | "EditedRecord" => "Healthy",
-        "Queued" | "OnHold" | "InProgress" | "Verifying" | "Retrying" | "TokenRejected" | "New"
-        | "Deleted" | "DeletedRecord" | "EditedFailure" => "Progressing",
+        "Queued" | "OnHold" | "InProgress" | "Verifying" | "Retrying" | "TokenRejected" | "LoginRequired"
+        | "New" | "Deleted" | "DeletedRecord" | "EditedFailure" => "Progressing",
         "Suspended" => "Suspended",
         "OperationNotAllowed"
         | "AccessDenied"

@@ -12,8 +12,8 @@ use crate::tools::tools;
 fn status(what: &str) -> &'static str {
     match what {
         "Restored" | "AlreadyRestored" | "RolledBack" | "Skipped" | "EditedRecord" => "Current",
-        "Queued" | "OnHold" | "InProgress" | "Verifying" | "Retrying" | "TokenRejected" | "Suspended"
-        | "New" | "EditedFailure" => "InProgress",
+        "Queued" | "OnHold" | "InProgress" | "Verifying" | "Retrying" | "TokenRejected" | "LoginRequired"
+        | "Suspended" | "New" | "EditedFailure" => "InProgress",
         "OperationNotAllowed"
         | "AccessDenied"
         | "NotFound"

@@ -19,7 +19,7 @@ mod phase;
 mod phases;
 mod process;
 mod proxied;
-mod request;
+pub(crate) mod request;
 mod rivals;
 mod secrets;
 mod siblings;

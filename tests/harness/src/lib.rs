@@ -12,6 +12,7 @@
 
 mod control_plane;
 mod drop;
+mod login;
 mod manifest;
 mod object;
 mod operator;
@@ -32,6 +33,7 @@ use kube::api::{ListParams, ObjectMeta, PostParams};
 use kube::{Api, Client};
 
 pub use control_plane::{ControlPlane, SHARED, SharedControlPlane, property};
+pub use login::{LoginEnv, SECRET, exposed, login_of};
 pub use manifest::{Manifest, from_now, in_an_hour, restore, rollback};
 pub use object::{Kind, Object};
 pub use operator::{Flags, Operator, command, command_of, operator_program};
@@ -65,11 +67,15 @@ impl TestEnv {
 
     /// Creates an environment without an operator, on `control_plane`.
     pub async fn on(control_plane: ControlPlane) -> Self {
+        Self::with(control_plane, Sandbox::start().await.expect("a sandbox")).await
+    }
+
+    /// Creates an environment without an operator, with this simulated CDE API.
+    pub async fn with(control_plane: ControlPlane, sandbox: Sandbox) -> Self {
         let client = control_plane.admin().await.expect("an admin client");
         let namespace = format!("test-{}", &uuid::Uuid::new_v4().simple().to_string()[..10]);
         let audit = Mutex::new(control_plane.audit_reader(&namespace).expect("the audit log"));
         create_namespace(&client, &namespace).await;
-        let sandbox = Sandbox::start().await.expect("a sandbox");
         let scratch = scratch_dir().expect("a scratch directory");
         std::fs::write(scratch.path().join("token"), sandbox.token()).expect("a token file");
         Self { control_plane, sandbox, namespace, client, scratch, audit }

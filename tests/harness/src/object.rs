@@ -242,7 +242,7 @@ fn row(reason: &str) -> (&'static str, Option<&'static str>, Option<&'static str
     match reason {
         "Restored" | "AlreadyRestored" | "RolledBack" => ("True", None, Some("Succeeded")),
         "Skipped" => ("True", None, Some("Skipped")),
-        "Queued" | "OnHold" | "InProgress" | "Verifying" | "Retrying" | "TokenRejected" => {
+        "Queued" | "OnHold" | "InProgress" | "Verifying" | "Retrying" | "TokenRejected" | "LoginRequired" => {
             ("Unknown", Some("Reconciling"), None)
         }
         "Suspended" => ("Unknown", None, None),

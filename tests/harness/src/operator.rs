@@ -26,6 +26,8 @@ pub struct Flags {
     pub env: Vec<(String, String)>,
     /// The program: the operator of this source, unless a test sets another one.
     pub program: PathBuf,
+    /// Whether the operator reads its token from the environment's token file, which is not so in login mode.
+    pub token_file: bool,
     /// Whether to wait for `/readyz` before the test continues.
     pub wait_ready: bool,
 }
@@ -37,6 +39,7 @@ impl Default for Flags {
             args: args.map(str::to_owned).to_vec(),
             env: Vec::new(),
             program: operator_program(),
+            token_file: true,
             wait_ready: true,
         }
     }
@@ -92,10 +95,12 @@ impl Operator {
             .args(["run", "--listen", "127.0.0.1:0", "--log-format", "json"])
             .args(&flags.args)
             .env("CDE_URL", env.sandbox.url())
-            .env("CDE_TOKEN_FILE", env.token_file())
             .env("POD_NAME", "operator")
             .env("POD_NAMESPACE", "cde-operator-system")
             .envs(flags.env);
+        if flags.token_file {
+            command.env("CDE_TOKEN_FILE", env.token_file());
+        }
         if !flags.args.iter().any(|arg| arg == "--namespaces") {
             command.args(["--namespaces", &env.namespace]);
         }
