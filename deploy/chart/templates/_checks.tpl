@@ -4,9 +4,7 @@ own configuration checks where both exist.
 */}}
 {{- define "cde-operator.check" -}}
 {{- include "cde-operator.checkUrl" . -}}
-{{- if not .Values.cde.token.secret -}}
-{{- fail (printf "cde.token.secret must name the Secret that holds the CDE token; create one with `kubectl -n %s create secret generic cde-operator-token --from-file=token=FILE`, and pass --set cde.token.secret=cde-operator-token" .Release.Namespace) -}}
-{{- end -}}
+{{- include "cde-operator.checkCredentials" . -}}
 {{- if and .Values.cde.ca.configMap .Values.cde.ca.secret -}}
 {{- fail "cde.ca sets both configMap and secret; set only the one that holds the certificates" -}}
 {{- end -}}
@@ -49,8 +47,30 @@ own configuration checks where both exist.
 {{- end -}}
 {{- end -}}
 
+{{/* values.schema.json rejects two modes at once. */}}
+{{- define "cde-operator.checkCredentials" -}}
+{{- $oauth := .Values.cde.oauth -}}
+{{- if $oauth.secretName -}}
+{{- range $name := list "clientId" "tokenUrl" "authorizationUrl" -}}
+{{- if not (get $oauth $name) -}}
+{{- fail (printf "cde.oauth.%s is required in login mode; set it, or unset cde.oauth.secretName to read the token from a file" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- range $name := list "tokenUrl" "authorizationUrl" "revocationUrl" -}}
+{{- $url := get $oauth $name -}}
+{{- if contains "@" $url -}}
+{{- fail (printf "cde.oauth.%s must not contain a user or password; the operator reads the client secret from cde.oauth.clientSecret" $name) -}}
+{{- else if and $url (not (hasPrefix "https://" $url)) -}}
+{{- fail (printf "cde.oauth.%s must begin with https://" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- else if not .Values.cde.token.secret -}}
+{{- fail (printf "set one of cde.token.secret and cde.oauth.secretName. For a token from a file, create a Secret with `kubectl -n %s create secret generic cde-operator-token --from-file=token=FILE`, and pass --set cde.token.secret=cde-operator-token. For a login, set cde.oauth (docs/credentials.md)" .Release.Namespace) -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "cde-operator.checkTimes" -}}
-{{- $times := dict "cde.timeout" .Values.cde.timeout "retryMin" .Values.retryMin "retryMax" .Values.retryMax "deadline" .Values.deadline -}}
+{{- $times := dict "cde.timeout" .Values.cde.timeout "cde.oauth.assumeLifetime" .Values.cde.oauth.assumeLifetime "retryMin" .Values.retryMin "retryMax" .Values.retryMax "deadline" .Values.deadline -}}
 {{- range $name, $time := $times -}}
 {{- $bare := and (eq $name "deadline") (eq (toString $time) "0") -}}
 {{- if not (or $bare (regexMatch "^([0-9]{1,9}(ms|s|m|h))+$" (toString $time))) -}}
@@ -69,8 +89,14 @@ own configuration checks where both exist.
 {{- if eq $max 0 -}}
 {{- fail "retryMax must be longer than 0s" -}}
 {{- end -}}
+{{- if eq (include "cde-operator.milliseconds" .Values.cde.oauth.assumeLifetime | int64) 0 -}}
+{{- fail "cde.oauth.assumeLifetime must be longer than 0s" -}}
+{{- end -}}
 {{- $grace := int64 .Values.terminationGracePeriodSeconds -}}
 {{- if and $grace (lt (mul $grace 1000) (add $timeout 10000)) -}}
 {{- fail (printf "terminationGracePeriodSeconds must be at least cde.timeout (%s) plus 10 s, or a call under way is cut off before it is recorded; 0 computes the value" .Values.cde.timeout) -}}
+{{- end -}}
+{{- if and $grace .Values.cde.oauth.secretName (lt $grace 40) -}}
+{{- fail "terminationGracePeriodSeconds must be at least 40 in login mode, or a refresh of the token is cut off before its result is stored, and a new login is needed; 0 computes the value" -}}
 {{- end -}}
 {{- end -}}

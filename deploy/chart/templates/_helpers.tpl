@@ -59,7 +59,23 @@ The operator's configuration: each flag of `cde-operator run` as its environment
 in the same pod has the same configuration. A test compares the variables with the program's own flags.
 */}}
 {{- define "cde-operator.env" -}}
-{{- $all := dict "CDE_URL" .Values.cde.url "CDE_TOKEN_FILE" "/var/run/secrets/cde/token" "CDE_ALLOW_HTTP" .Values.cde.allowHttp -}}
+{{- $all := dict "CDE_URL" .Values.cde.url "CDE_ALLOW_HTTP" .Values.cde.allowHttp -}}
+{{- with .Values.cde.oauth -}}
+{{- if .secretName -}}
+{{- $_ := set $all "CDE_OAUTH_SECRET" .secretName -}}
+{{- $_ := set $all "CDE_OAUTH_CLIENT_ID" .clientId -}}
+{{- $_ := set $all "CDE_OAUTH_TOKEN_URL" .tokenUrl -}}
+{{- $_ := set $all "CDE_OAUTH_AUTHORIZATION_URL" .authorizationUrl -}}
+{{- $_ := set $all "CDE_OAUTH_REVOCATION_URL" .revocationUrl -}}
+{{- $_ := set $all "CDE_OAUTH_SCOPES" .scopes -}}
+{{- $_ := set $all "CDE_OAUTH_ASSUME_LIFETIME" .assumeLifetime -}}
+{{- if .clientSecret.secretName -}}
+{{- $_ := set $all "CDE_OAUTH_CLIENT_SECRET_FILE" "/var/run/secrets/cde-oauth/client-secret" -}}
+{{- end -}}
+{{- else -}}
+{{- $_ := set $all "CDE_TOKEN_FILE" "/var/run/secrets/cde/token" -}}
+{{- end -}}
+{{- end -}}
 {{- if or .Values.cde.ca.configMap .Values.cde.ca.secret -}}
 {{- $_ := set $all "CDE_CA_FILE" "/var/run/cde-ca/ca.crt" -}}
 {{- end -}}
@@ -98,9 +114,16 @@ in the same pod has the same configuration. A test compares the variables with t
 
 {{- define "cde-operator.volumeMounts" -}}
 # Mount the directory and not the file (subPath): only a directory is updated when the Secret changes.
+{{- if .Values.cde.token.secret }}
 - name: cde-token
   mountPath: /var/run/secrets/cde
   readOnly: true
+{{- end }}
+{{- if .Values.cde.oauth.clientSecret.secretName }}
+- name: cde-client-secret
+  mountPath: /var/run/secrets/cde-oauth
+  readOnly: true
+{{- end }}
 {{- if or .Values.cde.ca.configMap .Values.cde.ca.secret }}
 - name: cde-ca
   mountPath: /var/run/cde-ca
@@ -109,12 +132,26 @@ in the same pod has the same configuration. A test compares the variables with t
 {{- end -}}
 
 {{- define "cde-operator.volumes" -}}
+{{- with .Values.cde.token }}
+{{- if .secret }}
 - name: cde-token
   secret:
-    secretName: {{ .Values.cde.token.secret }}
+    secretName: {{ .secret }}
     items:
-    - key: {{ .Values.cde.token.key }}
+    - key: {{ .key }}
       path: token
+{{- end }}
+{{- end }}
+{{- with .Values.cde.oauth.clientSecret }}
+{{- if .secretName }}
+- name: cde-client-secret
+  secret:
+    secretName: {{ .secretName }}
+    items:
+    - key: {{ .key }}
+      path: client-secret
+{{- end }}
+{{- end }}
 {{- with .Values.cde.ca }}
 {{- if .configMap }}
 - name: cde-ca

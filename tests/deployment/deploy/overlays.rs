@@ -3,28 +3,37 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use crate::deploy::fixture::{OPERATOR_NAMESPACE, REQUEST_NAMESPACE, path, rendered};
 use crate::deploy::monitoring;
 
-const COMPONENTS: [&str; 5] =
-    ["extra-ca", "high-availability", "namespaced", "network-policy", "pod-monitor"];
+/// The component login changes the `NetworkPolicy` of another component, so it comes last.
+const COMPONENTS: [&str; 6] =
+    ["extra-ca", "high-availability", "namespaced", "network-policy", "pod-monitor", "login"];
 const EXAMPLE: &str = "deploy/overlays/example";
 
 /// Returns the base with these components, in an overlay outside of the repository, after the API server has accepted
 /// it.
 async fn with(components: &[&str]) -> Vec<Value> {
+    let name = format!("overlay-of-{}", components.join("-"));
+    let components: Vec<String> =
+        components.iter().map(|component| format!("cde-operator/deploy/overlays/{component}")).collect();
+    let kustomization = json!({"resources": ["cde-operator/deploy"], "components": components});
+    overlay(&name, &kustomization.to_string()).await
+}
+
+/// As [`accepted`], for the text of a kustomization next to a copy of this repository in `cde-operator`.
+async fn overlay(name: &str, kustomization: &str) -> Vec<Value> {
     let control_plane = monitoring::installed().await;
     // Kustomize takes relative paths only. Both are below the root.
     let up = "../".repeat(control_plane.dir().components().count());
-    let overlay = control_plane.dir().join(format!("overlay-of-{}", components.join("-")));
-    std::fs::create_dir(&overlay).unwrap();
-    let relative = |part: &str| format!("{up}{}", path(part).trim_start_matches('/'));
-    let components: Vec<String> =
-        components.iter().map(|component| relative(&format!("deploy/overlays/{component}"))).collect();
-    let kustomization = json!({"resources": [relative("deploy")], "components": components});
-    std::fs::write(overlay.join("kustomization.yaml"), kustomization.to_string()).unwrap();
-    accepted(overlay.to_str().unwrap()).await
+    let repository = format!("{up}{}", path("").trim_matches('/'));
+    let directory = control_plane.dir().join(name);
+    std::fs::create_dir(&directory).unwrap();
+    let kustomization = kustomization.replace("cde-operator/deploy", &format!("{repository}/deploy"));
+    std::fs::write(directory.join("kustomization.yaml"), kustomization).unwrap();
+    accepted(directory.to_str().unwrap()).await
 }
 
 /// Returns all objects of a kustomization, after the API server has accepted each one as a dry run.
@@ -134,6 +143,62 @@ async fn a_ca_bundle_is_mounted_where_the_operator_is_configured_to_read_it() {
     assert_eq!(variables(&objects)["CDE_CA_FILE"], expected);
 }
 
+/// Returns the base with the component login.
+pub(crate) async fn login() -> &'static [Value] {
+    static LOGIN: OnceCell<Vec<Value>> = OnceCell::const_new();
+    LOGIN.get_or_init(|| with(&["login"])).await
+}
+
+#[tokio::test]
+async fn a_login_replaces_the_token_file_and_its_mount() {
+    let objects = login().await;
+    let spec = &pod(objects)["spec"];
+    let container = &spec["containers"][0];
+    for list in [&spec["volumes"], &container["volumeMounts"]] {
+        assert!(list.as_array().is_none_or(Vec::is_empty), "{list}");
+    }
+    assert_eq!(container["args"], json!(["run", "--leader-election=true"]));
+    let env = container["env"].as_array().unwrap();
+    assert!(env.contains(&json!({"name": "CDE_OAUTH_SECRET", "value": "cde-operator-login"})), "{env:?}");
+    assert!(env.iter().any(|one| one["name"] == "POD_NAMESPACE"), "the variables of the base stay: {env:?}");
+    assert!(spec["terminationGracePeriodSeconds"].as_u64().unwrap() >= 30 + 10);
+}
+
+#[tokio::test]
+async fn a_login_grants_access_to_its_secret_only() {
+    let objects = login().await;
+    let named = |kind| {
+        let mut found = of(objects, kind).into_iter();
+        found.find(|one| one["metadata"]["name"] == "cde-operator-login").unwrap()
+    };
+    let access = json!({
+        "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["cde-operator-login"],
+        "verbs": ["get", "list", "watch", "patch"],
+    });
+    let (role, binding) = (named("Role"), named("RoleBinding"));
+    assert_eq!(role["rules"], json!([access]));
+    for object in [role, binding] {
+        assert_eq!(object["metadata"]["namespace"], OPERATOR_NAMESPACE);
+    }
+    assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
+    let operator =
+        json!([{"kind": "ServiceAccount", "name": "cde-operator", "namespace": OPERATOR_NAMESPACE}]);
+    assert_eq!(binding["subjects"], operator);
+}
+
+#[tokio::test]
+async fn a_login_adds_its_token_endpoint_to_the_network_policy() {
+    let egress =
+        |objects: &[Value]| only(objects, "NetworkPolicy")["spec"]["egress"].as_array().unwrap().clone();
+    let without = egress(&with(&["network-policy", "high-availability"]).await);
+    let objects = with(&["network-policy", "login"]).await;
+    let mut rules = egress(&objects);
+    let added = rules.pop().unwrap();
+    assert_eq!(rules, without);
+    assert_eq!(added["ports"], json!([{"protocol": "TCP", "port": 443}]));
+    assert!(!added["to"].as_array().unwrap().is_empty());
+}
+
 #[tokio::test]
 async fn all_components_work_together_in_an_overlay_and_in_the_example() {
     let together = with(&COMPONENTS).await;
@@ -148,9 +213,46 @@ async fn all_components_work_together_in_an_overlay_and_in_the_example() {
     }
     let from = &pod(&example)["spec"]["containers"][0]["envFrom"][0]["configMapRef"]["name"];
     assert_eq!(*from, only(&example, "ConfigMap")["metadata"]["name"]);
-    let out = &only(&example, "NetworkPolicy")["spec"]["egress"][2]["ports"];
-    assert_eq!(*out, json!([{"protocol": "TCP", "port": 3128}]));
+    let out = only(&example, "NetworkPolicy")["spec"]["egress"].as_array().unwrap();
+    assert_eq!(out.len(), 3, "the proxy stands for the CDE API and the token endpoint");
+    assert_eq!(out[2]["ports"], json!([{"protocol": "TCP", "port": 3128}]));
+    for variable in ["SECRET", "CLIENT_ID", "TOKEN_URL", "AUTHORIZATION_URL"] {
+        let name = format!("CDE_OAUTH_{variable}");
+        let mut env = pod(&example)["spec"]["containers"][0]["env"].as_array().unwrap().iter();
+        assert!(env.any(|one| one["name"] == *name && one["value"].is_string()), "{name}");
+    }
     assert_eq!(pod(&example)["spec"]["containers"][0]["image"], "registry.example.com/cde-operator:0.1.0");
+}
+
+/// Returns the overlays in the documentation of credentials: one with a login, and one with Vault Agent.
+async fn documented() -> &'static [Vec<Value>] {
+    static DOCUMENTED: OnceCell<Vec<Vec<Value>>> = OnceCell::const_new();
+    let accepted = async || {
+        let page = std::fs::read_to_string(path("docs/credentials.md")).unwrap();
+        let mut overlays = Vec::new();
+        for rest in page.split("# kustomization.yaml\n").skip(1) {
+            let name = format!("overlay-of-the-documentation-{}", overlays.len());
+            overlays.push(overlay(&name, rest.split("```").next().unwrap()).await);
+        }
+        overlays
+    };
+    DOCUMENTED.get_or_init(accepted).await
+}
+
+#[tokio::test]
+async fn the_overlays_in_the_documentation_are_accepted_and_mount_no_token() {
+    let mut modes = Vec::new();
+    for objects in documented().await {
+        let spec = &pod(objects)["spec"];
+        assert!(spec["volumes"].as_array().is_none_or(Vec::is_empty), "{}", spec["volumes"]);
+        let container = &spec["containers"][0];
+        let args = container["args"].as_array().unwrap();
+        let file = args.contains(&json!("--token-file=/vault/secrets/token"));
+        let login =
+            container["env"].as_array().unwrap().iter().any(|one| one["name"] == "CDE_OAUTH_TOKEN_URL");
+        modes.push((file, login));
+    }
+    assert_eq!(modes, [(false, true), (true, false)]);
 }
 
 #[test]
@@ -161,7 +263,9 @@ fn every_component_is_tested_here_and_used_by_the_example() {
         .collect();
     found.retain(|name| name != "example");
     found.sort();
-    assert_eq!(found, COMPONENTS);
+    let mut tested = COMPONENTS;
+    tested.sort_unstable();
+    assert_eq!(found, tested);
     let example = std::fs::read_to_string(path(&format!("{EXAMPLE}/kustomization.yaml"))).unwrap();
     for component in found {
         assert!(example.contains(&format!("- ../{component}\n")), "{component}");

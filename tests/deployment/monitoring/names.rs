@@ -9,6 +9,13 @@ use crate::tools::test_env;
 
 /// Present only where a container has a limit.
 const DEPENDS: &str = "cde_operator_process_memory_limit_bytes";
+/// Present only in login mode.
+pub(super) const LOGIN_MODE: [&str; 4] = [
+    "cde_operator_login_required",
+    "cde_operator_credential_expiry_timestamp_seconds",
+    "cde_operator_credential_refreshed_timestamp_seconds",
+    "cde_operator_credential_refreshes_total",
+];
 
 #[tokio::test]
 async fn promtool_accepts_the_metrics_and_the_documentation_lists_them_with_labels() {
@@ -26,6 +33,9 @@ async fn promtool_accepts_the_metrics_and_the_documentation_lists_them_with_labe
     let (mut told, served) = (documented(), served(&metrics));
     if !served.contains_key(DEPENDS) {
         assert!(told.remove(DEPENDS).is_some());
+    }
+    for name in LOGIN_MODE {
+        assert!(told.remove(name).is_some(), "{name} is not documented");
     }
     assert_eq!(told, served);
 }

@@ -2,6 +2,7 @@
 
 mod kustomize;
 mod life;
+mod login;
 mod operator;
 mod permissions;
 mod program;
@@ -140,9 +141,30 @@ fn merge(into: &mut Value, from: Value) {
     }
 }
 
-/// Returns every value, each different from its default.
+/// As [`values`], in login mode.
+fn login(more: Value) -> Value {
+    let mut values = json!({"cde": {"url": "https://cde.example.com", "oauth": {
+        "secretName": "cde-operator-login",
+        "clientId": "cde-operator",
+        "tokenUrl": "https://login.example.com/oauth2/token",
+        "authorizationUrl": "https://login.example.com/oauth2/authorize",
+    }}});
+    merge(&mut values, more);
+    values
+}
+
+/// Returns every value of the file mode, each different from its default.
 fn everything() -> Value {
     serde_saphyr::from_str(include_str!("everything.yaml")).unwrap()
+}
+
+/// Returns every value of the login mode, each different from its default.
+fn everything_of_a_login() -> Value {
+    let mut values = everything();
+    values["cde"].as_object_mut().unwrap().remove("token");
+    let login: Value = serde_saphyr::from_str(include_str!("login.yaml")).unwrap();
+    merge(&mut values, login);
+    values
 }
 
 /// Returns typical choices of a team.
@@ -150,6 +172,8 @@ fn choices() -> Vec<(&'static str, Value)> {
     vec![
         ("as little as possible", values(json!({}))),
         ("everything", everything()),
+        ("a login", login(json!({}))),
+        ("everything of a login", everything_of_a_login()),
         ("namespaced", values(json!({"namespaces": ["connectors"], "crds": {"install": false}}))),
         ("two replicas", values(json!({"replicas": 2, "networkPolicy": {"enabled": true}}))),
         ("a pod monitor", values(json!({"metrics": {"podMonitor": {"enabled": true}}}))),

@@ -89,9 +89,8 @@ async fn a_stopping_pod_has_time_to_finish_and_record_a_call() {
 }
 
 /// Returns the ports that the network policy allows to each block.
-async fn lets_out(more: Value) -> Vec<Vec<u64>> {
-    let mut all = values(json!({"networkPolicy": {"enabled": true}}));
-    super::merge(&mut all, more);
+pub(super) async fn lets_out(mut all: Value) -> Vec<Vec<u64>> {
+    super::merge(&mut all, json!({"networkPolicy": {"enabled": true}}));
     let objects = rendered(&all).await;
     let egress = objects.only("NetworkPolicy")["spec"]["egress"].as_array().unwrap().clone();
     let ports = |rule: &Value| {
@@ -110,7 +109,11 @@ async fn the_network_policy_allows_egress_only_to_dns_the_api_server_and_the_cde
         (json!({"proxy": {"http": "http://proxy:3129"}}), 443),
         (json!({"networkPolicy": {"cde": {"ports": [7]}}}), 7),
     ] {
-        assert_eq!(lets_out(more.clone()).await, [vec![53, 53], vec![443, 6443], vec![port]], "{more}");
+        assert_eq!(
+            lets_out(values(more.clone())).await,
+            [vec![53, 53], vec![443, 6443], vec![port]],
+            "{more}"
+        );
     }
     let policy = rendered(&values(json!({"networkPolicy": {"enabled": true}}))).await;
     let spec = &policy.only("NetworkPolicy")["spec"];
