@@ -1,0 +1,52 @@
+//! The cluster, as the kubeconfig of the person describes it.
+
+use cde_operator::text::describe;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use crate::cli::KubernetesArgs;
+use crate::error::Error;
+
+/// A cluster and a namespace in it.
+pub(crate) struct Cluster {
+    /// The client with the person's credentials.
+    pub(crate) client: Client,
+    /// The name of the context.
+    pub(crate) context: String,
+    /// The namespace of the operator.
+    pub(crate) namespace: String,
+}
+
+impl Cluster {
+    /// Reads the kubeconfig without contacting the API server.
+    pub(crate) async fn new(args: &KubernetesArgs) -> Result<Self, Error> {
+        let kubeconfig = match &args.kubeconfig {
+            Some(path) => Kubeconfig::read_from(path),
+            None => Kubeconfig::read(),
+        };
+        let unusable = |error: &dyn std::error::Error| {
+            Error::Usage(format!(
+                "cannot use the kubeconfig ({}); check --kubeconfig, KUBECONFIG and --context",
+                describe(error)
+            ))
+        };
+        let kubeconfig = kubeconfig.map_err(|error| unusable(&error))?;
+        let context = args.context.clone().or_else(|| kubeconfig.current_context.clone()).unwrap_or_default();
+        let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
+        let mut config =
+            Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| unusable(&error))?;
+        if args.as_user.is_some() {
+            config.auth_info.impersonate.clone_from(&args.as_user);
+        }
+        let limit = (!args.request_timeout.is_zero()).then_some(args.request_timeout);
+        config.read_timeout = limit;
+        config.write_timeout = limit;
+        config.reset_reader_on_write = true;
+        if let Some(limit) = limit {
+            config.connect_timeout = Some(config.connect_timeout.map_or(limit, |own| own.min(limit)));
+        }
+        let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let client = Client::try_from(config).map_err(|error| unusable(&error))?;
+        Ok(Self { client, context, namespace })
+    }
+}

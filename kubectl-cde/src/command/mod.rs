@@ -1,0 +1,56 @@
+//! The commands: one file each.
+
+mod login;
+mod logout;
+mod version;
+mod whoami;
+
+use std::fmt::Display;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use cde_operator::http_client;
+use cde_operator::oauth::{ClientCredentials, EndpointUrl, TokenEndpoint};
+
+use crate::cli::{Cli, ClientArgs, Command};
+use crate::error::Error;
+use crate::settings::configuration;
+
+/// The timeout of one call to the authorization server.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Runs a command.
+pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Error> {
+    match cli.command {
+        Command::Login(args) => login::run(&cli.kubernetes, &args).await,
+        Command::Logout(args) => logout::run(&cli.kubernetes, &args).await,
+        Command::Whoami(args) => whoami::run(&cli.kubernetes, &args).await,
+        Command::Version(args) => version::run(&cli.kubernetes, &args).await,
+    }
+}
+
+/// Writes a line for the person to standard error.
+pub(crate) fn note(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Writes the result to standard output.
+fn print(text: impl Display) -> Result<(), Error> {
+    let mut out = std::io::stdout().lock();
+    let written = write!(out, "{text}").and_then(|()| out.flush());
+    written.map_err(|error| Error::Usage(format!("cannot write to standard output: {error}")))
+}
+
+/// Returns the client of the authorization server.
+fn endpoint(url: EndpointUrl, id: &str, args: &ClientArgs) -> Result<TokenEndpoint, Error> {
+    let secret_file: Option<PathBuf> = args.client_secret_file.clone();
+    let options = http_client::Options {
+        timeout: TIMEOUT,
+        ca_file: args.ca_file.clone(),
+        user_agent: concat!("kubectl-cde/", env!("CARGO_PKG_VERSION")).to_owned(),
+    };
+    let client = ClientCredentials { id: id.to_owned(), secret_file };
+    TokenEndpoint::new(url, client, &options).map_err(|error| configuration(&error.to_string()))
+}
