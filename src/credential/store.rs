@@ -178,28 +178,30 @@ async fn limited<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T,
 
 fn classify(error: &Error) -> Unstored {
     match error {
-        Error::Api(status) => match status.code {
-            409 => Unstored::Conflict,
-            404 => Unstored::Gone,
-            // The API server asks for another try, or to wait for new credentials.
-            400..500 if !matches!(status.code, 401 | 408 | 429) => {
-                Unstored::Refused(clean(&status.message, MAX_ERROR))
-            }
-            _ => Unstored::Unclear(clean(&status.message, MAX_ERROR)),
-        },
+        Error::Api(status) => by_code(status.code, clean(&status.message, MAX_ERROR)),
         // A response that cannot be decoded might be quoted.
         Error::SerdeError(_) => Unstored::Unclear("the response of the API server cannot be read".to_owned()),
         error => Unstored::Unclear(clean(&describe(error), MAX_ERROR)),
     }
 }
 
+fn by_code(code: u16, message: String) -> Unstored {
+    match code {
+        409 => Unstored::Conflict,
+        404 => Unstored::Gone,
+        // The API server asks for another try, or the credentials of this process are being replaced.
+        401 | 408 | 429 | 500.. => Unstored::Unclear(message),
+        _ => Unstored::Refused(message),
+    }
+}
+
 /// Returns why the watch needs a person: `None` for an error that ends by itself.
 fn watch_refused(error: &watcher::Error) -> Option<String> {
-    let status = match error {
-        watcher::Error::InitialListFailed(Error::Api(status))
-        | watcher::Error::WatchStartFailed(Error::Api(status)) => status,
-        watcher::Error::WatchError(status) => status,
-        _ => return None,
+    let (watcher::Error::InitialListFailed(Error::Api(status))
+    | watcher::Error::WatchStartFailed(Error::Api(status))
+    | watcher::Error::WatchError(status)) = error
+    else {
+        return None;
     };
     (status.code == 403).then(|| clean(&status.message, MAX_ERROR))
 }

@@ -50,6 +50,7 @@ impl std::fmt::Display for EndpointUrl {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 

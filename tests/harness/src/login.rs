@@ -52,9 +52,14 @@ impl LoginEnv {
 
     /// Gives the operator's account exactly these permissions for the Secret.
     pub async fn grant(&self, verbs: &[&str]) {
-        let rules =
-            json!([{"apiGroups": [""], "resources": ["secrets"], "resourceNames": [SECRET], "verbs": verbs}]);
-        let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "login"}, "rules": rules});
+        let role = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "Role",
+            "metadata": {"name": "login"},
+            "rules": [
+                {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [SECRET], "verbs": verbs},
+            ],
+        });
         let account =
             json!({"kind": "ServiceAccount", "name": "cde-operator", "namespace": OPERATOR_NAMESPACE});
         let binding = json!({
@@ -67,8 +72,8 @@ impl LoginEnv {
         let params = PatchParams::apply("test").force();
         let roles: Api<Role> = Api::namespaced(self.env.client.clone(), &self.env.namespace);
         roles.patch("login", &params, &Patch::Apply(role)).await.expect("a Role");
-        let bindings: Api<RoleBinding> = Api::namespaced(self.env.client.clone(), &self.env.namespace);
-        bindings.patch("login", &params, &Patch::Apply(binding)).await.expect("a RoleBinding");
+        let bound: Api<RoleBinding> = Api::namespaced(self.env.client.clone(), &self.env.namespace);
+        bound.patch("login", &params, &Patch::Apply(binding)).await.expect("a RoleBinding");
     }
 
     /// Returns the flags of an operator in login mode, with short timeouts.
