@@ -1,11 +1,13 @@
 //! Each kind with each reason that it can have, as the operator itself wrote it. Created once for all tests.
 
+use std::time::Duration;
+
 use cde_sandbox::cde::{Connector, Fault, HoldPoint, Operation, RollbackEffect};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::tools::test_env;
-use cde_harness::{Flags, Kind, Manifest, Object, Request, TestEnv, from_now};
+use cde_harness::{Flags, Kind, LoginEnv, Manifest, Object, Request, TestEnv, from_now};
 
 pub(crate) const BOTH: [Kind; 2] = [Kind::Restore, Kind::Rollback];
 
@@ -48,6 +50,7 @@ async fn create() -> Vec<Case> {
     waiting(&env, &mut cases).await;
     deleted(&env, &mut cases).await;
     unauthorized(&env, &mut cases).await;
+    logged_out(&mut cases).await;
     operator.kill();
     edited(&env, &mut cases).await;
     cases
@@ -208,6 +211,25 @@ async fn unauthorized(env: &TestEnv, cases: &mut Vec<Case>) {
         std::fs::write(env.token_file(), env.sandbox.token()).expect("a token file");
         for request in [&request, &held] {
             env.wait_for(request, request.success()).await;
+        }
+    }
+}
+
+/// The login of an operator of its own was revoked, which the first request has found out.
+async fn logged_out(cases: &mut Vec<Case>) {
+    let login = LoginEnv::new(Duration::from_hours(1)).await;
+    login.log_in().await;
+    let _operator = login.env.start(login.flags()).await;
+    login.server.revoke_all().await.expect("an answer");
+    for (kind, name) in
+        [(Kind::Rollback, "first"), (Kind::Restore, "logged-out"), (Kind::Rollback, "logged-out")]
+    {
+        let request = Request::new(kind, name);
+        login.env.sandbox.put(request.ready_connector());
+        login.env.apply(&request.manifest()).await;
+        let waiting = login.env.wait_for(&request, "LoginRequired").await;
+        if name != "first" {
+            keep(cases, kind, "LoginRequired", waiting);
         }
     }
 }

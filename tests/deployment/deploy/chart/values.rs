@@ -24,7 +24,8 @@ async fn lint_reports_no_problem() {
 #[tokio::test]
 async fn every_flag_of_the_program_has_a_value() {
     let flags: BTreeSet<String> = program::flags().await.into_keys().collect();
-    let set = rendered(&everything()).await.flags();
+    let mut set = rendered(&everything()).await.flags();
+    set.extend(rendered(&everything_of_a_login()).await.flags());
     let reached: BTreeSet<String> = set.into_keys().collect();
     assert_eq!(
         reached, flags,
