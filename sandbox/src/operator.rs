@@ -31,8 +31,8 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts `program` with `flags` as the user in `kubeconfig`, and waits until it is ready. Its log is a file in
-    /// `scratch`.
+    /// Starts `program` with `flags` as the user in `kubeconfig`, and waits until it is ready. Its log and the file with
+    /// the token of `cde` are in `scratch`.
     ///
     /// # Errors
     /// If it ends, or is not ready in time. The error has the end of its log.
@@ -43,9 +43,25 @@ impl Operator {
         cde: &Remote,
         flags: &[&str],
     ) -> Result<Self> {
-        let id = Uuid::new_v4().simple();
-        let token_file = scratch.join(format!("token-{id}"));
+        let token_file = scratch.join(format!("token-{}", Uuid::new_v4().simple()));
         fs::write(&token_file, cde.token())?;
+        let token_file = token_file.to_string_lossy();
+        let flags = [&["--token-file", &token_file], flags].concat();
+        Self::start_in_login_mode(program, scratch, kubeconfig, cde, &flags).await
+    }
+
+    /// As [`Self::start`], without a token file. The flags must name the Secret of the login and the authorization server.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_in_login_mode(
+        program: &Path,
+        scratch: &Path,
+        kubeconfig: &Path,
+        cde: &Remote,
+        flags: &[&str],
+    ) -> Result<Self> {
+        let id = Uuid::new_v4().simple();
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
@@ -61,7 +77,6 @@ impl Operator {
             .args(flags)
             .env("KUBECONFIG", kubeconfig)
             .env("CDE_URL", cde.url())
-            .env("CDE_TOKEN_FILE", token_file)
             .env("POD_NAME", "cde-operator")
             .env("POD_NAMESPACE", OPERATOR_NAMESPACE);
         let log = scratch.join(format!("operator-{id}.log"));

@@ -1,7 +1,8 @@
-//! `cargo demo`: runs the operator on this machine against a real API server and a simulated CDE API.
+//! `cargo demo`: runs the operator on this machine against a real API server, a real authorization server and a simulated
+//! CDE API. Logs in for the operator, which refreshes the access token while the demo runs.
 //!
-//! Exits with 0 if every sample ended as its file says, with 1 if one did not, and with 130 if it was interrupted. All
-//! processes that it started and all files that it wrote go away with it, however it ends.
+//! Exits with 0 if every sample ended as its file says and no call lacked a valid token, with 1 if not, and with 130 if it
+//! was interrupted. All processes that it started and all files that it wrote go away with it, however it ends.
 
 #[path = "../demo/mod.rs"]
 mod demo;
@@ -19,7 +20,8 @@ use demo::terminal::say;
 
 const INTERRUPTED: u8 = 130;
 
-/// Runs the operator with a real API server and a simulated CDE API, and applies deploy/samples.
+/// Runs the operator with a real API server, a real authorization server and a simulated CDE API, logs in, and applies
+/// deploy/samples.
 #[derive(Parser)]
 #[command(version)]
 struct Args {

@@ -7,9 +7,18 @@ use super::terminal::say;
 use cde_sandbox::control_plane::ControlPlane;
 use cde_sandbox::program::workspace;
 
-/// Installs the CRDs, the namespace and the permissions, as `kubectl apply -k deploy/` does.
+/// The permissions of the login mode.
+const LOGIN_ROLE: &str = "deploy/overlays/login/role.yaml";
+
+/// Installs the CRDs, the namespace and the permissions, as `kubectl apply -k deploy/` does with the component for the
+/// login mode.
 pub(crate) async fn install(control_plane: &ControlPlane) -> Result<()> {
-    control_plane.install(|command, said| say(&format!("$ kubectl {command}\n{said}"))).await
+    let tell = |command: &str, said: &str| say(&format!("$ kubectl {command}\n{said}"));
+    control_plane.install(tell).await?;
+    let role = workspace().join(LOGIN_ROLE);
+    let said = control_plane.kubectl_ok(&["apply", "-f", &role.to_string_lossy()], "").await?;
+    tell(&format!("apply -f {LOGIN_ROLE}"), said.trim_end());
+    Ok(())
 }
 
 /// Applies the samples to a new namespace. Does not print kubectl's output, because a watch shows the samples.

@@ -1,6 +1,7 @@
 //! The calls that the CDE sandbox received and the changes that they made, from its ledger.
 
 use cde_sandbox::table;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -16,8 +17,10 @@ pub(crate) struct Ledger {
 
 #[derive(Deserialize)]
 struct Call {
+    at: Timestamp,
     method: String,
     connector: Option<Uuid>,
+    authorized: bool,
     answered: Value,
     effect: bool,
 }
@@ -31,6 +34,16 @@ impl Ledger {
     /// Returns how many calls there were.
     pub(crate) fn total(&self) -> usize {
         self.calls.len()
+    }
+
+    /// Returns how many calls arrived after this moment.
+    pub(crate) fn since(&self, moment: Timestamp) -> usize {
+        self.calls.iter().filter(|call| call.at > moment).count()
+    }
+
+    /// Returns how many calls had no valid token.
+    pub(crate) fn unauthorized(&self) -> usize {
+        self.calls.iter().filter(|call| !call.authorized).count()
     }
 
     fn of(&self, connector: Uuid) -> impl Iterator<Item = &Call> {
@@ -81,13 +94,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn effects_are_counted_per_connector_and_answers_are_shown_as_words() {
+    fn calls_are_counted_by_effect_time_and_token_and_answers_are_shown_as_words() {
         let text = r#"{"total": 3, "effects": {}, "calls": [
-            {"method": "GET", "connector": "00000000-0000-0000-0000-000000000001", "answered": {"status": 200}, "effect": false},
-            {"method": "POST", "connector": "00000000-0000-0000-0000-000000000001", "answered": {"cut": "before-headers"}, "effect": true},
-            {"method": "POST", "connector": null, "answered": "hung", "effect": false}]}"#;
+            {"at": "2026-11-29T10:00:00Z", "authorized": true, "method": "GET", "connector": "00000000-0000-0000-0000-000000000001", "answered": {"status": 200}, "effect": false},
+            {"at": "2026-11-29T10:00:01Z", "authorized": true, "method": "POST", "connector": "00000000-0000-0000-0000-000000000001", "answered": {"cut": "before-headers"}, "effect": true},
+            {"at": "2026-11-29T10:00:02Z", "authorized": false, "method": "POST", "connector": null, "answered": "hung", "effect": false}]}"#;
         let ledger: Ledger = serde_json::from_str(text).unwrap();
         assert_eq!((ledger.effects(Uuid::from_u128(1)), ledger.effects(Uuid::from_u128(2))), (1, 0));
+        assert_eq!((ledger.since("2026-11-29T10:00:00Z".parse().unwrap()), ledger.unauthorized()), (2, 1));
         let answers: Vec<String> = ledger.calls.iter().map(Call::answer).collect();
         assert_eq!(answers, ["200", "connection cut", "hung"]);
     }

@@ -1,10 +1,13 @@
-//! The steps of the demo: start everything, apply the samples, watch them, show the result with kubectl, and check it.
+//! The steps of the demo: start everything, log in, apply the samples, watch them, show the result with kubectl, wait
+//! until the token has been refreshed, and check it all.
 
 mod cluster;
 pub(crate) mod environment;
 pub(crate) mod keep;
 mod ledger;
+mod login;
 mod recording;
+mod refresh;
 mod report;
 mod sample;
 mod summary;
@@ -13,6 +16,7 @@ mod watch;
 
 use std::fs;
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 
@@ -23,21 +27,26 @@ use terminal::heading;
 /// The namespace of the samples.
 const NAMESPACE: &str = "connectors";
 
-/// Applies the samples, shows their progress and result, and returns whether all ended as their files say.
-/// Writes a recording to `svg`, if that is given.
+/// Applies the samples, shows their progress and result, and returns whether all ended as their files say and the
+/// refresh of the token disturbed none. Writes a recording to `svg`, if that is given.
 pub(crate) async fn run(environment: &Environment, svg: Option<&Path>) -> Result<bool> {
     heading("Applying the samples");
     let control_plane = &environment.control_plane;
-    let mut recording = Recording::default();
+    let (begin, mut recording) = (Instant::now(), Recording::default());
     let (objects, ()) = tokio::try_join!(
         watch::follow(control_plane, &mut recording),
         cluster::apply_samples(control_plane)
     )?;
-    if let Some(file) = svg {
-        fs::write(file, recording.svg()).with_context(|| format!("cannot write {}", file.display()))?;
-    }
     report::show(control_plane).await?;
+    refresh::wait(environment).await?;
+    refresh::retry(control_plane).await?;
     let ledger = environment.sandbox.ledger().await?;
     ledger::show(&ledger);
-    Ok(summary::print(&objects, &ledger))
+    let refreshes = refresh::Refreshes::read(environment, &ledger).await?;
+    let table = refreshes.show();
+    if let Some(file) = svg {
+        recording.append(begin.elapsed(), &table);
+        fs::write(file, recording.svg()).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(summary::print(&objects, &ledger, &refreshes))
 }

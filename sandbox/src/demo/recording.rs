@@ -1,6 +1,6 @@
 //! A recording of the demo as an animated SVG, for the README: `cargo demo --svg docs/demo.svg`.
 //!
-//! The animation plays once and ends with the last table, which is also what viewers without animations show.
+//! The animation plays once and ends with the last tables, which are also what viewers without animations show.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -31,6 +31,14 @@ impl Recording {
     pub(crate) fn add(&mut self, at: Duration, below: &[String]) {
         let lines = [COMMAND.to_owned(), String::new()].into_iter().chain(below.iter().cloned());
         self.frames.push((at, lines.collect()));
+    }
+
+    /// Adds lines below what the terminal shows last.
+    pub(crate) fn append(&mut self, at: Duration, below: &[String]) {
+        let mut lines = self.frames.last().map(|(_, lines)| lines.clone()).unwrap_or_default();
+        lines.push(String::new());
+        lines.extend_from_slice(below);
+        self.frames.push((at, lines));
     }
 
     /// Returns the recording as an SVG document.
@@ -131,6 +139,16 @@ mod tests {
         assert_eq!(svg.matches(">NAME<").count(), 1);
         assert!(svg.contains("a  Unknown  Retrying<set attributeName=\"visibility\" to=\"visible\" begin=\"0.00s\" dur=\"2.00s\"/>"));
         assert!(svg.contains("visibility=\"visible\">a  True  Restored<set attributeName=\"visibility\" to=\"hidden\" begin=\"0s\" dur=\"2.00s\"/>"));
+    }
+
+    #[test]
+    fn appended_lines_are_shown_below_those_that_stay() {
+        let mut recording = Recording::default();
+        recording.add(Duration::ZERO, &["NAME".to_owned()]);
+        recording.append(Duration::from_secs(3), &["REFRESHES".to_owned()]);
+        let svg = recording.svg();
+        assert!(svg.contains("y=\"63\" fill=\"#d4d4d4\" visibility=\"visible\">NAME</text>"));
+        assert!(svg.contains("y=\"99\" fill=\"#d4d4d4\" visibility=\"visible\">REFRESHES<set attributeName=\"visibility\" to=\"hidden\" begin=\"0s\" dur=\"3.00s\"/>"));
     }
 
     #[test]

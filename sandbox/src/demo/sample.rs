@@ -58,6 +58,8 @@ impl Kind {
 
 /// The sample that the demo describes in detail.
 pub(crate) const LOST_ANSWER: &str = "media-library-lost-answer";
+/// The sample that the demo retries after the refresh of the token.
+pub(crate) const MISTYPED: &str = "mistyped-connector";
 
 /// All samples.
 pub(crate) static SAMPLES: [Sample; 14] = [
@@ -65,7 +67,7 @@ pub(crate) static SAMPLES: [Sample; 14] = [
         .seeded(|one| Connector { in_bin: true, ..one.version(released("2.0.0", 41, 40)).main(2) }),
     restore("order-import", uuid!("45c48cce-2e2d-4fbd-aa1a-fc51c7c6ad02"), "AlreadyRestored", 0)
         .seeded(|one| one.version(released("1.0.0", 25, 24))),
-    restore("mistyped-connector", uuid!("d3d94468-02a4-4259-b55d-38e6d163e803"), "NotFound", 0),
+    restore(MISTYPED, uuid!("d3d94468-02a4-4259-b55d-38e6d163e803"), "NotFound", 0),
     restore("partner-erp", uuid!("6512bd43-d9ca-4a6e-82c9-90b0a82652a4"), "AccessDenied", 0)
         .seeded(|one| one.version(released("1.0.0", 25, 24)).forbidden()),
     rollback("omdb-back-to-legacy", uuid!("c20ad4d7-6fe9-4775-9aa2-7a0c99bff605"), "RolledBack", 1)

@@ -1,15 +1,16 @@
-//! The comparison of each sample's result with the one that its file names.
+//! The comparison of each sample's result with the one that its file names, and of the refreshes with what they should be.
 
 use super::ledger::Ledger;
+use super::refresh::Refreshes;
 use super::sample::{SAMPLES, Sample};
 use super::terminal::{heading, say};
 use super::watch::Objects;
 
 /// Prints the differences, or that there are none, and returns whether there are none.
-pub(crate) fn print(objects: &Objects, ledger: &Ledger) -> bool {
+pub(crate) fn print(objects: &Objects, ledger: &Ledger, refreshes: &Refreshes) -> bool {
     heading("Summary");
-    let differences: Vec<String> =
-        SAMPLES.iter().flat_map(|sample| compare(sample, objects, ledger)).collect();
+    let differences = SAMPLES.iter().flat_map(|sample| compare(sample, objects, ledger));
+    let differences: Vec<String> = differences.chain(refreshes.problems()).collect();
     for difference in &differences {
         say(difference);
     }
@@ -19,8 +20,9 @@ pub(crate) fn print(objects: &Objects, ledger: &Ledger) -> bool {
         say(&format!(
             "All {total} samples ended as expected: {calls} calls, {effects} changes, at most one per connector."
         ));
+        say(&refreshes.sentence());
     } else {
-        say(&format!("{} differences in {total} samples.", differences.len()));
+        say(&format!("{} differences in {total} samples and the login.", differences.len()));
     }
     differences.is_empty()
 }
