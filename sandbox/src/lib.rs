@@ -12,6 +12,7 @@
 //! - [`process`]: child processes and directories that do not outlive their owner.
 //! - [`table`]: text in columns.
 
+mod cache;
 pub mod cde;
 pub mod clock;
 pub mod control_plane;
@@ -21,5 +22,6 @@ pub mod operator;
 pub mod process;
 pub mod program;
 pub mod proxy;
+mod redis;
 pub mod table;
 pub mod tools;

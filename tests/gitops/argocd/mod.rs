@@ -1,4 +1,4 @@
-//! Argo CD: repo-server and application-controller, with a cache that speaks the protocol of Redis.
+//! Argo CD: repo-server and application-controller, with Redis.
 
 mod brake;
 mod outage;
@@ -78,9 +78,13 @@ fn start(programs: &controllers::ArgoCd, servers: &ControlPlane) -> Controllers 
     fs::set_permissions(&verify, Permissions::from_mode(0o700)).expect("a script");
     let path = format!("{}:{}", scratch.join("bin").display(), std::env::var("PATH").unwrap_or_default());
 
-    let redis = format!("{}:6379", own_address());
+    let redis_host = own_address().to_string();
+    let redis = format!("{redis_host}:6379");
     let mut command = Command::new(&programs.redis);
-    command.arg(&redis);
+    command
+        .args(["--bind", &redis_host, "--port", "6379", "--protected-mode", "no"])
+        .args(["--save", "", "--appendonly", "no"])
+        .current_dir(&scratch);
     argocd.start("redis", command);
 
     let component = |name: &str| {
