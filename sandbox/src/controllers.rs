@@ -1,5 +1,5 @@
 //! The real controllers that the tests of `GitOps` run against the control plane, each built once from a Go module pinned
-//! in `sandbox/tools`: Flux, Argo CD, the controllers of Kubernetes, kwok and Helm 4.
+//! in `sandbox/tools`: Flux, Argo CD, the controllers of Kubernetes, kwok and Helm 4. Argo CD's Redis is built with pip.
 //!
 //! Functions block while they build, for up to half an hour on two cores; later calls find what is there.
 
@@ -9,6 +9,7 @@ use anyhow::Result;
 
 use crate::control_plane::KUBERNETES;
 use crate::go::{Module, Program, Version};
+use crate::redis;
 
 const INSTEAD: &str = "or leave out the tests of GitOps";
 
@@ -55,11 +56,8 @@ const ARGOCD: Module = Module {
     name: "argocd",
     go_mod: include_str!("../tools/argocd/go.mod"),
     go_sum: include_str!("../tools/argocd/go.sum"),
-    main: Some(include_str!("../tools/argocd/main.go")),
-    programs: &[
-        Program { name: "argocd", package: "github.com/argoproj/argo-cd/v3/cmd" },
-        Program { name: "redis", package: "." },
-    ],
+    main: None,
+    programs: &[Program { name: "argocd", package: "github.com/argoproj/argo-cd/v3/cmd" }],
     tags: "",
     // Argo CD compares this version with those of its objects, and takes no `v`.
     versions: &[Version {
@@ -123,7 +121,7 @@ pub struct KubeControllers {
 pub struct ArgoCd {
     /// The one program: its first argument or `ARGOCD_BINARY_NAME` says which component it is.
     pub argocd: PathBuf,
-    /// A server with the protocol of Redis.
+    /// The Redis server that its components share as a cache.
     pub redis: PathBuf,
     /// The directory with the manifests of its CRDs.
     pub crds: PathBuf,
@@ -162,12 +160,14 @@ pub fn kube_controllers() -> Result<KubeControllers> {
 /// Returns Argo CD.
 ///
 /// # Errors
-/// As [`flux`].
+/// As [`flux`], and if Redis is neither installed nor can be built.
 pub fn argocd() -> Result<ArgoCd> {
+    // The one that may be missing first, before a long build.
+    let redis = redis::find_or_build()?;
     let programs = ARGOCD.find_or_build()?;
     Ok(ArgoCd {
         argocd: programs.join("argocd"),
-        redis: programs.join("redis"),
+        redis,
         crds: ARGOCD.source_dir("github.com/argoproj/argo-cd/v3")?.join("manifests/crds"),
     })
 }

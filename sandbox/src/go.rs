@@ -1,15 +1,15 @@
-//! Third-party programs, each built once from a pinned Go module into the user's cache.
+//! Third-party programs, each built once from a pinned Go module into the user's [cache](crate::cache).
 //!
-//! The result depends only on the module's text and flags. Another text goes to another directory, so nothing is ever
-//! out of date. If several processes need the same program, one builds it and the others wait.
+//! The result depends only on the module's text and flags.
 
 mod build;
 
-use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+
+use crate::cache::{self, Build};
 
 /// A Go module that pins the versions of programs.
 #[derive(Clone, Copy, Debug, Hash)]
@@ -50,22 +50,10 @@ impl Module {
     /// # Errors
     /// If no cache directory is known, or the build fails.
     pub(crate) fn find_or_build(&self) -> Result<PathBuf> {
-        self.find_or_build_in(&self.cache_dir()?)
-    }
-
-    /// As [`Self::find_or_build`], in `cache`, which is created if it is missing.
-    pub(crate) fn find_or_build_in(&self, cache: &Path) -> Result<PathBuf> {
-        let dir = cache.join(self.fingerprint());
-        if self.missing_in(&dir).is_none() {
-            return Ok(dir);
-        }
-        fs::create_dir_all(cache)
-            .with_context(|| format!("cannot create the cache directory {}", cache.display()))?;
-        let _lock = build::lock(self, cache)?;
-        if self.missing_in(&dir).is_some() {
-            build::build(self, cache, &dir)?;
-        }
-        Ok(dir)
+        let cache = cache::dir_of(self.name, self.instead)?;
+        let programs = self.programs.iter().map(|program| program.name).collect();
+        let build = Build { name: self.name, fingerprint: self.fingerprint(), programs };
+        build.find_or_build(&cache, |scratch| build::build(self, scratch))
     }
 
     /// Returns where go keeps the source of a module that this one requires, for its files that are not Go.
@@ -99,18 +87,6 @@ impl Module {
         (self, std::env::consts::OS, std::env::consts::ARCH).hash(&mut hasher);
         format!("{:016x}", hasher.finish())
     }
-
-    fn cache_dir(&self) -> Result<PathBuf> {
-        let caches =
-            non_empty_var("XDG_CACHE_HOME").or_else(|| non_empty_var("HOME").map(|home| home.join(".cache")));
-        let caches = caches
-            .with_context(|| format!("neither XDG_CACHE_HOME nor HOME is set; set one, {}", self.instead))?;
-        Ok(caches.join("cde-operator").join(self.name))
-    }
-}
-
-pub(crate) fn non_empty_var(name: &str) -> Option<PathBuf> {
-    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 #[cfg(test)]
@@ -137,15 +113,6 @@ mod tests {
         assert!(
             MODULE.version_of("example.com/none").unwrap_err().to_string().contains("requires no version")
         );
-    }
-
-    #[test]
-    fn a_complete_cache_is_used_without_a_build() {
-        let cache = crate::process::scratch_dir().unwrap();
-        let dir = cache.path().join(MODULE.fingerprint());
-        fs::create_dir_all(&dir).unwrap();
-        fs::write(dir.join("one"), "").unwrap();
-        assert_eq!(MODULE.find_or_build_in(cache.path()).unwrap(), dir);
     }
 
     #[test]

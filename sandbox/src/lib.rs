@@ -14,6 +14,7 @@
 //! - [`table`]: text in columns.
 
 pub mod authorization_server;
+mod cache;
 pub mod cde;
 pub mod clock;
 pub mod control_plane;
@@ -24,5 +25,6 @@ pub mod operator;
 pub mod process;
 pub mod program;
 pub mod proxy;
+mod redis;
 pub mod table;
 pub mod tools;

@@ -13,6 +13,7 @@
 )]
 
 mod argocd;
+mod argocd_cm;
 mod controller;
 mod flux;
 mod git;

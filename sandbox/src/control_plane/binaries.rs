@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use crate::go::{Module, Program, Version, non_empty_var};
+use crate::cache::non_empty_var;
+use crate::go::{Module, Program, Version};
 
 /// A plain `go build` leaves the versions at 0.0.0.
 pub(crate) const KUBERNETES: Version = Version {

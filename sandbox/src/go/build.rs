@@ -1,59 +1,29 @@
-//! The build. It holds a lock, builds beside the target directory and renames the result when it is complete. Progress
-//! goes to the real standard error, because test harnesses capture only the output of macros.
+//! The build, by the go command.
 
-use std::fs::{self, File, TryLockError};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::{Module, Program};
-use crate::process::{self, tail};
+use crate::{cache, process};
 
-const POLL: Duration = Duration::from_millis(200);
-const BETWEEN_LINES: Duration = Duration::from_secs(15);
-/// How much of the compiler's log goes into an error.
-const TAIL_LINES: usize = 20;
-
-/// Waits until no other process builds in `cache`. The lock ends when the returned file is dropped or its process
-/// ends.
-pub(super) fn lock(module: &Module, cache: &Path) -> Result<File> {
-    let path = cache.join("lock");
-    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    let mut progress = Progress::new(module.name, "waiting for another process that builds this");
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) => progress.tick(),
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
-            }
-        }
-        std::thread::sleep(POLL);
-    }
-}
-
-/// Builds all programs in a scratch directory in `cache` and renames it to `target`.
-pub(super) fn build(module: &Module, cache: &Path, target: &Path) -> Result<()> {
-    let scratch = process::scratch_dir_in(cache)?;
-    write_module(module, scratch.path())?;
+/// Builds all programs in `scratch` and returns the directory below it that has them.
+pub(super) fn build(module: &Module, scratch: &Path) -> Result<PathBuf> {
+    write_module(module, scratch)?;
     if let Some(main) = module.main {
-        fs::write(scratch.path().join("main.go"), main)?;
+        fs::write(scratch.join("main.go"), main)?;
     }
-    fs::create_dir(scratch.path().join("bin"))?;
-    ensure_go(module, scratch.path())?;
+    let programs = scratch.join("bin");
+    fs::create_dir(&programs)?;
+    ensure_go(module, scratch)?;
     let linker = linker_flags(module)?;
     for program in module.programs {
-        go_build(module, scratch.path(), &linker, program)?;
+        go_build(module, scratch, &linker, program)?;
     }
-    if target.exists() {
-        fs::remove_dir_all(target)?;
-    }
-    fs::rename(scratch.path().join("bin"), target)
-        .with_context(|| format!("cannot move what was built to {}", target.display()))
+    Ok(programs)
 }
 
 /// Returns where go keeps the source of `dependency`, which it fetches where missing.
@@ -127,7 +97,6 @@ fn go_version(text: &str) -> (u32, u32) {
 }
 
 fn go_build(module: &Module, dir: &Path, linker: &str, program: &Program) -> Result<()> {
-    let log = dir.join("go.log");
     let to = format!("bin/{}", program.name);
     let mut command = go(module, dir);
     command.args([
@@ -141,26 +110,8 @@ fn go_build(module: &Module, dir: &Path, linker: &str, program: &Program) -> Res
         &to,
         program.package,
     ]);
-    let mut progress = Progress::new(
-        module.name,
-        &format!("building {} from Go modules, once (minutes on two cores)", program.name),
-    );
-    progress.say();
-    let mut build = process::spawn_logged(command, &log)?;
-    loop {
-        match build.try_wait()? {
-            None => progress.tick(),
-            Some(status) if status.success() => return Ok(()),
-            Some(status) => {
-                bail!(
-                    "go could not build {} ({status}); its last lines:\n{}",
-                    program.name,
-                    tail(&log, TAIL_LINES)
-                )
-            }
-        }
-        std::thread::sleep(POLL);
-    }
+    let what = format!("building {} from Go modules, once (minutes on two cores)", program.name);
+    cache::run(module.name, &what, command, &dir.join("go.log"))
 }
 
 fn linker_flags(module: &Module) -> Result<String> {
@@ -176,37 +127,6 @@ fn linker_flags(module: &Module) -> Result<String> {
         }
     }
     Ok(flags)
-}
-
-/// Prints a line now and then, for people who wonder what a test waits for.
-struct Progress {
-    module: &'static str,
-    what: String,
-    begin: Instant,
-    said: Instant,
-}
-
-impl Progress {
-    fn new(module: &'static str, what: &str) -> Self {
-        Self { module, what: what.to_owned(), begin: Instant::now(), said: Instant::now() }
-    }
-
-    fn tick(&mut self) {
-        if self.said.elapsed() >= BETWEEN_LINES {
-            self.say();
-        }
-    }
-
-    fn say(&mut self) {
-        self.said = Instant::now();
-        let _ = writeln!(
-            std::io::stderr().lock(),
-            "{}: {}, {} s so far",
-            self.module,
-            self.what,
-            self.begin.elapsed().as_secs()
-        );
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
-// Argo CD, pinned, and the server with the protocol of Redis that its own command-line client embeds (main.go). To move to
-// another release, change the version, copy the replacements of its go.mod without the local one, run
-// `go mod tidy -e && go mod verify`, and run `cargo gitops argocd::`.
+// Argo CD, pinned. To move to another release, change the version, copy the replacements of its go.mod without the local
+// one, run `go mod tidy -e && go mod verify`, and run `cargo gitops argocd::`.
 module argocd
 
 go 1.27.0
@@ -8,8 +7,6 @@ go 1.27.0
 toolchain go1.27.4
 
 tool github.com/argoproj/argo-cd/v3/cmd
-
-require github.com/alicebob/miniredis/v2 v2.39.0
 
 require (
 	cloud.google.com/go v0.121.6 // indirect
@@ -47,6 +44,7 @@ require (
 	github.com/ProtonMail/go-crypto v1.1.6 // indirect
 	github.com/RocketChat/Rocket.Chat.Go.SDK v0.0.0-20240116134246-a8cbe886bab0 // indirect
 	github.com/TomOnTime/utfutil v1.0.0 // indirect
+	github.com/alicebob/miniredis/v2 v2.39.0 // indirect
 	github.com/argoproj/argo-cd/gitops-engine/v3 v3.6.1 // indirect
 	github.com/argoproj/argo-cd/v3 v3.6.1 // indirect
 	github.com/argoproj/notifications-engine v0.5.1-0.20260503100631-0cff13b8a717 // indirect

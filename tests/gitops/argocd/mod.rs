@@ -1,141 +1,56 @@
-//! Argo CD: repo-server and application-controller, with a cache that speaks the protocol of Redis.
+//! Argo CD: repo-server, application-controller, the server of its command line and UI, and Redis.
 
+mod actions;
 mod brake;
+mod install;
 mod outage;
 mod replaced;
 mod scenarios;
+mod settings;
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::fs;
 use std::time::Instant;
 
 use cde_harness::{Flags, Kind, Manifest, Operator, POLL, Request, TestEnv};
-use cde_sandbox::control_plane::ControlPlane;
-use cde_sandbox::controllers;
 use cde_sandbox::program::workspace;
 use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 
-use crate::controller::{Controllers, LIMIT, built, eventually, own_address};
+use self::install::{ArgoCd, argocd};
+use crate::controller::{Controllers, LIMIT, eventually};
 use crate::git::Repository;
-use crate::kubernetes::{cluster, install_crds, test_env};
-
-const NAMESPACE: &str = "argocd";
-
-/// Returns Argo CD on the cluster of these tests, with the scripts of `deploy/argocd`. The first test starts it.
-async fn argocd() -> &'static Controllers {
-    static ARGOCD: OnceCell<Controllers> = OnceCell::const_new();
-    ARGOCD
-        .get_or_init(|| async {
-            let programs = built(controllers::argocd).await;
-            let servers = cluster().await;
-            install(&programs, servers).await;
-            start(&programs, servers)
-        })
-        .await
-}
-
-async fn install(programs: &controllers::ArgoCd, servers: &ControlPlane) {
-    let kubectl = async |args: &[&str], stdin: &str| {
-        servers.kubectl_ok(args, stdin).await.unwrap_or_else(|error| panic!("{error:#}"));
-    };
-    install_crds(&["-k", &programs.crds.display().to_string()]).await;
-    kubectl(&["create", "namespace", NAMESPACE], "").await;
-    let labels = json!({"app.kubernetes.io/part-of": "argocd"});
-    let objects = [
-        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm", "labels": labels}}),
-        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-rbac-cm", "labels": labels}}),
-        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "argocd-secret", "labels": labels},
-            "stringData": {"server.secretkey": uuid::Uuid::new_v4()}}),
-        json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": "default"},
-            "spec": {"sourceRepos": ["*"], "destinations": [{"namespace": "*", "server": "*"}],
-            "clusterResourceWhitelist": [{"group": "*", "kind": "*"}]}}),
-    ];
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
-    kubectl(&["-n", NAMESPACE, "apply", "-f", "-"], &list.to_string()).await;
-    // As deploy/argocd/README.md has it.
-    let scripts = workspace().join("deploy/argocd/argocd-cm.yaml").display().to_string();
-    kubectl(&["-n", NAMESPACE, "patch", "configmap", "argocd-cm", "--patch-file", &scripts], "").await;
-}
-
-fn start(programs: &controllers::ArgoCd, servers: &ControlPlane) -> Controllers {
-    let argocd = Controllers::new();
-    let scratch = argocd.scratch.path().to_owned();
-    let kubeconfig = scratch.join("kubeconfig");
-    let admin = fs::read(servers.kubeconfig()).expect("a kubeconfig");
-    let mut config: Value = serde_json::from_slice(&admin).expect("JSON");
-    config["contexts"][0]["context"]["namespace"] = json!(NAMESPACE);
-    fs::write(&kubeconfig, config.to_string()).expect("a kubeconfig");
-    for directory in ["home", "tmp", "data", "bin"] {
-        fs::create_dir(scratch.join(directory)).expect("a directory");
-    }
-    // Argo CD's image has a script of this name that prints who signed a commit. Nobody signs these.
-    let verify = scratch.join("bin/git-verify-wrapper.sh");
-    fs::write(&verify, "#!/bin/sh\n").expect("a script");
-    fs::set_permissions(&verify, Permissions::from_mode(0o700)).expect("a script");
-    let path = format!("{}:{}", scratch.join("bin").display(), std::env::var("PATH").unwrap_or_default());
-
-    let redis = format!("{}:6379", own_address());
-    let mut command = Command::new(&programs.redis);
-    command.arg(&redis);
-    argocd.start("redis", command);
-
-    let component = |name: &str| {
-        let mut command = Command::new(&programs.argocd);
-        command
-            .current_dir(&scratch)
-            .args(["--redis", &redis])
-            .env("ARGOCD_BINARY_NAME", name)
-            .env("ARGOCD_FAKE_IN_CLUSTER", "true")
-            .env("ARGOCD_GPG_ENABLED", "false")
-            .env("KUBECONFIG", &kubeconfig)
-            .env("HOME", scratch.join("home"))
-            .env("PATH", &path)
-            .env("TMPDIR", scratch.join("tmp"));
-        for path in ["TLS_DATA_PATH", "SSH_DATA_PATH", "GPG_DATA_PATH", "GNUPGHOME", "PLUGINSOCKFILEPATH"] {
-            command.env(format!("ARGOCD_{path}"), scratch.join("data"));
-        }
-        command
-    };
-    let host = own_address().to_string();
-    let mut repo = component("argocd-repo-server");
-    repo.args(["--address", &host, "--metrics-address", &host, "--disable-tls", "--client-ca-path="]);
-    argocd.start("argocd-repo-server", repo);
-    let mut controller = component("argocd-application-controller");
-    // Its metrics listen on every address; port 0 is at least one that nobody else has.
-    controller.args([
-        "--repo-server",
-        &format!("{host}:8081"),
-        "--repo-server-plaintext",
-        "--metrics-port",
-        "0",
-    ]);
-    argocd.start("argocd-application-controller", controller);
-    argocd
-}
+use crate::kubernetes::test_env;
 
 /// One test's repository, namespace, simulated CDE API and operator.
 struct Scene {
     env: TestEnv,
     repository: Repository,
     _operator: Operator,
+    // The namespace's installation, and its processes.
+    installation: &'static ArgoCd,
     argocd: &'static Controllers,
 }
 
 impl Scene {
     async fn new() -> Self {
-        let argocd = argocd().await;
+        Self::on(argocd().await).await
+    }
+
+    async fn on(installation: &'static ArgoCd) -> Self {
         let env = test_env().await;
         let operator = env.start(Flags::fast_retries()).await;
-        Self { env, repository: Repository::new().await, _operator: operator, argocd }
+        let repository = Repository::new().await;
+        Self { env, repository, _operator: operator, installation, argocd: &installation.controllers }
     }
 
     fn api(&self) -> Api<DynamicObject> {
         let kind = GroupVersionKind::gvk("argoproj.io", "v1alpha1", "Application");
-        Api::namespaced_with(self.env.client.clone(), NAMESPACE, &ApiResource::from_gvk(&kind))
+        Api::namespaced_with(
+            self.env.client.clone(),
+            self.installation.namespace,
+            &ApiResource::from_gvk(&kind),
+        )
     }
 
     /// The name of an Application; all tests share a namespace for them.

@@ -44,7 +44,7 @@ async fn a_failed_request_degrades_its_application_until_a_retry_succeeds() {
 }
 
 /// A request that the CDE API keeps refusing for now, under an Application that heals itself.
-async fn failing(
+pub(super) async fn failing(
     what: &str,
     change: impl Fn(cde_harness::Manifest) -> cde_harness::Manifest,
 ) -> (Scene, Request) {

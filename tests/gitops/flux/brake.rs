@@ -1,11 +1,15 @@
-//! The operator's Deployment, scaled down in an emergency.
+//! The emergency brake, and the operator's Deployment that is scaled down instead.
 
+use cde_harness::Kind;
+use cde_sandbox::cde::{Fault, Operation};
 use cde_sandbox::program::workspace;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use serde_json::{Value, json};
 
 use super::Scene;
+use crate::controller::until_applied;
+use crate::policies::Policy;
 
 const NAME: &str = "cde-operator";
 
@@ -54,4 +58,36 @@ async fn an_operator_scaled_down_after_its_kustomization_was_suspended_stays_dow
     scene.kustomization("other", json!({})).await;
     scene.until_ready("other", &revision).await;
     assert_eq!(replicas(&scene).await, Some(0));
+}
+
+#[tokio::test]
+async fn the_brake_holds_under_flux_and_is_released_by_hand() {
+    let scene = Scene::new().await;
+    let down = Fault::on(Operation::Changing).answer(423).always();
+    let waiting = scene.env.request(Kind::Restore, "waiting", down);
+    scene.write("connectors", &waiting, &waiting.manifest());
+    scene.push("Restore").await;
+    scene.kustomization("connectors", json!({})).await;
+    until_applied(scene.flux, &scene.env, &waiting).await;
+    scene.env.wait_for(&waiting, "Retrying").await;
+
+    let brake = Policy::brake(&scene.env).await;
+    let braked = scene.env.request(Kind::Rollback, "braked", Fault::default());
+    scene.write("connectors", &braked, &braked.manifest());
+    scene.push("Roll back").await;
+    until_applied(scene.flux, &scene.env, &braked).await;
+    for request in [&waiting, &braked] {
+        brake.until_it_refuses_a_claim_of(&scene.env, request).await;
+    }
+    let before = scene.env.attempts(&waiting).len();
+    scene.reconcile("connectors").await;
+    assert_eq!((scene.env.attempts(&waiting).len(), scene.env.attempts(&braked).len()), (before, 0));
+
+    scene.env.sandbox.clear_faults();
+    brake.delete(&scene.env).await;
+    scene.env.wait_for(&waiting, "Restored").await;
+    scene.env.wait_for(&braked, "RolledBack").await;
+    for request in [&waiting, &braked] {
+        assert_eq!(scene.env.sandbox.effects(request.id), 1);
+    }
 }

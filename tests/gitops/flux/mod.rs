@@ -70,15 +70,15 @@ fn start(programs: &controllers::Flux, servers: &ControlPlane) -> Controllers {
 }
 
 /// One test's repository, namespace, simulated CDE API and operator.
-struct Scene {
-    env: TestEnv,
-    repository: Repository,
+pub(crate) struct Scene {
+    pub(crate) env: TestEnv,
+    pub(crate) repository: Repository,
     _operator: Operator,
     flux: &'static Controllers,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let flux = flux().await;
         let env = test_env().await;
         let operator = env.start(Flags::fast_retries()).await;
@@ -95,7 +95,7 @@ impl Scene {
     }
 
     /// Makes a Kustomization of a directory of the repository; `spec` adds to what all of them have.
-    async fn kustomization(&self, name: &str, spec: Value) {
+    pub(crate) async fn kustomization(&self, name: &str, spec: Value) {
         self.kustomization_of(name, json!({}), spec).await;
     }
 
@@ -162,7 +162,7 @@ impl Scene {
     }
 
     /// Commits, and returns the revision once source-controller has fetched it.
-    async fn push(&self, message: &str) -> String {
+    pub(crate) async fn push(&self, message: &str) -> String {
         let revision = format!("main@sha1:{}", self.repository.commit(message).await);
         self.annotate("GitRepository", SOURCE).await;
         eventually("the source is fetched", async || {
@@ -174,7 +174,7 @@ impl Scene {
     }
 
     /// Runs a Kustomization once more and waits for the end of that run, health checks included.
-    async fn reconcile(&self, name: &str) -> Value {
+    pub(crate) async fn reconcile(&self, name: &str) -> Value {
         let token = self.annotate("Kustomization", name).await;
         self.until(name, "reconciled", |kustomization| {
             kustomization["status"]["lastHandledReconcileAt"] == json!(token)
@@ -196,7 +196,7 @@ impl Scene {
     }
 
     /// Waits until a Kustomization has applied this revision and found all of it healthy.
-    async fn until_ready(&self, name: &str, revision: &str) -> Value {
+    pub(crate) async fn until_ready(&self, name: &str, revision: &str) -> Value {
         self.until(name, "ready", |kustomization| {
             kustomization["status"]["lastAppliedRevision"] == json!(revision)
                 && condition(kustomization, "Ready")["status"] == "True"
