@@ -189,9 +189,10 @@ fn by_code(code: u16, message: String) -> Unstored {
     match code {
         409 => Unstored::Conflict,
         404 => Unstored::Gone,
-        // The API server asks for another try, or the credentials of this process are being replaced.
-        401 | 408 | 429 | 500.. => Unstored::Unclear(message),
-        _ => Unstored::Refused(message),
+        // Another try helps, or the credentials of this process are being replaced.
+        // A 5xx, or the response of a proxy, may lack a code.
+        0..400 | 401 | 408 | 429 | 500.. => Unstored::Unclear(message),
+        400..500 => Unstored::Refused(message),
     }
 }
 

@@ -109,6 +109,8 @@ impl Refresher {
             self.mark_spent(sent);
         }
         let mut writes = 0;
+        // A write without a reply may be stored, and another process may have refreshed its result.
+        let mut may_be_stored = false;
         loop {
             writes += 1;
             match self.store.write(&base, &ours).await {
@@ -122,12 +124,16 @@ impl Refresher {
                                 continue;
                             }
                             (Conflict::Stored, Some(stored)) => return self.stored_ours(stored, ours),
-                            (_, stored) => return self.yield_to(stored, ours).await,
+                            (_, stored) => {
+                                let useless = ours.refresh_token.filter(|_| !may_be_stored);
+                                return self.yield_to(stored, useless).await;
+                            }
                         }
                     }
                     Err(error) => self.not_stored(&error, writes),
                 },
                 Err(error) => {
+                    may_be_stored |= matches!(error, Unstored::Unclear(_));
                     self.not_stored(&error, writes);
                     if matches!(error, Unstored::Refused(_)) {
                         // Only a person can change that. A call with the old access token shows what is wrong.
@@ -148,11 +154,12 @@ impl Refresher {
         self.use_login(ours, false);
     }
 
-    /// Forgets `ours`, because a person has logged in or out.
-    async fn yield_to(&mut self, stored: Option<Stored>, ours: Login) {
+    /// Forgets the result, because a person has logged in or out, or another process has refreshed it. Revokes its refresh
+    /// token if it is `useless`: the revocation of one that was stored could end the login that followed from it.
+    async fn yield_to(&mut self, stored: Option<Stored>, useless: Option<SecretString>) {
         tracing::info!("a new CDE login replaces the refreshed one");
         self.adopt(stored);
-        if let (Some(url), Some(token)) = (&self.settings.revocation_url, &ours.refresh_token)
+        if let (Some(url), Some(token)) = (&self.settings.revocation_url, &useless)
             && let Err(why) = self.settings.endpoint.revoke(url, token).await
         {
             tracing::warn!(error = why, "the replaced CDE login could not be revoked; it ends by itself");

@@ -162,7 +162,7 @@ async fn no_subcommand_prints_the_help_and_a_usage_error_names_the_right_help() 
 }
 
 /// The documented flags, with an invalid value for each; `None` where any value is accepted at first.
-const FLAGS: [(&str, &str); 18] = [
+const FLAGS: [(&str, &str); 26] = [
     ("--url", "nonsense"),
     ("--token-file", "/missing"),
     ("--ca-file", "/missing"),
@@ -180,6 +180,15 @@ const FLAGS: [(&str, &str); 18] = [
     ("--log-level", "nonsense"),
     ("--otlp-endpoint", "nonsense"),
     ("--allow-http", "nonsense"),
+    // Each of these is refused beside --token-file.
+    ("--oauth-secret", "cde-login"),
+    ("--oauth-client-id", "operator"),
+    ("--oauth-token-url", "https://login.example.com/token"),
+    ("--oauth-authorization-url", "https://login.example.com/authorize"),
+    ("--oauth-revocation-url", "https://login.example.com/revoke"),
+    ("--oauth-client-secret-file", "/missing"),
+    ("--oauth-scopes", "connectors"),
+    ("--oauth-assume-lifetime", "nonsense"),
     ("--help", ""),
 ];
 

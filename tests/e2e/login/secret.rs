@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use cde_operator::oauth::Login;
+use cde_sandbox::authorization_server::Client;
+use cde_sandbox::cde::{Fault, Operation};
 use cde_sandbox::proxy::{Point, Proxy, Rule};
 use http::Method;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -136,4 +138,28 @@ async fn an_immutable_secret_is_reported_before_the_token_is_spent() {
     assert_eq!(events[0].1, "SecretNotWritable", "{events:?}");
     assert!(events[0].2.contains("cannot be patched"), "{events:?}");
     assert_eq!(login.statistics().await.refreshes, 0);
+}
+
+/// The model of the refresh found it: the reply to the write of the result is lost, and another process refreshes the
+/// result before this one looks.
+#[tokio::test]
+async fn a_result_that_another_process_has_refreshed_is_not_revoked() {
+    let login = LoginEnv::new(Duration::from_hours(1)).await;
+    login.log_in().await;
+    let api = Proxy::start(&login.env.control_plane).await.unwrap();
+    let written = api.hold(result(), Point::BeforeReply);
+    let operator = login.env.start_behind(&api, login.flags()).await;
+    // A rejection of a token that was there before the start asks for a refresh.
+    let request = a_rollback(&login.env.sandbox, "asks");
+    login.env.sandbox.inject(Fault::on(Operation::Any).connector(request.id).answer(401));
+    apply(&login.env, std::slice::from_ref(&request)).await;
+    written.seen().await.unwrap();
+    let stored = login.stored().await;
+    let token = stored.refresh_token.as_ref().map(exposed).unwrap();
+    let next = login.server.refresh(Client::Public, token).await.unwrap();
+    login.store(&login_of(&next)).await;
+    written.cut();
+    all_succeed_once(&login.env, &[request]).await;
+    let statistics = login.statistics().await;
+    assert_eq!((statistics.revocations, statistics.reuse_detections), (0, 0), "{}", operator.log());
 }
