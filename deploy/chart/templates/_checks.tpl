@@ -89,14 +89,11 @@ own configuration checks where both exist.
 {{- if eq $max 0 -}}
 {{- fail "retryMax must be longer than 0s" -}}
 {{- end -}}
-{{- if eq (include "cde-operator.milliseconds" .Values.cde.oauth.assumeLifetime | int64) 0 -}}
-{{- fail "cde.oauth.assumeLifetime must be longer than 0s" -}}
+{{- if lt (include "cde-operator.milliseconds" .Values.cde.oauth.assumeLifetime | int64) 1000 -}}
+{{- fail "cde.oauth.assumeLifetime must be at least 1s" -}}
 {{- end -}}
 {{- $grace := int64 .Values.terminationGracePeriodSeconds -}}
 {{- if and $grace (lt (mul $grace 1000) (add $timeout 10000)) -}}
 {{- fail (printf "terminationGracePeriodSeconds must be at least cde.timeout (%s) plus 10 s, or a call under way is cut off before it is recorded; 0 computes the value" .Values.cde.timeout) -}}
-{{- end -}}
-{{- if and $grace .Values.cde.oauth.secretName (lt $grace 40) -}}
-{{- fail "terminationGracePeriodSeconds must be at least 40 in login mode, or a refresh of the token is cut off before its result is stored, and a new login is needed; 0 computes the value" -}}
 {{- end -}}
 {{- end -}}

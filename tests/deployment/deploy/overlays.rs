@@ -225,7 +225,7 @@ async fn all_components_work_together_in_an_overlay_and_in_the_example() {
 }
 
 /// Returns the overlays in the documentation of credentials: one with a login, and one with Vault Agent.
-async fn documented() -> &'static [Vec<Value>] {
+pub(crate) async fn documented() -> &'static [Vec<Value>] {
     static DOCUMENTED: OnceCell<Vec<Vec<Value>>> = OnceCell::const_new();
     let accepted = async || {
         let page = std::fs::read_to_string(path("docs/credentials.md")).unwrap();

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Objects, program, rendered, values};
 use crate::deploy::fixture::{self, eventually};
+use crate::deploy::overlays;
 
 /// Returns the objects of the base, and those of the chart with the base's URL.
 async fn both() -> (Objects, Objects) {
@@ -94,6 +95,16 @@ async fn configuration(objects: &Objects) -> BTreeMap<String, Option<String>> {
 #[tokio::test]
 async fn the_configuration_matches_the_base() {
     let (base, chart) = both().await;
+    assert_eq!(filled_in(&chart), filled_in(&base));
+    assert_eq!(configuration(&chart).await, configuration(&base).await);
+}
+
+#[tokio::test]
+async fn the_documented_values_of_a_login_match_the_documented_overlay() {
+    let base = Objects(overlays::documented().await[0].clone());
+    let mut values = super::values::documented("docs/credentials.md");
+    values["cde"]["url"] = base.only("ConfigMap")["data"]["CDE_URL"].clone();
+    let chart = rendered(&values).await;
     assert_eq!(filled_in(&chart), filled_in(&base));
     assert_eq!(configuration(&chart).await, configuration(&base).await);
 }
