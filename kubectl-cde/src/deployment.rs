@@ -22,13 +22,13 @@ pub(crate) struct Operator {
     pub(crate) image: String,
     /// Its environment variables, except those that come from Secrets or fields of the pod.
     pub(crate) environment: BTreeMap<String, String>,
-    /// Why a ConfigMap with some of the variables could not be read.
+    /// Why a `ConfigMap` with some of the variables could not be read.
     pub(crate) unread: Option<Error>,
 }
 
 impl Operator {
-    /// Reads the Deployment with this name, or the only one with the operator's label, and its ConfigMaps. It needs the
-    /// permissions `get` or `list` on Deployments and `get` on the ConfigMaps.
+    /// Reads the Deployment with this name, or the only one with the operator's label, and its `ConfigMaps`. It needs the
+    /// permissions `get` or `list` on Deployments and `get` on the `ConfigMaps`.
     pub(crate) async fn read(cluster: &Cluster, name: Option<&str>) -> Result<Self, Error> {
         let deployment = find(cluster, name).await?;
         let pod = deployment.spec.and_then(|spec| spec.template.spec);
@@ -87,7 +87,7 @@ async fn add_environment(cluster: &Cluster, container: Container, operator: &mut
     }
 }
 
-/// Returns the data of a ConfigMap; none if it does not exist or may not be read.
+/// Returns the data of a `ConfigMap`; none if it does not exist or may not be read.
 async fn config_map(cluster: &Cluster, name: &str, operator: &mut Operator) -> BTreeMap<String, String> {
     let api: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     match api.get(name).await {

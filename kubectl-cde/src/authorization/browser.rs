@@ -25,7 +25,7 @@ pub(super) fn open(url: &Url) {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let program = program.to_owned();
     let failed = move |why: String| {
-        note(format_args!("Cannot open a browser ({program}: {why}). Open the URL yourself."))
+        note(format_args!("Cannot open a browser ({program}: {why}). Open the URL yourself."));
     };
     match command.spawn() {
         Err(error) => failed(error.to_string()),

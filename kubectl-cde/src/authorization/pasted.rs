@@ -23,7 +23,7 @@ pub(super) async fn answer(expected: &Expected) -> Result<SecretString, Error> {
         match url.as_ref().and_then(Url::query).map(|query| expected.read(query)) {
             Some(Redirect::Answer(answer)) => return answer,
             Some(Redirect::Foreign) => {
-                note("This address belongs to another login. Paste the one of this login:")
+                note("This address belongs to another login. Paste the one of this login:");
             }
             None => note("This is not the whole address. Paste everything in the browser's address bar:"),
         }

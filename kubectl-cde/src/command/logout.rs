@@ -66,8 +66,8 @@ fn revoker(settings: &Settings, args: &LogoutArgs) -> Result<Option<(TokenEndpoi
 async fn revoke(revoker: Option<&(TokenEndpoint, EndpointUrl)>, login: &Login) -> Result<bool, Error> {
     let token = login.refresh_token.as_ref().or(login.access_token.as_ref());
     let (Some((client, url)), Some(token)) = (revoker, token) else { return Ok(false) };
-    let revoked = client.revoke(url, token).await;
-    revoked.map(|()| true).map_err(|why| {
+    let result = client.revoke(url, token).await;
+    result.map(|()| true).map_err(|why| {
         Error::Login(format!(
             "the login was not revoked, and the Secret is unchanged ({why}): run this again, or with --skip-revocation"
         ))

@@ -4,7 +4,8 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use super::fixture::{Person, SECRET, TokenEndpoint, Waiting, run, tokens};
+use super::fixture::{Person, SECRET, Waiting, run, tokens};
+use super::web::TokenEndpoint;
 
 #[tokio::test]
 async fn a_refresh_during_the_login_is_noticed_and_replaced() {
