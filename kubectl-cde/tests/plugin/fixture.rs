@@ -1,9 +1,9 @@
 //! A person with a kubeconfig, a namespace and an authorization server.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cde_operator::oauth::Login;
 use cde_sandbox::authorization_server::{AuthorizationServer, CLIENT_ID};
@@ -14,7 +14,6 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStderr};
 use url::Url;
 
@@ -206,7 +205,12 @@ impl Waiting {
     }
 
     /// Waits until the program ends. Its standard input stays open.
-    pub(crate) async fn end(mut self) -> Ended {
+    pub(crate) async fn end(self) -> Ended {
+        self.end_within(LIMIT).await
+    }
+
+    /// As [`Self::end`], with another limit.
+    pub(crate) async fn end_within(mut self, limit: Duration) -> Ended {
         let mut stdout = self.child.stdout.take().unwrap();
         let mut result = String::new();
         let ending = async {
@@ -216,7 +220,7 @@ impl Waiting {
                 async { self.child.wait().await }
             )
         };
-        let (_, _, status) = tokio::time::timeout(LIMIT, ending).await.expect("the program ends").unwrap();
+        let (_, _, status) = tokio::time::timeout(limit, ending).await.expect("the program ends").unwrap();
         Ended { code: status.code().unwrap(), stdout: result, stderr: self.seen }
     }
 }
@@ -233,96 +237,6 @@ pub(crate) async fn run_with(command: Command, stdin: &str) -> Ended {
         tokio::time::timeout(LIMIT, running).await.expect("the program ends").unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ended { code: status.code().unwrap(), stdout: text(stdout), stderr: text(stderr) }
-}
-
-/// A browser that opens nothing: it writes down its URL.
-pub(crate) struct Browser {
-    pub(crate) program: PathBuf,
-    file: PathBuf,
-}
-
-impl Browser {
-    pub(crate) fn new(scratch: &Path) -> Self {
-        let (program, file) = (scratch.join("browser"), scratch.join("opened"));
-        let script =
-            format!("#!/bin/sh\nprintf %s \"$1\" >'{0}.new' && mv '{0}.new' '{0}'\n", file.display());
-        std::fs::write(&program, script).unwrap();
-        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        Self { program, file }
-    }
-
-    /// Waits for the URL.
-    pub(crate) async fn opened(&self) -> Url {
-        let begun = Instant::now();
-        loop {
-            if let Ok(url) = std::fs::read_to_string(&self.file) {
-                return url.parse().unwrap();
-            }
-            assert!(begun.elapsed() < LIMIT, "no browser was opened");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
-
-/// A token endpoint that answers when the test says so.
-pub(crate) struct TokenEndpoint {
-    pub(crate) url: String,
-    listener: TcpListener,
-}
-
-/// A request to a [`TokenEndpoint`].
-pub(crate) struct Exchange {
-    stream: TcpStream,
-    /// The form, as it was sent.
-    pub(crate) form: String,
-}
-
-impl TokenEndpoint {
-    pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self { url: format!("http://{}/token", listener.local_addr().unwrap()), listener }
-    }
-
-    /// Waits for a request.
-    pub(crate) async fn request(&self) -> Exchange {
-        let reading = async {
-            let (mut stream, _) = self.listener.accept().await.unwrap();
-            let mut text = String::new();
-            // The last field of the form.
-            while !text.contains("client_id=") {
-                let mut part = [0; 4096];
-                let length = stream.read(&mut part).await.unwrap();
-                assert!(length > 0, "the request is cut");
-                text.push_str(std::str::from_utf8(&part[..length]).unwrap());
-            }
-            Exchange { stream, form: text.split_once("\r\n\r\n").unwrap().1.to_owned() }
-        };
-        tokio::time::timeout(LIMIT, reading).await.expect("a request arrives")
-    }
-}
-
-impl Exchange {
-    /// Returns a field of the form, which needs no decoding.
-    pub(crate) fn field(&self, name: &str) -> String {
-        let fields = self.form.split('&').filter_map(|field| field.split_once('='));
-        fields.filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned()).next().unwrap()
-    }
-
-    pub(crate) async fn answer(mut self, status: u16, body: &str) {
-        let head =
-            format!("HTTP/1.1 {status} Said\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-        self.stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-    }
-}
-
-/// Opens an address as a browser does: status and page.
-pub(crate) async fn visit(url: &Url) -> (u16, String) {
-    let answer = http().get(url.clone()).send().await.unwrap();
-    (answer.status().as_u16(), answer.text().await.unwrap())
-}
-
-pub(crate) fn http() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().timeout(LIMIT).build().unwrap()
 }
 
 fn role(namespace: &str, name: &str, rules: &Value) -> Value {

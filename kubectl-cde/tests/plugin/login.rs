@@ -4,7 +4,8 @@ use cde_operator::oauth::Claim;
 use cde_sandbox::authorization_server::{CLIENT_SECRET, CONFIDENTIAL_CLIENT_ID};
 use k8s_openapi::jiff::Timestamp;
 
-use super::fixture::{Browser, Person, SECRET, Waiting, run, tokens, visit};
+use super::fixture::{Person, SECRET, Waiting, run, tokens};
+use super::web::{Browser, visit};
 
 #[tokio::test]
 async fn a_login_with_a_pasted_address_creates_the_secret() {

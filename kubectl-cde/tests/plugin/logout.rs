@@ -1,6 +1,7 @@
 //! `kubectl cde logout`.
 
-use super::fixture::{Person, SECRET, TokenEndpoint, run, tokens};
+use super::fixture::{Person, SECRET, run, tokens};
+use super::web::TokenEndpoint;
 
 #[tokio::test]
 async fn a_logout_revokes_the_login_and_empties_the_secret() {

@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod chromium;
 mod fixture;
 mod login;
 mod logout;
@@ -17,4 +18,5 @@ mod secrecy;
 mod secret;
 mod settings;
 mod terminal;
+mod web;
 mod whoami;

@@ -2,7 +2,8 @@
 
 use url::Url;
 
-use super::fixture::{Person, TokenEndpoint, Waiting, http, visit};
+use super::fixture::{Person, Waiting};
+use super::web::{TokenEndpoint, http, visit};
 
 fn with(url: &Url, name: &str, value: &str) -> Url {
     let mut changed = url.clone();

@@ -1,6 +1,7 @@
 //! Fault 73: no output shows a token, a code, a verifier or a client secret.
 
-use super::fixture::{Ended, Person, SECRET, TokenEndpoint, Waiting, run, visit};
+use super::fixture::{Ended, Person, SECRET, Waiting, run};
+use super::web::{TokenEndpoint, visit};
 
 fn assert_hidden(ended: &Ended, secrets: &[&str]) {
     for secret in secrets {

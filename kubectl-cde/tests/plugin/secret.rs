@@ -1,10 +1,14 @@
 //! What happens to a Secret that exists, or that somebody else changes meanwhile.
 
+use std::collections::BTreeSet;
+
+use cde_operator::oauth::Claim;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use super::fixture::{Person, SECRET, TokenEndpoint, Waiting, run, tokens};
+use super::fixture::{Person, SECRET, Waiting, run, tokens};
+use super::web::TokenEndpoint;
 
 #[tokio::test]
 async fn a_refresh_during_the_login_is_noticed_and_replaced() {
@@ -27,7 +31,8 @@ async fn a_secret_that_appears_or_disappears_during_the_login_does_no_harm() {
     for begins_with_secret in [false, true] {
         let delete = ["-n", &person.namespace, "delete", "secret", SECRET, "--ignore-not-found"];
         person.control_plane.kubectl_ok(&delete, "").await.unwrap();
-        let old = tokens("access-1", "refresh-1", 60);
+        let mut old = tokens("access-1", "refresh-1", 60);
+        old.claim = Some(Claim { holder: "pod-1".to_owned(), until: jiff::Timestamp::now() });
         if begins_with_secret {
             person.store(&old).await;
         }
@@ -43,7 +48,7 @@ async fn a_secret_that_appears_or_disappears_during_the_login_does_no_harm() {
         assert_eq!(ended.code, 0, "{ended:?}");
         let stored = person.stored().await;
         assert!(person.server.is_active(&stored["access_token"]).await.unwrap());
-        assert_ne!(stored["refresh_token"], "refresh-1");
+        assert!(stored["refresh_token"] != "refresh-1" && !stored.contains_key("claim"));
     }
 }
 
@@ -147,9 +152,13 @@ async fn labels_and_annotations_of_others_stay() {
     let person = Person::new().await;
     person.store(&tokens("access-1", "refresh-1", 60)).await;
     let patch = json!({"metadata": {"annotations": {"team": "a"}}});
-    person.secrets().patch(SECRET, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+    person.secrets().patch(SECRET, &PatchParams::apply("test"), &Patch::Merge(&patch)).await.unwrap();
     assert_eq!(person.logged_in(&["--yes"]).await.code, 0);
-    assert_eq!(person.secret().await.unwrap().metadata.annotations.unwrap()["team"], "a");
+    let metadata = person.secret().await.unwrap().metadata;
+    assert_eq!(metadata.annotations.unwrap()["team"], "a");
+    let managers: BTreeSet<_> =
+        metadata.managed_fields.unwrap().into_iter().filter_map(|entry| entry.manager).collect();
+    assert_eq!(managers, BTreeSet::from(["cde-cli".to_owned(), "test".to_owned()]));
     let ended = run(person.plugin(&["whoami", "--secret", SECRET])).await;
     assert_eq!(ended.code, 0, "{ended:?}");
 }
