@@ -139,6 +139,18 @@ impl Scene {
         self.until(name, health, |it| it["status"]["health"]["status"] == health).await
     }
 
+    /// Asks for a refresh until the health is this: changed settings reach the controller with a delay, and by itself it
+    /// applies them at the next reconciliation of the Application, up to three minutes later.
+    async fn refresh_until_health(&self, name: &str, health: &str) {
+        let refreshed = async || {
+            self.refresh(name).await;
+            let refresh = "/metadata/annotations/argocd.argoproj.io~1refresh";
+            let application = self.until(name, "refreshed", |it| it.pointer(refresh).is_none()).await;
+            (application["status"]["health"]["status"] == health).then_some(())
+        };
+        eventually(&format!("{name} is {health}"), refreshed).await;
+    }
+
     /// Asks Argo CD to look at Git again, and waits until it has compared this revision.
     async fn push(&self, message: &str, applications: &[&str]) -> String {
         let revision = self.repository.commit(message).await;

@@ -26,7 +26,7 @@ async fn without_the_scripts_a_failed_request_is_healthy_and_has_no_action_until
     };
     kubectl(&["replace", "-f", "-"], &settings().to_string()).await;
     assert_eq!(scripts_in(&scene.env, namespace).await, 0);
-    scene.until_health("connectors", "Healthy").await;
+    scene.refresh_until_health("connectors", "Healthy").await;
     let name = scene.name("connectors");
     let list = ["app", "actions", "list", &name, "--resource-name", &request.name, "--out", "json"];
     let actions = scene.installation.cli(&list).await.unwrap();
@@ -35,7 +35,7 @@ async fn without_the_scripts_a_failed_request_is_healthy_and_has_no_action_until
 
     let scripts = scripts().display().to_string();
     kubectl(&["patch", "configmap", "argocd-cm", "--patch-file", &scripts], "").await;
-    scene.until_health("connectors", "Degraded").await;
+    scene.refresh_until_health("connectors", "Degraded").await;
 }
 
 #[tokio::test]
