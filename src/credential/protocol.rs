@@ -21,8 +21,8 @@ use crate::oauth::{Answer, Claim, Failure, Grant, Login};
 pub const SEND_AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// The pause after a refusal that only a change of the configuration can end.
 pub const CONFIGURATION_PAUSE: Duration = Duration::from_mins(5);
-/// The time for the write of the result, within a claim.
-const PERSIST_MARGIN: Duration = Duration::from_secs(10);
+/// The time for the write of the claim, and for the write of the result, within a claim.
+const WRITE: Duration = Duration::from_secs(10);
 /// A refresh is due after this share of the lifetime, plus up to [`DUE_SPREAD`], so that processes which share a login
 /// rarely refresh at the same moment.
 const DUE_SHARE: f64 = 0.75;
@@ -30,11 +30,18 @@ const DUE_SPREAD: f64 = 0.1;
 /// A younger access token is not refreshed because the CDE API rejected it: the cause is another one.
 const YOUNG: Duration = Duration::from_secs(30);
 
-/// Returns how long a claim keeps other processes away: both sends and the write of the result, if each call takes at most
-/// `timeout`.
+/// Returns how long a claim keeps other processes away: its own write, both sends and the write of the result, if each send
+/// takes at most `timeout`.
 #[must_use]
 pub fn claim_length(timeout: Duration) -> Duration {
-    timeout * 2 + SEND_AGAIN_AFTER + PERSIST_MARGIN
+    WRITE + timeout * 2 + SEND_AGAIN_AFTER + WRITE
+}
+
+/// Returns whether the refresh token may go out on a claim that was written `claimed_for` ago: the answer arrives, and is
+/// stored, before others ignore the claim. A process that stood still must not send.
+#[must_use]
+pub fn may_send(claimed_for: Duration, timeout: Duration) -> bool {
+    claimed_for + timeout + WRITE <= claim_length(timeout)
 }
 
 /// Returns the age at which an access token with this lifetime is refreshed. `jitter` is in 0..1.
@@ -143,7 +150,7 @@ pub enum Conflict {
     WriteAgain,
     /// The result is already stored: only the response to the write was lost.
     Stored,
-    /// A person has logged in or out meanwhile: revoke and forget the result.
+    /// A person has logged in or out meanwhile: forget the result, and revoke it if [`may_revoke`].
     TheirsWins,
 }
 
@@ -171,3 +178,40 @@ pub fn conflict(
     }
     Conflict::TheirsWins
 }
+
+/// Returns the claim of another process, which the write of a result keeps: this process stood still until its own claim was
+/// over, and the other one may be sending.
+#[must_use]
+pub fn others_claim(login: &Login, me: &str) -> Option<Claim> {
+    login.claim.clone().filter(|claim| claim.holder != me)
+}
+
+/// What a process knows about its result when [`Conflict::TheirsWins`].
+#[derive(Clone, Copy, Debug)]
+pub struct Replaced<'a> {
+    /// The content of the Secret; `None` if there is no Secret.
+    pub stored: Option<&'a Login>,
+    /// The name of this process.
+    pub me: &'a str,
+    /// How long ago this process wrote its claim.
+    pub claimed_for: Duration,
+    /// [`claim_length`].
+    pub claim_length: Duration,
+    /// A write of the result got no clear reply.
+    pub may_be_stored: bool,
+}
+
+/// Returns whether to revoke a result that is not stored. A revocation ends all tokens of its login, so the Secret must not
+/// hold tokens that another process obtained from the result, or from the refresh token that was sent. The latter is possible
+/// after the end of the claim, or if the writer of the Secret left the claim in it, which no login of a person does.
+#[must_use]
+pub fn may_revoke(replaced: &Replaced<'_>) -> bool {
+    let Some(stored) = replaced.stored.filter(|login| login.refresh_token.is_some()) else {
+        return true;
+    };
+    let is_claimed = stored.claim.as_ref().is_some_and(|claim| claim.holder == replaced.me);
+    !replaced.may_be_stored && !is_claimed && replaced.claimed_for < replaced.claim_length
+}
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,8 @@
 //!   mutations      mistakes that must be detected         mistakes   checks that each mutation is detected
 //!   status_table   statuses, numbered                     scenarios  the bounds
 //! ```
+//!
+//! [`refresh`] is another model: the refresh of the CDE login.
 
 #![allow(
     clippy::expect_used,
@@ -34,6 +36,7 @@ mod operator;
 mod people;
 mod progress;
 mod properties;
+mod refresh;
 mod rules;
 mod scenarios;
 mod state;
@@ -46,9 +49,9 @@ use std::time::Instant;
 use cde_operator::api::{ConnectorRestore, MigrationRollback, Reason};
 use stateright::{Checker, HasDiscoveries, Model, Path};
 
-use machine::{Event, Machine};
+use machine::Machine;
 use scenarios::Scenario;
-use state::{Bounds, ModelState};
+use state::Bounds;
 use subject::Subject;
 
 /// Explores everything that may happen in `scenario`, and prints one line of statistics.
@@ -78,7 +81,7 @@ fn explore<S: Subject>(scenario: &Scenario) -> BTreeSet<Reason> {
 }
 
 /// Returns the history that broke `property`.
-fn history(property: &str, path: Path<ModelState, Event>) -> String {
+fn history<S, A: std::fmt::Debug>(property: &str, path: Path<S, A>) -> String {
     let events = path.into_vec().into_iter().filter_map(|(_, event)| event);
     let events: Vec<_> = events.map(|event| format!("  {event:?}")).collect();
     format!("broken: {property}\n{}", events.join("\n"))

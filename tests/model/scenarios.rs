@@ -15,10 +15,15 @@ pub(crate) struct Scenario {
 /// Returns the selected scenarios.
 pub(crate) fn all() -> Vec<Scenario> {
     let mut all = normal();
-    if std::env::var(SIZE).is_ok_and(|size| size == "large") {
+    if is_large() {
         all.extend(large());
     }
     all
+}
+
+/// Returns whether the scenarios with wider bounds are selected, too.
+pub(crate) fn is_large() -> bool {
+    std::env::var(SIZE).is_ok_and(|size| size == "large")
 }
 
 fn normal() -> Vec<Scenario> {

@@ -1,6 +1,6 @@
 //! One refresh: claim, spend, persist, use.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 
@@ -9,13 +9,26 @@ use crate::operation::backoff;
 use crate::runtime::clock;
 
 use super::super::metrics::{NOT_STORED, REFRESHED};
-use super::super::protocol::{After, Conflict, SEND_AGAIN_AFTER, after, claim, claim_length, conflict};
+use super::super::protocol::{
+    After, Conflict, Replaced, SEND_AGAIN_AFTER, after, claim, claim_length, conflict, may_revoke, may_send,
+    others_claim,
+};
 use super::super::session::Held;
 use super::super::store::{Stored, Unstored};
 use super::{NOT_PERMITTED_PAUSE, RETRY, Refresher};
 
 /// First and longest pause between writes of the result.
 const PERSIST_RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// A stored claim.
+struct Claimed {
+    /// The version of the Secret that has it.
+    base: Stored,
+    /// The refresh token that may be spent.
+    sent: SecretString,
+    /// When it was written: before others can have seen it.
+    at: Instant,
+}
 
 /// What spending the refresh token brought.
 enum Spent {
@@ -29,28 +42,29 @@ enum Spent {
 impl Refresher {
     /// Makes one attempt, and uses its result.
     pub(super) async fn refresh(&mut self) {
-        let Some((claimed, sent)) = self.claim().await else { return };
-        match self.spend(&sent).await {
-            Spent::Granted(grant, held) => self.persist(claimed, &sent, grant, held).await,
-            Spent::Rejected => self.reread(claimed, &sent).await,
+        let Some(claimed) = self.claim().await else { return };
+        match self.spend(&claimed).await {
+            Spent::Granted(grant, held) => self.persist(claimed, grant, held).await,
+            Spent::Rejected => self.reread(&claimed.sent).await,
             Spent::Nothing(wait) => {
-                self.unclaim(claimed).await;
+                self.unclaim(claimed.base).await;
                 self.pause(wait);
             }
         }
     }
 
-    /// Stores a claim, and returns the refresh token that may be spent now.
-    async fn claim(&mut self) -> Option<(Stored, SecretString)> {
+    /// Stores a claim.
+    async fn claim(&mut self) -> Option<Claimed> {
         let base = self.stored.clone()?;
         let sent = base.login.refresh_token.clone()?;
+        let at = clock::monotonic();
         let mine = claim(&self.me, clock::now(), claim_length(self.settings.timeout));
         match self.store.set_claim(&base, Some(&mine)).await {
             // The patch is conditional, so the refresh token is still the one that was read.
             Ok(claimed) => {
                 self.note_claim(claimed.login.claim.as_ref());
                 self.stored = Some(claimed.clone());
-                return Some((claimed, sent));
+                return Some(Claimed { base: claimed, sent, at });
             }
             Err(Unstored::Conflict) => match self.store.read().await {
                 Ok(stored) => self.adopt(stored),
@@ -72,13 +86,17 @@ impl Refresher {
 
     /// Sends the refresh token, and once more if it is unknown whether it was spent. New calls to the CDE API wait for the
     /// first response.
-    async fn spend(&mut self, sent: &SecretString) -> Spent {
+    async fn spend(&mut self, claimed: &Claimed) -> Spent {
         let mut held = Some(self.session.clone().hold());
         let mut sends = 0;
         loop {
+            if !may_send(claimed_for(claimed.at), self.settings.timeout) {
+                tracing::warn!("the claim of a refresh ended before the refresh token was sent; retrying");
+                return Spent::Nothing(None);
+            }
             sends += 1;
-            let endpoint = &self.settings.endpoint;
-            let answer = endpoint.refresh(sent, self.settings.scopes.as_deref(), clock::now()).await;
+            let (endpoint, scopes) = (&self.settings.endpoint, self.settings.scopes.as_deref());
+            let answer = endpoint.refresh(&claimed.sent, scopes, clock::now()).await;
             if let Answer::Failed(failure) = &answer {
                 self.announce_failure(failure);
             }
@@ -102,9 +120,10 @@ impl Refresher {
 
     /// Writes the result until it is stored, or a person has logged in meanwhile, and uses it then. New calls wait, because
     /// the old access token may have ended.
-    async fn persist(&mut self, mut base: Stored, sent: &SecretString, grant: Grant, held: Held) {
+    async fn persist(&mut self, claimed: Claimed, grant: Grant, held: Held) {
+        let Claimed { mut base, ref sent, at } = claimed;
         let mut held = Some(held);
-        let ours = Login::granted(grant, Some(sent), clock::now());
+        let mut ours = Login::granted(grant, Some(sent), clock::now());
         if !ours.has_refresh_token(sent) {
             self.mark_spent(sent);
         }
@@ -113,6 +132,7 @@ impl Refresher {
         let mut may_be_stored = false;
         loop {
             writes += 1;
+            ours.claim = others_claim(&base.login, &self.me);
             match self.store.write(&base, &ours).await {
                 Ok(stored) => return self.stored_ours(stored, ours),
                 Err(Unstored::Conflict | Unstored::Gone) => match self.store.read().await {
@@ -125,7 +145,8 @@ impl Refresher {
                             }
                             (Conflict::Stored, Some(stored)) => return self.stored_ours(stored, ours),
                             (_, stored) => {
-                                let useless = ours.refresh_token.filter(|_| !may_be_stored);
+                                let useless = self.may_revoke(stored.as_ref(), at, may_be_stored);
+                                let useless = ours.refresh_token.filter(|_| useless);
                                 return self.yield_to(stored, useless).await;
                             }
                         }
@@ -154,11 +175,23 @@ impl Refresher {
         self.use_login(ours, false);
     }
 
-    /// Forgets the result, because a person has logged in or out, or another process has refreshed it. Revokes its refresh
-    /// token if it is `useless`: the revocation of one that was stored could end the login that followed from it.
+    /// Returns whether the result, which something else replaces, is of no use to anyone.
+    fn may_revoke(&self, stored: Option<&Stored>, claimed_at: Instant, may_be_stored: bool) -> bool {
+        may_revoke(&Replaced {
+            stored: stored.map(|stored| &stored.login),
+            me: &self.me,
+            claimed_for: claimed_for(claimed_at),
+            claim_length: claim_length(self.settings.timeout),
+            may_be_stored,
+        })
+    }
+
+    /// Forgets the result, because a person has logged in or out, or another process has refreshed the login. Revokes its
+    /// refresh token if it is `useless`.
     async fn yield_to(&mut self, stored: Option<Stored>, useless: Option<SecretString>) {
         tracing::info!("a new CDE login replaces the refreshed one");
         self.adopt(stored);
+        self.unclaim_own().await;
         if let (Some(url), Some(token)) = (&self.settings.revocation_url, &useless)
             && let Err(why) = self.settings.endpoint.revoke(url, token).await
         {
@@ -181,7 +214,7 @@ impl Refresher {
     }
 
     /// Reads the Secret once more after the authorization server has rejected its refresh token.
-    async fn reread(&mut self, claimed: Stored, sent: &SecretString) {
+    async fn reread(&mut self, sent: &SecretString) {
         let mut reads = 0;
         let stored = loop {
             match self.store.read().await {
@@ -193,11 +226,18 @@ impl Refresher {
                 }
             }
         };
-        let unchanged = stored.as_ref().is_some_and(|stored| stored.login.has_refresh_token(sent));
         self.mark_spent(sent);
-        self.adopt(stored.clone());
-        if unchanged {
-            self.unclaim(stored.unwrap_or(claimed)).await;
+        self.adopt(stored);
+        self.unclaim_own().await;
+    }
+
+    /// Removes the claim of this process, if the Secret has it. Another process may have claimed the same refresh token, if
+    /// this one stood still.
+    async fn unclaim_own(&mut self) {
+        let is_own =
+            |stored: &&Stored| stored.login.claim.as_ref().is_some_and(|claim| claim.holder == self.me);
+        if let Some(stored) = self.stored.as_ref().filter(is_own) {
+            self.unclaim(stored.clone()).await;
         }
     }
 
@@ -216,4 +256,8 @@ impl Refresher {
             Err(_) => tracing::debug!("the claim of a refresh could not be removed; it ends by itself"),
         }
     }
+}
+
+fn claimed_for(at: Instant) -> Duration {
+    clock::monotonic().duration_since(at)
 }
