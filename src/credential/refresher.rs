@@ -187,6 +187,11 @@ impl Refresher {
             std::mem::replace(&mut self.stored, stored).and_then(|before| before.login.refresh_token);
         let is_old = login.refresh_token.as_ref().is_some_and(|token| self.is_spent(token));
         let is_empty = login.refresh_token.is_none() && login.access_token.is_none();
+        if is_empty {
+            // A person who logs out expects that no call follows, although the access token may still be good.
+            self.session.forget();
+            self.require_login();
+        }
         if is_old || is_empty {
             return;
         }

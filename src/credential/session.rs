@@ -46,6 +46,8 @@ pub struct Session {
 #[derive(Debug)]
 struct State {
     token: Token,
+    /// How many tokens there have been.
+    generation: u64,
     /// When this process saw the token appear; `None` if it was there before.
     appeared: Option<Instant>,
     lifetime: Duration,
@@ -58,11 +60,12 @@ struct State {
     problem: Option<Problem>,
 }
 
-impl Default for Session {
-    /// Returns a session without a token. Calls wait until the Secret has been read.
-    fn default() -> Self {
-        let state = State {
+impl State {
+    /// Returns the state without a token, after `generation` tokens.
+    fn without_token(generation: u64) -> Self {
+        Self {
             token: Token::absent(),
+            generation,
             appeared: None,
             lifetime: Duration::ZERO,
             expires_at: None,
@@ -70,9 +73,15 @@ impl Default for Session {
             asked: false,
             refused: false,
             problem: None,
-        };
+        }
+    }
+}
+
+impl Default for Session {
+    /// Returns a session without a token. Calls wait until the Secret has been read.
+    fn default() -> Self {
         Self {
-            state: Mutex::new(state),
+            state: Mutex::new(State::without_token(0)),
             access: watch::Sender::new(Access::default()),
             held: watch::Sender::new(true),
             asked: Notify::new(),
@@ -140,9 +149,10 @@ impl Session {
     /// Uses a new token, which ends all problems.
     pub(super) fn replace(&self, new: NewToken) {
         let mut state = self.state();
-        let generation = state.token.generation() + 1;
+        let generation = state.generation + 1;
         *state = State {
             token: Token::new(new.text, generation),
+            generation,
             appeared: new.appeared,
             lifetime: new.lifetime,
             expires_at: new.expires_at,
@@ -152,6 +162,12 @@ impl Session {
             problem: None,
         };
         self.publish(&state);
+    }
+
+    /// Makes no further call with the token: a person has logged out. The caller sets the problem, which is published.
+    pub(super) fn forget(&self) {
+        let mut state = self.state();
+        *state = State::without_token(state.generation);
     }
 
     pub(super) fn set_problem(&self, problem: Option<Problem>) {
@@ -194,7 +210,7 @@ impl Session {
         let is_unusable = state.refused || state.token.is_absent();
         let required = state.problem.as_ref().filter(|_| is_unusable);
         let access = Access {
-            generation: state.token.generation(),
+            generation: state.generation,
             login_required: required.map(|problem| problem.message().into()),
         };
         self.access.send_if_modified(|before| {

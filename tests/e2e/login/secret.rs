@@ -127,6 +127,23 @@ async fn a_deleted_or_emptied_secret_is_a_logout() {
     }
 }
 
+#[tokio::test]
+async fn no_call_follows_a_logout_although_the_access_token_is_still_good() {
+    let login = LoginEnv::new(Duration::from_hours(1)).await;
+    login.log_in().await;
+    let operator = login.env.start(login.flags()).await;
+    login.store(&Login::default()).await;
+    login.env.until_events(SECRET, 1).await;
+    let request = a_rollback(&login.env.sandbox, "logged-out");
+    apply(&login.env, std::slice::from_ref(&request)).await;
+
+    request.wait_for_reason(&login.env, "LoginRequired").await;
+
+    assert_eq!(login.env.sandbox.ledger().total(), 0, "{}", operator.log());
+    login.log_in().await;
+    all_succeed_once(&login.env, &[request]).await;
+}
+
 /// Fault 72.
 #[tokio::test]
 async fn an_immutable_secret_is_reported_before_the_token_is_spent() {
