@@ -109,13 +109,12 @@ pub(crate) const FAULTS: [(&str, usize, &[&str]); 9] = [
         "Refreshing the login",
         61,
         &[
-            "two replicas, and two operators that share a login, refresh at the same moment: the refresh token is \
-             spent once",
+            "two operators that share a login refresh at the same moment: the refresh token is spent once",
             "SIGKILL between each two of claim, spend, store and use",
             "the response to a refresh is cut, later than the timeout, or a 500 after the rotation",
             "API server down before the claim; after the refresh token was spent",
             "409 on the write of the result, from a label, from an old Secret put back, and from a new login",
-            "`invalid_grant`: revoked, or expired while the operator was scaled to 0",
+            "`invalid_grant`: an administrator has revoked the login",
             "429, 503, HTML or an empty body from the token endpoint",
             "`expires_in` missing, text, zero, negative or huge; no `refresh_token` in the response; no rotation",
             "the old access token ends at the moment of the rotation, with calls under way",
