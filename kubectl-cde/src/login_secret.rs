@@ -4,7 +4,8 @@
 //! apply, because the API server then checks the permission `create` with the name of the object, so that a Role can allow
 //! it for one Secret only. An existing Secret is changed by a patch with its `resourceVersion`.
 
-use cde_operator::oauth::{Login, MANAGED_BY, SECRET_TYPE};
+use cde_operator::oauth::{Login, MANAGED_BY, SECRET_TYPE, key};
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{ObjectMeta, Patch, PatchParams};
@@ -42,6 +43,21 @@ pub(crate) enum Written {
     AsSeen,
     /// Somebody had changed the Secret meanwhile.
     Changed,
+}
+
+/// A write that failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Unwritten {
+    /// Why.
+    pub(crate) error: Error,
+    /// The API server gave no clear answer: the login may be in the Secret.
+    pub(crate) may_be_stored: bool,
+}
+
+impl From<Error> for Unwritten {
+    fn from(error: Error) -> Self {
+        Self { error, may_be_stored: false }
+    }
 }
 
 impl<'a> LoginSecret<'a> {
@@ -84,7 +100,7 @@ impl<'a> LoginSecret<'a> {
     }
 
     /// Stores a login in place of whatever the Secret holds. `seen` is what a person agreed to replace.
-    pub(crate) async fn write(&self, seen: Option<Stored>, login: &Login) -> Result<Written, Error> {
+    pub(crate) async fn write(&self, seen: Option<Stored>, login: &Login) -> Result<Written, Unwritten> {
         let (mut current, mut written) = (seen, Written::AsSeen);
         if current.is_none() {
             // A login takes minutes, and an apply would overwrite a Secret that was made meanwhile without a conflict.
@@ -104,12 +120,15 @@ impl<'a> LoginSecret<'a> {
                     written = Written::Changed;
                     current = self.read().await?;
                 }
-                Err(error) => return Err(self.call("patch").error(&error)),
+                Err(error) => {
+                    let may_be_stored = is_unclear(&error);
+                    return Err(Unwritten { error: self.call("patch").error(&error), may_be_stored });
+                }
             }
         }
-        Err(Error::Kubernetes(format!(
-            "the Secret {self} changes all the time: see who writes it, and run this again"
-        )))
+        let changes =
+            format!("the Secret {self} changes all the time: see who writes it, and run this again");
+        Err(Error::Kubernetes(changes).into())
     }
 
     /// Removes all keys of the login, if the Secret is as it was read. Returns whether it was.
@@ -144,8 +163,24 @@ impl std::fmt::Display for LoginSecret<'_> {
     }
 }
 
+/// Returns whether a request may have had its effect in spite of this error.
+fn is_unclear(error: &kube::Error) -> bool {
+    !matches!(error, kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 408)
+}
+
+/// Returns the Secret as a manifest that replaces all keys of an existing one. An apply removes no key that somebody else
+/// wrote, such as a claim, so absent values are empty.
+pub(crate) fn replacing_manifest(namespace: &str, name: &str, login: &Login) -> Secret {
+    let mut secret = manifest(namespace, name, login);
+    let data = secret.data.get_or_insert_default();
+    for key in key::ALL {
+        data.entry(key.to_owned()).or_insert_with(|| ByteString(Vec::new()));
+    }
+    secret
+}
+
 /// Returns the Secret as a manifest.
-pub(crate) fn manifest(namespace: &str, name: &str, login: &Login) -> Secret {
+fn manifest(namespace: &str, name: &str, login: &Login) -> Secret {
     Secret {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),

@@ -9,7 +9,7 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Error};
 use serde_json::{Map, Value, json};
 
-use crate::oauth::{Claim, Login};
+use crate::oauth::{Claim, Login, key};
 use crate::runtime::version::version;
 use crate::runtime::watch_stream::watch_events;
 use crate::text::{clean, describe};
@@ -135,7 +135,7 @@ impl SecretStore {
     /// Sets or removes the claim, if the Secret has not changed since `base`.
     pub(super) async fn set_claim(&self, base: &Stored, claim: Option<&Claim>) -> Result<Stored, Unstored> {
         let claimed = Login { claim: claim.cloned(), ..Login::default() };
-        let claim = claimed.patch().remove_entry("claim").into_iter().collect();
+        let claim = claimed.patch().remove_entry(key::CLAIM).into_iter().collect();
         self.patch(base, claim, false).await
     }
 

@@ -1,4 +1,4 @@
-//! What a response of the token endpoint means: one table for all responses.
+//! What a response of the token endpoint means: one table for all responses, to a refresh and to the exchange of a code.
 //!
 //! A refresh token may be spendable once, so nothing may be lost between a 200 and the write of its content. Bodies are
 //! therefore read leniently: any content type, `expires_in` as a number or text, a missing `token_type`.
@@ -39,7 +39,7 @@ pub enum Answer {
 /// Why there are no new tokens, named by what happens next. The texts are safe to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// `invalid_grant`: the refresh token (or code) is expired, revoked or spent. A person must log in.
+    /// `invalid_grant`: the refresh token or code is expired, revoked or spent. A person must log in.
     InvalidGrant(String),
     /// Another refusal: the configuration is wrong, here or at the server. Tried again every five minutes.
     Configuration(String),
@@ -122,19 +122,20 @@ pub fn classify(
         (429 | 503, _) => Failure::Limited(format!("the token endpoint limits calls ({said})"), retry_at),
         // RFC 6749 demands 400, but some servers send 401 or 403.
         (400..500, Some("invalid_grant")) => {
-            Failure::InvalidGrant(format!("the authorization server rejects the refresh token ({said})"))
+            Failure::InvalidGrant(format!("the token endpoint rejects the grant ({said})"))
         }
         // A proxy gave up waiting for a server that may have gone on.
         (408, None) => Failure::Unknown(format!("the token endpoint answered {said}")),
         (400..500, Some(_)) => {
-            Failure::Configuration(format!("the authorization server refuses the refresh ({said})"))
+            Failure::Configuration(format!("the token endpoint refuses the request ({said})"))
         }
         (400..500, None) => Failure::Configuration(format!(
-            "{said} without an OAuth error: --oauth-token-url is wrong, or a proxy or gateway refuses the call"
+            "the token endpoint answered {said} without an OAuth error: --oauth-token-url is wrong, or a proxy or gateway \
+             refuses the call"
         )),
-        (300..400, _) => {
-            Failure::Configuration(format!("redirects are not followed ({said}); correct --oauth-token-url"))
-        }
+        (300..400, _) => Failure::Configuration(format!(
+            "the token endpoint answered {said}, and redirects are not followed: correct --oauth-token-url"
+        )),
         // 5xx and what no standard describes.
         _ => Failure::Unknown(format!("the token endpoint answered {said}")),
     })
@@ -224,6 +225,24 @@ mod tests {
             (200, r#"{"access_token": 1}"#, "unknown"),
         ] {
             assert_eq!(failure(code, body).as_str(), label, "{code} {body}");
+        }
+    }
+
+    #[test]
+    fn every_failure_names_the_token_endpoint_and_not_what_was_sent_to_it() {
+        for (code, body) in [
+            (302, ""),
+            (400, ""),
+            (400, r#"{"error": "invalid_grant"}"#),
+            (401, r#"{"error": "invalid_client"}"#),
+            (408, ""),
+            (429, ""),
+            (500, ""),
+            (200, ""),
+        ] {
+            let failure = failure(code, body);
+            let is_neutral = !failure.why().contains("refresh") && !failure.why().contains("code");
+            assert!(failure.why().starts_with("the token endpoint ") && is_neutral, "{failure:?}");
         }
     }
 

@@ -1,14 +1,6 @@
 //! The login as a Kubernetes Secret.
 //!
-//! `kubectl cde login` and the operator write the Secret, and nobody else. Its keys:
-//!
-//! | Key | Value |
-//! |---|---|
-//! | `access_token` | the bearer token of the CDE API |
-//! | `refresh_token` | the token that obtains the next access token |
-//! | `expires_at` | when the access token expires (RFC 3339); absent if unknown |
-//! | `obtained_at` | when the tokens were obtained (RFC 3339) |
-//! | `claim` | while a refresh is under way: who makes it, and until when (JSON) |
+//! `kubectl cde login` and the operator write the Secret, and nobody else. [`key`] lists its keys.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,17 +12,28 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::Grant;
 
+use key::{ACCESS_TOKEN, CLAIM, EXPIRES_AT, OBTAINED_AT, REFRESH_TOKEN};
+
 /// The value of the label `app.kubernetes.io/managed-by`.
 pub const MANAGED_BY: &str = "cde-operator";
 /// The type of the Secret.
 pub const SECRET_TYPE: &str = "Opaque";
 
-const ACCESS_TOKEN: &str = "access_token";
-const REFRESH_TOKEN: &str = "refresh_token";
-const EXPIRES_AT: &str = "expires_at";
-const OBTAINED_AT: &str = "obtained_at";
-const CLAIM: &str = "claim";
-const KEYS: [&str; 5] = [ACCESS_TOKEN, REFRESH_TOKEN, EXPIRES_AT, OBTAINED_AT, CLAIM];
+/// The keys of the Secret.
+pub mod key {
+    /// The bearer token of the CDE API.
+    pub const ACCESS_TOKEN: &str = "access_token";
+    /// The token that obtains the next access token.
+    pub const REFRESH_TOKEN: &str = "refresh_token";
+    /// When the access token expires (RFC 3339); absent if unknown.
+    pub const EXPIRES_AT: &str = "expires_at";
+    /// When the tokens were obtained (RFC 3339).
+    pub const OBTAINED_AT: &str = "obtained_at";
+    /// While a refresh is under way: who makes it, and until when (JSON).
+    pub const CLAIM: &str = "claim";
+    /// All of them.
+    pub const ALL: [&str; 5] = [ACCESS_TOKEN, REFRESH_TOKEN, EXPIRES_AT, OBTAINED_AT, CLAIM];
+}
 
 /// The intent of one process to spend the refresh token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,7 +99,7 @@ impl Login {
     pub fn patch(&self) -> serde_json::Map<String, serde_json::Value> {
         let data = self.data();
         let encoded = |key: &str| serde_json::to_value(data.get(key)).unwrap_or_default();
-        KEYS.into_iter().map(|key| (key.to_owned(), encoded(key))).collect()
+        key::ALL.into_iter().map(|key| (key.to_owned(), encoded(key))).collect()
     }
 
     /// Returns the data of a Secret.
@@ -159,18 +162,17 @@ mod tests {
     #[test]
     fn a_patch_removes_the_keys_that_are_absent() {
         let patch = Login { claim: None, expires_at: None, ..login() }.patch();
-        assert_eq!(patch.len(), 5);
-        assert!(patch["claim"].is_null() && patch["expires_at"].is_null(), "{patch:?}");
-        assert_eq!(patch["access_token"], "Y2FuYXJ5LWE=");
+        assert_eq!(patch.len(), key::ALL.len());
+        assert!(patch[CLAIM].is_null() && patch[EXPIRES_AT].is_null(), "{patch:?}");
+        assert_eq!(patch[ACCESS_TOKEN], "Y2FuYXJ5LWE=");
     }
 
     #[test]
     fn an_unusable_value_counts_as_absent() {
-        let data =
-            [("access_token", "a b"), ("refresh_token", " \n"), ("expires_at", "soon"), ("claim", "{}")];
+        let data = [(ACCESS_TOKEN, "a b"), (REFRESH_TOKEN, " \n"), (EXPIRES_AT, "soon"), (CLAIM, "{}")];
         let data = data.map(|(key, value)| (key.to_owned(), ByteString(value.as_bytes().to_vec())));
         assert_eq!(Login::read(&data.into()).data(), BTreeMap::new());
-        let data = BTreeMap::from([("refresh_token".to_owned(), ByteString(vec![0xff]))]);
+        let data = BTreeMap::from([(REFRESH_TOKEN.to_owned(), ByteString(vec![0xff]))]);
         assert!(Login::read(&data).refresh_token.is_none());
     }
 

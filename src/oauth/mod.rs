@@ -6,7 +6,7 @@
 //! - [`EndpointUrl`]: a URL that credentials may be sent to.
 //! - [`TokenEndpoint`]: sends one request to the token endpoint, and never repeats it.
 //! - [`Answer`]: what the response means. One table classifies all responses.
-//! - [`Login`]: the content of the Secret.
+//! - [`Login`]: the content of the Secret. [`key`] lists its keys.
 
 mod answer;
 mod endpoint;
@@ -15,5 +15,5 @@ mod url;
 
 pub use answer::{Answer, Failure, Grant, classify};
 pub use endpoint::{ClientCredentials, TokenEndpoint};
-pub use login::{Claim, Login, MANAGED_BY, SECRET_TYPE};
+pub use login::{Claim, Login, MANAGED_BY, SECRET_TYPE, key};
 pub use url::EndpointUrl;

@@ -10,6 +10,7 @@
 )]
 
 mod crds;
+mod faults;
 mod links;
 mod names;
 mod protocol_mutations;

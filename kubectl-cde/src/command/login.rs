@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use cde_operator::oauth::{Answer, EndpointUrl, Failure, Grant, Login};
+use cde_operator::oauth::{Answer, EndpointUrl, Failure, Grant, Login, TokenEndpoint};
 use cde_operator::runtime::clock;
 
 use super::{endpoint, note, print};
@@ -11,7 +11,7 @@ use crate::authorization::{Authorized, Options, authorize};
 use crate::cli::{KubernetesArgs, LoginArgs};
 use crate::cluster::Cluster;
 use crate::error::Error;
-use crate::login_secret::{LoginSecret, Stored, Written, manifest};
+use crate::login_secret::{LoginSecret, Stored, Unwritten, Written, replacing_manifest};
 use crate::settings::{Setting, Settings, configuration};
 
 /// What a login is about, once everything that can be wrong without a person has been checked.
@@ -22,6 +22,8 @@ struct Plan {
     scopes: Option<String>,
     authorization_url: EndpointUrl,
     token_url: EndpointUrl,
+    /// Where a login is revoked that cannot be stored.
+    revocation_url: Option<EndpointUrl>,
 }
 
 pub(super) async fn run(kubernetes: &KubernetesArgs, args: &LoginArgs) -> Result<ExitCode, Error> {
@@ -68,7 +70,13 @@ pub(super) async fn run(kubernetes: &KubernetesArgs, args: &LoginArgs) -> Result
     }
     let stored = store(target.as_ref(), seen, &plan, &login).await;
     listener.finish().await;
-    stored.map(|()| ExitCode::SUCCESS)
+    match stored {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(unwritten) => {
+            give_up(&endpoint, &plan, &login, unwritten.may_be_stored).await;
+            Err(unwritten.error)
+        }
+    }
 }
 
 async fn plan(
@@ -81,6 +89,7 @@ async fn plan(
         (Setting::ClientId, &args.client.client_id),
         (Setting::AuthorizationUrl, &args.authorization_url),
         (Setting::TokenUrl, &args.token_url),
+        (Setting::RevocationUrl, &args.client.revocation_url),
         (Setting::Scopes, &args.scopes),
     ];
     let settings = Settings::read(&given, cluster, args.secret.operator.as_deref()).await?;
@@ -95,6 +104,7 @@ async fn plan(
         scopes: settings.optional(Setting::Scopes).map(str::to_owned),
         authorization_url: settings.required_url(Setting::AuthorizationUrl)?,
         token_url: settings.required_url(Setting::TokenUrl)?,
+        revocation_url: settings.optional_url(Setting::RevocationUrl)?,
     };
     settings.check_client_secret(args.client.client_secret_file.is_some())?;
     Ok(plan)
@@ -161,11 +171,12 @@ async fn store(
     seen: Option<Stored>,
     plan: &Plan,
     login: &Login,
-) -> Result<(), Error> {
+) -> Result<(), Unwritten> {
     let Some(secret) = target else {
-        let manifest = manifest(&plan.namespace, &plan.secret, login);
+        let manifest = replacing_manifest(&plan.namespace, &plan.secret, login);
         let yaml = serde_saphyr::to_string(&manifest);
-        return print(yaml.map_err(|_| Error::Usage("cannot write the manifest".to_owned()))?);
+        print(yaml.map_err(|_| Error::Usage("cannot write the manifest".to_owned()))?)?;
+        return Ok(());
     };
     let had_login = seen.as_ref().is_some_and(|stored| is_live(&stored.login));
     if secret.write(seen, login).await? == Written::Changed && had_login {
@@ -175,5 +186,29 @@ async fn store(
         Some(end) => format!("the access token is valid until {end:.0}"),
         None => "the authorization server does not say how long the access token is valid".to_owned(),
     };
+    // The login is stored, whether or not somebody reads this.
     print(format_args!("Logged in: the Secret {secret} holds the login, and {until}.\n"))
+        .map_err(|error| Unwritten { error, may_be_stored: true })
+}
+
+/// Revokes a login that is stored nowhere, and says what became of it.
+async fn give_up(endpoint: &TokenEndpoint, plan: &Plan, login: &Login, may_be_stored: bool) {
+    if may_be_stored {
+        return note("The new login may be stored: see `kubectl cde whoami`, or run this again.");
+    }
+    // A login without a refresh token has only its access token to revoke.
+    let token = login.refresh_token.as_ref().or(login.access_token.as_ref());
+    let (Some(url), Some(token)) = (&plan.revocation_url, token) else {
+        return note(
+            "The new login could not be stored. It was not revoked, because no revocation URL is known: it ends by itself, \
+             or revoke it at the authorization server.",
+        );
+    };
+    match endpoint.revoke(url, token).await {
+        Ok(()) => note("The new login could not be stored, so it was revoked."),
+        Err(why) => note(format_args!(
+            "The new login could not be stored, and it was not revoked ({why}): it ends by itself, or revoke it at the \
+             authorization server."
+        )),
+    }
 }

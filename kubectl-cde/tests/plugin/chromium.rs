@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use cde_operator::oauth::key;
 use cde_sandbox::authorization_server::{PASSWORD, USER};
 use serde_json::Value;
 
@@ -41,7 +42,7 @@ async fn a_person_logs_in_with_chromium() {
     let ended = Waiting::start(command).await.end_within(LIMIT).await;
     assert_eq!(ended.code, 0, "{ended:?}");
     let stored = person.stored().await;
-    assert!(person.server.is_active(&stored["access_token"]).await.unwrap());
+    assert!(person.server.is_active(&stored[key::ACCESS_TOKEN]).await.unwrap());
 
     // The page is written after the login is complete, by a program that the plugin does not wait for.
     let page: Value = serde_json::from_str(&content(&page).await).unwrap();
@@ -51,7 +52,7 @@ async fn a_person_logs_in_with_chromium() {
     let problems = page["problems"].as_array().unwrap();
     assert!(problems.iter().all(|problem| problem.as_str().unwrap().contains("404")), "{problems:?}");
     let html = page["html"].as_str().unwrap();
-    assert!(!html.contains(&stored["access_token"]) && !html.contains("code="), "{html}");
+    assert!(!html.contains(&stored[key::ACCESS_TOKEN]) && !html.contains("code="), "{html}");
 }
 
 /// Returns a program that logs in with Chromium and writes what it sees to `page`.

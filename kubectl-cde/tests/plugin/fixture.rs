@@ -85,6 +85,17 @@ impl Person {
         }
     }
 
+    /// Takes all permissions away.
+    pub(crate) async fn forbid(&self) {
+        let delete = ["delete", "rolebinding", "login", "-n", &self.namespace];
+        self.control_plane.kubectl_ok(&delete, "").await.unwrap();
+        // The authorizer of the API server learns this from a watch.
+        let (what, user) =
+            (format!("secrets/{SECRET}"), format!("system:serviceaccount:{}:person", self.namespace));
+        let can = ["auth", "can-i", "patch", &what, "-n", &self.namespace, "--as", &user];
+        while self.control_plane.kubectl_ok(&can, "").await.is_ok() {}
+    }
+
     /// Returns the plugin with `args`, in an environment without settings.
     pub(crate) fn plugin(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-cde"));

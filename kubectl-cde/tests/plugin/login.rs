@@ -1,6 +1,6 @@
 //! A login from the first line to the Secret.
 
-use cde_operator::oauth::Claim;
+use cde_operator::oauth::{Claim, key};
 use cde_sandbox::authorization_server::{CLIENT_SECRET, CONFIDENTIAL_CLIENT_ID};
 use k8s_openapi::jiff::Timestamp;
 
@@ -30,12 +30,12 @@ async fn a_login_with_a_pasted_address_creates_the_secret() {
     assert!(managers.iter().all(|entry| entry.manager.as_deref() == Some("cde-cli")), "{managers:?}");
     let stored = person.stored().await;
     let keys: Vec<&str> = stored.keys().map(String::as_str).collect();
-    assert_eq!(keys, ["access_token", "expires_at", "obtained_at", "refresh_token"]);
-    assert!(person.server.is_active(&stored["access_token"]).await.unwrap());
-    let lifetime = stored["expires_at"]
+    assert_eq!(keys, [key::ACCESS_TOKEN, key::EXPIRES_AT, key::OBTAINED_AT, key::REFRESH_TOKEN]);
+    assert!(person.server.is_active(&stored[key::ACCESS_TOKEN]).await.unwrap());
+    let lifetime = stored[key::EXPIRES_AT]
         .parse::<Timestamp>()
         .unwrap()
-        .duration_since(stored["obtained_at"].parse().unwrap());
+        .duration_since(stored[key::OBTAINED_AT].parse().unwrap());
     assert!((3590..=3600).contains(&lifetime.as_secs()), "{stored:?}");
 }
 
@@ -61,9 +61,9 @@ async fn a_login_in_the_browser_replaces_the_old_one_with_its_claim() {
     let ended = waiting.end().await;
     assert_eq!(ended.code, 0, "{ended:?}");
     let stored = person.stored().await;
-    assert!(person.server.is_active(&stored["access_token"]).await.unwrap());
-    assert_ne!(stored["refresh_token"], "old-refresh");
-    assert!(!stored.contains_key("claim"), "the claim of the old login is gone");
+    assert!(person.server.is_active(&stored[key::ACCESS_TOKEN]).await.unwrap());
+    assert_ne!(stored[key::REFRESH_TOKEN], "old-refresh");
+    assert!(!stored.contains_key(key::CLAIM), "the claim of the old login is gone");
 }
 
 #[tokio::test]

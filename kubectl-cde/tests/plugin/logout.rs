@@ -1,5 +1,7 @@
 //! `kubectl cde logout`.
 
+use cde_operator::oauth::key;
+
 use super::fixture::{Person, SECRET, run, tokens};
 use super::web::TokenEndpoint;
 
@@ -17,7 +19,7 @@ async fn a_logout_revokes_the_login_and_empties_the_secret() {
     let ended = logout().await;
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(ended.stdout.starts_with("The login is revoked, and the Secret "), "{ended:?}");
-    assert!(!person.server.is_active(&stored["access_token"]).await.unwrap());
+    assert!(!person.server.is_active(&stored[key::ACCESS_TOKEN]).await.unwrap());
     assert!(person.stored().await.is_empty() && person.secret().await.is_some(), "the Secret stays");
     let ended = logout().await;
     assert!(ended.code == 0 && ended.stdout.starts_with("There is no login"), "{ended:?}");
@@ -33,7 +35,7 @@ async fn a_logout_without_a_revocation_url_says_that_nothing_was_revoked() {
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(ended.stderr.contains("was not revoked, because no revocation URL is known"), "{ended:?}");
     assert!(person.stored().await.is_empty());
-    assert!(person.server.is_active(&stored["access_token"]).await.unwrap());
+    assert!(person.server.is_active(&stored[key::ACCESS_TOKEN]).await.unwrap());
 }
 
 #[tokio::test]

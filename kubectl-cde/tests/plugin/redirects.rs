@@ -1,5 +1,6 @@
 //! What a careful native app does with the redirects that it gets.
 
+use cde_operator::oauth::key;
 use url::Url;
 
 use super::fixture::{Person, Waiting};
@@ -97,7 +98,7 @@ async fn a_second_redirect_is_not_exchanged() {
     }
     exchange.answer(200, r#"{"access_token": "a", "refresh_token": "r", "expires_in": 60}"#).await;
     assert_eq!(waiting.end().await.code, 0);
-    assert_eq!(person.stored().await["refresh_token"], "r");
+    assert_eq!(person.stored().await[key::REFRESH_TOKEN], "r");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Fault 73: no output shows a token, a code, a verifier or a client secret.
 
+use cde_operator::oauth::key;
+
 use super::fixture::{Ended, Person, SECRET, Waiting, run};
 use super::web::{TokenEndpoint, visit};
 
@@ -20,7 +22,7 @@ async fn no_output_of_a_login_and_its_end_shows_a_credential() {
     let (_, page) = visit(&redirect).await;
     let login = waiting.end().await;
     let stored = person.stored().await;
-    let hidden = [code.as_str(), &stored["access_token"], &stored["refresh_token"]];
+    let hidden = [code.as_str(), &stored[key::ACCESS_TOKEN], &stored[key::REFRESH_TOKEN]];
     assert!(hidden.iter().all(|secret| !page.contains(secret)), "{page}");
     let revocation = person.server.revocation_url().to_string();
     let mut logout = person.plugin(&["logout", "--secret", SECRET, "--client-id", "cde-operator"]);
@@ -62,13 +64,7 @@ async fn a_token_that_could_not_be_stored_is_not_shown() {
     let redirect = person.server.log_in(&waiting.url).await.unwrap();
     waiting.paste(redirect.as_str()).await;
     let exchange = endpoint.request().await;
-    let delete = ["delete", "rolebinding", "login", "-n", &person.namespace];
-    person.control_plane.kubectl_ok(&delete, "").await.unwrap();
-    // The authorizer of the API server learns this from a watch.
-    let can = ["auth", "can-i", "patch", &format!("secrets/{SECRET}"), "-n", &person.namespace, "--as"];
-    let user = format!("system:serviceaccount:{}:person", person.namespace);
-    let can: Vec<&str> = can.into_iter().chain([user.as_str()]).collect();
-    while person.control_plane.kubectl_ok(&can, "").await.is_ok() {}
+    person.forbid().await;
     exchange.answer(200, r#"{"access_token": "canary-access", "refresh_token": "canary-refresh"}"#).await;
     let ended = waiting.end().await;
     assert_eq!(ended.code, 3, "{ended:?}");

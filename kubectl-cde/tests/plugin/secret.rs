@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cde_operator::oauth::Claim;
+use cde_operator::oauth::{Claim, key};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
@@ -22,7 +22,10 @@ async fn a_refresh_during_the_login_is_noticed_and_replaced() {
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(ended.stderr.contains("The old login was refreshed or replaced meanwhile"), "{ended:?}");
     let stored = person.stored().await;
-    assert!(person.server.is_active(&stored["access_token"]).await.unwrap(), "the person's login is stored");
+    assert!(
+        person.server.is_active(&stored[key::ACCESS_TOKEN]).await.unwrap(),
+        "the person's login is stored"
+    );
 }
 
 #[tokio::test]
@@ -47,8 +50,8 @@ async fn a_secret_that_appears_or_disappears_during_the_login_does_no_harm() {
         let ended = waiting.end().await;
         assert_eq!(ended.code, 0, "{ended:?}");
         let stored = person.stored().await;
-        assert!(person.server.is_active(&stored["access_token"]).await.unwrap());
-        assert!(stored["refresh_token"] != "refresh-1" && !stored.contains_key("claim"));
+        assert!(person.server.is_active(&stored[key::ACCESS_TOKEN]).await.unwrap());
+        assert!(stored[key::REFRESH_TOKEN] != "refresh-1" && !stored.contains_key(key::CLAIM));
     }
 }
 
@@ -60,7 +63,7 @@ async fn a_live_login_is_replaced_only_on_request() {
     assert_eq!(ended.code, 2, "{ended:?}");
     assert!(ended.stderr.contains("holds a login: replace it with --yes"), "{ended:?}");
     assert!(!ended.stderr.contains("\n  http"), "nobody is sent to the browser: {ended:?}");
-    assert_eq!(person.stored().await["access_token"], "access-1");
+    assert_eq!(person.stored().await[key::ACCESS_TOKEN], "access-1");
 }
 
 #[tokio::test]
@@ -105,33 +108,6 @@ async fn a_secret_with_something_else_is_not_touched() {
 }
 
 #[tokio::test]
-async fn a_printed_manifest_can_be_applied_and_nothing_is_written_before() {
-    let person = Person::with_verbs(&["list"]).await;
-    let ended = person.logged_in(&["--print"]).await;
-    assert_eq!(ended.code, 0, "{ended:?}");
-    assert!(person.secret().await.is_none());
-    let apply = ["apply", "--server-side", "-f", "-"];
-    person.control_plane.kubectl_ok(&apply, &ended.stdout).await.unwrap();
-    let stored = person.stored().await;
-    assert!(person.server.is_active(&stored["access_token"]).await.unwrap());
-    let label = person.secret().await.unwrap().metadata.labels.unwrap();
-    assert_eq!(label["app.kubernetes.io/managed-by"], "cde-operator");
-}
-
-#[tokio::test]
-async fn a_manifest_needs_no_cluster_if_flags_say_everything() {
-    let person = Person::new().await;
-    let mut command = person.login(&["--print"]);
-    command.env("KUBECONFIG", "/no/such/kubeconfig");
-    let mut waiting = Waiting::start(command).await;
-    let redirect = person.server.log_in(&waiting.url).await.unwrap();
-    waiting.paste(redirect.as_str()).await;
-    let ended = waiting.end().await;
-    assert_eq!(ended.code, 0, "{ended:?}");
-    assert!(ended.stdout.contains(&format!("namespace: {}", person.namespace)), "{}", ended.stdout.len());
-}
-
-#[tokio::test]
 async fn a_login_without_a_refresh_token_comes_with_a_warning() {
     let person = Person::new().await;
     let endpoint = TokenEndpoint::start().await;
@@ -144,7 +120,7 @@ async fn a_login_without_a_refresh_token_comes_with_a_warning() {
     assert!(ended.stderr.contains("warning: the authorization server sent no refresh token"), "{ended:?}");
     assert!(ended.stdout.contains("does not say how long"), "{ended:?}");
     let keys: Vec<String> = person.stored().await.into_keys().collect();
-    assert_eq!(keys, ["access_token", "obtained_at"]);
+    assert_eq!(keys, [key::ACCESS_TOKEN, key::OBTAINED_AT]);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Where the settings come from.
 
+use cde_operator::oauth::key;
 use serde_json::{Value, json};
 
 use super::fixture::{Person, SECRET, Waiting, run};
@@ -63,7 +64,7 @@ async fn the_operators_deployment_says_who_the_authorization_server_is() {
     let redirect = person.server.log_in(&waiting.url).await.unwrap();
     waiting.paste(redirect.as_str()).await;
     assert_eq!(waiting.end().await.code, 0);
-    assert!(person.stored().await.contains_key("access_token"));
+    assert!(person.stored().await.contains_key(key::ACCESS_TOKEN));
     let version = run(person.plugin(&["version"])).await;
     assert!(version.code == 0 && version.stdout.ends_with("Operator:  cde-operator:9.8.7\n"), "{version:?}");
 

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::process::Stdio;
 
+use cde_operator::oauth::key;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::fixture::{LIMIT, Person, tokens};
@@ -49,7 +50,7 @@ async fn a_live_login_is_replaced_only_after_a_yes() {
         }
         let status = child.wait().await.unwrap();
         assert_eq!(status.code(), Some(i32::from(!is_replaced)), "{seen}");
-        assert_eq!(person.stored().await["access_token"] == "access-1", !is_replaced);
+        assert_eq!(person.stored().await[key::ACCESS_TOKEN] == "access-1", !is_replaced);
     }
 }
 

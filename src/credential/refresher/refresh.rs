@@ -77,6 +77,7 @@ impl Refresher {
                 self.pause(Some(NOT_PERMITTED_PAUSE));
             }
             Err(Unstored::Unclear(why)) => {
+                self.metrics.count(NOT_STORED);
                 tracing::warn!(error = why, "the refresh of the CDE login could not be claimed; retrying");
                 self.pause(None);
             }
@@ -100,7 +101,6 @@ impl Refresher {
             if let Answer::Failed(failure) = &answer {
                 self.announce_failure(failure);
             }
-            let stopping = self.stop.is_cancelled();
             match after(answer, sends, clock::now()) {
                 After::Persist(grant) => {
                     let held = held.unwrap_or_else(|| self.session.clone().hold());
@@ -108,11 +108,15 @@ impl Refresher {
                 }
                 After::Reread => return Spent::Rejected,
                 After::Release(wait) => return Spent::Nothing(wait),
-                After::SendAgain if stopping => return Spent::Nothing(None),
                 After::SendAgain => {
                     // The access token may still be good.
                     drop(held.take());
-                    tokio::time::sleep(SEND_AGAIN_AFTER).await;
+                    // A stop leaves no time for a second request: the next process makes it.
+                    tokio::select! {
+                        biased;
+                        () = self.stop.cancelled() => return Spent::Nothing(None),
+                        () = tokio::time::sleep(SEND_AGAIN_AFTER) => {}
+                    }
                 }
             }
         }
@@ -201,9 +205,7 @@ impl Refresher {
 
     /// Reports that the result is not stored yet.
     fn not_stored(&mut self, error: &Unstored, writes: u32) {
-        if writes == 1 {
-            self.metrics.count(NOT_STORED);
-        }
+        self.metrics.count(NOT_STORED);
         match error {
             Unstored::Refused(why) => self.not_permitted(&format!("cannot be patched ({why})")),
             Unstored::Unclear(why) if writes == 1 => {

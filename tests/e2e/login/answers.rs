@@ -12,8 +12,8 @@ use cde_harness::{LoginEnv, Operator};
 /// The lifetime of access tokens here. A refresh is due after three quarters of it.
 const LIFETIME: Duration = Duration::from_secs(4);
 
-/// Returns a metric's value.
-async fn refreshes(operator: &mut Operator, result: &str) -> u64 {
+/// Returns how many refreshes had this result, by the metric.
+pub(super) async fn refreshes(operator: &mut Operator, result: &str) -> u64 {
     let (_, metrics) = operator.probe("/metrics").await.unwrap();
     let name = format!("cde_operator_credential_refreshes_total{{result=\"{result}\"}} ");
     let value = metrics.lines().find_map(|line| line.strip_prefix(&name));

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use cde_operator::oauth::key;
 use cde_sandbox::authorization_server::Options;
 use cde_sandbox::proxy::{Call, Point, Proxy, Rule};
 use http::Method;
 
 use crate::faults::request::{a_rollback, all_succeed_once, apply};
+use crate::login::answers::refreshes;
 use cde_harness::{LoginEnv, SECRET, exposed};
 
 const LIFETIME: Duration = Duration::from_secs(4);
@@ -17,7 +19,7 @@ fn patch() -> Rule {
 
 /// The write of the claim, or of the result.
 fn writes_tokens(call: &Call) -> bool {
-    call.json()["data"].get("access_token").is_some()
+    call.json()["data"].get(key::ACCESS_TOKEN).is_some()
 }
 
 /// A claim lasts for two calls of one second each, and twelve seconds more.
@@ -103,8 +105,9 @@ async fn while_the_api_server_does_not_answer_no_refresh_token_is_spent() {
     login.log_in().await;
     let api = Proxy::start(&login.env.control_plane).await.unwrap();
     api.answer(patch().times(3), Point::BeforeForward, 500, &[], "{}");
-    let _operator = login.env.start_behind(&api, login.flags()).await;
+    let mut operator = login.env.start_behind(&api, login.flags()).await;
     login.refreshed(1).await;
+    assert_eq!(refreshes(&mut operator, "not_stored").await, 3, "{}", operator.log());
     let tried = api
         .ledger()
         .iter()
@@ -121,8 +124,9 @@ async fn a_result_that_cannot_be_stored_is_written_again_until_it_is() {
     login.log_in().await;
     let api = Proxy::start(&login.env.control_plane).await.unwrap();
     api.answer(patch().and("the result", writes_tokens).times(4), Point::BeforeForward, 503, &[], "{}");
-    let _operator = login.env.start_behind(&api, login.flags()).await;
+    let mut operator = login.env.start_behind(&api, login.flags()).await;
     let stored = login.refreshed(1).await;
+    assert_eq!(refreshes(&mut operator, "not_stored").await, 4, "{}", operator.log());
     let token = stored.access_token.as_ref().map(exposed).unwrap();
     assert!(login.server.is_active(token).await.unwrap());
     let statistics = login.statistics().await;

@@ -6,3 +6,4 @@ mod refresh;
 mod required;
 mod secrecy;
 mod secret;
+mod stop;

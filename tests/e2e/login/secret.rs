@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cde_operator::oauth::Login;
+use cde_operator::oauth::{Login, key};
 use cde_sandbox::authorization_server::Client;
 use cde_sandbox::cde::{Fault, Operation};
 use cde_sandbox::proxy::{Point, Proxy, Rule};
@@ -22,7 +22,7 @@ async fn merge(login: &LoginEnv, change: serde_json::Value) {
 fn result() -> Rule {
     Rule::verb(Method::PATCH)
         .path_ends_with(&format!("/secrets/{SECRET}"))
-        .and("the result", |call| call.json()["data"].get("access_token").is_some())
+        .and("the result", |call| call.json()["data"].get(key::ACCESS_TOKEN).is_some())
 }
 
 /// Fault 65.

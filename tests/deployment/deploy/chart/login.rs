@@ -1,5 +1,6 @@
 //! The login mode: variables instead of a token file, and permissions on exactly one Secret.
 
+use cde_operator::oauth::key;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchParams};
 use kube::{Api, Client};
@@ -173,7 +174,7 @@ async fn roles_from_elsewhere_leave_out_the_role_of_a_login() {
 }
 
 fn secret(name: &str) -> Secret {
-    let secret = json!({"metadata": {"name": name}, "stringData": {"access_token": "of-a-test"}});
+    let secret = json!({"metadata": {"name": name}, "stringData": {(key::ACCESS_TOKEN): "of-a-test"}});
     serde_json::from_value(secret).unwrap()
 }
 
@@ -214,7 +215,7 @@ async fn the_operator_may_read_and_patch_its_login_and_no_other_secret() {
     let listed = secrets.list(&ListParams::default().fields(only)).await.unwrap();
     assert_eq!(listed.items.len(), 1);
     assert!(!forbidden(secrets.watch(&WatchParams::default().fields(only), "0").await));
-    let change = Patch::Merge(json!({"stringData": {"claim": "of-a-test"}}));
+    let change = Patch::Merge(json!({"stringData": {(key::CLAIM): "of-a-test"}}));
     let parameters = PatchParams::default();
     secrets.patch("cde-operator-login", &parameters, &change).await.unwrap();
 
