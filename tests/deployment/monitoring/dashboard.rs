@@ -10,15 +10,15 @@ use crate::monitoring::prometheus::{Prometheus, holds};
 use crate::monitoring::repository::{alert_names, field, items, yaml};
 use crate::tools::test_env;
 
-const DASHBOARD: &str = "deploy/monitoring/dashboard.json";
+pub(super) const DASHBOARD: &str = "deploy/monitoring/dashboard.json";
 
 /// Returns its panels without the rows.
-fn panels(dashboard: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn panels(dashboard: &Value) -> impl Iterator<Item = &Value> {
     items(&dashboard["panels"]).filter(|panel| field(panel, "type") != "row")
 }
 
 /// Returns a query as Grafana sends it, for all namespaces.
-fn filled(query: &str) -> String {
+pub(super) fn filled(query: &str) -> String {
     let filled = query.replace("$namespace", ".*");
     let filled = filled.replace("$__rate_interval", "5m").replace("$__interval", "5m");
     assert!(!filled.contains('$'), "an unknown variable: {query}");

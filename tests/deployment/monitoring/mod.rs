@@ -5,6 +5,7 @@ mod alerts;
 mod commands;
 mod dashboard;
 mod fixture;
+mod login;
 mod logs;
 mod metrics;
 mod names;

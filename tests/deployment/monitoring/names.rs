@@ -42,7 +42,7 @@ async fn promtool_accepts_the_metrics_and_the_documentation_lists_them_with_labe
 
 /// Converts `OpenMetrics` to the older text format, the only one that promtool checks. In that format, the suffix of a
 /// counter or an info is a part of the name, and an info is a gauge.
-fn plain(open_metrics: &str) -> String {
+pub(super) fn plain(open_metrics: &str) -> String {
     let text = open_metrics.strip_suffix("# EOF\n").expect("a complete OpenMetrics text");
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     types.fold(text.to_owned(), |text, (name, type_)| {
@@ -57,10 +57,10 @@ fn plain(open_metrics: &str) -> String {
 }
 
 /// Labels and type of each metric by its name.
-type Metrics = BTreeMap<String, (BTreeSet<String>, String)>;
+pub(super) type Metrics = BTreeMap<String, (BTreeSet<String>, String)>;
 
 /// Returns the metrics in the documentation's table.
-fn documented() -> Metrics {
+pub(super) fn documented() -> Metrics {
     let document = text("docs/observability.md");
     let table = document.lines().skip_while(|line| *line != "| Metric | Type | Description |").skip(2);
     table
@@ -76,7 +76,7 @@ fn documented() -> Metrics {
 }
 
 /// Returns the metrics of an operator.
-fn served(metrics: &str) -> Metrics {
+pub(super) fn served(metrics: &str) -> Metrics {
     let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let mut all: Metrics =
         types.map(|(name, type_)| (name.to_owned(), (BTreeSet::new(), type_.to_owned()))).collect();
