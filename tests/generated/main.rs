@@ -1,5 +1,5 @@
-//! Files that are generated from the source, or checked against it: CRDs, `docs/reference.md`, `docs/reliability.md`,
-//! protocol mutations.
+//! Files that are generated from the source, or checked against it: CRDs, the chart, `docs/reference.md`,
+//! `docs/reliability.md`, protocol mutations.
 
 #![allow(
     clippy::expect_used,
@@ -9,6 +9,7 @@
     reason = "tests panic on unexpected results, and their names document them"
 )]
 
+mod chart;
 mod crds;
 mod faults;
 mod links;

@@ -200,7 +200,7 @@ async fn an_upgrade_scales_the_operator_up_again_unless_its_values_say_zero() {
     assert_eq!(replicas().await, "1");
 
     env.control_plane.kubectl_ok(&scale, "").await.unwrap();
-    release(&["upgrade", "-f", &values, "--set", "replicas=0", "--force-conflicts"]).await.unwrap();
+    release(&["upgrade", "-f", &values, "--set", "replicaCount=0", "--force-conflicts"]).await.unwrap();
     assert_eq!(replicas().await, "0");
     release(&["upgrade", "--reuse-values"]).await.unwrap();
     assert_eq!(replicas().await, "0");

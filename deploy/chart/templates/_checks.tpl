@@ -3,6 +3,9 @@ Rejects values that values.schema.json cannot reject with a clear message. The m
 own configuration checks where both exist.
 */}}
 {{- define "cde-operator.check" -}}
+{{- if not .Values.image.repository -}}
+{{- fail "image.repository must be the image that you have pushed to your registry; pass --set image.repository=registry.example.com/cde-operator" -}}
+{{- end -}}
 {{- include "cde-operator.checkUrl" . -}}
 {{- include "cde-operator.checkCredentials" . -}}
 {{- if and .Values.cde.ca.configMap .Values.cde.ca.secret -}}
@@ -21,11 +24,20 @@ own configuration checks where both exist.
 {{- end -}}
 {{- $names = append $names .name -}}
 {{- end -}}
-{{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection) -}}
-{{- fail "replicas is greater than 1, but leaderElection is false, so all replicas would work at the same time; set leaderElection to true" -}}
+{{- if and (gt (int .Values.replicaCount) 1) (not .Values.leaderElection) -}}
+{{- fail "replicaCount is greater than 1, but leaderElection is false, so all replicas would work at the same time; set leaderElection to true" -}}
 {{- end -}}
-{{- if and .Values.podDisruptionBudget.enabled (gt (int .Values.replicas) 1) (ge (int .Values.podDisruptionBudget.minAvailable) (int .Values.replicas)) -}}
-{{- fail "podDisruptionBudget.minAvailable must be less than replicas; otherwise no node that runs the operator can be drained" -}}
+{{- with .Values.podDisruptionBudget -}}
+{{- if and (ne (toString .minAvailable) "") (ne (toString .maxUnavailable) "") -}}
+{{- fail "podDisruptionBudget sets both minAvailable and maxUnavailable; set only one of them" -}}
+{{- end -}}
+{{- $blocks := or (eq (toString .minAvailable) "100%") (has (toString .maxUnavailable) (list "0" "0%")) -}}
+{{- if not (hasSuffix "%" (toString .minAvailable)) -}}
+{{- $blocks = or $blocks (ge (int .minAvailable) (int $.Values.replicaCount)) -}}
+{{- end -}}
+{{- if and .enabled (gt (int $.Values.replicaCount) 1) $blocks -}}
+{{- fail "podDisruptionBudget lets no pod go; set minAvailable to less than replicaCount, or otherwise no node that runs the operator can be drained" -}}
+{{- end -}}
 {{- end -}}
 {{- if and .Values.metrics.podMonitor.enabled .Values.metrics.serviceMonitor.enabled -}}
 {{- fail "metrics enables both podMonitor and serviceMonitor, so Prometheus would scrape every metric twice; enable only one" -}}
@@ -65,7 +77,7 @@ own configuration checks where both exist.
 {{- end -}}
 {{- end -}}
 {{- else if not .Values.cde.token.secret -}}
-{{- fail (printf "set one of cde.token.secret and cde.oauth.secretName. For a token from a file, create a Secret with `kubectl -n %s create secret generic cde-operator-token --from-file=token=FILE`, and pass --set cde.token.secret=cde-operator-token. For a login, set cde.oauth (docs/credentials.md)" .Release.Namespace) -}}
+{{- fail (printf "set one of cde.token.secret and cde.oauth.secretName. For a token from a file, create a Secret with `kubectl -n %s create secret generic cde-operator-token --from-file=token=FILE`, and pass --set cde.token.secret=cde-operator-token. For a login, set cde.oauth (docs/credentials.md)" (include "cde-operator.namespace" .)) -}}
 {{- end -}}
 {{- end -}}
 
@@ -92,8 +104,8 @@ own configuration checks where both exist.
 {{- if lt (include "cde-operator.milliseconds" .Values.cde.oauth.assumeLifetime | int64) 1000 -}}
 {{- fail "cde.oauth.assumeLifetime must be at least 1s" -}}
 {{- end -}}
-{{- $grace := int64 .Values.terminationGracePeriodSeconds -}}
-{{- if and $grace (lt (mul $grace 1000) (add $timeout 10000)) -}}
-{{- fail (printf "terminationGracePeriodSeconds must be at least cde.timeout (%s) plus 10 s, or a call under way is cut off before it is recorded; 0 computes the value" .Values.cde.timeout) -}}
+{{- $grace := .Values.terminationGracePeriodSeconds -}}
+{{- if and (not (kindIs "invalid" $grace)) (lt (mul (int64 $grace) 1000) (add $timeout 10000)) -}}
+{{- fail (printf "terminationGracePeriodSeconds must be at least cde.timeout (%s) plus 10 s, or a call under way is cut off before it is recorded; null computes the value" .Values.cde.timeout) -}}
 {{- end -}}
 {{- end -}}

@@ -24,10 +24,14 @@
 {{- end -}}
 {{- end -}}
 
+{{- define "cde-operator.namespace" -}}
+{{- .Values.namespaceOverride | default .Release.Namespace -}}
+{{- end -}}
+
 {{/* The labels that select the pods of this release only. */}}
 {{- define "cde-operator.selector" -}}
-app.kubernetes.io/name: {{ include "cde-operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "cde-operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{/* The labels of every object. commonLabels cannot override the chart's own labels. */}}
@@ -39,6 +43,23 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- merge $ours .Values.commonLabels | toYaml -}}
 {{- end -}}
 
+{{/*
+The metadata of an object: `root`, and if needed `suffix` of the name, `namespace`, more `labels` and `annotations`.
+*/}}
+{{- define "cde-operator.metadata" -}}
+metadata:
+  name: {{ printf "%s%s" (include "cde-operator.fullname" .root) (.suffix | default "") | quote }}
+  {{- with .namespace }}
+  namespace: {{ . | quote }}
+  {{- end }}
+  labels:
+    {{- merge (include "cde-operator.labels" .root | fromYaml) (.labels | default dict) | toYaml | nindent 4 }}
+  {{- with merge dict (.annotations | default dict) .root.Values.commonAnnotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end -}}
+
 {{/* The labels of the pods. They have no version, so that a new chart with the same pods does not restart them. */}}
 {{- define "cde-operator.podLabels" -}}
 {{- merge (include "cde-operator.selector" . | fromYaml) .Values.podLabels .Values.commonLabels | toYaml -}}
@@ -46,12 +67,74 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- define "cde-operator.image" -}}
 {{- with .Values.image -}}
+{{- $name := ternary (printf "%s/%s" .registry .repository) .repository (ne .registry "") -}}
 {{- if .digest -}}
-{{ .repository }}@{{ .digest }}
+{{ $name }}@{{ .digest }}
 {{- else -}}
-{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}
+{{ $name }}:{{ .tag | default $.Chart.AppVersion }}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{/* What the operator's pods and the pod of `helm test` have in common. */}}
+{{- define "cde-operator.podSpec" -}}
+serviceAccountName: {{ include "cde-operator.serviceAccount" . | quote }}
+automountServiceAccountToken: {{ .Values.serviceAccount.automount }}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- with .Values.hostAliases }}
+hostAliases:
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- with .Values.dnsPolicy }}
+dnsPolicy: {{ . }}
+{{- end }}
+{{- with .Values.dnsConfig }}
+dnsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.podSecurityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with include "cde-operator.volumes" . | trim }}
+volumes:
+{{- . | nindent 0 }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- end -}}
+
+{{/* What their containers have in common. */}}
+{{- define "cde-operator.container" -}}
+image: {{ include "cde-operator.image" . | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+env:
+{{- include "cde-operator.env" . | trim | nindent 0 }}
+{{- with .Values.extraEnvFrom }}
+envFrom:
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- with .Values.resources }}
+resources:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.securityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with include "cde-operator.volumeMounts" . | trim }}
+volumeMounts:
+{{- . | nindent 0 }}
+{{- end }}
 {{- end -}}
 
 {{/*
@@ -113,7 +196,7 @@ in the same pod has the same configuration. A test compares the variables with t
 {{- end -}}
 
 {{- define "cde-operator.volumeMounts" -}}
-# Mount the directory and not the file (subPath): only a directory is updated when the Secret changes.
+{{- /* The directory and not the file (subPath), because only a directory is updated when the Secret changes. */ -}}
 {{- if .Values.cde.token.secret }}
 - name: cde-token
   mountPath: /var/run/secrets/cde
@@ -129,6 +212,9 @@ in the same pod has the same configuration. A test compares the variables with t
   mountPath: /var/run/cde-ca
   readOnly: true
 {{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "cde-operator.volumes" -}}
@@ -136,9 +222,9 @@ in the same pod has the same configuration. A test compares the variables with t
 {{- if .secret }}
 - name: cde-token
   secret:
-    secretName: {{ .secret }}
+    secretName: {{ .secret | quote }}
     items:
-    - key: {{ .key }}
+    - key: {{ .key | quote }}
       path: token
 {{- end }}
 {{- end }}
@@ -146,9 +232,9 @@ in the same pod has the same configuration. A test compares the variables with t
 {{- if .secretName }}
 - name: cde-client-secret
   secret:
-    secretName: {{ .secretName }}
+    secretName: {{ .secretName | quote }}
     items:
-    - key: {{ .key }}
+    - key: {{ .key | quote }}
       path: client-secret
 {{- end }}
 {{- end }}
@@ -156,18 +242,21 @@ in the same pod has the same configuration. A test compares the variables with t
 {{- if .configMap }}
 - name: cde-ca
   configMap:
-    name: {{ .configMap }}
+    name: {{ .configMap | quote }}
     items:
-    - key: {{ .key }}
+    - key: {{ .key | quote }}
       path: ca.crt
 {{- else if .secret }}
 - name: cde-ca
   secret:
-    secretName: {{ .secret }}
+    secretName: {{ .secret | quote }}
     items:
-    - key: {{ .key }}
+    - key: {{ .key | quote }}
       path: ca.crt
 {{- end }}
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 

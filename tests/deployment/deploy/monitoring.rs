@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 
 use crate::deploy::fixture;
 
-/// Returns the control plane of these tests with the two kinds.
+/// Returns the control plane of these tests with the kinds of the Prometheus operator.
 pub(crate) async fn installed() -> &'static ControlPlane {
     static KINDS: OnceCell<()> = OnceCell::const_new();
     let control_plane = fixture::installed().await;
@@ -16,13 +16,43 @@ pub(crate) async fn installed() -> &'static ControlPlane {
 }
 
 async fn install(control_plane: &ControlPlane) {
-    for (kind, endpoints) in [("PodMonitor", "podMetricsEndpoints"), ("ServiceMonitor", "endpoints")] {
-        let definition = definition(kind, endpoints);
+    let text = json!({"type": "string"});
+    let relabelings = json!({"type": "array", "items": {"type": "object", "properties": {
+        "action": text, "regex": text, "sourceLabels": {"type": "array", "items": text},
+    }}});
+    let endpoint = json!({"type": "object", "properties": {
+        "port": text, "path": text, "interval": text, "scrapeTimeout": text,
+        "relabelings": relabelings, "metricRelabelings": relabelings,
+    }});
+    let labels = json!({"type": "object", "additionalProperties": text});
+    let monitor = |endpoints: &str| {
+        json!({
+            "type": "object",
+            "required": ["selector", endpoints],
+            "properties": {
+                "selector": {"type": "object", "properties": {"matchLabels": labels}},
+                endpoints: {"type": "array", "items": endpoint},
+            },
+        })
+    };
+    let rule = json!({"type": "object", "required": ["alert", "expr"], "properties": {
+        "alert": text, "expr": text, "for": text, "labels": labels, "annotations": labels,
+    }});
+    let group = json!({"type": "object", "required": ["name"], "properties": {
+        "name": text, "rules": {"type": "array", "items": rule},
+    }});
+    let rules = json!({"type": "object", "properties": {"groups": {"type": "array", "items": group}}});
+    for (kind, spec) in [
+        ("PodMonitor", monitor("podMetricsEndpoints")),
+        ("ServiceMonitor", monitor("endpoints")),
+        ("PrometheusRule", rules),
+    ] {
+        let definition = definition(kind, &spec);
         control_plane.kubectl_ok(&["create", "-f", "-"], &definition.to_string()).await.unwrap();
     }
     let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
     control_plane.kubectl_ok(&wait, "").await.unwrap();
-    for kind in ["podmonitors", "servicemonitors"] {
+    for kind in ["podmonitors", "servicemonitors", "prometheusrules"] {
         fixture::eventually("the kind can be explained", async || {
             control_plane.kubectl_ok(&["explain", kind], "").await.is_ok()
         })
@@ -30,19 +60,8 @@ async fn install(control_plane: &ControlPlane) {
     }
 }
 
-fn definition(kind: &str, endpoints: &str) -> Value {
+fn definition(kind: &str, spec: &Value) -> Value {
     let singular = kind.to_lowercase();
-    let text = json!({"type": "string"});
-    let endpoint = json!({"type": "object", "properties": {"port": text, "path": text, "interval": text}});
-    let labels = json!({"type": "object", "additionalProperties": text});
-    let spec = json!({
-        "type": "object",
-        "required": ["selector", endpoints],
-        "properties": {
-            "selector": {"type": "object", "properties": {"matchLabels": labels}},
-            endpoints: {"type": "array", "items": endpoint},
-        },
-    });
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

@@ -57,7 +57,7 @@ async fn the_pod_matches_the_base_except_for_the_source_of_its_configuration() {
     let spec_of = |objects: &Objects| {
         let mut spec = objects.pod()["spec"].clone();
         let container = spec["containers"][0].as_object_mut().unwrap();
-        for told in ["args", "env", "envFrom", "imagePullPolicy"] {
+        for told in ["args", "env", "envFrom", "image", "imagePullPolicy"] {
             container.remove(told);
         }
         spec

@@ -154,7 +154,7 @@ async fn the_crds_stay_when_a_release_no_longer_installs_them() {
     let chart = path("deploy/chart");
     let release = |verb| [verb, "cde-operator", &chart, "-n", "default"];
     helm.ok(&release("install"), &values(json!({}))).await;
-    helm.ok(&release("upgrade"), &values(json!({"crds": {"install": false}}))).await;
+    helm.ok(&release("upgrade"), &values(json!({"crds": {"enabled": false}}))).await;
     assert_eq!(get(&control_plane, &["crd"]).await["items"].as_array().unwrap().len(), 2);
     let manifest = helm.ok(&["get", "manifest", "cde-operator", "-n", "default"], &Value::Null).await;
     let objects = Objects(serde_saphyr::from_multiple(&manifest).unwrap());

@@ -157,7 +157,7 @@ async fn the_role_of_a_login_and_the_pod_match_those_of_the_kustomize_component(
         let mut spec = pod["spec"].clone();
         let container = spec["containers"][0].as_object_mut().unwrap();
         // The sources of the configuration differ, and one of them leaves empty lists.
-        for differs in ["args", "env", "envFrom", "imagePullPolicy"] {
+        for differs in ["args", "env", "envFrom", "image", "imagePullPolicy"] {
             container.remove(differs);
         }
         container.retain(|_, value| *value != json!([]));
@@ -192,7 +192,7 @@ async fn operator_of(namespace: &str) -> Client {
     let control_plane = installed().await;
     let helm = Helm::of(control_plane).await;
     let values = login(json!({
-        "crds": {"install": false}, "warnings": {"install": false}, "rbac": {"userRoles": false},
+        "crds": {"enabled": false}, "warnings": {"enabled": false}, "rbac": {"userRoles": false},
         "namespaces": [namespace],
     }));
     let install = ["install", "login", &path("deploy/chart"), "-n", namespace, "--create-namespace"];
@@ -240,7 +240,7 @@ async fn the_notes_say_how_to_log_in_and_how_to_see_that_a_login_is_needed() {
     control_plane.kubectl_ok(&create, "").await.unwrap();
     for (secret, missing) in [("nobody-logged-in", true), ("logged-in", false)] {
         let values = login(json!({
-            "crds": {"install": false}, "rbac": {"userRoles": false}, "cde": {"oauth": {"secretName": secret}},
+            "crds": {"enabled": false}, "rbac": {"userRoles": false}, "cde": {"oauth": {"secretName": secret}},
         }));
         let install =
             ["install", "notes", &path("deploy/chart"), "-n", OPERATOR_NAMESPACE, "--dry-run=server"];

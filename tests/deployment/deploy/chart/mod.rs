@@ -1,5 +1,6 @@
 //! The Helm chart in `deploy/chart`, rendered and installed by the real helm.
 
+mod conventions;
 mod kustomize;
 mod life;
 mod login;
@@ -124,8 +125,10 @@ impl Objects {
 
 /// Returns the required values, and these.
 fn values(more: Value) -> Value {
-    let mut values =
-        json!({"cde": {"url": "https://cde.example.com", "token": {"secret": "cde-operator-token"}}});
+    let mut values = json!({
+        "image": {"repository": "registry.example.com/cde-operator"},
+        "cde": {"url": "https://cde.example.com", "token": {"secret": "cde-operator-token"}},
+    });
     merge(&mut values, more);
     values
 }
@@ -143,7 +146,7 @@ fn merge(into: &mut Value, from: Value) {
 
 /// As [`values`], in login mode.
 fn login(more: Value) -> Value {
-    let mut values = json!({"cde": {"url": "https://cde.example.com", "oauth": {
+    let mut values = json!({"image": {"repository": "registry.example.com/cde-operator"}, "cde": {"url": "https://cde.example.com", "oauth": {
         "secretName": "cde-operator-login",
         "clientId": "cde-operator",
         "tokenUrl": "https://login.example.com/oauth2/token",
@@ -174,8 +177,8 @@ fn choices() -> Vec<(&'static str, Value)> {
         ("everything", everything()),
         ("a login", login(json!({}))),
         ("everything of a login", everything_of_a_login()),
-        ("namespaced", values(json!({"namespaces": ["connectors"], "crds": {"install": false}}))),
-        ("two replicas", values(json!({"replicas": 2, "networkPolicy": {"enabled": true}}))),
+        ("namespaced", values(json!({"namespaces": ["connectors"], "crds": {"enabled": false}}))),
+        ("two replicas", values(json!({"replicaCount": 2, "networkPolicy": {"enabled": true}}))),
         ("a pod monitor", values(json!({"metrics": {"podMonitor": {"enabled": true}}}))),
         ("roots in a secret", values(json!({"cde": {"ca": {"secret": "roots"}}}))),
         (

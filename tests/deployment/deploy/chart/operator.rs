@@ -54,7 +54,7 @@ async fn the_permissions_of_the_chart_are_enough_for_the_operator_of_a_tenant() 
     }
     let helm = Helm::of(control_plane).await;
     let values = values(json!({
-        "namespaces": [WATCHED], "crds": {"install": false}, "rbac": {"userRoles": false},
+        "namespaces": [WATCHED], "crds": {"enabled": false}, "rbac": {"userRoles": false},
     }));
     let install = ["install", "tenant", &path("deploy/chart"), "-n", HOME, "--create-namespace"];
     helm.ok(&install, &values).await;

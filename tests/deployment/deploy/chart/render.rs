@@ -19,14 +19,17 @@ async fn two_replicas_get_a_disruption_budget_and_are_spread_and_one_does_not() 
     assert!(one.of("PodDisruptionBudget").is_empty());
     assert_eq!(one.pod()["spec"].get("topologySpreadConstraints"), None);
 
-    let two = rendered(&values(json!({"replicas": 2}))).await;
+    let two = rendered(&values(json!({"replicaCount": 2}))).await;
     assert_eq!(two.only("Deployment")["spec"]["replicas"], 2);
     assert_eq!(two.flags()["leader-election"], "true");
     assert_eq!(two.only("PodDisruptionBudget")["spec"]["minAvailable"], 1);
     let spread = &two.pod()["spec"]["topologySpreadConstraints"][0];
     assert_eq!(spread["topologyKey"], "kubernetes.io/hostname");
 
-    let without = json!({"replicas": 2, "podDisruptionBudget": {"enabled": false}});
+    let percentage = json!({"replicaCount": 2, "podDisruptionBudget": {"maxUnavailable": "50%"}});
+    let budget = rendered(&values(percentage)).await.only("PodDisruptionBudget")["spec"].clone();
+    assert_eq!((&budget["maxUnavailable"], &budget["minAvailable"]), (&json!("50%"), &Value::Null));
+    let without = json!({"replicaCount": 2, "podDisruptionBudget": {"enabled": false}});
     assert!(rendered(&values(without)).await.of("PodDisruptionBudget").is_empty());
 }
 
@@ -69,7 +72,11 @@ async fn monitors_scrape_the_metrics_port() {
     let service = rendered(&everything()).await;
     assert_eq!(port(&service), 9090);
     let monitor = service.only("ServiceMonitor");
-    let scraped = json!([{"port": "http", "path": "/metrics", "interval": "15s"}]);
+    let scraped = json!([{
+        "port": "http", "path": "/metrics", "interval": "15s", "scrapeTimeout": "5s",
+        "relabelings": [{"action": "labelmap", "regex": "x_(.+)"}],
+        "metricRelabelings": [{"action": "drop", "regex": "go_.+", "sourceLabels": ["__name__"]}],
+    }]);
     assert_eq!(monitor["spec"]["endpoints"], scraped);
     assert_eq!(monitor["metadata"]["labels"]["release"], "kube-prometheus-stack");
     let (service, wanted) = (service.only("Service"), &monitor["spec"]["selector"]["matchLabels"]);
@@ -160,8 +167,9 @@ async fn two_releases_in_one_namespace_share_nothing() {
     let mut seen = BTreeSet::new();
     let mut selectors = Vec::new();
     for release in ["cde-operator-a", "b"] {
-        let mut all =
-            values(json!({"crds": {"install": false}, "replicas": 2, "networkPolicy": {"enabled": true}}));
+        let mut all = values(
+            json!({"crds": {"enabled": false}, "replicaCount": 2, "networkPolicy": {"enabled": true}}),
+        );
         all["metrics"] = json!({"serviceMonitor": {"enabled": true}});
         let yaml = helm.yaml(release, &all).await.unwrap();
         let objects = Objects(serde_saphyr::from_multiple(&yaml).unwrap());
@@ -188,17 +196,18 @@ async fn the_crds_match_the_repository_or_are_left_out() {
         assert_eq!(*definition, expected, "{name}: run `UPDATE_CRDS=1 cargo test --test generated crds::`");
         assert_eq!(definition["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
     }
-    let without = rendered(&values(json!({"crds": {"install": false}}))).await;
+    let without = rendered(&values(json!({"crds": {"enabled": false}}))).await;
     assert!(without.of("CustomResourceDefinition").is_empty());
 }
 
 #[tokio::test]
 async fn the_image_has_the_given_digest_or_the_version_of_the_chart() {
     let objects = rendered(&values(json!({}))).await;
-    assert_eq!(objects.container()["image"], concat!("cde-operator:", env!("CARGO_PKG_VERSION")));
+    let repository = "registry.example.com/cde-operator";
+    assert_eq!(objects.container()["image"], format!("{repository}:{}", env!("CARGO_PKG_VERSION")));
     let mut all = everything();
     let image = |objects: Objects| objects.container()["image"].as_str().unwrap().to_owned();
-    let repository = "registry.example.com/cde-operator";
+    let repository = "registry.example.com/team/cde-operator";
     assert_eq!(image(rendered(&all).await), format!("{repository}@sha256:{}", "0".repeat(64)));
     all["image"]["digest"] = json!("");
     assert_eq!(image(rendered(&all).await), format!("{repository}:other"));

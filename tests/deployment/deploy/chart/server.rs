@@ -13,7 +13,7 @@ async fn helm_can_install_every_choice_as_a_dry_run() {
     let chart = path("deploy/chart");
     for (what, mut values) in choices() {
         // The CRDs of these tests belong to kubectl.
-        values["crds"] = json!({"install": false});
+        values["crds"] = json!({"enabled": false});
         values["rbac"]["userRoles"] = json!(false);
         let install = ["install", "dry", &chart, "-n", OPERATOR_NAMESPACE, "--dry-run=server"];
         let told = helm.run(&install, &values).await.unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -25,6 +25,7 @@ async fn helm_can_install_every_choice_as_a_dry_run() {
 async fn the_api_server_accepts_every_field_of_every_choice() {
     let control_plane = monitoring::installed().await;
     let helm = Helm::of(control_plane).await;
+    control_plane.kubectl_ok(&["create", "namespace", "of-a-team"], "").await.unwrap();
     for (what, values) in choices() {
         let mut objects = helm.template(&values).await.0;
         // helm creates it on request, and it needs its account then: see below.
@@ -60,7 +61,7 @@ async fn the_command_in_the_notes_creates_a_valid_object() {
     let control_plane = installed().await;
     let helm = Helm::of(control_plane).await;
     let values =
-        values(json!({"crds": {"install": false}, "namespaces": ["connectors"], "rbac": {"create": false}}));
+        values(json!({"crds": {"enabled": false}, "namespaces": ["connectors"], "rbac": {"create": false}}));
     let install = ["install", "notes", &path("deploy/chart"), "-n", OPERATOR_NAMESPACE, "--dry-run=server"];
     let told = helm.ok(&install, &values).await;
     let (_, notes) = told.split_once("NOTES:").unwrap();
@@ -81,7 +82,7 @@ async fn the_notes_ask_for_a_secret_only_if_it_is_missing() {
     let secret = ["create", "secret", "generic", "there", "-n", OPERATOR_NAMESPACE, "--from-literal=token=t"];
     control_plane.kubectl_ok(&secret, "").await.unwrap();
     let values = values(json!({
-        "crds": {"install": false}, "rbac": {"userRoles": false}, "cde": {"token": {"secret": "there"}},
+        "crds": {"enabled": false}, "rbac": {"userRoles": false}, "cde": {"token": {"secret": "there"}},
     }));
     let install = ["install", "notes", &path("deploy/chart"), "-n", OPERATOR_NAMESPACE, "--dry-run=server"];
     let told = helm.ok(&install, &values).await;

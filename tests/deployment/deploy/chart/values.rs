@@ -18,7 +18,7 @@ async fn lint_reports_no_problem() {
         assert!(told.contains("1 chart(s) linted, 0 chart(s) failed"), "{what}: {told}");
         assert!(!told.contains("[WARNING]") && !told.contains("[ERROR]"), "{what}: {told}");
     }
-    assert!(helm.run(&lint, &values(json!({"replicas": "two"}))).await.is_err());
+    assert!(helm.run(&lint, &values(json!({"replicaCount": "two"}))).await.is_err());
 }
 
 #[tokio::test]
@@ -82,9 +82,9 @@ async fn the_program_accepts_the_variables_of_every_choice() {
     let helm = Helm::new().await;
     for (what, values) in choices() {
         let objects = helm.template(&values).await;
-        assert_eq!(objects.container()["args"], json!(["run"]));
+        let args = objects.container()["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap());
         let mut operator = Command::new(cde_harness::operator_program());
-        operator.arg("run").env_clear().envs(program::variables(objects.container()));
+        operator.args(args).env_clear().envs(program::variables(objects.container()));
         let ended = process::output(operator, b"").await.unwrap();
         let said = String::from_utf8(ended.stderr).unwrap();
         // The only remaining error is about what only a pod has: a mounted file, or access to Kubernetes.
@@ -129,8 +129,11 @@ async fn invalid_values_are_rejected_with_a_sentence_that_names_them() {
         (json!({"namespaces": ["a", "a"]}), "/namespaces"),
         (json!({"listen": "127.0.0.1:8080"}), "/listen"),
         (json!({"log": {"format": "xml"}}), "/log/format"),
-        (json!({"replicas": 2, "leaderElection": false}), "leaderElection is false"),
-        (json!({"replicas": 2, "podDisruptionBudget": {"minAvailable": 2}}), "must be less than replicas"),
+        (json!({"replicaCount": 2, "leaderElection": false}), "leaderElection is false"),
+        (json!({"replicaCount": 2, "podDisruptionBudget": {"minAvailable": 2}}), "lets no pod go"),
+        (json!({"replicaCount": 2, "podDisruptionBudget": {"maxUnavailable": 0}}), "lets no pod go"),
+        (json!({"podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": 1}}), "set only one of them"),
+        (json!({"image": {"repository": ""}}), "image.repository must be the image that you have pushed"),
         (long, "terminationGracePeriodSeconds must be at least cde.timeout (1m) plus 10 s"),
         (
             json!({"metrics": {"podMonitor": {"enabled": true}, "serviceMonitor": {"enabled": true}}}),
@@ -196,12 +199,15 @@ fn the_schema_lists_exactly_the_values() {
     let schema = std::fs::read_to_string(path("deploy/chart/values.schema.json")).unwrap();
     let mut known = BTreeSet::new();
     properties(&serde_json::from_str(&schema).unwrap(), "", &mut known);
-    // Values that a parent chart gives to all its parts.
+    // Values that a parent chart gives to its parts.
     known.remove("/global");
+    known.remove("/enabled");
     let mut given: BTreeSet<String> = by_default().into_keys().collect();
     // The schema allows any Kubernetes content in these.
-    given.retain(|path| !path.starts_with("/resources/"));
-    given.insert("/resources".to_owned());
+    for group in ["/resources", "/strategy", "/podSecurityContext", "/securityContext", "/dashboard/labels"] {
+        given.retain(|path| !path.starts_with(&format!("{group}/")));
+        given.insert(group.to_owned());
+    }
     assert_eq!(given, known);
 }
 
@@ -223,7 +229,8 @@ async fn every_value_has_an_effect() {
 /// Sets each value of `base` back to its default, and returns those that were tried. A value that makes no difference
 /// fails the test.
 async fn values_with_an_effect(base: &Value) -> BTreeSet<String> {
-    const REQUIRED: [&str; 6] = [
+    const REQUIRED: [&str; 7] = [
+        "/image/repository",
         "/cde/url",
         "/cde/token/secret",
         "/cde/oauth/secretName",
