@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Work with cde-operator: log in to Productsup's Connector Development Environment (CDE) for it.
+pub(crate) mod request;
+
+use self::request::{CreateArgs, RollbackArgs};
+
+/// Work with cde-operator: restore connectors of Productsup's Connector Development Environment (CDE), roll back their
+/// migrations, and log in to the CDE.
 ///
-/// Exit codes: 0 success, 1 a login is required or was not completed, 2 wrong flags or configuration, 3 Kubernetes could not
-/// be reached or refused.
+/// Exit codes: 0 success, 1 something failed or needs a login, 2 wrong flags or configuration, 3 Kubernetes could not be
+/// reached or refused.
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-cde", bin_name = "kubectl cde", version, arg_required_else_help = true)]
 #[command(disable_help_subcommand = true, args_override_self = true)]
@@ -24,6 +29,10 @@ pub(crate) struct Cli {
 /// The subcommand.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Roll back the migrations of connectors: create one MigrationRollback per connector.
+    Rollback(Box<RollbackArgs>),
+    /// Restore connectors from the bin: create one ConnectorRestore per connector.
+    Restore(Box<CreateArgs>),
     /// Log in to the CDE with a browser, and write the login to the operator's Secret.
     Login(Box<LoginArgs>),
     /// Revoke the login, and empty the Secret.
@@ -38,7 +47,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Kubernetes options")]
 pub(crate) struct KubernetesArgs {
-    /// Namespace of the operator; default: the namespace of the context.
+    /// Namespace of the requests, or of the operator for a login; default: the namespace of the context.
     #[arg(short, long, global = true)]
     pub(crate) namespace: Option<String>,
     /// Context in the kubeconfig; default: the current one.

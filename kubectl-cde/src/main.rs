@@ -3,12 +3,13 @@
 //! - [`cli`]: flags and environment variables, read once.
 //! - [`command`]: one file per command.
 //! - [`authorization`]: asks a person for an authorization code, through a browser.
+//! - [`request`]: the operator's custom resources. [`output`]: the formats of kubectl.
 //! - [`cluster`], [`deployment`], [`login_secret`]: what the commands need of Kubernetes.
 //! - [`settings`]: who the authorization server is.
 //! - [`error`]: errors as one sentence, with their exit codes.
 //!
-//! Exit codes: 0 success, 1 a login is required or was not completed, 2 wrong flags or configuration, 3 Kubernetes could
-//! not be reached or refused. No output shows a token, a code, a verifier or a client secret, except that of `--print`.
+//! Exit codes: 0 success, 1 something failed or needs a login, 2 wrong flags or configuration, 3 Kubernetes could not be
+//! reached or refused. No output shows a token, a code, a verifier or a client secret, except that of `--print`.
 
 #![warn(clippy::disallowed_methods, clippy::too_many_lines)]
 
@@ -19,6 +20,8 @@ mod command;
 mod deployment;
 mod error;
 mod login_secret;
+mod output;
+mod request;
 mod settings;
 
 use std::io::Write as _;

@@ -1,5 +1,6 @@
 //! The commands: one file each.
 
+mod create;
 mod login;
 mod logout;
 mod version;
@@ -16,6 +17,7 @@ use cde_operator::oauth::{ClientCredentials, EndpointUrl, TokenEndpoint};
 
 use crate::cli::{Cli, ClientArgs, Command};
 use crate::error::Error;
+use crate::request::Kind;
 use crate::settings::configuration;
 
 /// The timeout of one call to the authorization server.
@@ -24,6 +26,10 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Runs a command.
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Error> {
     match cli.command {
+        Command::Rollback(args) => {
+            create::run(&cli.kubernetes, Kind::Rollback, &args.version, &args.create).await
+        }
+        Command::Restore(args) => create::run(&cli.kubernetes, Kind::Restore, "main", &args).await,
         Command::Login(args) => login::run(&cli.kubernetes, &args).await,
         Command::Logout(args) => logout::run(&cli.kubernetes, &args).await,
         Command::Whoami(args) => whoami::run(&cli.kubernetes, &args).await,
@@ -38,7 +44,7 @@ pub(crate) fn note(line: impl Display) {
 
 /// Writes the result to standard output.
 fn print(text: impl Display) -> Result<(), Error> {
-    let mut out = std::io::stdout().lock();
+    let mut out = anstream::stdout().lock();
     let written = write!(out, "{text}").and_then(|()| out.flush());
     written.map_err(|error| Error::Usage(format!("cannot write to standard output: {error}")))
 }

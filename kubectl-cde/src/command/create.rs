@@ -1,0 +1,159 @@
+//! `kubectl cde rollback` and `restore`: create one request per connector.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use cde_operator::runtime::clock;
+use cde_operator::text::{clean, describe};
+
+use super::{note, print};
+use crate::cli::KubernetesArgs;
+use crate::cli::request::{CreateArgs, DryRun, TargetArgs};
+use crate::cluster::Cluster;
+use crate::error::Error;
+use crate::output::{Format, yaml};
+use crate::request::create::{Created, create};
+use crate::request::manifest::Template;
+use crate::request::targets::{Target, check_version, parse, target};
+use crate::request::{Kind, Request};
+
+/// The label of requests that people create with the plugin, so that nobody looks for them in Git.
+const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "kubectl-cde");
+
+pub(super) async fn run(
+    kubernetes: &KubernetesArgs,
+    kind: Kind,
+    version: &str,
+    args: &CreateArgs,
+) -> Result<ExitCode, Error> {
+    check_version(version).map_err(|why| Error::Usage(format!("--version: {why}")))?;
+    let targets = targets(&args.targets)?;
+    if args.name.is_some() && targets.len() > 1 {
+        return Err(Error::Usage(
+            "--name is for one connector: leave it out, or give a CSV list with names".to_owned(),
+        ));
+    }
+    let mut labels: BTreeMap<String, String> = args.labels.iter().cloned().collect();
+    if args.output_dir.is_some() || args.dry_run == Some(DryRun::Client) {
+        let requests = requests(kind, version, args, &labels, kubernetes.namespace.as_deref(), &targets)?;
+        match &args.output_dir {
+            Some(directory) => write_files(directory, &requests)?,
+            None => show(args.output.as_ref().unwrap_or(&Format::Yaml), &requests)?,
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let cluster = Cluster::new(kubernetes).await?;
+    labels.insert(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned());
+    let requests = requests(kind, version, args, &labels, Some(&cluster.namespace), &targets)?;
+    let dry_run = args.dry_run == Some(DryRun::Server);
+    let created = create(&cluster, &requests, dry_run).await?;
+    report(&created, args, dry_run)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the connectors of arguments and list.
+pub(super) fn targets(args: &TargetArgs) -> Result<Vec<Target>, Error> {
+    let mut all = Vec::new();
+    for connector in &args.connectors {
+        all.push(target(connector, None, None).map_err(Error::Usage)?);
+    }
+    if let Some(name) = &args.filename {
+        let text = read_file(name)?;
+        all.extend(parse(&text).map_err(|why| Error::Usage(format!("{name}: {why}; nothing was created")))?);
+    }
+    if all.is_empty() {
+        return Err(Error::Usage("name a connector, or a list with --filename".to_owned()));
+    }
+    Ok(all)
+}
+
+/// Reads a file, or standard input for `-`.
+pub(super) fn read_file(name: &str) -> Result<String, Error> {
+    let mut text = String::new();
+    let read = match name {
+        "-" => std::io::stdin().lock().read_to_string(&mut text).map(drop),
+        _ => fs::read_to_string(name).map(|content| text = content),
+    };
+    read.map_err(|error| Error::Usage(format!("cannot read {name}: {error}")))?;
+    Ok(text)
+}
+
+fn requests(
+    kind: Kind,
+    version: &str,
+    args: &CreateArgs,
+    labels: &BTreeMap<String, String>,
+    namespace: Option<&str>,
+    targets: &[Target],
+) -> Result<Vec<Request>, Error> {
+    let template = Template {
+        kind,
+        version,
+        not_after: args.not_after,
+        suspend: args.suspend,
+        name: args.name.as_deref(),
+        labels,
+        annotations: &BTreeMap::new(),
+        namespace,
+        now: clock::now(),
+    };
+    template.requests(targets)
+}
+
+fn write_files(directory: &Path, requests: &[Request]) -> Result<(), Error> {
+    let failed = |path: &Path, error: &std::io::Error| {
+        Error::Usage(format!("cannot write {}: {}", path.display(), describe(error)))
+    };
+    let files: Vec<_> = requests
+        .iter()
+        .map(|request| (directory.join(format!("{}.yaml", request.name())), request))
+        .collect();
+    if let Some((path, _)) = files.iter().find(|(path, _)| path.exists()) {
+        return Err(Error::Usage(format!("{} exists, and nothing was written: remove it", path.display())));
+    }
+    fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
+    for (path, request) in &files {
+        fs::write(path, yaml(&request.object)?).map_err(|error| failed(path, &error))?;
+        print(format_args!("{}\n", path.display()))?;
+    }
+    Ok(())
+}
+
+fn show(format: &Format, requests: &[Request]) -> Result<(), Error> {
+    let all: Vec<&Request> = requests.iter().collect();
+    match format.render(&all)? {
+        Some(text) => print(text),
+        None => Err(Error::Usage("write name, yaml, json or jsonpath=TEMPLATE after --output".to_owned())),
+    }
+}
+
+fn report(created: &[Created], args: &CreateArgs, dry_run: bool) -> Result<(), Error> {
+    let all: Vec<&Request> = created.iter().map(Created::request).collect();
+    for one in created {
+        if let Created::Existing(request) = one {
+            note(format_args!(
+                "warning: {request} existed already ({}), and nothing was changed: for another request, choose --name",
+                request.reason()
+            ));
+        }
+    }
+    if let Some(format) = &args.output {
+        let text = format.render(&all)?;
+        return print(text.unwrap_or_default());
+    }
+    let suffix = match (dry_run, args.suspend) {
+        (true, _) => " (server dry run)",
+        (false, true) => ", suspended",
+        (false, false) => "",
+    };
+    for one in created {
+        if let Created::New(request) = one {
+            let name = clean(&request.to_string(), 300);
+            print(format_args!("{name} created{suffix}\n"))?;
+        }
+    }
+    Ok(())
+}
