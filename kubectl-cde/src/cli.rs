@@ -6,8 +6,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) mod request;
+pub(crate) mod selection;
 
 use self::request::{CreateArgs, RollbackArgs};
+use self::selection::{DescribeArgs, ResumeArgs, RetryArgs, StatusArgs, SuspendArgs, WaitArgs};
 
 /// Work with cde-operator: restore connectors of Productsup's Connector Development Environment (CDE), roll back their
 /// migrations, and log in to the CDE.
@@ -33,6 +35,19 @@ pub(crate) enum Command {
     Rollback(Box<RollbackArgs>),
     /// Restore connectors from the bin: create one ConnectorRestore per connector.
     Restore(Box<CreateArgs>),
+    /// Show requests: what needs a person, what waits and for what, what is under way, and what is done.
+    Status(Box<StatusArgs>),
+    /// Tell the story of one request, and what a person can do.
+    Describe(DescribeArgs),
+    /// Ask the operator for another attempt.
+    Retry(Box<RetryArgs>),
+    /// Hold requests back: no new attempt begins.
+    Suspend(Box<SuspendArgs>),
+    /// Start suspended requests.
+    Resume(Box<ResumeArgs>),
+    /// Wait until requests have ended: exit code 0 if all succeeded, 1 if some failed, 2 if some need a person, 3 after the
+    /// time-out, 4 after another error.
+    Wait(Box<WaitArgs>),
     /// Log in to the CDE with a browser, and write the login to the operator's Secret.
     Login(Box<LoginArgs>),
     /// Revoke the login, and empty the Secret.

@@ -1,6 +1,10 @@
 //! The cluster, as the kubeconfig of the person describes it.
 
+use cde_operator::runtime::clock;
 use cde_operator::text::describe;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
@@ -48,5 +52,18 @@ impl Cluster {
         let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let client = Client::try_from(config).map_err(|error| unusable(&error))?;
         Ok(Self { client, context, namespace })
+    }
+    /// Returns the API server's clock, which may differ from the person's.
+    pub(crate) async fn server_time(&self) -> Result<Timestamp, Error> {
+        let unreachable = |error: &dyn std::error::Error| {
+            Error::Kubernetes(format!("cannot reach the API server: {}", describe(error)))
+        };
+        let request = http::Request::get("/version").body(Body::empty());
+        let request = request.map_err(|error| unreachable(&error))?;
+        let response = self.client.send(request).await.map_err(|error| unreachable(&error))?;
+        let date = response.headers().get(http::header::DATE).and_then(|date| date.to_str().ok());
+        // A proxy may have removed the header.
+        let time = date.and_then(|date| rfc2822::parse(date).ok()).map(|time| time.timestamp());
+        Ok(time.unwrap_or_else(clock::now))
     }
 }

@@ -3,7 +3,8 @@
 //! - [`cli`]: flags and environment variables, read once.
 //! - [`command`]: one file per command.
 //! - [`authorization`]: asks a person for an authorization code, through a browser.
-//! - [`request`]: the operator's custom resources. [`output`]: the formats of kubectl.
+//! - [`request`]: the operator's custom resources. [`story`], [`runbook`]: what happened to one, and what to do.
+//! - [`output`], [`table`], [`prompt`]: the formats of kubectl, and what people see.
 //! - [`cluster`], [`deployment`], [`login_secret`]: what the commands need of Kubernetes.
 //! - [`settings`]: who the authorization server is.
 //! - [`error`]: errors as one sentence, with their exit codes.
@@ -21,8 +22,12 @@ mod deployment;
 mod error;
 mod login_secret;
 mod output;
+mod prompt;
 mod request;
+mod runbook;
 mod settings;
+mod story;
+mod table;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -70,7 +70,7 @@ pub(crate) enum DryRun {
 }
 
 /// Parses an end of the window in which a request may begin attempts.
-fn not_after(text: &str) -> Result<Timestamp, String> {
+pub(super) fn not_after(text: &str) -> Result<Timestamp, String> {
     let now = cde_operator::runtime::clock::now();
     let time = match humantime::parse_duration(text) {
         Ok(duration) => now.checked_add(duration).map_err(|error| error.to_string())?,

@@ -71,7 +71,7 @@ pub(super) fn targets(args: &TargetArgs) -> Result<Vec<Target>, Error> {
 }
 
 /// Reads a file, or standard input for `-`.
-pub(super) fn read_file(name: &str) -> Result<String, Error> {
+pub(crate) fn read_file(name: &str) -> Result<String, Error> {
     let mut text = String::new();
     let read = match name {
         "-" => std::io::stdin().lock().read_to_string(&mut text).map(drop),

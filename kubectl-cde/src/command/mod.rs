@@ -1,9 +1,15 @@
 //! The commands: one file each.
 
 mod create;
+mod describe;
 mod login;
 mod logout;
+mod resume;
+mod retry;
+mod status;
+mod suspend;
 mod version;
+mod wait;
 mod whoami;
 
 use std::fmt::Display;
@@ -20,6 +26,8 @@ use crate::error::Error;
 use crate::request::Kind;
 use crate::settings::configuration;
 
+pub(crate) use self::create::read_file;
+
 /// The timeout of one call to the authorization server.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -30,6 +38,12 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Error> {
             create::run(&cli.kubernetes, Kind::Rollback, &args.version, &args.create).await
         }
         Command::Restore(args) => create::run(&cli.kubernetes, Kind::Restore, "main", &args).await,
+        Command::Status(args) => status::run(&cli.kubernetes, &args).await,
+        Command::Describe(args) => describe::run(&cli.kubernetes, &args).await,
+        Command::Retry(args) => retry::run(&cli.kubernetes, &args).await,
+        Command::Suspend(args) => suspend::run(&cli.kubernetes, &args).await,
+        Command::Resume(args) => resume::run(&cli.kubernetes, &args).await,
+        Command::Wait(args) => Ok(wait::run(&cli.kubernetes, &args).await),
         Command::Login(args) => login::run(&cli.kubernetes, &args).await,
         Command::Logout(args) => logout::run(&cli.kubernetes, &args).await,
         Command::Whoami(args) => whoami::run(&cli.kubernetes, &args).await,
@@ -43,7 +57,7 @@ pub(crate) fn note(line: impl Display) {
 }
 
 /// Writes the result to standard output.
-fn print(text: impl Display) -> Result<(), Error> {
+pub(crate) fn print(text: impl Display) -> Result<(), Error> {
     let mut out = anstream::stdout().lock();
     let written = write!(out, "{text}").and_then(|()| out.flush());
     written.map_err(|error| Error::Usage(format!("cannot write to standard output: {error}")))

@@ -1,14 +1,25 @@
 //! Requests, as the API server stores them.
 //!
 //! - [`targets`]: lists of connectors. [`manifest`]: the requests for them. [`create`]: creates these.
+//! - [`select`]: finds existing ones. [`watch`]: follows them. [`change`]: changes them.
+//! - [`group`]: what a person has to do. [`manager`]: who else applies a request.
 
+pub(crate) mod change;
 pub(crate) mod create;
+pub(crate) mod group;
 mod kind;
+pub(crate) mod manager;
 pub(crate) mod manifest;
+pub(crate) mod select;
 pub(crate) mod targets;
+pub(crate) mod watch;
 
-use cde_operator::api::{ConnectorRestoreSpec, MigrationRollbackSpec, Outcome, RollbackResult, Status};
+use cde_operator::api::{
+    CONFIRM_ANNOTATION, ConnectorRestoreSpec, MigrationRollbackSpec, Outcome, RETRY_ANNOTATION,
+    RollbackResult, Status,
+};
 use cde_operator::text::clean;
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::DynamicObject;
 use serde::Deserialize as _;
@@ -19,6 +30,9 @@ use crate::error::Error;
 
 /// Flux removes fields of managers whose names begin with `kubectl`.
 pub(crate) const FIELD_MANAGER: &str = "cde-cli";
+
+/// What distinguishes a request from all others: namespace, name and kind.
+pub(crate) type Key = (String, String, Kind);
 
 /// The spec of either kind.
 #[derive(Clone, Debug)]
@@ -107,9 +121,60 @@ impl Request {
             && self.version() == other.version()
     }
 
-    /// Returns how the request ended.
-    pub(crate) const fn outcome(&self) -> Option<Outcome> {
-        self.status.outcome
+    /// Returns what distinguishes the request from all others.
+    pub(crate) fn key(&self) -> Key {
+        (self.namespace().to_owned(), self.name().to_owned(), self.kind())
+    }
+
+    /// Whether the spec holds the request back.
+    pub(crate) fn is_suspended(&self) -> bool {
+        match &self.spec {
+            Spec::Restore(spec) => spec.suspend,
+            Spec::Rollback(spec) => spec.suspend,
+        }
+        .unwrap_or_default()
+    }
+
+    /// Returns the end of the window.
+    pub(crate) fn not_after(&self) -> Option<Timestamp> {
+        match &self.spec {
+            Spec::Restore(spec) => spec.not_after.as_ref().map(|time| time.0),
+            Spec::Rollback(spec) => Some(spec.not_after.0),
+        }
+    }
+
+    /// Returns how the request ended; `None` while it is open, and from a retry or a confirmation until the operator has
+    /// handled it.
+    pub(crate) fn end(&self) -> Option<Outcome> {
+        self.status.outcome.filter(|_| !self.is_reopening())
+    }
+
+    /// Whether the operator has not yet handled a retry or a confirmation of a finished request.
+    pub(crate) fn is_reopening(&self) -> bool {
+        let annotations = self.metadata().annotations.as_ref();
+        let annotation = |key: &str| annotations.and_then(|all| all.get(key));
+        let is_open = self.status.outcome.is_none_or(|outcome| !outcome.is_final());
+        let handled = self.status.last_handled_retry.as_ref().map(|time| time.0.as_second());
+        let asked = annotation(RETRY_ANNOTATION).and_then(|value| value.parse::<Timestamp>().ok());
+        let retries = asked.is_some_and(|asked| handled.is_none_or(|handled| asked.as_second() > handled));
+        let id = self.status.operation.as_ref().map_or("", |operation| operation.id.as_str());
+        let is_unknown = self.status.outcome == Some(Outcome::Unknown);
+        let confirms = annotation(CONFIRM_ANNOTATION)
+            .is_some_and(|value| is_unknown && !id.is_empty() && value.starts_with(id));
+        is_open && (retries || confirms)
+    }
+
+    /// Returns the message of the condition Ready.
+    pub(crate) fn message(&self) -> String {
+        let ready = self.status.conditions.iter().find(|condition| condition.type_ == "Ready");
+        let message = ready.map_or("No operator has seen this request yet.", |condition| &condition.message);
+        clean(message, 1024)
+    }
+
+    /// Returns the name of the connector, as the CDE reported it.
+    pub(crate) fn connector_name(&self) -> Option<String> {
+        let name = self.status.result.connector.as_ref()?.name.as_ref()?;
+        Some(clean(name, 256))
     }
 
     /// Returns the reason, or a text for a request that no operator has seen.

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use cde_harness::{Flags, LIMIT, Operator, TestEnv};
-use cde_sandbox::cde::{Connector, new_id};
+use cde_harness::{Flags, Kind, LIMIT, Operator, Request, TestEnv};
+use cde_sandbox::cde::{Connector, Fault, Operation, new_id};
 use cde_sandbox::process::scratch_dir;
 use cde_sandbox::program::{Profile, build};
 use serde_json::{Value, json};
@@ -110,6 +110,27 @@ impl Incident {
         let text = self.env.kubectl(&["get", "cde", "-o", "json"], "").await;
         let list: Value = serde_json::from_str(&text).unwrap();
         list["items"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Applies a rollback whose outcome is unknown in the end, and returns its name.
+    pub(crate) async fn unknown(&self) -> String {
+        let request = Request::new(Kind::Rollback, "unknown");
+        self.env.sandbox.put(request.ready_connector());
+        let on = |operation| Fault::on(operation).connector(request.id);
+        self.env.sandbox.inject(on(Operation::Changing).answer(500));
+        self.env.sandbox.inject(on(Operation::Changing).answer(403).always());
+        self.env.sandbox.inject(on(Operation::Read).skip(1).answer(403).always());
+        self.env.apply(&request.manifest()).await;
+        self.env.wait_for(&request, "OutcomeUnknown").await;
+        request.name
+    }
+
+    /// Applies a rollback of a connector that does not exist, waits until it has failed, and returns it.
+    pub(crate) async fn failed(&self) -> Request {
+        let request = Request::new(Kind::Rollback, "failed");
+        self.env.apply(&request.manifest()).await;
+        self.env.wait_for(&request, "NotFound").await;
+        request
     }
 
     /// Puts a connector into the CDE whose migration can be rolled back.

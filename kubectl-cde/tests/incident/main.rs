@@ -8,5 +8,10 @@
     reason = "tests panic on unexpected results, and their names document them"
 )]
 
+mod change;
 mod create;
+mod describe;
 mod fixture;
+mod status;
+mod terminal;
+mod wait;
