@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) mod request;
 pub(crate) mod selection;
 
-use self::request::{CreateArgs, RollbackArgs};
-use self::selection::{DescribeArgs, ResumeArgs, RetryArgs, StatusArgs, SuspendArgs, WaitArgs};
+use self::request::{CreateArgs, PreviewArgs, RollbackArgs};
+use self::selection::{ConfirmArgs, DescribeArgs, ResumeArgs, RetryArgs, StatusArgs, SuspendArgs, WaitArgs};
 
 /// Work with cde-operator: restore connectors of Productsup's Connector Development Environment (CDE), roll back their
 /// migrations, and log in to the CDE.
@@ -39,6 +39,10 @@ pub(crate) enum Command {
     Status(Box<StatusArgs>),
     /// Tell the story of one request, and what a person can do.
     Describe(DescribeArgs),
+    /// Show what suspended requests would do; with --filename, create them first.
+    Preview(Box<PreviewArgs>),
+    /// Record what you saw in the CDE about a request whose outcome is unknown.
+    Confirm(ConfirmArgs),
     /// Ask the operator for another attempt.
     Retry(Box<RetryArgs>),
     /// Hold requests back: no new attempt begins.

@@ -47,6 +47,17 @@ pub(crate) fn story(request: &Request, now: Timestamp) -> String {
     text
 }
 
+/// Returns what is known about the effect of a request.
+pub(crate) fn evidence(request: &Request, now: Timestamp) -> String {
+    let mut parts = vec![paragraph("Asked", &asked(request, now)), paragraph("State", &request.message())];
+    parts.push(paragraph("Seen", &seen(request)));
+    if let Some(operation) = &request.status.operation {
+        parts.push(paragraph("Attempts", &attempts(operation, now)));
+        parts.push(paragraph("Last answer", &last_error(operation, now)));
+    }
+    parts.join("\n")
+}
+
 fn asked(request: &Request, now: Timestamp) -> String {
     let connector = match request.connector_name() {
         Some(name) => format!("the connector {name} ({})", request.connector()),

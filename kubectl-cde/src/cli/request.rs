@@ -1,11 +1,13 @@
 //! The flags of the commands that create, show and change requests.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
 use crate::output::Format;
+use crate::request::Kind;
 
 /// The connectors of new requests.
 #[derive(Clone, Debug, Args)]
@@ -58,6 +60,45 @@ pub(crate) struct RollbackArgs {
     /// Version to roll back where the list names none: main, latest or a major number.
     #[arg(long, default_value = "main")]
     pub(crate) version: String,
+    /// Show first what the rollbacks would do, and write preconditions from it, so that they hit only the releases that
+    /// you have seen.
+    #[arg(long, conflicts_with_all = ["dry_run", "output_dir", "output"])]
+    pub(crate) pin: bool,
+    /// How long --pin waits for the previews.
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = super::timeout)]
+    pub(crate) preview_timeout: Duration,
+    /// Do not ask before pinned rollbacks start.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+/// The flags of `preview`.
+#[derive(Debug, Args)]
+pub(crate) struct PreviewArgs {
+    /// Suspended requests: names, KIND/NAME or connector IDs; default: all of the namespace.
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Label selector.
+    #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with_all = ["names", "filename"])]
+    pub(crate) selector: Option<String>,
+    /// File with connectors, as for rollback: create suspended requests for them.
+    #[arg(short, long, value_name = "FILE", conflicts_with = "names")]
+    pub(crate) filename: Option<String>,
+    /// Kind of the requests to create.
+    #[arg(long, value_enum, default_value = "rollback", requires = "filename")]
+    pub(crate) kind: Kind,
+    /// Version to roll back where the list names none.
+    #[arg(long, default_value = "main", requires = "filename")]
+    pub(crate) version: String,
+    /// End of the window of the requests to create: a duration from now, or an RFC 3339 time.
+    #[arg(long, value_name = "DURATION|TIME", default_value = "1h", value_parser = not_after, requires = "filename")]
+    pub(crate) not_after: Timestamp,
+    /// How long to wait for the previews.
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = super::timeout)]
+    pub(crate) timeout: Duration,
+    /// Output format: name, yaml, json or jsonpath=TEMPLATE.
+    #[arg(short, long, value_name = "FORMAT")]
+    pub(crate) output: Option<Format>,
 }
 
 /// Where a dry run ends.

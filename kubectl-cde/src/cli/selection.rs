@@ -99,3 +99,20 @@ pub(crate) struct WaitArgs {
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = super::timeout)]
     pub(crate) timeout: Duration,
 }
+
+/// The flags of `confirm`.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("outcome").required(true)))]
+pub(crate) struct ConfirmArgs {
+    /// Name, KIND/NAME or connector ID.
+    pub(crate) name: String,
+    /// The CDE shows that the request had its effect.
+    #[arg(long, group = "outcome")]
+    pub(crate) succeeded: bool,
+    /// The CDE shows that the request had no effect.
+    #[arg(long, group = "outcome")]
+    pub(crate) failed: bool,
+    /// Do not ask.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}

@@ -5,9 +5,10 @@ use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use cde_operator::runtime::clock;
-use cde_operator::text::{clean, describe};
+use cde_operator::text::describe;
 
 use super::{note, print};
 use crate::cli::KubernetesArgs;
@@ -17,16 +18,24 @@ use crate::error::Error;
 use crate::output::{Format, yaml};
 use crate::request::create::{Created, create};
 use crate::request::manifest::Template;
+use crate::request::pin::{pin_all, start};
 use crate::request::targets::{Target, check_version, parse, target};
 use crate::request::{Kind, Request};
 
-/// The label of requests that people create with the plugin, so that nobody looks for them in Git.
-const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "kubectl-cde");
+/// How to pin rollbacks to what was seen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pin {
+    /// How long to wait for the previews.
+    pub(super) limit: Duration,
+    /// Whether to start without asking.
+    pub(super) yes: bool,
+}
 
 pub(super) async fn run(
     kubernetes: &KubernetesArgs,
     kind: Kind,
     version: &str,
+    pin: Option<Pin>,
     args: &CreateArgs,
 ) -> Result<ExitCode, Error> {
     check_version(version).map_err(|why| Error::Usage(format!("--version: {why}")))?;
@@ -36,9 +45,19 @@ pub(super) async fn run(
             "--name is for one connector: leave it out, or give a CSV list with names".to_owned(),
         ));
     }
-    let mut labels: BTreeMap<String, String> = args.labels.iter().cloned().collect();
+    let mut template = Template {
+        kind,
+        version,
+        not_after: args.not_after,
+        suspend: args.suspend || pin.is_some(),
+        name: args.name.as_deref(),
+        labels: args.labels.iter().cloned().collect(),
+        annotations: BTreeMap::new(),
+        namespace: kubernetes.namespace.as_deref(),
+        now: clock::now(),
+    };
     if args.output_dir.is_some() || args.dry_run == Some(DryRun::Client) {
-        let requests = requests(kind, version, args, &labels, kubernetes.namespace.as_deref(), &targets)?;
+        let requests = template.requests(&targets)?;
         match &args.output_dir {
             Some(directory) => write_files(directory, &requests)?,
             None => show(args.output.as_ref().unwrap_or(&Format::Yaml), &requests)?,
@@ -46,12 +65,37 @@ pub(super) async fn run(
         return Ok(ExitCode::SUCCESS);
     }
     let cluster = Cluster::new(kubernetes).await?;
-    labels.insert(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned());
-    let requests = requests(kind, version, args, &labels, Some(&cluster.namespace), &targets)?;
+    template.labels.extend(managed_by());
+    template.namespace = Some(&cluster.namespace);
+    let requests = template.requests(&targets)?;
     let dry_run = args.dry_run == Some(DryRun::Server);
     let created = create(&cluster, &requests, dry_run).await?;
-    report(&created, args, dry_run)?;
-    Ok(ExitCode::SUCCESS)
+    report(&created, args, template.suspend, dry_run)?;
+    match pin {
+        Some(pin) => start_pinned(&cluster, &created, pin, args.suspend).await,
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Pins what was created and starts it, unless it is to stay suspended.
+async fn start_pinned(
+    cluster: &Cluster,
+    created: &[Created],
+    pin: Pin,
+    stays_suspended: bool,
+) -> Result<ExitCode, Error> {
+    let new = created.iter().filter(|one| matches!(one, Created::New(_)));
+    let new: Vec<&Request> = new.map(Created::request).collect();
+    let pinned = pin_all(cluster, &new, pin.limit).await?;
+    if !stays_suspended {
+        start(cluster, &pinned, pin.yes).await?;
+    }
+    Ok(if pinned.len() == new.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Returns the label of requests that people create with the plugin, so that nobody looks for them in Git.
+pub(super) fn managed_by() -> BTreeMap<String, String> {
+    [("app.kubernetes.io/managed-by".to_owned(), "kubectl-cde".to_owned())].into()
 }
 
 /// Returns the connectors of arguments and list.
@@ -81,28 +125,6 @@ pub(crate) fn read_file(name: &str) -> Result<String, Error> {
     Ok(text)
 }
 
-fn requests(
-    kind: Kind,
-    version: &str,
-    args: &CreateArgs,
-    labels: &BTreeMap<String, String>,
-    namespace: Option<&str>,
-    targets: &[Target],
-) -> Result<Vec<Request>, Error> {
-    let template = Template {
-        kind,
-        version,
-        not_after: args.not_after,
-        suspend: args.suspend,
-        name: args.name.as_deref(),
-        labels,
-        annotations: &BTreeMap::new(),
-        namespace,
-        now: clock::now(),
-    };
-    template.requests(targets)
-}
-
 fn write_files(directory: &Path, requests: &[Request]) -> Result<(), Error> {
     let failed = |path: &Path, error: &std::io::Error| {
         Error::Usage(format!("cannot write {}: {}", path.display(), describe(error)))
@@ -130,8 +152,8 @@ fn show(format: &Format, requests: &[Request]) -> Result<(), Error> {
     }
 }
 
-fn report(created: &[Created], args: &CreateArgs, dry_run: bool) -> Result<(), Error> {
-    let all: Vec<&Request> = created.iter().map(Created::request).collect();
+/// Says which requests existed before, and that nothing was done about them.
+pub(super) fn warn_of_existing(created: &[Created]) {
     for one in created {
         if let Created::Existing(request) = one {
             note(format_args!(
@@ -140,19 +162,22 @@ fn report(created: &[Created], args: &CreateArgs, dry_run: bool) -> Result<(), E
             ));
         }
     }
+}
+
+fn report(created: &[Created], args: &CreateArgs, suspended: bool, dry_run: bool) -> Result<(), Error> {
+    warn_of_existing(created);
     if let Some(format) = &args.output {
-        let text = format.render(&all)?;
-        return print(text.unwrap_or_default());
+        let all: Vec<&Request> = created.iter().map(Created::request).collect();
+        return print(format.render(&all)?.unwrap_or_default());
     }
-    let suffix = match (dry_run, args.suspend) {
+    let suffix = match (dry_run, suspended) {
         (true, _) => " (server dry run)",
         (false, true) => ", suspended",
         (false, false) => "",
     };
     for one in created {
         if let Created::New(request) = one {
-            let name = clean(&request.to_string(), 300);
-            print(format_args!("{name} created{suffix}\n"))?;
+            print(format_args!("{request} created{suffix}\n"))?;
         }
     }
     Ok(())

@@ -1,9 +1,11 @@
 //! The commands: one file each.
 
+mod confirm;
 mod create;
 mod describe;
 mod login;
 mod logout;
+mod preview;
 mod resume;
 mod retry;
 mod status;
@@ -26,6 +28,7 @@ use crate::error::Error;
 use crate::request::Kind;
 use crate::settings::configuration;
 
+use self::create::Pin;
 pub(crate) use self::create::read_file;
 
 /// The timeout of one call to the authorization server.
@@ -35,11 +38,14 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Error> {
     match cli.command {
         Command::Rollback(args) => {
-            create::run(&cli.kubernetes, Kind::Rollback, &args.version, &args.create).await
+            let pin = args.pin.then_some(Pin { limit: args.preview_timeout, yes: args.yes });
+            create::run(&cli.kubernetes, Kind::Rollback, &args.version, pin, &args.create).await
         }
-        Command::Restore(args) => create::run(&cli.kubernetes, Kind::Restore, "main", &args).await,
+        Command::Restore(args) => create::run(&cli.kubernetes, Kind::Restore, "main", None, &args).await,
         Command::Status(args) => status::run(&cli.kubernetes, &args).await,
         Command::Describe(args) => describe::run(&cli.kubernetes, &args).await,
+        Command::Preview(args) => preview::run(&cli.kubernetes, &args).await,
+        Command::Confirm(args) => confirm::run(&cli.kubernetes, &args).await,
         Command::Retry(args) => retry::run(&cli.kubernetes, &args).await,
         Command::Suspend(args) => suspend::run(&cli.kubernetes, &args).await,
         Command::Resume(args) => resume::run(&cli.kubernetes, &args).await,

@@ -26,6 +26,13 @@ impl Created {
             Self::New(request) | Self::Existing(request) => request,
         }
     }
+
+    /// As [`Self::request`].
+    pub(crate) fn into_request(self) -> Request {
+        match self {
+            Self::New(request) | Self::Existing(request) => request,
+        }
+    }
 }
 
 /// Creates all requests, or stops at an error that says what exists. With `dry_run`, the API server checks them only.

@@ -29,9 +29,9 @@ pub(crate) struct Template<'a> {
     /// The name, if there is only one request.
     pub(crate) name: Option<&'a str>,
     /// Their labels.
-    pub(crate) labels: &'a BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
     /// Their annotations.
-    pub(crate) annotations: &'a BTreeMap<String, String>,
+    pub(crate) annotations: BTreeMap<String, String>,
     /// Their namespace.
     pub(crate) namespace: Option<&'a str>,
     /// The present time, whose date is part of the names.
@@ -150,8 +150,8 @@ mod tests {
             not_after: "2026-11-29T10:00:00Z".parse().unwrap(),
             suspend: false,
             name: None,
-            labels: &BTreeMap::new(),
-            annotations: &BTreeMap::new(),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
             namespace: Some("connectors"),
             now: "2026-11-29T09:00:00Z".parse().unwrap(),
         };

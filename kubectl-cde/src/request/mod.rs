@@ -2,6 +2,7 @@
 //!
 //! - [`targets`]: lists of connectors. [`manifest`]: the requests for them. [`create`]: creates these.
 //! - [`select`]: finds existing ones. [`watch`]: follows them. [`change`]: changes them.
+//! - [`preview`]: what suspended ones would do. [`pin`]: limits rollbacks to what was seen.
 //! - [`group`]: what a person has to do. [`manager`]: who else applies a request.
 
 pub(crate) mod change;
@@ -10,6 +11,8 @@ pub(crate) mod group;
 mod kind;
 pub(crate) mod manager;
 pub(crate) mod manifest;
+pub(crate) mod pin;
+pub(crate) mod preview;
 pub(crate) mod select;
 pub(crate) mod targets;
 pub(crate) mod watch;

@@ -9,9 +9,11 @@
 )]
 
 mod change;
+mod confirm;
 mod create;
 mod describe;
 mod fixture;
+mod preview;
 mod status;
 mod terminal;
 mod wait;
