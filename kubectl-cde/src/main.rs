@@ -4,7 +4,7 @@
 //! - [`command`]: one file per command.
 //! - [`authorization`]: asks a person for an authorization code, through a browser.
 //! - [`request`]: the operator's custom resources. [`story`], [`runbook`]: what happened to one, and what to do.
-//! - [`output`], [`table`], [`prompt`]: the formats of kubectl, and what people see.
+//! - [`output`], [`table`], [`progress`], [`prompt`]: the formats of kubectl, and what people see.
 //! - [`cluster`], [`deployment`], [`login_secret`]: what the commands need of Kubernetes.
 //! - [`settings`]: who the authorization server is.
 //! - [`error`]: errors as one sentence, with their exit codes.
@@ -22,6 +22,7 @@ mod deployment;
 mod error;
 mod login_secret;
 mod output;
+mod progress;
 mod prompt;
 mod request;
 mod runbook;

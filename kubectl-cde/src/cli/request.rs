@@ -39,6 +39,12 @@ pub(crate) struct CreateArgs {
     /// Create the requests suspended: each shows what it would do and waits for `kubectl cde resume`.
     #[arg(long)]
     pub(crate) suspend: bool,
+    /// Create the requests suspended and start so many at a time: the next when those before have ended.
+    #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "output")]
+    pub(crate) batch_size: Option<usize>,
+    /// Start no further batch after more failures.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "batch_size")]
+    pub(crate) max_failures: usize,
     /// Create nothing: print the manifests (client), or let the API server check them (server).
     #[arg(long, value_name = "WHERE", value_enum, num_args = 0..=1, default_missing_value = "client")]
     #[arg(require_equals = true)]
@@ -62,7 +68,7 @@ pub(crate) struct RollbackArgs {
     pub(crate) version: String,
     /// Show first what the rollbacks would do, and write preconditions from it, so that they hit only the releases that
     /// you have seen.
-    #[arg(long, conflicts_with_all = ["dry_run", "output_dir", "output"])]
+    #[arg(long, conflicts_with_all = ["dry_run", "output_dir", "output", "batch_size"])]
     pub(crate) pin: bool,
     /// How long --pin waits for the previews.
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = super::timeout)]
@@ -123,6 +129,11 @@ pub(super) fn not_after(text: &str) -> Result<Timestamp, String> {
         return Err(format!("{time:.0} is in the past, so no attempt would begin"));
     }
     Timestamp::from_second(time.as_second()).map_err(|error| error.to_string())
+}
+
+/// Parses a number of at least one.
+pub(super) fn positive(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "write a number from 1".to_owned())
 }
 
 /// Parses KEY=VALUE. The API server checks the rest.

@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use jiff::Timestamp;
 
-use super::request::not_after;
+use super::request::{not_after, positive};
 use crate::output::Format;
 
 /// Which requests.
@@ -44,6 +44,9 @@ pub(crate) struct StatusArgs {
     /// Output format: wide, name, yaml, json or jsonpath=TEMPLATE. wide also lists what is done, and whole messages.
     #[arg(short, long, value_name = "FORMAT")]
     pub(crate) output: Option<Format>,
+    /// Go on with a line per change, and a progress bar on a terminal.
+    #[arg(short, long, conflicts_with = "output")]
+    pub(crate) watch: bool,
 }
 
 /// The flags of `describe`.
@@ -81,9 +84,15 @@ pub(crate) struct SuspendArgs {
 /// The flags of `resume`.
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArgs {
-    /// Which requests.
+    /// Which requests. The label cde.productsup.com/batch alone goes on with a list in batches.
     #[command(flatten)]
     pub(crate) select: SelectArgs,
+    /// Start so many at a time; default: as the list was created. Only for a list in batches.
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) batch_size: Option<usize>,
+    /// Start no further batch after more failures; default: as the list was created. Only for a list in batches.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_failures: Option<usize>,
     /// Do not ask.
     #[arg(short, long)]
     pub(crate) yes: bool,

@@ -16,6 +16,7 @@ use crate::cli::request::{CreateArgs, DryRun, TargetArgs};
 use crate::cluster::Cluster;
 use crate::error::Error;
 use crate::output::{Format, yaml};
+use crate::request::batch::{self, Plan};
 use crate::request::create::{Created, create};
 use crate::request::manifest::Template;
 use crate::request::pin::{pin_all, start};
@@ -45,17 +46,20 @@ pub(super) async fn run(
             "--name is for one connector: leave it out, or give a CSV list with names".to_owned(),
         ));
     }
+    let now = clock::now();
+    let batch = args.batch_size.map(|size| Plan::new(kind, &targets, now, size, args.max_failures));
     let mut template = Template {
         kind,
         version,
         not_after: args.not_after,
-        suspend: args.suspend || pin.is_some(),
+        suspend: args.suspend || pin.is_some() || batch.is_some(),
         name: args.name.as_deref(),
         labels: args.labels.iter().cloned().collect(),
-        annotations: BTreeMap::new(),
+        annotations: batch.as_ref().map(Plan::annotations).unwrap_or_default(),
         namespace: kubernetes.namespace.as_deref(),
-        now: clock::now(),
+        now,
     };
+    template.labels.extend(batch.iter().map(|plan| (batch::LABEL.to_owned(), plan.id.clone())));
     if args.output_dir.is_some() || args.dry_run == Some(DryRun::Client) {
         let requests = template.requests(&targets)?;
         match &args.output_dir {
@@ -71,9 +75,10 @@ pub(super) async fn run(
     let dry_run = args.dry_run == Some(DryRun::Server);
     let created = create(&cluster, &requests, dry_run).await?;
     report(&created, args, template.suspend, dry_run)?;
-    match pin {
-        Some(pin) => start_pinned(&cluster, &created, pin, args.suspend).await,
-        None => Ok(ExitCode::SUCCESS),
+    match (pin, batch) {
+        (Some(pin), _) => start_pinned(&cluster, &created, pin, args.suspend).await,
+        (None, Some(plan)) if !args.suspend && !dry_run => batch::run(&cluster, &plan).await,
+        (None, _) => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -175,10 +180,12 @@ fn report(created: &[Created], args: &CreateArgs, suspended: bool, dry_run: bool
         (false, true) => ", suspended",
         (false, false) => "",
     };
-    for one in created {
-        if let Created::New(request) = one {
-            print(format_args!("{request} created{suffix}\n"))?;
-        }
+    let new = || created.iter().filter(|one| matches!(one, Created::New(_))).map(Created::request);
+    if args.batch_size.is_some() {
+        return print(format_args!("{} requests created{suffix}\n", new().count()));
+    }
+    for request in new() {
+        print(format_args!("{request} created{suffix}\n"))?;
     }
     Ok(())
 }

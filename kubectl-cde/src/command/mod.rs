@@ -9,6 +9,7 @@ mod preview;
 mod resume;
 mod retry;
 mod status;
+mod status_watch;
 mod suspend;
 mod version;
 mod wait;

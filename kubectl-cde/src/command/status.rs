@@ -9,6 +9,7 @@ use cde_operator::text::cut;
 use jiff::Timestamp;
 
 use super::print;
+use super::status_watch::follow;
 use crate::cli::KubernetesArgs;
 use crate::cli::selection::StatusArgs;
 use crate::cluster::Cluster;
@@ -37,12 +38,15 @@ pub(super) async fn run(kubernetes: &KubernetesArgs, args: &StatusArgs) -> Resul
     if requests.is_empty() {
         let place = if args.select.all_namespaces { "any namespace" } else { &cluster.namespace };
         print(format_args!("No requests in {place}.\n"))?;
-        return Ok(ExitCode::SUCCESS);
+    } else {
+        let wide = args.output == Some(Format::Wide);
+        let lists_done = wide || args.select.has_names() || !args.select.reasons.is_empty();
+        let view = View { namespaces: args.select.all_namespaces, wide, lists_done, now: clock::now() };
+        print(view.text(&all))?;
     }
-    let wide = args.output == Some(Format::Wide);
-    let lists_done = wide || args.select.has_names() || !args.select.reasons.is_empty();
-    let view = View { namespaces: args.select.all_namespaces, wide, lists_done, now: clock::now() };
-    print(view.text(&all))?;
+    if args.watch {
+        follow(&cluster, &args.select, &requests).await?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,9 +2,11 @@
 //!
 //! - [`targets`]: lists of connectors. [`manifest`]: the requests for them. [`create`]: creates these.
 //! - [`select`]: finds existing ones. [`watch`]: follows them. [`change`]: changes them.
+//! - [`batch`]: starts the requests of a list step by step.
 //! - [`preview`]: what suspended ones would do. [`pin`]: limits rollbacks to what was seen.
 //! - [`group`]: what a person has to do. [`manager`]: who else applies a request.
 
+pub(crate) mod batch;
 pub(crate) mod change;
 pub(crate) mod create;
 pub(crate) mod group;
@@ -136,6 +138,14 @@ impl Request {
             Spec::Rollback(spec) => spec.suspend,
         }
         .unwrap_or_default()
+    }
+
+    /// Notes that the spec no longer holds the request back.
+    pub(crate) const fn set_started(&mut self) {
+        match &mut self.spec {
+            Spec::Restore(spec) => spec.suspend = None,
+            Spec::Rollback(spec) => spec.suspend = None,
+        }
     }
 
     /// Returns the end of the window.

@@ -8,6 +8,7 @@
     reason = "tests panic on unexpected results, and their names document them"
 )]
 
+mod batch;
 mod change;
 mod confirm;
 mod create;
@@ -17,3 +18,4 @@ mod preview;
 mod status;
 mod terminal;
 mod wait;
+mod watch;

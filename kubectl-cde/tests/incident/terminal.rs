@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::process::{Command, ExitStatus};
 
 use cde_harness::LIMIT;
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use tokio::process::Child;
 
@@ -33,6 +34,12 @@ impl Terminal {
     /// Types a line.
     pub(crate) fn types(&mut self, line: &str) {
         writeln!(self.hands, "{line}").unwrap();
+    }
+
+    /// Sends what Ctrl-C sends.
+    pub(crate) fn interrupt(&mut self) {
+        let id = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())).unwrap();
+        kill_process(id, Signal::INT).unwrap();
     }
 
     /// Reads until the terminal shows `text`, and returns what it has shown since the last call.
