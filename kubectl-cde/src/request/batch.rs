@@ -185,13 +185,12 @@ async fn start(
 ) -> Result<(), Error> {
     for key in batch {
         let Some(request) = watch.requests.get_mut(key) else { continue };
-        patch(cluster, request, json!({"spec": {"suspend": null}})).await?;
-        // The watch may lag behind.
-        request.set_started();
+        let generation = patch(cluster, request, json!({"spec": {"suspend": null}})).await?;
+        request.set_started(generation);
     }
     let waiting = watch.requests.values().filter(|request| request.is_suspended() && request.end().is_none());
     progress.line(&format!(
-        "started {} of {} requests; {} are suspended",
+        "started {} of {} requests, {} left",
         batch.len(),
         watch.requests.len(),
         waiting.count()

@@ -10,8 +10,12 @@ use crate::cluster::Cluster;
 use crate::command::{note, print};
 use crate::error::{Error, has_code};
 
-/// Merges `change` into a request. If its outcome is unknown, nobody may have changed it since a person looked at it.
-pub(crate) async fn patch(cluster: &Cluster, request: &Request, mut change: Value) -> Result<(), Error> {
+/// Merges `change` into a request, and returns its new generation. If its outcome is unknown, nobody may have changed it since a person looked at it.
+pub(crate) async fn patch(
+    cluster: &Cluster,
+    request: &Request,
+    mut change: Value,
+) -> Result<Option<i64>, Error> {
     if request.status.outcome == Some(Outcome::Unknown) {
         change["metadata"]["resourceVersion"] = json!(request.metadata().resource_version);
     }
@@ -20,7 +24,7 @@ pub(crate) async fn patch(cluster: &Cluster, request: &Request, mut change: Valu
     let api = request.kind().api(cluster, Some(request.namespace()));
     let patched = api.patch_metadata(request.name(), &params, &Patch::Merge(&change)).await;
     match patched {
-        Ok(_) => Ok(()),
+        Ok(patched) => Ok(patched.metadata.generation),
         Err(error) if has_code(&error, 409) => Err(Error::Kubernetes(format!(
             "{request} has changed since you looked at it: look again, and run the command again"
         ))),
@@ -37,7 +41,7 @@ pub(crate) async fn patch_all(
 ) -> Result<(), Error> {
     for (count, request) in requests.iter().enumerate() {
         match patch(cluster, request, change(request)).await {
-            Ok(()) => print(format_args!("{request} {done}\n"))?,
+            Ok(_) => print(format_args!("{request} {done}\n"))?,
             Err(Error::Kubernetes(why)) if requests.len() > 1 => {
                 return Err(Error::Kubernetes(format!(
                     "{why}; {count} of {} requests were {done}",

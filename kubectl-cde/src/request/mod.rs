@@ -140,8 +140,9 @@ impl Request {
         .unwrap_or_default()
     }
 
-    /// Notes that the spec no longer holds the request back.
-    pub(crate) const fn set_started(&mut self) {
+    /// Notes that the spec no longer holds the request back, from this generation on.
+    pub(crate) const fn set_started(&mut self, generation: Option<i64>) {
+        self.object.metadata.generation = generation;
         match &mut self.spec {
             Spec::Restore(spec) => spec.suspend = None,
             Spec::Rollback(spec) => spec.suspend = None,

@@ -135,6 +135,14 @@ impl<'a> Watch<'a> {
 
     fn put(&mut self, request: Request) -> Change {
         let key = request.key();
+        let version = |request: &Request| (request.metadata().uid.clone(), request.metadata().generation);
+        if let Some(known) = self.requests.get(&key) {
+            let ((uid, generation), (new_uid, new_generation)) = (version(known), version(&request));
+            // An own write is known before the watch reports it.
+            if uid == new_uid && new_generation < generation {
+                return Change::Nothing;
+            }
+        }
         let before = self.requests.insert(key.clone(), request).map(Box::new);
         Change::Changed { key, before }
     }

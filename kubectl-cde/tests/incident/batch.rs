@@ -37,9 +37,9 @@ async fn a_list_ends_batch_after_batch() {
     let ended = incident.run_with(&["rollback", "-f", "-", "--batch-size", "2"], &text).await;
     assert_eq!(ended.code, 0, "{ended:?}");
     let expected = "5 requests created, suspended\n\
-                    started 2 of 5 requests; 3 are suspended\n\
-                    started 2 of 5 requests; 1 are suspended\n\
-                    started 1 of 5 requests; 0 are suspended\n\
+                    started 2 of 5 requests, 3 left\n\
+                    started 2 of 5 requests, 1 left\n\
+                    started 1 of 5 requests, 0 left\n\
                     5 requests: 5 done\n";
     assert_eq!(ended.stdout, expected);
     assert!(ids.iter().all(|id| incident.env.sandbox.effects(*id) == 1));
@@ -89,10 +89,7 @@ async fn a_list_whose_terminal_died_goes_on_from_another_one() {
     assert_eq!(suspended.lines().count(), 2, "nobody goes on by itself: {suspended}");
     let more = incident.run(&["resume", "-l", &selector(&stderr), "--yes"]).await;
     assert_eq!(more.code, 0, "{more:?}");
-    assert!(
-        more.stdout.ends_with("started 2 of 4 requests; 0 are suspended\n4 requests: 4 done\n"),
-        "{more:?}"
-    );
+    assert!(more.stdout.ends_with("started 2 of 4 requests, 0 left\n4 requests: 4 done\n"), "{more:?}");
     assert!(ids.iter().all(|id| incident.env.sandbox.effects(*id) == 1));
 }
 

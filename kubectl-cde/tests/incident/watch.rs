@@ -39,8 +39,9 @@ async fn a_terminal_shows_the_progress_of_a_list() {
     args.extend(ids.iter().map(String::as_str));
     let (seen, status) = Terminal::start(incident.plugin(&args)).end().await;
     assert!(status.success(), "{seen}");
-    assert!(seen.contains("] 3/3") || seen.contains(" 2/3  0 failed"), "{seen:?}");
-    assert!(seen.trim_end().ends_with("3 requests: 3 done"), "{seen:?}");
+    assert!(seen.contains("==> ") && seen.contains(" 3/3  0 failed"), "{seen:?}");
+    assert_eq!(seen.matches("started 1 of 3 requests, ").count(), 3, "{seen:?}");
+    assert!(seen.contains("3 requests: 3 done\r\n"), "{seen:?}");
 }
 
 #[tokio::test]
