@@ -31,9 +31,9 @@ pub(crate) struct Cli {
 /// The subcommand.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Roll back the migrations of connectors: create one MigrationRollback per connector.
+    /// Roll back the migrations of connectors: create one request per connector.
     Rollback(Box<RollbackArgs>),
-    /// Restore connectors from the bin: create one ConnectorRestore per connector.
+    /// Restore connectors from the bin: create one request per connector.
     Restore(Box<CreateArgs>),
     /// Show requests: what needs a person, what waits and for what, what is under way, and what is done.
     Status(Box<StatusArgs>),
@@ -58,8 +58,20 @@ pub(crate) enum Command {
     Logout(Box<LogoutArgs>),
     /// Show whether there is a login and how long it is valid; exit code 1 if a login is required.
     Whoami(WhoamiArgs),
-    /// Print the versions of the plugin and of the operator.
+    /// Print the versions of the plugin and the operator, and whether the CRDs are complete.
     Version(VersionArgs),
+    /// Print a shell's script that completes kubectl-cde.
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Answer kubectl's questions about completion.
+    #[command(name = "__complete", hide = true)]
+    Complete {
+        /// The words after `kubectl cde`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
 }
 
 /// Access to Kubernetes, with the flags of kubectl.

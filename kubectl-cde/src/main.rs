@@ -5,7 +5,7 @@
 //! - [`authorization`]: asks a person for an authorization code, through a browser.
 //! - [`request`]: the operator's custom resources. [`story`], [`runbook`]: what happened to one, and what to do.
 //! - [`output`], [`table`], [`progress`], [`prompt`]: the formats of kubectl, and what people see.
-//! - [`cluster`], [`deployment`], [`login_secret`]: what the commands need of Kubernetes.
+//! - [`cluster`], [`crds`], [`deployment`], [`login_secret`]: what the commands need of Kubernetes.
 //! - [`settings`]: who the authorization server is.
 //! - [`error`]: errors as one sentence, with their exit codes.
 //!
@@ -18,6 +18,7 @@ mod authorization;
 mod cli;
 mod cluster;
 mod command;
+mod crds;
 mod deployment;
 mod error;
 mod login_secret;

@@ -35,22 +35,19 @@ pub(crate) fn entry(reason: Reason) -> Option<Entry> {
 
 /// Returns Markdown as one line of text.
 fn plain(markdown: &str) -> String {
-    let line = markdown.split_whitespace().collect::<Vec<_>>().join(" ").replace("**", "");
+    let whole = markdown.split_whitespace().collect::<Vec<_>>().join(" ").replace("**", "");
     let mut text = String::new();
-    let mut rest = line.as_str();
+    let mut rest = whole.as_str();
     while let Some((before, after)) = rest.split_once('[') {
         text.push_str(before);
         let link =
             after.split_once("](").and_then(|(label, target)| Some((label, target.split_once(')')?.1)));
-        match link {
-            Some((label, after)) => {
-                text.push_str(label);
-                rest = after;
-            }
-            None => {
-                text.push('[');
-                rest = after;
-            }
+        if let Some((label, after)) = link {
+            text.push_str(label);
+            rest = after;
+        } else {
+            text.push('[');
+            rest = after;
         }
     }
     text + rest

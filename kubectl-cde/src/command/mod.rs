@@ -1,5 +1,6 @@
 //! The commands: one file each.
 
+mod completion;
 mod confirm;
 mod create;
 mod describe;
@@ -55,6 +56,8 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Logout(args) => logout::run(&cli.kubernetes, &args).await,
         Command::Whoami(args) => whoami::run(&cli.kubernetes, &args).await,
         Command::Version(args) => version::run(&cli.kubernetes, &args).await,
+        Command::Completion { shell } => completion::script(shell),
+        Command::Complete { words } => completion::candidates(&cli.kubernetes, &words).await,
     }
 }
 

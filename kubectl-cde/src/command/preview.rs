@@ -20,12 +20,11 @@ use crate::request::select::select;
 
 pub(super) async fn run(kubernetes: &KubernetesArgs, args: &PreviewArgs) -> Result<ExitCode, Error> {
     let cluster = Cluster::new(kubernetes).await?;
-    let requests = match &args.filename {
-        Some(filename) => prepare(&cluster, args, filename).await?,
-        None => {
-            let (names, selector) = (args.names.clone(), args.selector.clone());
-            select(&cluster, &SelectArgs { names, selector, ..SelectArgs::default() }).await?
-        }
+    let requests = if let Some(filename) = &args.filename {
+        prepare(&cluster, args, filename).await?
+    } else {
+        let (names, selector) = (args.names.clone(), args.selector.clone());
+        select(&cluster, &SelectArgs { names, selector, ..SelectArgs::default() }).await?
     };
     let suspended: Vec<&Request> =
         requests.iter().filter(|request| request.is_suspended() && request.end().is_none()).collect();

@@ -34,7 +34,7 @@ pub(super) async fn follow(cluster: &Cluster, args: &SelectArgs, shown: &[Reques
                 }
             }
             Change::Deleted(request) => {
-                progress.line(&format!("{} {request} deleted", time(clock::now())))?
+                progress.line(&format!("{} {request} deleted", time(clock::now())))?;
             }
             Change::Nothing => {}
         }

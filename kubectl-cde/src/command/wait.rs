@@ -56,14 +56,12 @@ async fn wait(kubernetes: &KubernetesArgs, args: &WaitArgs) -> Result<u8, Error>
             while matches!(watch.change().await?, Change::Nothing) {}
         }
     };
-    match tokio::time::timeout(args.timeout, following).await {
-        Ok(result) => result.map(|()| worst),
-        Err(_) => {
-            let names: Vec<String> = open.iter().map(|key| format!("{}/{}", key.2, key.1)).collect();
-            note(format_args!("error: timed out waiting for {}", names.join(", ")));
-            Ok(TIMED_OUT)
-        }
+    if let Ok(result) = tokio::time::timeout(args.timeout, following).await {
+        return result.map(|()| worst);
     }
+    let names: Vec<String> = open.iter().map(|key| format!("{}/{}", key.2, key.1)).collect();
+    note(format_args!("error: timed out waiting for {}", names.join(", ")));
+    Ok(TIMED_OUT)
 }
 
 /// Prints how a request ended, and returns the exit code for it.

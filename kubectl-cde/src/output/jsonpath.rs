@@ -1,4 +1,6 @@
-//! kubectl's JSONPath templates: text with paths in braces, such as `{.metadata.name}{"\n"}`.
+//! kubectl's templates of paths: text with paths in braces, such as `{.metadata.name}{"\n"}`.
+
+use std::fmt::Write as _;
 
 use jsonpath_rust::JsonPath as _;
 use serde_json::Value;
@@ -114,10 +116,12 @@ fn standard(path: &str) -> String {
         match name {
             "" => {}
             _ if name.contains('\0') => {
-                standard.push_str(&format!("[{:?}]", name.replace('\0', ".")));
+                let _ = write!(standard, "[{:?}]", name.replace('\0', "."));
             }
             _ if index == 0 => standard.push_str(name),
-            _ => standard.push_str(&format!(".{name}")),
+            _ => {
+                let _ = write!(standard, ".{name}");
+            }
         }
     }
     standard

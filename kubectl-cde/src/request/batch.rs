@@ -76,8 +76,9 @@ impl Plan {
         max_failures: Option<usize>,
     ) -> Self {
         let limit = |key: &str| {
-            let annotations = requests.iter().filter_map(|request| request.metadata().annotations.as_ref());
-            annotations.filter_map(|all| all.get(key)?.parse().ok()).next()
+            let mut annotations =
+                requests.iter().filter_map(|request| request.metadata().annotations.as_ref());
+            annotations.find_map(|all| all.get(key)?.parse().ok())
         };
         Self {
             id: id.to_owned(),

@@ -67,7 +67,7 @@ pub(crate) async fn select(cluster: &Cluster, args: &SelectArgs) -> Result<Vec<R
         list(cluster, namespace, &args.list_params()).await?
     };
     requests.retain(|request| args.has_reason_of(request));
-    requests.sort_by(|a, b| a.key().cmp(&b.key()));
+    requests.sort_by_key(Request::key);
     requests.dedup_by(|a, b| a.key() == b.key());
     Ok(requests)
 }
@@ -77,10 +77,8 @@ pub(crate) async fn select_some(cluster: &Cluster, args: &SelectArgs) -> Result<
     args.check_narrow()?;
     let requests = select(cluster, args).await?;
     if requests.is_empty() {
-        return Err(Error::Usage(match args.all_namespaces {
-            true => "no request matches".to_owned(),
-            false => format!("no request in the namespace {} matches: see --namespace", cluster.namespace),
-        }));
+        let place = if args.all_namespaces { "any namespace" } else { &cluster.namespace };
+        return Err(Error::Usage(format!("no request in {place} matches: see --namespace and --selector")));
     }
     Ok(requests)
 }

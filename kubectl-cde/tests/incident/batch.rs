@@ -65,7 +65,7 @@ async fn two_hundred_connectors_with_failures_stop_and_go_on() {
     assert_eq!(more.code, 1, "some have failed: {more:?}");
     assert!(more.stdout.ends_with("200 requests: 10 need a person, 190 done\n"), "{more:?}");
     assert_eq!(effects(), 190);
-    println!("200 rollbacks in batches of 10, with a stop: {:?}", begun.elapsed());
+    eprintln!("200 rollbacks in batches of 10, with a stop: {:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -104,6 +104,6 @@ async fn two_hundred_rollbacks_from_a_file_end() {
     let ended = incident.run(&["wait", "-l", "incident=1"]).await;
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(ids.iter().all(|id| incident.env.sandbox.effects(*id) == 1));
-    println!("200 rollbacks created in {created:?}, ended after {:?}", begun.elapsed());
+    eprintln!("200 rollbacks created in {created:?}, ended after {:?}", begun.elapsed());
     assert!(begun.elapsed() < LIMIT + Duration::from_mins(1));
 }

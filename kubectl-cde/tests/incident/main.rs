@@ -10,6 +10,7 @@
 
 mod batch;
 mod change;
+mod completion;
 mod confirm;
 mod create;
 mod describe;
