@@ -25,6 +25,8 @@ mod login_secret;
 mod output;
 mod progress;
 mod prompt;
+#[cfg(test)]
+mod reference;
 mod request;
 mod runbook;
 mod settings;

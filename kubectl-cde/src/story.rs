@@ -159,8 +159,8 @@ fn attempts(operation: &OperationRecord, now: Timestamp) -> String {
 
 fn last_error(operation: &OperationRecord, now: Timestamp) -> String {
     operation.last_error.as_ref().map_or_else(String::new, |error| {
-        let code = error.code.map(|code| format!("{code}: ")).unwrap_or_default();
-        format!("{code}{}, at {}", clean(&error.message, 512), distance(error.time.0, now))
+        let code = error.code.map_or_else(|| "None".to_owned(), |code| code.to_string());
+        format!("{code} at {}: {}", distance(error.time.0, now), clean(&error.message, 512))
     })
 }
 

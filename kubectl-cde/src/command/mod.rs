@@ -63,7 +63,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Error> {
 
 /// Writes a line for the person to standard error.
 pub(crate) fn note(line: impl Display) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(anstream::stderr(), "{line}");
 }
 
 /// Writes the result to standard output.

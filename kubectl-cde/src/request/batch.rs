@@ -100,15 +100,18 @@ impl Plan {
 
     fn next(&self, requests: &BTreeMap<Key, Request>) -> Step {
         let is_started = |request: &Request| !request.is_suspended() && request.end().is_none();
-        if failures(requests) > self.max_failures {
-            return Step::Stop;
-        }
         if requests.values().any(is_started) {
             return Step::Wait;
         }
         let held = requests.iter().filter(|(_, request)| request.is_suspended() && request.end().is_none());
         let batch: Vec<Key> = held.map(|(key, _)| key.clone()).take(self.size).collect();
-        if batch.is_empty() { Step::Finish } else { Step::Start(batch) }
+        if batch.is_empty() {
+            Step::Finish
+        } else if failures(requests) > self.max_failures {
+            Step::Stop
+        } else {
+            Step::Start(batch)
+        }
     }
 }
 
@@ -240,7 +243,8 @@ mod tests {
         let (held, failed, unknown) = ((true, None), (false, Some("Failed")), (false, Some("Unknown")));
         assert_eq!(next(1, 2, &[failed, unknown, held]), "2");
         assert_eq!(next(1, 1, &[failed, unknown, held]), "Stop");
-        assert_eq!(next(1, 0, &[failed, (false, None)]), "Stop", "what was started is not waited for");
+        assert_eq!(next(1, 0, &[failed, (false, None), held]), "Wait", "what was started ends first");
+        assert_eq!(next(1, 0, &[failed, unknown]), "Finish", "nothing is left to start");
     }
 
     #[test]

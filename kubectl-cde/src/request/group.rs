@@ -35,9 +35,10 @@ impl Group {
         }
     }
 
-    /// Returns the words for a count.
-    pub(crate) const fn words(self) -> &'static str {
+    /// Returns the words after a count.
+    const fn words(self, count: usize) -> &'static str {
         match self {
+            Self::Person if count == 1 => "needs a person",
             Self::Person => "need a person",
             Self::Waiting => "waiting",
             Self::UnderWay => "under way",
@@ -56,12 +57,13 @@ impl Group {
     }
 }
 
-/// Returns the number of requests in each group, as a sentence: "3 requests: 1 need a person, 2 done".
+/// Returns the number of requests in each group, as a sentence: "3 requests: 1 needs a person, 2 done".
 pub(crate) fn summary<'a>(requests: impl IntoIterator<Item = &'a Request>) -> String {
     let groups: Vec<Group> = requests.into_iter().map(Group::of).collect();
     let count = |group: Group| groups.iter().filter(|one| **one == group).count();
     let parts = Group::ALL.into_iter().filter(|group| count(*group) > 0);
-    let parts: Vec<String> = parts.map(|group| format!("{} {}", count(group), group.words())).collect();
+    let parts: Vec<String> =
+        parts.map(|group| format!("{} {}", count(group), group.words(count(group)))).collect();
     let total = groups.len();
     let noun = if total == 1 { "request" } else { "requests" };
     if parts.is_empty() { format!("{total} {noun}") } else { format!("{total} {noun}: {}", parts.join(", ")) }

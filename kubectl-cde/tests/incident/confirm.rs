@@ -39,3 +39,11 @@ async fn a_request_without_effect_is_confirmed_as_failed() {
     let status = incident.ok(&["status"]).await;
     assert!(status.starts_with("1 request: 1 done\n"), "{status}");
 }
+
+#[tokio::test]
+async fn a_program_gets_no_colors_on_standard_error() {
+    let incident = Incident::new().await;
+    let name = incident.unknown().await;
+    let ended = incident.run(&["confirm", &name, "--failed"]).await;
+    assert!(ended.stderr.contains("Asked:") && !ended.stderr.contains('\u{1b}'), "{ended:?}");
+}

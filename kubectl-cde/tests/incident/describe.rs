@@ -16,7 +16,7 @@ async fn the_story_of_an_unknown_outcome_says_what_to_do() {
         "State:        OutcomeUnknown. ",
         "Before the attempt: state synchronized-to-prod, executables production 25, legacy 24",
         "Attempts:     One at ",
-        "Last answer:  500: ",
+        "Last answer:  500 at ",
         "Next:         Nothing: the request ended ",
         "and only a person can reopen it.",
         "Check:        Look at the connector in the CDE.",

@@ -14,6 +14,7 @@ mod completion;
 mod confirm;
 mod create;
 mod describe;
+mod documented;
 mod fixture;
 mod preview;
 mod status;
