@@ -58,15 +58,16 @@ async fn the_documented_incident_prints_what_the_page_shows() {
     for index in [0, 3, 4, 5] {
         put(&incident, index);
     }
-    let lost = |operation| Fault::on(operation).connector(connector(5));
-    incident.env.sandbox.inject(lost(Operation::Changing).answer(500).after_effect());
-    incident.env.sandbox.inject(lost(Operation::Read).skip(2).answer(403).always());
+    let answerless = |operation| Fault::on(operation).connector(connector(5));
+    incident.env.sandbox.inject(answerless(Operation::Changing).answer(500).after_effect());
+    incident.env.sandbox.inject(answerless(Operation::Read).skip(2).answer(403).always());
     let text = std::fs::read_to_string(page()).unwrap();
     let directory = incident.env.scratch.path().to_owned();
     let (_, list) = text.split_once("```text\n").unwrap();
     std::fs::write(directory.join("list.csv"), list.split("```").next().unwrap()).unwrap();
 
     let today = Timestamp::now().strftime("%Y%m%d").to_string();
+    let any_batch = Regex::new("batch=[0-9a-f-]+").unwrap();
     let mut batch = String::new();
     let mut written = String::new();
     for (index, part) in text.split("```").enumerate() {
@@ -78,16 +79,24 @@ async fn the_documented_incident_prints_what_the_page_shows() {
         written += "```console\n";
         for line in commands.lines().filter(|line| line.starts_with("$ ")) {
             let real = line.trim_start_matches("$ kubectl cde ").replace(DATE, &today).replace(BATCH, &batch);
+            if real == "status" {
+                for name in ["rollback-shop-es", "rollback-shop-fr"] {
+                    let name = format!("{name}-{today}");
+                    let previewed =
+                        |object: &cde_harness::Object| object.message().contains("Would roll back");
+                    incident.env.wait_until(Kind::Rollback, &name, "previewed", previewed).await;
+                }
+            }
             if real.starts_with("retry") {
-                [1, 2].into_iter().for_each(|index| put(&incident, index));
+                put(&incident, 1);
+                put(&incident, 2);
             }
             let args: Vec<&str> = real.split_whitespace().collect();
             let mut command = incident.plugin(&args);
             command.current_dir(&directory);
             let shown = output(&run(command, "").await);
             if batch.is_empty() {
-                let found = Regex::new("batch=[0-9a-f-]+").unwrap().find(&shown).unwrap().as_str().to_owned();
-                batch = found;
+                batch = any_batch.find(&shown).unwrap().as_str().to_owned();
             }
             if real.starts_with("confirm") {
                 let name = args[1];

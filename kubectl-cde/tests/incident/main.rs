@@ -16,6 +16,7 @@ mod create;
 mod describe;
 mod documented;
 mod fixture;
+mod krew;
 mod preview;
 mod status;
 mod terminal;
