@@ -22,7 +22,7 @@ pub(super) async fn follow(cluster: &Cluster, args: &SelectArgs, shown: &[Reques
     // What changed between the table and the watch.
     for request in watch.requests.values() {
         let before = shown.iter().find(|one| one.key() == request.key());
-        tell(&progress, before, request)?;
+        tell(&progress, args, before, request)?;
     }
     loop {
         let done = watch.requests.values().filter(|request| Group::of(request) == Group::Done).count();
@@ -30,7 +30,7 @@ pub(super) async fn follow(cluster: &Cluster, args: &SelectArgs, shown: &[Reques
         match watch.change().await? {
             Change::Changed { key, before } => {
                 if let Some(request) = watch.requests.get(&key) {
-                    tell(&progress, before.as_deref(), request)?;
+                    tell(&progress, args, before.as_deref(), request)?;
                 }
             }
             Change::Deleted(request) => {
@@ -42,15 +42,21 @@ pub(super) async fn follow(cluster: &Cluster, args: &SelectArgs, shown: &[Reques
 }
 
 /// Tells a change of the reason.
-fn tell(progress: &Progress, before: Option<&Request>, request: &Request) -> Result<(), Error> {
+fn tell(
+    progress: &Progress,
+    args: &SelectArgs,
+    before: Option<&Request>,
+    request: &Request,
+) -> Result<(), Error> {
     let state = |request: &Request| (request.reason(), request.end().is_some());
     let from = match before {
         Some(before) if state(before) == state(request) => return Ok(()),
         Some(before) => before.reason(),
         None => "new",
     };
-    let message = request.message();
-    progress.line(&format!("{} {request} {from} -> {}: {message}", time(clock::now()), request.reason()))
+    let (now, message) = (time(clock::now()), request.message());
+    let namespace = if args.all_namespaces { format!("{} ", request.namespace()) } else { String::new() };
+    progress.line(&format!("{now} {namespace}{request} {from} -> {}: {message}", request.reason()))
 }
 
 fn time(now: Timestamp) -> impl std::fmt::Display {

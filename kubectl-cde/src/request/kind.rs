@@ -2,8 +2,8 @@
 
 use cde_operator::api::{ConnectorRestore, MigrationRollback};
 use clap::ValueEnum;
-use kube::Api;
 use kube::api::{ApiResource, DynamicObject};
+use kube::{Api, Client};
 
 use crate::cluster::Cluster;
 
@@ -56,7 +56,15 @@ impl Kind {
 
     /// Returns the requests of this kind in a namespace, or in all.
     pub(crate) fn api(self, cluster: &Cluster, namespace: Option<&str>) -> Api<DynamicObject> {
-        let client = cluster.client.clone();
+        self.api_of(cluster.client.clone(), namespace)
+    }
+
+    /// As [`Self::api`], for watches.
+    pub(crate) fn watch_api(self, cluster: &Cluster, namespace: Option<&str>) -> Api<DynamicObject> {
+        self.api_of(cluster.watch_client.clone(), namespace)
+    }
+
+    fn api_of(self, client: Client, namespace: Option<&str>) -> Api<DynamicObject> {
         match namespace {
             Some(namespace) => Api::namespaced_with(client, namespace, &self.resource()),
             None => Api::all_with(client, &self.resource()),

@@ -57,7 +57,7 @@ impl<'a> Watch<'a> {
             ..watcher::Config::default()
         };
         let events = Kind::ALL.map(|kind| {
-            let events = watcher(kind.api(cluster, namespace), config.clone()).default_backoff();
+            let events = watcher(kind.watch_api(cluster, namespace), config.clone()).default_backoff();
             events.map(move |event| (kind, event)).boxed()
         });
         let mut watch = Self {

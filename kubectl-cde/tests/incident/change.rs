@@ -84,6 +84,21 @@ async fn requests_are_suspended_and_resumed_by_label_and_list() {
 }
 
 #[tokio::test]
+async fn a_viewer_sees_everything_and_learns_what_is_missing_for_a_change() {
+    let mut incident = Incident::new().await;
+    let request = incident.failed().await;
+    incident.kubeconfig = incident.account("viewer", "cde-operator-view").await;
+    for args in [&["status"][..], &["describe", &request.name], &["status", "-o", "wide"]] {
+        assert!(incident.ok(args).await.contains(&request.name));
+    }
+    assert_eq!(incident.run(&["wait", &request.name]).await.code, 1);
+    let ended = incident.run(&["retry", &request.name]).await;
+    assert_eq!(ended.code, 3, "{ended:?}");
+    let says = format!("you may not patch migrationrollbacks {} in the namespace", request.name);
+    assert!(ended.stderr.contains(&says), "{ended:?}");
+}
+
+#[tokio::test]
 async fn a_request_that_git_manages_says_what_puts_the_field_back() {
     let incident = Incident::without_operator().await;
     let connector = incident.migrated("shop");

@@ -39,16 +39,19 @@ impl Incident {
     /// Returns an incident whose requests stay as they are.
     pub(crate) async fn without_operator() -> Self {
         let env = TestEnv::new().await;
-        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "person"}});
-        env.kubectl(&["create", "-f", "-"], &account.to_string()).await;
-        let subject = format!("--serviceaccount={}:person", env.namespace);
-        env.kubectl(
-            &["create", "rolebinding", "person", "--clusterrole=cde-operator-requester", &subject],
-            "",
-        )
-        .await;
-        let kubeconfig = env.control_plane.service_account(&env.namespace, "person", None).await.unwrap();
-        Self { env, kubeconfig, operator: None }
+        let mut incident = Self { env, kubeconfig: PathBuf::new(), operator: None };
+        incident.kubeconfig = incident.account("person", "cde-operator-requester").await;
+        incident
+    }
+
+    /// Returns the kubeconfig of another account with this cluster role.
+    pub(crate) async fn account(&self, name: &str, role: &str) -> PathBuf {
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}});
+        self.env.kubectl(&["create", "-f", "-"], &account.to_string()).await;
+        let (role, subject) =
+            (format!("--clusterrole={role}"), format!("--serviceaccount={}:{name}", self.env.namespace));
+        self.env.kubectl(&["create", "rolebinding", name, &role, &subject], "").await;
+        self.env.control_plane.service_account(&self.env.namespace, name, None).await.unwrap()
     }
 
     /// Starts an operator with `more` flags.

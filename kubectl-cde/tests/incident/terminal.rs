@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::process::{Command, ExitStatus};
 
-use cde_harness::LIMIT;
+use cde_harness::{Kind, LIMIT};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use tokio::process::Child;
@@ -104,4 +104,20 @@ async fn a_retry_of_an_unknown_outcome_asks_first() {
         assert_eq!(status.code(), Some(code), "{seen}");
         assert!(seen.contains(says), "{seen}");
     }
+}
+
+#[tokio::test]
+async fn a_request_that_changes_before_the_yes_is_not_retried() {
+    let incident = Incident::new().await;
+    let name = incident.unknown().await;
+    let mut terminal = Terminal::start(incident.plugin(&["retry", &name]));
+    terminal.until("and retry? [y/N] ").await;
+    incident.env.kubectl(&["label", "mrb", &name, "seen-by=a-colleague"], "").await;
+    terminal.types("y");
+    let (seen, status) = terminal.end().await;
+    assert_eq!(status.code(), Some(3), "{seen}");
+    assert!(seen.contains("has changed since you looked at it"), "{seen}");
+    let object = incident.env.get(Kind::Rollback, &name).await;
+    assert_eq!(object.reason(), "OutcomeUnknown");
+    assert!(object.metadata()["annotations"]["cde.productsup.com/retry"].is_null());
 }
