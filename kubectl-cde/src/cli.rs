@@ -5,10 +5,17 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Work with cde-operator: log in to Productsup's Connector Development Environment (CDE) for it.
+pub(crate) mod request;
+pub(crate) mod selection;
+
+use self::request::{CreateArgs, PreviewArgs, RollbackArgs};
+use self::selection::{ConfirmArgs, DescribeArgs, ResumeArgs, RetryArgs, StatusArgs, SuspendArgs, WaitArgs};
+
+/// Work with cde-operator: restore connectors of Productsup's Connector Development Environment (CDE), roll back their
+/// migrations, and log in to the CDE.
 ///
-/// Exit codes: 0 success, 1 a login is required or was not completed, 2 wrong flags or configuration, 3 Kubernetes could not
-/// be reached or refused.
+/// Exit codes: 0 success, 1 something failed or needs a login, 2 wrong flags or configuration, 3 Kubernetes could not be
+/// reached or refused.
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-cde", bin_name = "kubectl cde", version, arg_required_else_help = true)]
 #[command(disable_help_subcommand = true, args_override_self = true)]
@@ -24,21 +31,54 @@ pub(crate) struct Cli {
 /// The subcommand.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Roll back the migrations of connectors: create one request per connector.
+    Rollback(Box<RollbackArgs>),
+    /// Restore connectors from the bin: create one request per connector.
+    Restore(Box<CreateArgs>),
+    /// Show requests: what needs a person, what waits and for what, what is under way, and what is done.
+    Status(Box<StatusArgs>),
+    /// Tell the story of one request, and what a person can do.
+    Describe(DescribeArgs),
+    /// Show what suspended requests would do; with --filename, create them first.
+    Preview(Box<PreviewArgs>),
+    /// Record what you saw in the CDE about a request whose outcome is unknown.
+    Confirm(ConfirmArgs),
+    /// Ask the operator for another attempt.
+    Retry(Box<RetryArgs>),
+    /// Hold requests back: no new attempt begins.
+    Suspend(Box<SuspendArgs>),
+    /// Start suspended requests.
+    Resume(Box<ResumeArgs>),
+    /// Wait until requests have ended: exit code 0 if all succeeded, 1 if some failed, 2 if some need a person, 3 after the
+    /// time-out, 4 after another error.
+    Wait(Box<WaitArgs>),
     /// Log in to the CDE with a browser, and write the login to the operator's Secret.
     Login(Box<LoginArgs>),
     /// Revoke the login, and empty the Secret.
     Logout(Box<LogoutArgs>),
     /// Show whether there is a login and how long it is valid; exit code 1 if a login is required.
     Whoami(WhoamiArgs),
-    /// Print the versions of the plugin and of the operator.
+    /// Print the versions of the plugin and the operator, and whether the CRDs are complete.
     Version(VersionArgs),
+    /// Print a shell's script that completes kubectl-cde.
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Answer kubectl's questions about completion.
+    #[command(name = "__complete", hide = true)]
+    Complete {
+        /// The words after `kubectl cde`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
 }
 
 /// Access to Kubernetes, with the flags of kubectl.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Kubernetes options")]
 pub(crate) struct KubernetesArgs {
-    /// Namespace of the operator; default: the namespace of the context.
+    /// Namespace of the requests, or of the operator for a login; default: the namespace of the context.
     #[arg(short, long, global = true)]
     pub(crate) namespace: Option<String>,
     /// Context in the kubeconfig; default: the current one.

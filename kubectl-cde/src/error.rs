@@ -12,6 +12,9 @@ pub(crate) enum Error {
     /// The login was not completed, or the authorization server refused.
     #[error("{0}")]
     Login(String),
+    /// A person declined, or there was nothing that the command could do.
+    #[error("{0}")]
+    NotDone(String),
     /// Flags or configuration are wrong.
     #[error("{0}")]
     Usage(String),
@@ -24,7 +27,7 @@ impl Error {
     /// Returns the exit code of the program.
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
-            Self::Login(_) => 1,
+            Self::Login(_) | Self::NotDone(_) => 1,
             Self::Usage(_) => 2,
             Self::Kubernetes(_) => 3,
         }

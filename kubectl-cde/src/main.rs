@@ -3,12 +3,14 @@
 //! - [`cli`]: flags and environment variables, read once.
 //! - [`command`]: one file per command.
 //! - [`authorization`]: asks a person for an authorization code, through a browser.
-//! - [`cluster`], [`deployment`], [`login_secret`]: what the commands need of Kubernetes.
+//! - [`request`]: the operator's custom resources. [`story`], [`runbook`]: what happened to one, and what to do.
+//! - [`output`], [`table`], [`progress`], [`prompt`]: the formats of kubectl, and what people see.
+//! - [`cluster`], [`crds`], [`deployment`], [`login_secret`]: what the commands need of Kubernetes.
 //! - [`settings`]: who the authorization server is.
 //! - [`error`]: errors as one sentence, with their exit codes.
 //!
-//! Exit codes: 0 success, 1 a login is required or was not completed, 2 wrong flags or configuration, 3 Kubernetes could
-//! not be reached or refused. No output shows a token, a code, a verifier or a client secret, except that of `--print`.
+//! Exit codes: 0 success, 1 something failed or needs a login, 2 wrong flags or configuration, 3 Kubernetes could not be
+//! reached or refused. No output shows a token, a code, a verifier or a client secret, except that of `--print`.
 
 #![warn(clippy::disallowed_methods, clippy::too_many_lines)]
 
@@ -16,10 +18,20 @@ mod authorization;
 mod cli;
 mod cluster;
 mod command;
+mod crds;
 mod deployment;
 mod error;
 mod login_secret;
+mod output;
+mod progress;
+mod prompt;
+#[cfg(test)]
+mod reference;
+mod request;
+mod runbook;
 mod settings;
+mod story;
+mod table;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -1,8 +1,19 @@
 //! The commands: one file each.
 
+mod completion;
+mod confirm;
+mod create;
+mod describe;
 mod login;
 mod logout;
+mod preview;
+mod resume;
+mod retry;
+mod status;
+mod status_watch;
+mod suspend;
 mod version;
+mod wait;
 mod whoami;
 
 use std::fmt::Display;
@@ -16,7 +27,11 @@ use cde_operator::oauth::{ClientCredentials, EndpointUrl, TokenEndpoint};
 
 use crate::cli::{Cli, ClientArgs, Command};
 use crate::error::Error;
+use crate::request::Kind;
 use crate::settings::configuration;
+
+use self::create::Pin;
+pub(crate) use self::create::read_file;
 
 /// The timeout of one call to the authorization server.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,21 +39,36 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Runs a command.
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Error> {
     match cli.command {
+        Command::Rollback(args) => {
+            let pin = args.pin.then_some(Pin { limit: args.preview_timeout, yes: args.yes });
+            create::run(&cli.kubernetes, Kind::Rollback, &args.version, pin, &args.create).await
+        }
+        Command::Restore(args) => create::run(&cli.kubernetes, Kind::Restore, "main", None, &args).await,
+        Command::Status(args) => status::run(&cli.kubernetes, &args).await,
+        Command::Describe(args) => describe::run(&cli.kubernetes, &args).await,
+        Command::Preview(args) => preview::run(&cli.kubernetes, &args).await,
+        Command::Confirm(args) => confirm::run(&cli.kubernetes, &args).await,
+        Command::Retry(args) => retry::run(&cli.kubernetes, &args).await,
+        Command::Suspend(args) => suspend::run(&cli.kubernetes, &args).await,
+        Command::Resume(args) => resume::run(&cli.kubernetes, &args).await,
+        Command::Wait(args) => Ok(wait::run(&cli.kubernetes, &args).await),
         Command::Login(args) => login::run(&cli.kubernetes, &args).await,
         Command::Logout(args) => logout::run(&cli.kubernetes, &args).await,
         Command::Whoami(args) => whoami::run(&cli.kubernetes, &args).await,
         Command::Version(args) => version::run(&cli.kubernetes, &args).await,
+        Command::Completion { shell } => completion::script(shell),
+        Command::Complete { words } => completion::candidates(&cli.kubernetes, &words).await,
     }
 }
 
 /// Writes a line for the person to standard error.
 pub(crate) fn note(line: impl Display) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(anstream::stderr(), "{line}");
 }
 
 /// Writes the result to standard output.
-fn print(text: impl Display) -> Result<(), Error> {
-    let mut out = std::io::stdout().lock();
+pub(crate) fn print(text: impl Display) -> Result<(), Error> {
+    let mut out = anstream::stdout().lock();
     let written = write!(out, "{text}").and_then(|()| out.flush());
     written.map_err(|error| Error::Usage(format!("cannot write to standard output: {error}")))
 }

@@ -1,0 +1,51 @@
+//! `kubectl cde resume`: starts suspended requests.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::note;
+use crate::cli::KubernetesArgs;
+use crate::cli::selection::{ResumeArgs, SelectArgs};
+use crate::cluster::Cluster;
+use crate::error::Error;
+use crate::prompt::confirm;
+use crate::request::Request;
+use crate::request::batch::{self, Plan};
+use crate::request::change::{applicable, patch_all};
+use crate::request::manager::suspend_note;
+use crate::request::select::select_some;
+
+pub(super) async fn run(kubernetes: &KubernetesArgs, args: &ResumeArgs) -> Result<ExitCode, Error> {
+    let cluster = Cluster::new(kubernetes).await?;
+    let requests = select_some(&cluster, &args.select).await?;
+    if let Some(id) = batch_id(&args.select) {
+        confirm(&format!("Go on with the batches of {} requests?", requests.len()), args.yes)?;
+        return batch::run(&cluster, &Plan::stored(id, &requests, args.batch_size, args.max_failures)).await;
+    }
+    if args.batch_size.is_some() || args.max_failures.is_some() {
+        return Err(Error::Usage(format!(
+            "--batch-size and --max-failures are for lists in batches: select one with -l {}=ID",
+            batch::LABEL
+        )));
+    }
+    let requests = applicable(requests, |request: &Request| match request.end() {
+        Some(_) => Some(format!("it has ended ({})", request.reason())),
+        None => (!request.is_suspended()).then(|| "it is not suspended".to_owned()),
+    });
+    if requests.len() > 1 {
+        confirm(&format!("Start {} requests?", requests.len()), args.yes)?;
+    }
+    for text in requests.iter().filter_map(suspend_note) {
+        note(text);
+    }
+    patch_all(&cluster, &requests, |_| json!({"spec": {"suspend": null}}), "resumed").await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the ID of the list, if the selection is one.
+fn batch_id(select: &SelectArgs) -> Option<&str> {
+    let (key, id) = select.selector.as_deref()?.split_once('=')?;
+    let is_all = select.field_selector.is_none() && select.reasons.is_empty() && !select.all_namespaces;
+    (is_all && key == batch::LABEL && !id.contains(',')).then(|| id.trim_start_matches('='))
+}

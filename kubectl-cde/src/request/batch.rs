@@ -1,0 +1,261 @@
+//! Starts the requests of a list in batches.
+//!
+//! All requests of the list are created suspended, with a label for the list and annotations for the limits. A batch is
+//! started by removing `spec.suspend`, the next one when all started requests have ended. So the cluster holds the whole
+//! state, and any terminal can continue after an interruption.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use cde_operator::api::Outcome;
+use jiff::Timestamp;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::change::patch;
+use super::group::summary;
+use super::targets::Target;
+use super::watch::Watch;
+use super::{Key, Kind, Request};
+use crate::cli::selection::SelectArgs;
+use crate::cluster::Cluster;
+use crate::command::note;
+use crate::error::Error;
+use crate::progress::Progress;
+
+/// The label of the requests of one list.
+pub(crate) const LABEL: &str = "cde.productsup.com/batch";
+/// The annotations with the limits.
+const SIZE: &str = "cde.productsup.com/batch-size";
+const MAX_FAILURES: &str = "cde.productsup.com/max-failures";
+
+/// A list and its limits.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// The value of the label.
+    pub(crate) id: String,
+    /// So many requests are started together.
+    pub(crate) size: usize,
+    /// No further batch is started after more failures.
+    pub(crate) max_failures: usize,
+}
+
+/// What happens next.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// Everything has ended.
+    Finish,
+    /// Too many requests have failed.
+    Stop,
+    /// The present batch has not ended.
+    Wait,
+    /// The next batch starts.
+    Start(Vec<Key>),
+}
+
+impl Plan {
+    /// Returns the plan of a list. The same list has the same ID on the same day, so that a command that was interrupted
+    /// while it created requests can be run again.
+    pub(crate) fn new(
+        kind: Kind,
+        targets: &[Target],
+        now: Timestamp,
+        size: usize,
+        max_failures: usize,
+    ) -> Self {
+        let content = format!("{kind} {targets:?}");
+        let digest = Uuid::new_v5(&Uuid::NAMESPACE_OID, content.as_bytes()).simple().to_string();
+        Self { id: format!("{}-{}", now.strftime("%Y%m%d"), &digest[..8]), size, max_failures }
+    }
+
+    /// Returns the plan that the requests of a list hold, with other limits where they are given.
+    pub(crate) fn stored(
+        id: &str,
+        requests: &[Request],
+        size: Option<usize>,
+        max_failures: Option<usize>,
+    ) -> Self {
+        let limit = |key: &str| {
+            let mut annotations =
+                requests.iter().filter_map(|request| request.metadata().annotations.as_ref());
+            annotations.find_map(|all| all.get(key)?.parse().ok())
+        };
+        Self {
+            id: id.to_owned(),
+            size: size.or_else(|| limit(SIZE)).unwrap_or(1).max(1),
+            max_failures: max_failures.or_else(|| limit(MAX_FAILURES)).unwrap_or(0),
+        }
+    }
+
+    /// Returns the annotations of the requests.
+    pub(crate) fn annotations(&self) -> BTreeMap<String, String> {
+        let (size, failures) = (self.size.to_string(), self.max_failures.to_string());
+        [(SIZE.to_owned(), size), (MAX_FAILURES.to_owned(), failures)].into()
+    }
+
+    /// Returns the selector of the requests.
+    pub(crate) fn selector(&self) -> String {
+        format!("{LABEL}={}", self.id)
+    }
+
+    fn next(&self, requests: &BTreeMap<Key, Request>) -> Step {
+        let is_started = |request: &Request| !request.is_suspended() && request.end().is_none();
+        if requests.values().any(is_started) {
+            return Step::Wait;
+        }
+        let held = requests.iter().filter(|(_, request)| request.is_suspended() && request.end().is_none());
+        let batch: Vec<Key> = held.map(|(key, _)| key.clone()).take(self.size).collect();
+        if batch.is_empty() {
+            Step::Finish
+        } else if failures(requests) > self.max_failures {
+            Step::Stop
+        } else {
+            Step::Start(batch)
+        }
+    }
+}
+
+fn failures(requests: &BTreeMap<Key, Request>) -> usize {
+    let failed = |request: &&Request| matches!(request.end(), Some(Outcome::Failed | Outcome::Unknown));
+    requests.values().filter(failed).count()
+}
+
+/// Starts batch after batch until all have ended, too many have failed, or the person interrupts.
+pub(crate) async fn run(cluster: &Cluster, plan: &Plan) -> Result<ExitCode, Error> {
+    let go_on = format!("kubectl cde resume -l {} -n {}", plan.selector(), cluster.namespace);
+    note(format_args!("If this is interrupted, go on with: {go_on}"));
+    tokio::select! {
+        result = follow(cluster, plan, &go_on) => result,
+        _ = tokio::signal::ctrl_c() => Err(Error::NotDone(format!(
+            "interrupted: what was started goes on, and the rest stays suspended; go on with: {go_on}"
+        ))),
+    }
+}
+
+async fn follow(cluster: &Cluster, plan: &Plan, go_on: &str) -> Result<ExitCode, Error> {
+    let select = SelectArgs { selector: Some(plan.selector()), ..SelectArgs::default() };
+    let mut watch = Watch::start(cluster, &select, None).await?;
+    let progress = Progress::new();
+    let mut told = BTreeMap::new();
+    loop {
+        tell(&progress, &watch.requests, &mut told)?;
+        match plan.next(&watch.requests) {
+            Step::Wait => {
+                watch.change().await?;
+            }
+            Step::Start(batch) => start(cluster, &mut watch, &progress, &batch).await?,
+            Step::Finish => {
+                progress.line(&summary(watch.requests.values()))?;
+                let has_failed = failures(&watch.requests) > 0;
+                return Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+            }
+            Step::Stop => {
+                progress.line(&summary(watch.requests.values()))?;
+                return Err(Error::NotDone(format!(
+                    "{} requests failed, which is more than {}, so no further batch was started: see kubectl cde status \
+                     -l {} -n {}, and go on with: {go_on} --max-failures N",
+                    failures(&watch.requests),
+                    plan.max_failures,
+                    plan.selector(),
+                    cluster.namespace
+                )));
+            }
+        }
+    }
+}
+
+/// Tells each failure once.
+fn tell(
+    progress: &Progress,
+    requests: &BTreeMap<Key, Request>,
+    told: &mut BTreeMap<Key, &'static str>,
+) -> Result<(), Error> {
+    for (key, request) in requests {
+        let failed = matches!(request.end(), Some(Outcome::Failed | Outcome::Unknown));
+        if failed && told.insert(key.clone(), request.reason()) != Some(request.reason()) {
+            progress.line(&format!("{request} {}: {}", request.reason(), request.message()))?;
+        }
+    }
+    let ended = requests.values().filter(|request| request.end().is_some()).count();
+    progress.show(ended, requests.len(), format!("{} failed", failures(requests)));
+    Ok(())
+}
+
+async fn start(
+    cluster: &Cluster,
+    watch: &mut Watch<'_>,
+    progress: &Progress,
+    batch: &[Key],
+) -> Result<(), Error> {
+    for key in batch {
+        let Some(request) = watch.requests.get_mut(key) else { continue };
+        let generation = patch(cluster, request, json!({"spec": {"suspend": null}})).await?;
+        request.set_started(generation);
+    }
+    let waiting = watch.requests.values().filter(|request| request.is_suspended() && request.end().is_none());
+    progress.line(&format!(
+        "started {} of {} requests, {} left",
+        batch.len(),
+        watch.requests.len(),
+        waiting.count()
+    ))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn request(name: &str, suspend: bool, outcome: Option<&str>) -> (Key, Request) {
+        let object = json!({
+            "apiVersion": "cde.productsup.com/v1alpha1", "kind": "ConnectorRestore",
+            "metadata": {"name": name, "namespace": "n"},
+            "spec": {"connectorID": "497f6eca-6276-4993-bfeb-53cbbbba6f08", "suspend": suspend},
+            "status": {"outcome": outcome},
+        });
+        let request = Request::read(Kind::Restore, serde_json::from_value(object).unwrap()).unwrap();
+        (request.key(), request)
+    }
+
+    fn next(size: usize, max_failures: usize, all: &[(bool, Option<&str>)]) -> String {
+        let requests = all
+            .iter()
+            .enumerate()
+            .map(|(at, (suspend, outcome))| request(&at.to_string(), *suspend, *outcome));
+        match (Plan { id: String::new(), size, max_failures }).next(&requests.collect()) {
+            Step::Start(batch) => batch.into_iter().map(|key| key.1).collect::<Vec<_>>().join(" "),
+            step => format!("{step:?}"),
+        }
+    }
+
+    #[test]
+    fn the_next_batch_starts_when_the_one_before_has_ended() {
+        let (held, open, done) = ((true, None), (false, None), (false, Some("Succeeded")));
+        assert_eq!(next(2, 0, &[held, held, held]), "0 1");
+        assert_eq!(next(2, 0, &[done, open, held]), "Wait");
+        assert_eq!(next(2, 0, &[done, done, held]), "2");
+        assert_eq!(next(2, 0, &[done, done, done]), "Finish");
+        assert_eq!(next(2, 0, &[(true, Some("Skipped")), done]), "Finish", "it ended while it was suspended");
+    }
+
+    #[test]
+    fn more_failures_than_allowed_stop_it() {
+        let (held, failed, unknown) = ((true, None), (false, Some("Failed")), (false, Some("Unknown")));
+        assert_eq!(next(1, 2, &[failed, unknown, held]), "2");
+        assert_eq!(next(1, 1, &[failed, unknown, held]), "Stop");
+        assert_eq!(next(1, 0, &[failed, (false, None), held]), "Wait", "what was started ends first");
+        assert_eq!(next(1, 0, &[failed, unknown]), "Finish", "nothing is left to start");
+    }
+
+    #[test]
+    fn the_limits_of_the_list_apply_unless_others_are_given() {
+        let (_, mut request) = request("a", true, None);
+        let plan = Plan { id: "x".to_owned(), size: 10, max_failures: 3 };
+        request.object.metadata.annotations = Some(plan.annotations());
+        let stored = |size, failures| {
+            let plan = Plan::stored("x", std::slice::from_ref(&request), size, failures);
+            (plan.size, plan.max_failures)
+        };
+        assert_eq!((stored(None, None), stored(Some(5), Some(0))), ((10, 3), (5, 0)));
+    }
+}
