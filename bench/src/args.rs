@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Parser, Subcommand};
+use reqwest::Url;
 
 use crate::scenario::{ALL, Scenario, Size};
 use crate::writer::WriterArgs;
@@ -60,6 +61,9 @@ pub(crate) struct CdeArgs {
     pub(crate) listen: SocketAddr,
     #[arg(long)]
     pub(crate) token: String,
+    /// Introspection endpoint of an authorization server whose tokens are accepted, too.
+    #[arg(long)]
+    pub(crate) introspection: Option<Url>,
 }
 
 fn names() -> PossibleValuesParser {

@@ -9,6 +9,7 @@ mod crowd;
 mod figure;
 mod kind;
 mod ledger;
+mod login;
 mod metrics;
 mod play;
 mod race;
@@ -61,7 +62,11 @@ fn run(args: Args) -> Result<()> {
 
 /// Serves a simulated CDE until the process is killed.
 async fn simulate(args: CdeArgs) -> Result<()> {
-    let sandbox = Sandbox::builder().listen(args.listen).token(args.token).start().await?;
+    let mut builder = Sandbox::builder().listen(args.listen).token(args.token);
+    if let Some(url) = args.introspection {
+        builder = builder.introspection(url);
+    }
+    let sandbox = builder.start().await?;
     writeln!(std::io::stdout(), "CDE sandbox on {}", sandbox.url())?;
     std::future::pending().await
 }

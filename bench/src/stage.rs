@@ -11,6 +11,7 @@ use cde_sandbox::process::{self, ScratchDir};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{GetParams, ListParams, PostParams};
 use kube::{Api, Client};
+use reqwest::Url;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -84,6 +85,14 @@ impl Stage {
         Remote::start(&std::env::current_exe()?, &["cde"]).await
     }
 
+    /// Does the same. It accepts the tokens of the authorization server with this introspection endpoint.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub(crate) async fn cde_with_introspection(&self, introspection: &Url) -> Result<Remote> {
+        Remote::start(&std::env::current_exe()?, &["cde", "--introspection", introspection.as_str()]).await
+    }
+
     /// Starts an operator that watches `namespace`, and waits until it is ready.
     ///
     /// # Errors
@@ -105,6 +114,21 @@ impl Stage {
     ) -> Result<Operator> {
         let flags = [&["--namespaces", namespace], flags].concat();
         Operator::start(&self.operator, self.scratch.path(), kubeconfig, cde, &flags).await
+    }
+
+    /// Starts an operator without a token file. `flags` name the Secret of its login and the authorization server.
+    ///
+    /// # Errors
+    /// If it does not become ready.
+    pub(crate) async fn operator_in_login_mode(
+        &self,
+        cde: &Remote,
+        namespace: &str,
+        flags: &[&str],
+    ) -> Result<Operator> {
+        let flags = [&["--namespaces", namespace], flags].concat();
+        let scratch = self.scratch.path();
+        Operator::start_in_login_mode(&self.operator, scratch, &self.kubeconfig, cde, &flags).await
     }
 
     /// Returns the path of a temporary file with this name.

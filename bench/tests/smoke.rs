@@ -47,7 +47,7 @@ async fn every_short_scenario_measures_numbers_and_the_known_counts() {
 
     let report: Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
     let played = report["scenarios"].as_array().unwrap();
-    assert_eq!(played.len(), 9, "all scenarios except the outage: {said}");
+    assert_eq!(played.len(), 10, "all scenarios except the outage: {said}");
     for scenario in played {
         for figure in scenario["figures"].as_array().unwrap() {
             assert!(figure["median"].is_number(), "{} measures nothing: {figure}", scenario["scenario"]);
@@ -61,6 +61,9 @@ async fn every_short_scenario_measures_numbers_and_the_known_counts() {
         ("throughput", "Events of the operator", 1.0),
         ("history", "200: writes", 0.0),
         ("history", "200: calls to the CDE", 0.0),
+        ("login-soak", "requests that did not succeed", 0.0),
+        ("login-soak", "second effects on a connector", 0.0),
+        ("login-soak", "refresh tokens spent twice without such a kill", 0.0),
     ] {
         assert_eq!(figure(&report, scenario, name), &json!(known), "{scenario}: {name}");
     }

@@ -7,6 +7,7 @@
 //! - `refresher`: watches the Secret and refreshes the login.
 //! - `store`: the Secret at the API server.
 
+mod check;
 mod metrics;
 pub mod protocol;
 mod refresher;
@@ -19,8 +20,9 @@ use tokio::sync::watch;
 
 use crate::cde::{Access, Token, TokenFile};
 
+pub use check::check_secret;
 pub use metrics::{LoginMetrics, RefreshMetrics};
-pub use refresher::{Refresher, Settings, check_secret};
+pub use refresher::{Refresher, Settings};
 pub use session::Session;
 
 /// The credential for the CDE API.

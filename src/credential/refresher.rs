@@ -14,7 +14,6 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cde::Token;
 use crate::oauth::{Claim, EndpointUrl, Login, TokenEndpoint};
 use crate::operation::backoff;
 use crate::runtime::clock;
@@ -23,7 +22,7 @@ use crate::runtime::events::Events;
 use super::metrics::RefreshMetrics;
 use super::protocol::{self, Known, Next, claim_length, due_after};
 use super::session::{NewToken, Problem, Session};
-use super::store::{SecretStore, Seen, Stored, Unstored};
+use super::store::{SecretStore, Seen, Stored};
 
 /// First and longest pause after an attempt that failed without an answer or with a 5xx.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
@@ -66,6 +65,8 @@ pub struct Refresher {
     stored: Option<Stored>,
     /// The Secret was read once: what appears now is new.
     listed: bool,
+    /// Why changes of the Secret are not seen.
+    watch_refused: Option<String>,
     /// Digests of the refresh tokens that are spent, replaced or rejected.
     spent: HashSet<[u8; 32]>,
     /// The claim in the Secret, and when this process first saw it.
@@ -99,6 +100,7 @@ impl Refresher {
             stop,
             stored: None,
             listed: false,
+            watch_refused: None,
             spent: HashSet::new(),
             claim: None,
             due,
@@ -161,15 +163,18 @@ impl Refresher {
     fn see(&mut self, seen: Seen) {
         match seen {
             Seen::Now(stored) => {
+                self.watch_refused = None;
                 self.adopt(stored);
                 self.listed = true;
             }
-            // What is known is used meanwhile.
-            Seen::Refused(why) if self.session.current().is_absent() => {
-                self.not_permitted(&format!("cannot be read ({why})"));
-            }
             Seen::Refused(why) => {
-                tracing::warn!(error = why, "the Secret of the CDE login cannot be watched");
+                if self.session.current().is_absent() {
+                    self.not_permitted(&format!("cannot be read ({why})"));
+                } else {
+                    // What is known is used meanwhile.
+                    tracing::warn!(error = why, "the Secret of the CDE login cannot be watched");
+                }
+                self.watch_refused = Some(why);
             }
         }
     }
@@ -262,55 +267,28 @@ impl Refresher {
         let has_login = self.stored.as_ref().is_some_and(|stored| {
             stored.login.refresh_token.is_some() || stored.login.access_token.is_some()
         });
-        let message = if has_login {
+        let mut message = if has_login {
             "The CDE login has expired or was revoked: run `kubectl cde login`.".to_owned()
         } else {
             format!("The Secret {} holds no CDE login: run `kubectl cde login`.", self.store.full_name())
         };
+        if let Some(why) = &self.watch_refused {
+            message.push_str(&format!(" The operator will not see a new login: {why}."));
+        }
         self.announce_problem(Problem::LoginRequired(message));
     }
 }
 
-/// Returns the age of an access token by the wall clock, which is all that a process knows after its start.
+/// Returns the age of an access token by the wall clock, which is all that a process knows after its start. A token that
+/// seems to have more than its lifetime left comes from another clock. Its age is unknown, so it counts as old.
 fn age(login: &Login, lifetime: Duration) -> Duration {
     let Some(expires_at) = login.expires_at else { return Duration::ZERO };
     let left = Duration::try_from(expires_at.duration_since(clock::now())).unwrap_or_default();
-    lifetime.saturating_sub(left)
+    lifetime.checked_sub(left).unwrap_or(lifetime)
 }
 
 fn fingerprint(token: &SecretString) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes.copy_from_slice(digest(&SHA256, token.expose_secret().as_bytes()).as_ref());
     bytes
-}
-
-/// Checks that the Secret holds a login and may be patched. Returns what was found, and its access token.
-///
-/// # Errors
-/// A sentence that says what to do.
-pub async fn check_secret(client: Client, namespace: &str, name: &str) -> Result<(String, Token), String> {
-    let store = SecretStore::new(client.clone(), client, namespace, name);
-    let full = store.full_name();
-    let stored = match store.read().await {
-        Ok(Some(stored)) => stored,
-        Ok(None) | Err(Unstored::Gone | Unstored::Conflict) => {
-            return Err(format!("there is no Secret {full}: run `kubectl cde login`"));
-        }
-        Err(Unstored::Refused(why) | Unstored::Unclear(why)) => {
-            return Err(format!("the Secret {full} cannot be read: {why}"));
-        }
-    };
-    let patched = store.dry_run(&stored).await;
-    if let Err(Unstored::Refused(why) | Unstored::Unclear(why)) = patched {
-        return Err(format!("the Secret {full} cannot be patched: {why}; apply the Role of the login mode"));
-    }
-    if stored.login.refresh_token.is_none() {
-        return Err(format!("the Secret {full} holds no refresh token: run `kubectl cde login`"));
-    }
-    let token = stored.login.access_token.map_or_else(Token::absent, |text| Token::new(text, 1));
-    let message = match stored.login.expires_at {
-        Some(at) => format!("the Secret {full} holds a login and may be patched; its token expires at {at}"),
-        None => format!("the Secret {full} holds a login and may be patched; its token has no known end"),
-    };
-    Ok((message, token))
 }

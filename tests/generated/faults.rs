@@ -118,6 +118,7 @@ pub(crate) const FAULTS: [(&str, usize, &[&str]); 9] = [
             "429, 503, HTML or an empty body from the token endpoint",
             "`expires_in` missing, text, zero, negative or huge; no `refresh_token` in the response; no rotation",
             "the old access token ends at the moment of the rotation, with calls under way",
+            "a clock an hour ahead or behind, or set by an hour meanwhile",
         ],
     ),
     (

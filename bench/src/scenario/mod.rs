@@ -3,6 +3,7 @@
 mod history;
 mod idle;
 mod latency;
+mod login_soak;
 mod open;
 mod outage;
 mod requests;
@@ -21,7 +22,7 @@ use crate::stage::Stage;
 use crate::statistics::count;
 
 /// All scenarios, in the order in which they run.
-pub(crate) const ALL: [&Scenario; 10] = [
+pub(crate) const ALL: [&Scenario; 11] = [
     &throughput::SCENARIO,
     &slow_api::SCENARIO,
     &requests::SCENARIO,
@@ -32,6 +33,7 @@ pub(crate) const ALL: [&Scenario; 10] = [
     &idle::SCENARIO,
     &sharing::SCENARIO,
     &soak::SCENARIO,
+    &login_soak::SCENARIO,
 ];
 
 /// The size of a scenario; what a scenario does not use is 0.

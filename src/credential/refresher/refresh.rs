@@ -222,7 +222,10 @@ impl Refresher {
             match self.store.read().await {
                 Ok(stored) => break stored,
                 Err(_) if self.stop.is_cancelled() => return,
-                Err(_) => {
+                Err(error) => {
+                    if let Unstored::Refused(why) = error {
+                        self.not_permitted(&format!("cannot be read ({why})"));
+                    }
                     reads += 1;
                     tokio::time::sleep(backoff(reads, RETRY.0, RETRY.1, clock::jitter())).await;
                 }

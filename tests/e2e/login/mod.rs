@@ -1,7 +1,10 @@
 //! The login mode: the operator keeps a login alive at a real authorization server.
 
 mod answers;
+mod clock;
 mod crash;
+mod mode;
+mod permissions;
 mod refresh;
 mod required;
 mod secrecy;

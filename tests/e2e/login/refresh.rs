@@ -9,8 +9,18 @@ use crate::faults::request::{all_succeed_once, apply, many};
 use cde_harness::{LoginEnv, exposed};
 
 /// Returns how many calls the CDE API rejected because of their token.
-fn rejected(login: &LoginEnv) -> usize {
+pub(super) fn rejected(login: &LoginEnv) -> usize {
     login.env.sandbox.ledger().calls().iter().filter(|call| !call.authorized).count()
+}
+
+/// Makes four requests, whose names end with this number, and waits until they have succeeded with one effect each.
+pub(super) async fn round(login: &LoginEnv, number: u64) {
+    let mut requests = many(&login.env.sandbox, 4);
+    for request in &mut requests {
+        request.name = format!("{}-{number}", request.name);
+    }
+    apply(&login.env, &requests).await;
+    all_succeed_once(&login.env, &requests).await;
 }
 
 #[tokio::test]
@@ -18,17 +28,9 @@ async fn a_login_is_refreshed_before_it_expires_and_no_call_is_rejected() {
     let login = LoginEnv::new(Duration::from_secs(4)).await;
     login.log_in().await;
     let operator = login.env.start(login.flags()).await;
-    for round in 0..3 {
-        let requests: Vec<_> = many(&login.env.sandbox, 4)
-            .into_iter()
-            .map(|mut request| {
-                request.name = format!("{}-{round}", request.name);
-                request
-            })
-            .collect();
-        apply(&login.env, &requests).await;
-        all_succeed_once(&login.env, &requests).await;
-        login.refreshed(round + 1).await;
+    for number in 0..3 {
+        round(&login, number).await;
+        login.refreshed(number + 1).await;
     }
     let statistics = login.statistics().await;
     assert_eq!((statistics.refreshes_refused, statistics.reuse_detections), (0, 0), "{}", operator.log());

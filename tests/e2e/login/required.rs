@@ -57,27 +57,3 @@ async fn without_a_secret_requests_wait_for_the_first_login() {
     login.log_in().await;
     all_succeed_once(&login.env, &[request]).await;
 }
-
-/// Fault 72.
-#[tokio::test]
-async fn a_missing_permission_to_patch_the_secret_is_named_once_the_token_is_refused() {
-    let login = LoginEnv::new(Duration::from_secs(3)).await;
-    login.grant(&["get", "list", "watch"]).await;
-    login.log_in().await;
-    let operator = login.env.start(login.flags()).await;
-    login.env.until_events(SECRET, 1).await;
-    let stored = login.stored().await;
-    login
-        .until("the end of the access token", async || {
-            let token = stored.access_token.as_ref()?;
-            (!login.server.is_active(cde_harness::exposed(token)).await.unwrap()).then_some(())
-        })
-        .await;
-    let request = a_rollback(&login.env.sandbox, "unpatched");
-    apply(&login.env, std::slice::from_ref(&request)).await;
-
-    let waiting = request.wait_for_reason(&login.env, "LoginRequired").await;
-
-    assert!(waiting.message().contains("cannot be patched"), "{waiting:#?}");
-    assert_eq!(login.statistics().await.refreshes, 0, "the refresh token is not spent: {}", operator.log());
-}

@@ -4,6 +4,7 @@
 mod attempts;
 mod collector;
 mod configuration;
+mod login;
 mod outage;
 mod secrets;
 mod span;

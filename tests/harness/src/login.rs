@@ -5,19 +5,18 @@ use std::time::{Duration, Instant};
 use cde_operator::oauth::Login;
 use cde_sandbox::authorization_server::{AuthorizationServer, CLIENT_ID, Grant, Statistics};
 use cde_sandbox::cde::Sandbox;
-use cde_sandbox::control_plane::OPERATOR_NAMESPACE;
+use cde_sandbox::program::workspace;
 use cde_sandbox::proxy::Proxy;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::Api;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{ControlPlane, Flags, LIMIT, POLL, SHARED, TestEnv};
 
-/// The name of the Secret.
-pub const SECRET: &str = "cde-login";
+/// The name of the Secret, as `deploy/overlays/login` names it.
+pub const SECRET: &str = "cde-operator-login";
 
 /// The environment of one test in login mode. The Secret is in the test's namespace, where the operator's account has the
 /// permissions of the login mode.
@@ -50,30 +49,22 @@ impl LoginEnv {
         env
     }
 
-    /// Gives the operator's account exactly these permissions for the Secret.
+    /// Gives the operator's account the Role of `deploy/overlays/login` in the test's namespace, with only these verbs.
     pub async fn grant(&self, verbs: &[&str]) {
-        let role = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "Role",
-            "metadata": {"name": "login"},
-            "rules": [
-                {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [SECRET], "verbs": verbs},
-            ],
-        });
-        let account =
-            json!({"kind": "ServiceAccount", "name": "cde-operator", "namespace": OPERATOR_NAMESPACE});
-        let binding = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "RoleBinding",
-            "metadata": {"name": "login"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "login"},
-            "subjects": [account],
-        });
-        let params = PatchParams::apply("test").force();
-        let roles: Api<Role> = Api::namespaced(self.env.client.clone(), &self.env.namespace);
-        roles.patch("login", &params, &Patch::Apply(role)).await.expect("a Role");
-        let bound: Api<RoleBinding> = Api::namespaced(self.env.client.clone(), &self.env.namespace);
-        bound.patch("login", &params, &Patch::Apply(binding)).await.expect("a RoleBinding");
+        let file = workspace().join("deploy/overlays/login/role.yaml");
+        let parse = ["create", "--dry-run=client", "--output=json", "-f", &file.to_string_lossy()];
+        let parsed = self.env.control_plane.kubectl_ok(&parse, "").await.expect("the manifest of the Role");
+        for object in serde_json::Deserializer::from_str(&parsed).into_iter::<Value>() {
+            let mut object = object.expect("an object");
+            object["metadata"]["namespace"] = json!(self.env.namespace);
+            if object["kind"] == "Role" {
+                let shipped = object["rules"][0]["verbs"].as_array().expect("verbs");
+                let kept: Vec<_> = shipped.iter().filter(|verb| verbs.iter().any(|it| *verb == it)).collect();
+                assert_eq!(kept.len(), verbs.len(), "the Role lacks one of {verbs:?}");
+                object["rules"][0]["verbs"] = json!(kept);
+            }
+            self.env.kubectl(&["apply", "-f", "-"], &object.to_string()).await;
+        }
     }
 
     /// Returns the flags of an operator in login mode, with short timeouts.

@@ -1,6 +1,11 @@
 //! The login mode: variables instead of a token file, and permissions on exactly one Secret.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cde_harness::{LoginEnv, SECRET};
 use cde_operator::oauth::key;
+use cde_sandbox::control_plane::ControlPlane;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchParams};
 use kube::{Api, Client};
@@ -187,9 +192,8 @@ fn forbidden<T>(result: kube::Result<T>) -> bool {
     }
 }
 
-/// Returns a client of the chart's account in `namespace`, which has the Secrets `cde-operator-login` and `other`.
-async fn operator_of(namespace: &str) -> Client {
-    let control_plane = installed().await;
+/// Installs the chart in `namespace`, and returns a kubeconfig of its account.
+async fn account_in(control_plane: &ControlPlane, namespace: &str) -> PathBuf {
     let helm = Helm::of(control_plane).await;
     let values = login(json!({
         "crds": {"enabled": false}, "warnings": {"enabled": false}, "rbac": {"userRoles": false},
@@ -197,12 +201,32 @@ async fn operator_of(namespace: &str) -> Client {
     }));
     let install = ["install", "login", &path("deploy/chart"), "-n", namespace, "--create-namespace"];
     helm.ok(&install, &values).await;
+    control_plane.service_account(namespace, "login-cde-operator", None).await.unwrap()
+}
+
+/// Returns a client of the chart's account in `namespace`, which has the Secrets `cde-operator-login` and `other`.
+async fn operator_of(namespace: &str) -> Client {
+    let control_plane = installed().await;
+    let account = account_in(control_plane, namespace).await;
     let secrets: Api<Secret> = Api::namespaced(control_plane.admin().await.unwrap(), namespace);
     for name in ["cde-operator-login", "other"] {
         secrets.create(&PostParams::default(), &secret(name)).await.unwrap();
     }
-    let account = control_plane.service_account(namespace, "login-cde-operator", None).await.unwrap();
     control_plane.client(&account).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_operator_keeps_a_login_alive_with_the_permissions_of_the_chart() {
+    let login = LoginEnv::new(Duration::from_secs(4)).await;
+    let account = account_in(&login.env.control_plane, &login.env.namespace).await;
+    login.log_in().await;
+    let operator = login.env.start_as(&account, login.flags()).await;
+    login.refreshed(2).await;
+    login.server.revoke_all().await.unwrap();
+    let events = login.env.until_events(SECRET, 1).await;
+    assert_eq!(events[0].1, "LoginRequired", "{events:?}");
+    // By now it has listed, watched, patched and read the Secret.
+    assert!(!operator.log().contains("forbidden"), "{}", operator.log());
 }
 
 #[tokio::test]
