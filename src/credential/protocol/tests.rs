@@ -32,7 +32,7 @@ fn the_next_step_has_its_row_in_the_table() {
     let (free, mine, theirs) = (login("a1", "r1"), claimed("me"), claimed("other"));
     let empty = Login::default();
     let only_access = Login { access_token: Some("a1".into()), ..Login::default() };
-    let later = |due_in, pause, claim_seen_for, login| Known { due_in, pause, claim_seen_for, ..due(login) };
+    let later = |due_in, pause, claim_seen_for, login| Known { claim_seen_for, due_in, pause, ..due(login) };
     let (zero, three, five) = (Duration::ZERO, SECOND * 3, SECOND * 5);
     for (case, known, expected) in [
         ("no Secret", due(None), Next::LoginRequired),
@@ -51,7 +51,7 @@ fn the_next_step_has_its_row_in_the_table() {
         ("due after the pause", later(five, three, zero, Some(&free)), Next::Wait(five)),
         ("an own claim", due(Some(&mine)), Next::Claim),
         ("another's claim", due(Some(&theirs)), Next::Wait(LENGTH)),
-        ("another's claim for a while", later(zero, zero, three, Some(&theirs)), Next::Wait(LENGTH - three)),
+        ("another's claim for a while", later(zero, zero, three, Some(&theirs)), Next::Wait(SECOND * 79)),
         ("another's claim until now", later(zero, zero, LENGTH, Some(&theirs)), Next::Claim),
         ("another's claim, over", later(zero, zero, LENGTH * 2, Some(&theirs)), Next::Claim),
         ("another's claim, due later", later(five, zero, LENGTH, Some(&theirs)), Next::Wait(five)),
@@ -178,7 +178,7 @@ fn a_result_is_revoked_only_if_nothing_stored_can_follow_from_it() {
         claim_length: LENGTH,
         may_be_stored,
     };
-    let (zero, almost) = (Duration::ZERO, LENGTH - Duration::from_nanos(1));
+    let (zero, almost) = (Duration::ZERO, LENGTH.saturating_sub(Duration::from_nanos(1)));
     for (case, replaced, expected) in [
         ("no Secret", replaced(None, LENGTH, true), true),
         ("a logout", replaced(Some(&empty), LENGTH, true), true),

@@ -36,7 +36,9 @@ fn no_number(value: &Value, keys: &[&str]) {
             no_number(value, keys);
         }
     } else if let Value::Array(items) = value {
-        items.iter().for_each(|item| no_number(item, keys));
+        for item in items {
+            no_number(item, keys);
+        }
     }
 }
 
