@@ -1,6 +1,6 @@
 //! `kubectl cde login`: asks a person to log in, and stores the login.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use cde_operator::oauth::{Answer, EndpointUrl, Failure, Grant, Login, TokenEndpoint};
@@ -12,6 +12,7 @@ use crate::cli::{KubernetesArgs, LoginArgs};
 use crate::cluster::Cluster;
 use crate::error::Error;
 use crate::login_secret::{LoginSecret, Stored, Unwritten, Written, replacing_manifest};
+use crate::prompt::confirm;
 use crate::settings::{Setting, Settings, configuration};
 
 /// What a login is about, once everything that can be wrong without a person has been checked.
@@ -130,8 +131,8 @@ async fn prepare(secret: &LoginSecret<'_>, yes: bool) -> Result<Option<Stored>, 
     let seen = secret.read().await?;
     let is_live = seen.as_ref().is_some_and(|stored| is_live(&stored.login));
     secret.check_write(seen.as_ref()).await?;
-    if is_live && !yes {
-        confirm(secret)?;
+    if is_live {
+        confirm(&format!("The Secret {secret} holds a login. Replace it?"), yes)?;
     }
     Ok(seen)
 }
@@ -139,20 +140,6 @@ async fn prepare(secret: &LoginSecret<'_>, yes: bool) -> Result<Option<Stored>, 
 fn is_live(login: &Login) -> bool {
     let access_token = login.access_token.is_some() && login.expires_at.is_none_or(|end| end > clock::now());
     access_token || login.refresh_token.is_some()
-}
-
-fn confirm(secret: &LoginSecret<'_>) -> Result<(), Error> {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        return Err(Error::Usage(format!("the Secret {secret} holds a login: replace it with --yes")));
-    }
-    let _ = write!(std::io::stderr(), "The Secret {secret} holds a login. Replace it? [y/N] ");
-    let mut answer = String::new();
-    let read = stdin.lock().read_line(&mut answer);
-    if read.is_ok() && ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
-        return Ok(());
-    }
-    Err(Error::Login("nothing was changed".to_owned()))
 }
 
 fn grant(answer: Answer) -> Result<Grant, Error> {

@@ -61,7 +61,10 @@ async fn a_live_login_is_replaced_only_on_request() {
     person.store(&tokens("access-1", "refresh-1", 60)).await;
     let ended = run(person.login(&[])).await;
     assert_eq!(ended.code, 2, "{ended:?}");
-    assert!(ended.stderr.contains("holds a login: replace it with --yes"), "{ended:?}");
+    assert!(
+        ended.stderr.contains("holds a login. Replace it? There is no terminal to ask on: say so with --yes"),
+        "{ended:?}"
+    );
     assert!(!ended.stderr.contains("\n  http"), "nobody is sent to the browser: {ended:?}");
     assert_eq!(person.stored().await[key::ACCESS_TOKEN], "access-1");
 }
