@@ -267,7 +267,9 @@ impl Refresher {
             format!("The Secret {} holds no CDE login: run `kubectl cde login`.", self.store.full_name())
         };
         if let Some(why) = &self.watch_refused {
-            message.push_str(&format!(" The operator will not see a new login: {why}."));
+            message += " The operator will not see a new login: ";
+            message += why;
+            message.push('.');
         }
         self.announce_problem(Problem::LoginRequired(message));
     }
