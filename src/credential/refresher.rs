@@ -168,12 +168,8 @@ impl Refresher {
                 self.listed = true;
             }
             Seen::Refused(why) => {
-                if self.session.current().is_absent() {
-                    self.not_permitted(&format!("cannot be read ({why})"));
-                } else {
-                    // What is known is used meanwhile.
-                    tracing::warn!(error = why, "the Secret of the CDE login cannot be watched");
-                }
+                // What is known is used meanwhile.
+                tracing::warn!(error = why, "the Secret of the CDE login cannot be watched");
                 self.watch_refused = Some(why);
             }
         }
@@ -264,6 +260,9 @@ impl Refresher {
     }
 
     fn require_login(&mut self) {
+        if let Some(why) = self.watch_refused.clone().filter(|_| !self.listed) {
+            return self.not_permitted(&format!("cannot be read ({why})"));
+        }
         let has_login = self.stored.as_ref().is_some_and(|stored| {
             stored.login.refresh_token.is_some() || stored.login.access_token.is_some()
         });

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cde_sandbox::authorization_server::{Options, RefreshTokens};
 use cde_sandbox::proxy::{Point, Rule};
+use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::faults::request::{a_rollback, all_succeed_once, apply};
@@ -34,6 +35,9 @@ async fn an_answer_lost_after_the_rotation_costs_nothing_if_the_server_has_a_gra
     let mut operator = login.env.start(login.flags()).await;
     login.refreshed(2).await;
     assert_eq!(refreshes(&mut operator, "unknown").await, 1, "{}", operator.log());
+    let sends = login.proxy.ledger();
+    let pause = sends[1].at.duration_since(sends[0].at);
+    assert!(pause >= SignedDuration::from_secs(2), "the repetition came after {pause}");
     let request = a_rollback(&login.env.sandbox, "after");
     apply(&login.env, std::slice::from_ref(&request)).await;
     all_succeed_once(&login.env, &[request]).await;
@@ -100,7 +104,7 @@ async fn a_busy_or_misplaced_answer_is_tried_again_with_the_same_token() {
 /// A refusal by the configuration is tried again every five minutes only, and calls go on with the present token.
 #[tokio::test]
 async fn a_refusal_by_the_configuration_is_counted_and_leaves_the_token_in_use() {
-    let login = LoginEnv::new(Duration::from_secs(8)).await;
+    let login = LoginEnv::new(Duration::from_secs(20)).await;
     login.log_in().await;
     let body = r#"{"error": "invalid_client", "error_description": "unknown client"}"#;
     login.proxy.answer(Rule::refresh().always(), Point::BeforeForward, 401, &[], body);
@@ -111,6 +115,18 @@ async fn a_refusal_by_the_configuration_is_counted_and_leaves_the_token_in_use()
     all_succeed_once(&login.env, &[request]).await;
     assert_eq!(refreshes(&mut operator, "configuration").await, 1, "{}", operator.log());
     assert!(login.stored().await.claim.is_none(), "the claim is released");
+}
+
+/// Fault 67: a redirect could lead the refresh token to another server.
+#[tokio::test]
+async fn a_redirect_of_the_token_endpoint_is_not_followed() {
+    let login = LoginEnv::new(LIFETIME).await;
+    login.log_in().await;
+    let elsewhere = login.server.token_url();
+    login.proxy.answer(Rule::refresh(), Point::BeforeForward, 307, &[("location", elsewhere.as_str())], "");
+    let mut operator = login.env.start(login.flags()).await;
+    counted(&login, &mut operator, "configuration").await;
+    assert_eq!(login.statistics().await.refreshes, 0, "{}", operator.log());
 }
 
 /// Fault 68.

@@ -14,19 +14,19 @@ use cde_harness::{Flags, LoginEnv, SECRET};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// Long enough that half of it is left for an operator that starts on a busy machine.
-const LIFETIME: Duration = Duration::from_secs(8);
+const LIFETIME: Duration = Duration::from_secs(12);
 
 fn by(clock: &Clock, flags: Flags) -> Flags {
     clock.variables().into_iter().fold(flags, |flags, (name, value)| flags.env(name, &value))
 }
 
-/// Waits until half of the lifetime of a new login is over.
-async fn half_expired() -> LoginEnv {
+/// Waits until half of the lifetime of a new login is over. Returns when it began, too.
+async fn half_expired() -> (LoginEnv, Instant) {
     let login = LoginEnv::new(LIFETIME).await;
     let obtained = Instant::now();
     login.log_in().await;
     login.until("half of the lifetime", async || (obtained.elapsed() > LIFETIME / 2).then_some(())).await;
-    login
+    (login, obtained)
 }
 
 /// Checks that no call lacked a valid token, and that no refresh token was spent twice.
@@ -38,13 +38,15 @@ async fn undisturbed(login: &LoginEnv, log: &str) {
 
 /// Runs an operator with this clock, which starts when half of the access token's lifetime is over.
 async fn an_operator_whose_clock_is_wrong_by(shift: SignedDuration) {
-    let (login, clock) = (half_expired().await, Clock::new().unwrap());
+    let ((login, obtained), clock) = (half_expired().await, Clock::new().unwrap());
     clock.set(shift).unwrap();
     let operator = login.env.start(by(&clock, login.flags())).await;
-    for number in 0..3 {
-        round(&login, number).await;
-        login.refreshed(number + 1).await;
-    }
+    round(&login, 0).await;
+    login.refreshed(1).await;
+    let after = obtained.elapsed();
+    assert!(after < LIFETIME, "refreshed {after:?} after the login\n{}", operator.log());
+    round(&login, 1).await;
+    login.refreshed(2).await;
     undisturbed(&login, &operator.log()).await;
 }
 

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use cde_sandbox::control_plane::OPERATOR_NAMESPACE;
 use cde_sandbox::proxy::{Call, Point, Proxy, Rule};
+use http::Method;
 
 use crate::faults::request::{Request, a_rollback, all_succeed_once, apply};
 use cde_harness::{LoginEnv, SECRET, exposed};
@@ -101,4 +103,37 @@ async fn without_the_permission_to_patch_no_refresh_token_is_spent() {
     waits_for(&login, "patch").await;
 
     assert_eq!(login.statistics().await.refreshes, 0, "{}", operator.log());
+}
+
+/// Fault 72: the permission is lost after the refresh token is spent. A token that is not stored is lost with the process,
+/// so no call uses it.
+#[tokio::test]
+async fn a_result_that_the_operator_may_not_store_is_not_used_until_it_is_stored() {
+    let login = LoginEnv::new(Duration::from_secs(20)).await;
+    login.log_in().await;
+    let api = Proxy::start(&login.env.control_plane).await.unwrap();
+    let result = Rule::verb(Method::PATCH)
+        .path_ends_with(&format!("/secrets/{SECRET}"))
+        .and("the result", |call| call.json()["data"].get("access_token").is_some());
+    let result = api.hold(result, Point::BeforeForward);
+    let _operator = login.env.start_behind(&api, login.flags()).await;
+    result.seen().await.unwrap();
+    login.grant(&without("patch")).await;
+    login.until("the loss of the permission", async || (!may_patch(&login).await).then_some(())).await;
+    result.release();
+
+    let request = waits_for(&login, "patch").await;
+
+    assert_eq!(login.env.sandbox.effects(request.id), 0, "{}", login.env.sandbox.ledger());
+    login.grant(&ALL).await;
+    all_succeed_once(&login.env, &[request]).await;
+    let statistics = login.statistics().await;
+    assert_eq!((statistics.refreshes_refused, statistics.reuse_detections), (0, 0));
+}
+
+/// Returns whether the API server lets the operator patch the Secret.
+async fn may_patch(login: &LoginEnv) -> bool {
+    let secret = format!("secrets/{SECRET}");
+    let account = format!("--as=system:serviceaccount:{OPERATOR_NAMESPACE}:cde-operator");
+    login.env.try_kubectl(&["auth", "can-i", "patch", &secret, &account], "").await.is_ok()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cde_operator::oauth::{Login, key};
 use cde_sandbox::authorization_server::Client;
 use cde_sandbox::cde::{Fault, Operation};
-use cde_sandbox::proxy::{Point, Proxy, Rule};
+use cde_sandbox::proxy::{Call, Point, Proxy, Rule};
 use http::Method;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
@@ -179,4 +179,22 @@ async fn a_result_that_another_process_has_refreshed_is_not_revoked() {
     all_succeed_once(&login.env, &[request]).await;
     let statistics = login.statistics().await;
     assert_eq!((statistics.revocations, statistics.reuse_detections), (0, 0), "{}", operator.log());
+}
+
+/// The watch lags behind the responses to the operator's own writes, and shows the spent token again.
+#[tokio::test]
+async fn a_version_of_the_secret_that_the_watch_shows_late_is_ignored() {
+    let login = LoginEnv::new(LIFETIME).await;
+    login.log_in().await;
+    let api = Proxy::start(&login.env.control_plane).await.unwrap();
+    let operator = login.env.start_behind(&api, login.flags()).await;
+    let watch =
+        api.hold(Rule::any().path_contains("/secrets").and("a watch", Call::is_watch), Point::BeforeForward);
+    api.cut_watches();
+    watch.seen().await.unwrap();
+    login.refreshed(1).await;
+    watch.release();
+    login.refreshed(2).await;
+    let events = login.env.events(SECRET).await;
+    assert!(events.is_empty(), "{events:?}\n{}", operator.log());
 }
