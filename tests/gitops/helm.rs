@@ -178,8 +178,11 @@ async fn an_upgrade_scales_the_operator_up_again_unless_its_values_say_zero() {
     let home = scratch_dir().unwrap();
     let chart = program::workspace().join("deploy/chart").display().to_string();
     let values = home.path().join("values.yaml");
-    let cde = json!({"cde": {"url": "https://cde.example.com", "token": {"secret": "cde-operator-token"}}});
-    fs::write(&values, cde.to_string()).unwrap();
+    let required = json!({
+        "image": {"repository": "registry.example.com/cde-operator"},
+        "cde": {"url": "https://cde.example.com", "token": {"secret": "cde-operator-token"}},
+    });
+    fs::write(&values, required.to_string()).unwrap();
     let values = values.display().to_string();
     let release = async |args: &[&str]| {
         let all = [args, &["cde-operator", &chart, "-n", OPERATOR_NAMESPACE]].concat();

@@ -25,8 +25,11 @@ async fn the_crds_of_prometheus_operator_accept_every_monitor_and_rule() {
     let (program, home) = (helm::program().await, scratch_dir().unwrap());
     let chart = workspace().join("deploy/chart").display().to_string();
     for monitor in ["podMonitor", "serviceMonitor"] {
-        let enabled =
-            format!("cde.url=https://cde.example.com,cde.token.secret=token,metrics.{monitor}.enabled=true");
+        let enabled = format!(
+            "image.repository=registry.example.com/cde-operator,cde.url=https://cde.example.com,cde.token.secret=token,\
+             metrics.{monitor}.enabled=true,metrics.{monitor}.scrapeTimeout=5s,metrics.{monitor}.interval=15s,\
+             prometheusRule.enabled=true"
+        );
         let template =
             ["template", "cde-operator", &chart, "-n", &env.namespace, "-s", "templates/monitors.yaml"];
         let args = [&template[..], &["--set", &enabled]].concat();
