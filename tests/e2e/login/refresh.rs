@@ -67,7 +67,7 @@ async fn calls_wait_for_the_refresh_of_another_process_but_not_as_long_as_its_cl
     all_succeed_once(&login.env, &requests).await;
     let waited = begun.elapsed();
     assert!(waited >= Duration::from_secs(2), "{waited:?}: {}", operator.log());
-    assert!(waited < Duration::from_mins(1), "{waited:?}: {}", operator.log());
+    assert!(waited < Duration::from_secs(60), "{waited:?}: {}", operator.log());
 }
 
 /// Fault 71.
