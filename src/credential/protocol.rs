@@ -23,8 +23,6 @@ pub const SEND_AGAIN_AFTER: Duration = Duration::from_secs(2);
 pub const CONFIGURATION_PAUSE: Duration = Duration::from_mins(5);
 /// The time for the write of the claim, and for the write of the result, within a claim.
 const WRITE: Duration = Duration::from_secs(10);
-/// Calls wait this long at most for the refresh of another process, which usually takes less.
-const OTHERS_REFRESH: Duration = Duration::from_secs(2);
 /// A refresh is due after this share of the lifetime, plus up to [`DUE_SPREAD`], so that processes which share a login
 /// rarely refresh at the same moment.
 const DUE_SHARE: f64 = 0.75;
@@ -109,14 +107,6 @@ pub fn next(known: &Known<'_>) -> Next {
         }
         _ => Next::Claim,
     }
-}
-
-/// Returns how long calls still wait because another process, whose `claim` has been seen for `seen_for`, refreshes the
-/// login: a server that rotates tokens ends the old access token before this process can know the new one.
-#[must_use]
-pub fn calls_wait(claim: Option<&Claim>, me: &str, seen_for: Duration) -> Option<Duration> {
-    claim.filter(|claim| claim.holder != me)?;
-    OTHERS_REFRESH.checked_sub(seen_for).filter(|left| !left.is_zero())
 }
 
 /// Returns the claim of `holder` at `now`.

@@ -130,13 +130,8 @@ impl Refresher {
                 }
                 Next::Wait(wait) => wait,
             };
-            let others = self.others_refresh();
-            let _held = others.map(|_| self.session.clone().hold());
-            if others.is_none() {
-                // What a rejection asked for does not happen now.
-                self.session.release();
-            }
-            let wait = others.map_or(wait, |left| wait.min(left));
+            // What a rejection asked for does not happen now.
+            self.session.release();
             tokio::select! {
                 seen = watch.next() => seen.into_iter().for_each(|seen| self.see(seen)),
                 () = self.session.asked() => self.due = clock::monotonic(),
@@ -144,14 +139,6 @@ impl Refresher {
                 () = stop.cancelled() => {}
             }
         }
-    }
-
-    /// Returns how long calls still wait for the refresh of another process.
-    fn others_refresh(&self) -> Option<Duration> {
-        let (claim, since) = self.claim.as_ref()?;
-        let seen_for = clock::monotonic().duration_since(*since);
-        // Without a token, there is no call that could wait.
-        protocol::calls_wait(Some(claim), &self.me, seen_for).filter(|_| !self.session.current().is_absent())
     }
 
     fn next(&self) -> Next {

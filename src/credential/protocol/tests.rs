@@ -61,22 +61,6 @@ fn the_next_step_has_its_row_in_the_table() {
 }
 
 #[test]
-fn calls_wait_two_seconds_at_most_for_the_refresh_of_another_process() {
-    let theirs = claim("other", Timestamp::UNIX_EPOCH, LENGTH);
-    let almost = Duration::from_millis(1999);
-    for (case, claim, me, seen_for, expected) in [
-        ("no claim", None, "me", Duration::ZERO, None),
-        ("an own claim", Some(&theirs), "other", Duration::ZERO, None),
-        ("another's claim", Some(&theirs), "me", Duration::ZERO, Some(SECOND * 2)),
-        ("almost over", Some(&theirs), "me", almost, Some(Duration::from_millis(1))),
-        ("over", Some(&theirs), "me", SECOND * 2, None),
-        ("long over", Some(&theirs), "me", LENGTH, None),
-    ] {
-        assert_eq!(calls_wait(claim, me, seen_for), expected, "{case}");
-    }
-}
-
-#[test]
 fn a_claim_names_its_holder_and_its_end() {
     let now: Timestamp = Timestamp::UNIX_EPOCH;
     assert_eq!(claim("me", now, LENGTH), Claim { holder: "me".to_owned(), until: now + LENGTH });

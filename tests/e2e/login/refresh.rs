@@ -1,11 +1,9 @@
 //! A login is refreshed in time, and each refresh token is spent once.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use cde_operator::oauth::{Claim, Login};
 use cde_sandbox::authorization_server::Client;
 use cde_sandbox::cde::{Fault, Operation};
-use jiff::Timestamp;
 
 use crate::faults::request::{all_succeed_once, apply, many};
 use cde_harness::{LoginEnv, exposed};
@@ -50,24 +48,6 @@ async fn two_operators_share_one_login_and_spend_each_refresh_token_once() {
     login.refreshed(4).await;
     let statistics = login.statistics().await;
     assert_eq!((statistics.refreshes_refused, statistics.reuse_detections), (0, 0), "{operators:?}");
-}
-
-/// A server that rotates tokens ends the access token before this operator can know the next one. The other process is
-/// gone here, so the calls go on without an answer.
-#[tokio::test]
-async fn calls_wait_for_the_refresh_of_another_process_but_not_as_long_as_its_claim_lasts() {
-    let login = LoginEnv::new(Duration::from_hours(1)).await;
-    login.log_in().await;
-    let operator = login.env.start(login.flags()).await;
-    let claim = Claim { holder: "another".to_owned(), until: Timestamp::MAX };
-    let begun = Instant::now();
-    login.store(&Login { claim: Some(claim), ..login.stored().await }).await;
-    let requests = many(&login.env.sandbox, 1);
-    apply(&login.env, &requests).await;
-    all_succeed_once(&login.env, &requests).await;
-    let waited = begun.elapsed();
-    assert!(waited >= Duration::from_secs(2), "{waited:?}: {}", operator.log());
-    assert!(waited < Duration::from_secs(60), "{waited:?}: {}", operator.log());
 }
 
 /// Fault 71.
