@@ -13,7 +13,7 @@ use kube::Api;
 use kube::api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use cde_operator::oauth::Login as Content;
+use cde_operator::oauth::{Login as Content, key};
 
 use crate::stage::Stage;
 
@@ -83,7 +83,7 @@ impl Login {
     /// If one of the servers does not respond.
     pub(crate) async fn is_usable(&self) -> Result<bool> {
         let data = self.secrets.get(SECRET).await?.data.unwrap_or_default();
-        let token = data.get("access_token").context("the Secret of the login has no access token")?;
+        let token = data.get(key::ACCESS_TOKEN).context("the Secret of the login has no access token")?;
         self.server.is_active(std::str::from_utf8(&token.0)?).await
     }
 

@@ -191,9 +191,9 @@ impl Refresher {
         if is_empty {
             // A person who logs out expects that no call follows, although the access token may still be good.
             self.session.forget();
-            self.require_login();
+            return self.require_login();
         }
-        if is_old || is_empty {
+        if is_old {
             return;
         }
         let replaced = before.filter(|before| !login.has_refresh_token(before));

@@ -95,7 +95,7 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
     Ok(figures)
 }
 
-/// Checks the access token for ever, and logs in again when an operator asks for it.
+/// Checks the access token again and again, and logs in when an operator asks for it. Returns only after an error.
 async fn keep_login(login: &mut Login, observed: &mut Observed) -> Result<Infallible> {
     let mut usable_at = Instant::now();
     loop {

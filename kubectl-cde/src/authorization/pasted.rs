@@ -10,7 +10,7 @@ use super::redirect::{Expected, Redirect};
 use crate::command::note;
 use crate::error::Error;
 
-/// Reads lines of standard input until one is a redirect of this login. Waits for ever if the input ends before, because the
+/// Reads lines of standard input until one is a redirect of this login. If the input ends before, it waits on, because the
 /// browser may still reach the listener through a forwarded port.
 pub(super) async fn answer(expected: &Expected) -> Result<SecretString, Error> {
     let mut lines = lines();

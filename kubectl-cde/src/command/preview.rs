@@ -26,8 +26,7 @@ pub(super) async fn run(kubernetes: &KubernetesArgs, args: &PreviewArgs) -> Resu
         let (names, selector) = (args.names.clone(), args.selector.clone());
         select(&cluster, &SelectArgs { names, selector, ..SelectArgs::default() }).await?
     };
-    let suspended: Vec<&Request> =
-        requests.iter().filter(|request| request.is_suspended() && request.end().is_none()).collect();
+    let suspended: Vec<&Request> = requests.iter().filter(|request| request.is_held()).collect();
     if suspended.is_empty() {
         return Err(Error::NotDone(
             "no request is suspended: see kubectl cde status, or create some with --filename".to_owned(),

@@ -2,18 +2,13 @@
 
 use std::process::ExitCode;
 
-use serde_json::json;
-
-use super::note;
+use super::suspend::set;
 use crate::cli::KubernetesArgs;
 use crate::cli::selection::{ResumeArgs, SelectArgs};
 use crate::cluster::Cluster;
 use crate::error::Error;
 use crate::prompt::confirm;
-use crate::request::Request;
 use crate::request::batch::{self, Plan};
-use crate::request::change::{applicable, patch_all};
-use crate::request::manager::suspend_note;
 use crate::request::select::select_some;
 
 pub(super) async fn run(kubernetes: &KubernetesArgs, args: &ResumeArgs) -> Result<ExitCode, Error> {
@@ -29,18 +24,7 @@ pub(super) async fn run(kubernetes: &KubernetesArgs, args: &ResumeArgs) -> Resul
             batch::LABEL
         )));
     }
-    let requests = applicable(requests, |request: &Request| match request.end() {
-        Some(_) => Some(format!("it has ended ({})", request.reason())),
-        None => (!request.is_suspended()).then(|| "it is not suspended".to_owned()),
-    });
-    if requests.len() > 1 {
-        confirm(&format!("Start {} requests?", requests.len()), args.yes)?;
-    }
-    for text in requests.iter().filter_map(suspend_note) {
-        note(text);
-    }
-    patch_all(&cluster, &requests, |_| json!({"spec": {"suspend": null}}), "resumed").await?;
-    Ok(ExitCode::SUCCESS)
+    set(&cluster, requests, false, args.yes).await
 }
 
 /// Returns the ID of the list, if the selection is one.

@@ -7,12 +7,10 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use cde_operator::api::Outcome;
 use jiff::Timestamp;
-use serde_json::json;
 use uuid::Uuid;
 
-use super::change::patch;
+use super::change::{patch, suspend};
 use super::group::summary;
 use super::targets::Target;
 use super::watch::Watch;
@@ -103,7 +101,7 @@ impl Plan {
         if requests.values().any(is_started) {
             return Step::Wait;
         }
-        let held = requests.iter().filter(|(_, request)| request.is_suspended() && request.end().is_none());
+        let held = requests.iter().filter(|(_, request)| request.is_held());
         let batch: Vec<Key> = held.map(|(key, _)| key.clone()).take(self.size).collect();
         if batch.is_empty() {
             Step::Finish
@@ -116,8 +114,7 @@ impl Plan {
 }
 
 fn failures(requests: &BTreeMap<Key, Request>) -> usize {
-    let failed = |request: &&Request| matches!(request.end(), Some(Outcome::Failed | Outcome::Unknown));
-    requests.values().filter(failed).count()
+    requests.values().filter(|request| request.has_failed()).count()
 }
 
 /// Starts batch after batch until all have ended, too many have failed, or the person interrupts.
@@ -171,8 +168,7 @@ fn tell(
     told: &mut BTreeMap<Key, &'static str>,
 ) -> Result<(), Error> {
     for (key, request) in requests {
-        let failed = matches!(request.end(), Some(Outcome::Failed | Outcome::Unknown));
-        if failed && told.insert(key.clone(), request.reason()) != Some(request.reason()) {
+        if request.has_failed() && told.insert(key.clone(), request.reason()) != Some(request.reason()) {
             progress.line(&format!("{request} {}: {}", request.reason(), request.message()))?;
         }
     }
@@ -189,10 +185,10 @@ async fn start(
 ) -> Result<(), Error> {
     for key in batch {
         let Some(request) = watch.requests.get_mut(key) else { continue };
-        let generation = patch(cluster, request, json!({"spec": {"suspend": null}})).await?;
+        let generation = patch(cluster, request, suspend(false)).await?;
         request.set_started(generation);
     }
-    let waiting = watch.requests.values().filter(|request| request.is_suspended() && request.end().is_none());
+    let waiting = watch.requests.values().filter(|request| request.is_held());
     progress.line(&format!(
         "started {} of {} requests, {} left",
         batch.len(),
@@ -204,6 +200,8 @@ async fn start(
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn request(name: &str, suspend: bool, outcome: Option<&str>) -> (Key, Request) {

@@ -10,7 +10,13 @@ use crate::cluster::Cluster;
 use crate::command::{note, print};
 use crate::error::{Error, has_code};
 
-/// Merges `change` into a request, and returns its new generation. If its outcome is unknown, nobody may have changed it since a person looked at it.
+/// Returns the change that holds a request back, or starts it.
+pub(crate) fn suspend(suspend: bool) -> Value {
+    json!({"spec": {"suspend": suspend.then_some(true)}})
+}
+
+/// Merges `change` into a request, and returns its new generation. If its outcome is unknown, nobody may have changed it
+/// since a person looked at it.
 pub(crate) async fn patch(
     cluster: &Cluster,
     request: &Request,

@@ -140,6 +140,16 @@ impl Request {
         .unwrap_or_default()
     }
 
+    /// Whether the request is open and the spec holds it back.
+    pub(crate) fn is_held(&self) -> bool {
+        self.is_suspended() && self.end().is_none()
+    }
+
+    /// Whether it failed, or its outcome is unknown, and nobody has reopened it.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self.end(), Some(Outcome::Failed | Outcome::Unknown))
+    }
+
     /// Notes that the spec no longer holds the request back, from this generation on.
     pub(crate) const fn set_started(&mut self, generation: Option<i64>) {
         self.object.metadata.generation = generation;

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
 use super::Request;
-use super::change::{patch, patch_all};
+use super::change::{patch, patch_all, suspend};
 use super::preview::{pin, preview_table, previewed};
 use crate::cluster::Cluster;
 use crate::command::{note, print};
@@ -47,7 +45,7 @@ pub(crate) async fn start(cluster: &Cluster, pinned: &[Request], yes: bool) -> R
             other => Error::Usage(format!("{other}; {why}")),
         });
     }
-    patch_all(cluster, pinned, |_| json!({"spec": {"suspend": null}}), "started").await
+    patch_all(cluster, pinned, |_| suspend(false), "started").await
 }
 
 fn count(requests: usize) -> String {

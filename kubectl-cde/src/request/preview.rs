@@ -34,10 +34,7 @@ pub(crate) async fn previewed(
     let keys = requests.iter().map(|request| request.key()).collect();
     let mut watch = Watch::start(cluster, &SelectArgs::default(), Some(keys)).await?;
     let waiting = async {
-        let is_open = |request: &Request| {
-            preview(request).is_none() && request.end().is_none() && request.is_suspended()
-        };
-        while watch.requests.values().any(is_open) {
+        while watch.requests.values().any(|request| request.is_held() && preview(request).is_none()) {
             watch.change().await?;
         }
         Ok(())
@@ -57,7 +54,7 @@ pub(crate) fn preview_table(requests: &[&Request]) -> String {
         let version = result.resolved_version.as_ref().and_then(|resolved| resolved.version.clone());
         let ids = result.executables.clone().unwrap_or_default();
         let id = |id: Option<i64>| id.map_or_else(|| "-".to_owned(), |id| id.to_string());
-        let preview = match (preview(request), request.is_suspended() && request.end().is_none()) {
+        let preview = match (preview(request), request.is_held()) {
             (Some(preview), _) => preview,
             (None, true) => format!("No preview yet: {}", request.message()),
             (None, false) => format!("{}: {}", request.reason(), request.message()),

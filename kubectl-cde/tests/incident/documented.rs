@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::fixture::{Ended, Incident, run};
 
-/// What stands in the page for what differs from run to run.
+/// The page has these in place of the values that differ from run to run.
 const DATE: &str = "20261129";
 const NAMESPACE: &str = "connectors";
 const BATCH: &str = "batch=BATCH";

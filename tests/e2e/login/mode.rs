@@ -26,7 +26,7 @@ async fn a_change_from_a_token_file_to_a_login_and_back_loses_and_repeats_no_cal
     }
     let [during_kill, during_stop] = [a_rollback(sandbox, "killed"), a_restore(sandbox, "stopped")];
 
-    // With the token file. The process dies after the effect of a call.
+    // The operator uses the token file. The process dies after the effect of a call.
     let mut operator = env.start(from_file()).await;
     apply(env, &waiting).await;
     all_wait(&login, &waiting).await;
@@ -36,7 +36,7 @@ async fn a_change_from_a_token_file_to_a_login_and_back_loses_and_repeats_no_cal
     operator.kill();
     call.cut();
 
-    // With the login. The process is told to stop during a call.
+    // The next one uses the login. It receives SIGTERM during a call.
     let mut operator = env.start(login.flags().with("--timeout", "1s")).await;
     all_succeed_once(env, std::slice::from_ref(&during_kill)).await;
     all_wait(&login, &waiting).await;
@@ -47,7 +47,7 @@ async fn a_change_from_a_token_file_to_a_login_and_back_loses_and_repeats_no_cal
     call.release();
     assert_eq!(operator.exit_code().await, Some(0), "{}", operator.log());
 
-    // With the token file again.
+    // The last one uses the token file again.
     let _operator = env.start(from_file()).await;
     all_succeed_once(env, std::slice::from_ref(&during_stop)).await;
     sandbox.clear_faults();
