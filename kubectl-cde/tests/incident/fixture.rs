@@ -51,6 +51,10 @@ impl Incident {
         let (role, subject) =
             (format!("--clusterrole={role}"), format!("--serviceaccount={}:{name}", self.env.namespace));
         self.env.kubectl(&["create", "rolebinding", name, &role, &subject], "").await;
+        // The authorizer of the API server learns this from a watch.
+        let user = format!("system:serviceaccount:{}:{name}", self.env.namespace);
+        let can = ["auth", "can-i", "list", "connectorrestores.cde.productsup.com", "--as", &user];
+        while self.env.try_kubectl(&can, "").await.is_err() {}
         self.env.control_plane.service_account(&self.env.namespace, name, None).await.unwrap()
     }
 

@@ -72,6 +72,9 @@ impl Person {
         for object in objects {
             control_plane.kubectl_ok(&["create", "-f", "-"], &object.to_string()).await.unwrap();
         }
+        if let Some(verb) = verbs.first() {
+            while !may(control_plane, &namespace, verb, &format!("secrets/{SECRET}")).await {}
+        }
         let kubeconfig = control_plane.service_account(&namespace, "person", None).await.unwrap();
         let (server, client) =
             (AuthorizationServer::start().await.unwrap(), control_plane.admin().await.unwrap());
@@ -83,17 +86,16 @@ impl Person {
         for object in [role(&self.namespace, name, &rules), binding(&self.namespace, name)] {
             self.control_plane.kubectl_ok(&["create", "-f", "-"], &object.to_string()).await.unwrap();
         }
+        let first = |list: &str| rules[0][list][0].as_str().unwrap();
+        let what = format!("{}.{}", first("resources"), first("apiGroups"));
+        while !may(self.control_plane, &self.namespace, first("verbs"), what.trim_end_matches('.')).await {}
     }
 
     /// Takes all permissions away.
     pub(crate) async fn forbid(&self) {
         let delete = ["delete", "rolebinding", "login", "-n", &self.namespace];
         self.control_plane.kubectl_ok(&delete, "").await.unwrap();
-        // The authorizer of the API server learns this from a watch.
-        let (what, user) =
-            (format!("secrets/{SECRET}"), format!("system:serviceaccount:{}:person", self.namespace));
-        let can = ["auth", "can-i", "patch", &what, "-n", &self.namespace, "--as", &user];
-        while self.control_plane.kubectl_ok(&can, "").await.is_ok() {}
+        while may(self.control_plane, &self.namespace, "patch", &format!("secrets/{SECRET}")).await {}
     }
 
     /// Returns the plugin with `args`, in an environment without settings.
@@ -248,6 +250,13 @@ pub(crate) async fn run_with(command: Command, stdin: &str) -> Ended {
         tokio::time::timeout(LIMIT, running).await.expect("the program ends").unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ended { code: status.code().unwrap(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+/// Returns whether the API server lets the person do this. Its authorizer learns of a binding from a watch.
+async fn may(control_plane: &ControlPlane, namespace: &str, verb: &str, what: &str) -> bool {
+    let user = format!("system:serviceaccount:{namespace}:person");
+    let can = ["auth", "can-i", verb, what, "-n", namespace, "--as", &user];
+    control_plane.kubectl_ok(&can, "").await.is_ok()
 }
 
 fn role(namespace: &str, name: &str, rules: &Value) -> Value {
