@@ -90,7 +90,7 @@ impl Operator {
                     (context.client.clone(), self.client(WATCH_TIMEOUT, None)?),
                     (context.events.clone(), metrics),
                     (context.recorders.clone(), context.stop.clone()),
-                    &self.me,
+                    (&self.me, self.leads.subscribe()),
                 ))
             }
         };

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
+use tokio::sync::watch;
 
 use crate::controller::Context;
 use crate::credential::Credential;
@@ -21,7 +21,7 @@ pub(super) struct OperatorMetrics {
     pub(super) context: Arc<Context>,
     pub(super) watch_health: WatchHealth,
     /// Whether the controllers run in this process.
-    pub(super) leads: Arc<AtomicBool>,
+    pub(super) leads: watch::Receiver<bool>,
     /// The name of the Lease, if leader election is on.
     pub(super) lease: Option<String>,
 }
@@ -36,7 +36,7 @@ impl Collector for OperatorMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         encode(&mut encoder, "cde_operator_build", "Version of the operator", &build)?;
-        let leads = self.leads.load(Ordering::SeqCst);
+        let leads = *self.leads.borrow();
         self.leadership(&mut encoder, leads)?;
         self.prerequisites(&mut encoder)?;
         self.token_file(&mut encoder)?;

@@ -11,7 +11,7 @@ mod signals;
 mod wiring;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use futures::future::OptionFuture;
@@ -19,6 +19,7 @@ use kube::Config;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cde::{BaseUrl, Client as CdeClient, ClientConfig};
@@ -72,7 +73,7 @@ pub fn run(args: RunArgs) -> Result<(), Error> {
         let traces = traces.map_err(Error::Configuration)?;
         telemetry::start(args.log_format, args.log_level, traces.as_ref()).map_err(Error::Configuration)?;
         let listener = bind(args.listen).await?;
-        let (stands_by, leads) = (Arc::default(), Arc::default());
+        let (stands_by, leads) = (Arc::default(), watch::Sender::default());
         let operator = Operator { args, base, source, cde, kube, me, traces, stands_by, leads };
         operator.run(listener).await
     });
@@ -144,7 +145,7 @@ struct Operator {
     /// Whether another replica leads and this one would take over.
     stands_by: Arc<AtomicBool>,
     /// Whether the controllers run in this process.
-    leads: Arc<AtomicBool>,
+    leads: watch::Sender<bool>,
 }
 
 struct Work {
@@ -214,7 +215,7 @@ impl Operator {
         }
         let watch_client = self.client(WATCH_TIMEOUT, Some(watch_health))?;
         watch_health.note();
-        self.leads.store(true, Ordering::SeqCst);
+        self.leads.send_replace(true);
         Ok(Work { lease, controllers: self.controllers(context, &watch_client) })
     }
 

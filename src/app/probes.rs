@@ -1,7 +1,7 @@
 //! The liveness and readiness probes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
@@ -27,15 +27,14 @@ impl Operator {
         registry.register_collector(Box::new(OperatorMetrics {
             context: context.clone(),
             watch_health: watch_health.clone(),
-            leads: self.leads.clone(),
+            leads: self.leads.subscribe(),
             lease: self.lease_name(),
         }));
-        let (ready, live_leads) = (context.clone(), self.leads.clone());
-        let (leads, stands_by) = (self.leads.clone(), self.stands_by.clone());
-        let is = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
+        let (ready, live_leads) = (context.clone(), self.leads.subscribe());
+        let (leads, stands_by) = (self.leads.subscribe(), self.stands_by.clone());
         Admin {
-            live: Box::new(move || is_live(&watch_health, is(&live_leads))),
-            ready: Box::new(move || is_ready(&ready, is(&leads), is(&stands_by))),
+            live: Box::new(move || is_live(&watch_health, *live_leads.borrow())),
+            ready: Box::new(move || is_ready(&ready, *leads.borrow(), stands_by.load(Ordering::SeqCst))),
             registry,
         }
     }

@@ -27,6 +27,9 @@ const WRITE: Duration = Duration::from_secs(10);
 /// rarely refresh at the same moment.
 const DUE_SHARE: f64 = 0.75;
 const DUE_SPREAD: f64 = 0.1;
+/// A standby refreshes later than the leader by this share of the lifetime. A rotation may end the access token at once, and
+/// only the process that rotates can hold its own calls meanwhile.
+const STANDBY_SHARE: f64 = 0.12;
 /// A younger access token is not refreshed because the CDE API rejected it: the cause is another one.
 const YOUNG: Duration = Duration::from_secs(30);
 
@@ -48,6 +51,13 @@ pub fn may_send(claimed_for: Duration, timeout: Duration) -> bool {
 #[must_use]
 pub fn due_after(lifetime: Duration, jitter: f64) -> Duration {
     lifetime.mul_f64(DUE_SHARE + DUE_SPREAD * jitter)
+}
+
+/// Returns how much later than the leader a standby refreshes an access token with this lifetime: after the leader's latest
+/// moment, and before the token expires.
+#[must_use]
+pub fn standby_patience(lifetime: Duration) -> Duration {
+    lifetime.mul_f64(STANDBY_SHARE)
 }
 
 /// Returns the age below which a rejection does not lead to a refresh.

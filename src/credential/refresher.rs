@@ -11,6 +11,7 @@ use futures::StreamExt as _;
 use kube::Client;
 use ring::digest::{SHA256, digest};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,7 +21,7 @@ use crate::runtime::clock;
 use crate::runtime::events::Events;
 
 use super::metrics::RefreshMetrics;
-use super::protocol::{self, Known, Next, claim_length, due_after};
+use super::protocol::{self, Known, Next, claim_length, due_after, standby_patience};
 use super::session::{NewToken, Problem, Session};
 use super::store::{SecretStore, Seen, Stored};
 
@@ -57,6 +58,8 @@ pub struct Refresher {
     settings: Settings,
     /// The name of this process in claims.
     me: String,
+    /// Whether this process makes calls, or stands by.
+    leads: watch::Receiver<bool>,
     events: Events,
     metrics: RefreshMetrics,
     /// A refresh under way ends before the process does.
@@ -71,7 +74,10 @@ pub struct Refresher {
     spent: HashSet<[u8; 32]>,
     /// The claim in the Secret, and when this process first saw it.
     claim: Option<(Claim, Instant)>,
+    /// When the leader refreshes.
     due: Instant,
+    /// The lifetime of the access token.
+    lifetime: Duration,
     pause_until: Option<Instant>,
     failures: u32,
 }
@@ -85,7 +91,7 @@ impl Refresher {
         clients: (Client, Client),
         (events, metrics): (Events, RefreshMetrics),
         (tracker, stop): (TaskTracker, CancellationToken),
-        me: &str,
+        (me, leads): (&str, watch::Receiver<bool>),
     ) -> Self {
         let store = SecretStore::new(clients.0, clients.1, &settings.namespace, &settings.secret);
         let due = clock::monotonic();
@@ -94,6 +100,7 @@ impl Refresher {
             store,
             settings,
             me: me.to_owned(),
+            leads,
             events,
             metrics,
             tracker,
@@ -104,6 +111,7 @@ impl Refresher {
             spent: HashSet::new(),
             claim: None,
             due,
+            lifetime: Duration::ZERO,
             pause_until: None,
             failures: 0,
         }
@@ -130,11 +138,14 @@ impl Refresher {
                 }
                 Next::Wait(wait) => wait,
             };
+            let mut leading = self.leads.clone();
+            let leads = *leading.borrow();
             // What a rejection asked for does not happen now.
             self.session.release();
             tokio::select! {
                 seen = watch.next() => seen.into_iter().for_each(|seen| self.see(seen)),
                 () = self.session.asked() => self.due = clock::monotonic(),
+                _ = leading.wait_for(|leads| *leads), if !leads => {}
                 () = tokio::time::sleep(wait.min(IDLE)) => {}
                 () = stop.cancelled() => {}
             }
@@ -145,7 +156,7 @@ impl Refresher {
         let now = clock::monotonic();
         let login = self.stored.as_ref().map(|stored| &stored.login);
         let token = login.and_then(|login| login.refresh_token.as_ref());
-        let due = if self.session.is_asked() { now } else { self.due };
+        let due = if self.session.is_asked() { now } else { self.due + self.patience() };
         protocol::next(&Known {
             login,
             is_spent: token.is_some_and(|token| self.is_spent(token)),
@@ -158,6 +169,11 @@ impl Refresher {
             due_in: due.saturating_duration_since(now),
             pause: self.pause_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now)),
         })
+    }
+
+    /// Returns how much later than the leader this process refreshes.
+    fn patience(&self) -> Duration {
+        if *self.leads.borrow() { Duration::ZERO } else { standby_patience(self.lifetime) }
     }
 
     fn see(&mut self, seen: Seen) {
@@ -211,6 +227,7 @@ impl Refresher {
         let now = clock::monotonic();
         let lifetime = login.lifetime().unwrap_or(self.settings.assume_lifetime);
         let age_when_due = due_after(lifetime, clock::jitter());
+        self.lifetime = lifetime;
         let age = if there_before { age(&login, lifetime) } else { Duration::ZERO };
         self.due = now + age_when_due.saturating_sub(age);
         (self.failures, self.pause_until) = (0, None);

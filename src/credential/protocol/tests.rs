@@ -93,6 +93,13 @@ fn a_refresh_is_due_after_three_quarters_of_the_lifetime_and_some_jitter() {
 }
 
 #[test]
+fn a_standby_refreshes_after_the_leader_and_before_the_token_expires() {
+    let lifetime = SECOND * 1000;
+    assert!(due_after(lifetime, 0.0) + standby_patience(lifetime) > due_after(lifetime, 1.0));
+    assert!(due_after(lifetime, 1.0) + standby_patience(lifetime) < lifetime);
+}
+
+#[test]
 fn a_token_is_young_for_thirty_seconds_or_until_its_refresh_is_due() {
     for (lifetime, expected) in
         [(SECOND * 3600, SECOND * 30), (SECOND * 40, SECOND * 30), (SECOND * 20, SECOND * 15)]
