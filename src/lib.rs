@@ -33,3 +33,6 @@ pub mod oauth;
 pub mod operation;
 pub mod runtime;
 pub mod text;
+
+/// The version of this program. A build that is not a release has the commit after a `+`, and a debug build has `+debug`.
+pub const VERSION: &str = env!("CDE_OPERATOR_VERSION");

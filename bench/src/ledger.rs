@@ -36,9 +36,9 @@ impl Ledger {
         cde.ledger().await
     }
 
-    /// Returns the number of calls that had no valid token.
-    pub(crate) fn unauthorized(&self) -> usize {
-        self.calls.iter().filter(|call| !call.authorized).count()
+    /// Returns the number of calls that had no valid token, of those at a time that `counts`.
+    pub(crate) fn unauthorized(&self, counts: impl Fn(Timestamp) -> bool) -> usize {
+        self.calls.iter().filter(|call| !call.authorized && counts(call.at)).count()
     }
 
     /// Returns the number of calls that changed a connector which an earlier call had changed.
@@ -92,6 +92,6 @@ mod tests {
             |connector| Call { connector: Some(Uuid::from_u128(connector)), effect: true, ..call(0) };
         let rejected = Call { authorized: false, ..call(0) };
         let ledger = Ledger { calls: vec![effect(1), effect(2), rejected, effect(1), call(0)] };
-        assert_eq!((ledger.second_effects(), ledger.unauthorized()), (1, 1));
+        assert_eq!((ledger.second_effects(), ledger.unauthorized(|_| true)), (1, 1));
     }
 }

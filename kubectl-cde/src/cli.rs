@@ -17,7 +17,7 @@ use self::selection::{ConfirmArgs, DescribeArgs, ResumeArgs, RetryArgs, StatusAr
 /// Exit codes: 0 success, 1 something failed or needs a login, 2 wrong flags or configuration, 3 Kubernetes could not be
 /// reached or refused.
 #[derive(Debug, Parser)]
-#[command(name = "kubectl-cde", bin_name = "kubectl cde", version, arg_required_else_help = true)]
+#[command(name = "kubectl-cde", bin_name = "kubectl cde", version = cde_operator::VERSION, arg_required_else_help = true)]
 #[command(disable_help_subcommand = true, args_override_self = true)]
 pub(crate) struct Cli {
     /// Access to Kubernetes.

@@ -34,7 +34,7 @@ impl fmt::Debug for OperatorMetrics {
 
 impl Collector for OperatorMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        let build = Info::new(vec![("version", crate::VERSION)]);
         encode(&mut encoder, "cde_operator_build", "Version of the operator", &build)?;
         let leads = *self.leads.borrow();
         self.leadership(&mut encoder, leads)?;

@@ -42,7 +42,7 @@ use wiring::{holder, resource};
 
 /// Time for records at shutdown, after the timeout of a call.
 const END_MARGIN: Duration = Duration::from_secs(6);
-const USER_AGENT: &str = concat!("cde-operator/", env!("CARGO_PKG_VERSION"));
+const USER_AGENT: &str = concat!("cde-operator/", env!("CDE_OPERATOR_VERSION"));
 const RELEASE: Duration = Duration::from_secs(2);
 /// Time to send the last spans, while the last Events are published.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -194,7 +194,7 @@ impl Operator {
 
     fn announce(&self, context: &Context, listener: &TcpListener) {
         let listen = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
-        let (version, holder) = (env!("CARGO_PKG_VERSION"), &context.holder);
+        let (version, holder) = (crate::VERSION, &context.holder);
         tracing::info!(version, holder, server = self.base, listen, "starting");
     }
 

@@ -111,7 +111,7 @@ impl Operator {
 pub(super) fn resource(args: &RunArgs, me: &str) -> Vec<KeyValue> {
     let mut resource = vec![
         KeyValue::new("service.name", "cde-operator"),
-        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+        KeyValue::new("service.version", crate::VERSION),
         KeyValue::new("service.instance.id", me.to_owned()),
     ];
     for (key, value) in [("k8s.pod.name", &args.pod_name), ("k8s.namespace.name", &args.pod_namespace)] {

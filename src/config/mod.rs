@@ -18,7 +18,7 @@ pub use oauth::OauthArgs;
 /// A Kubernetes operator that restores deleted CDE connectors and rolls back connector migrations, at most once per
 /// request.
 #[derive(Debug, Parser)]
-#[command(version, about, propagate_version = true, arg_required_else_help = true)]
+#[command(version = crate::VERSION, about, propagate_version = true, arg_required_else_help = true)]
 pub struct Cli {
     /// The subcommand.
     #[command(subcommand)]

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::compare;
+
 const BEGIN: &str = "<!-- values: made by tests/generated/chart.rs -->\n";
 const END: &str = "<!-- end of values -->\n";
 
@@ -25,18 +27,6 @@ fn chart(file: &str) -> PathBuf {
 
 fn read(file: &Path) -> String {
     fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
-}
-
-/// Compares a file with what it should be, or writes it.
-fn compare(file: &Path, expected: &str) {
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(file, expected).unwrap();
-    }
-    assert!(
-        fs::read_to_string(file).unwrap_or_default() == expected,
-        "{} is outdated; run `UPDATE_DOCS=1 cargo test --test generated chart::` and look at the change",
-        file.display()
-    );
 }
 
 /// Returns the keys of `values.yaml` that `schema` knows, with the comments above them.

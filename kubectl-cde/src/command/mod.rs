@@ -79,7 +79,7 @@ fn endpoint(url: EndpointUrl, id: &str, args: &ClientArgs) -> Result<TokenEndpoi
     let options = http_client::Options {
         timeout: TIMEOUT,
         ca_file: args.ca_file.clone(),
-        user_agent: concat!("kubectl-cde/", env!("CARGO_PKG_VERSION")).to_owned(),
+        user_agent: format!("kubectl-cde/{}", cde_operator::VERSION),
     };
     let client = ClientCredentials { id: id.to_owned(), secret_file };
     TokenEndpoint::new(url, client, &options).map_err(|error| configuration(&error.to_string()))

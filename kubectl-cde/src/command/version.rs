@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use cde_operator::VERSION;
+
 use super::{note, print};
 use crate::cli::{KubernetesArgs, VersionArgs};
 use crate::cluster::Cluster;
@@ -9,10 +11,8 @@ use crate::crds::Crds;
 use crate::deployment::Operator;
 use crate::error::Error;
 
-const PLUGIN: &str = env!("CARGO_PKG_VERSION");
-
 pub(super) async fn run(kubernetes: &KubernetesArgs, args: &VersionArgs) -> Result<ExitCode, Error> {
-    print(format_args!("Plugin:    {PLUGIN}\n"))?;
+    print(format_args!("Plugin:    {VERSION}\n"))?;
     if args.client {
         return Ok(ExitCode::SUCCESS);
     }
@@ -21,7 +21,7 @@ pub(super) async fn run(kubernetes: &KubernetesArgs, args: &VersionArgs) -> Resu
     match Operator::read(&cluster, args.operator.as_deref()).await {
         Ok(operator) => {
             print(format_args!("Operator:  {}\n", operator.image))?;
-            if tag(&operator.image).is_some_and(|tag| tag != PLUGIN) {
+            if tag(&operator.image).is_some_and(|tag| Some(tag) != VERSION.split('+').next()) {
                 note(
                     "warning: the operator has another version than the plugin: install the plugin of its version",
                 );

@@ -134,7 +134,7 @@ async fn a_restore_is_one_trace_that_names_its_process() {
     resource.retain(|name, _| !name.starts_with("telemetry.sdk."));
     let expected = attributes([
         ("service.name", "cde-operator"),
-        ("service.version", env!("CARGO_PKG_VERSION")),
+        ("service.version", cde_operator::VERSION),
         ("k8s.pod.name", "operator"),
         ("k8s.namespace.name", "cde-operator-system"),
         ("deployment.environment.name", "test"),
