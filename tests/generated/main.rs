@@ -14,7 +14,6 @@ mod crds;
 mod faults;
 mod links;
 mod names;
-mod notices;
 mod protocol_mutations;
 mod reference;
 mod reliability;

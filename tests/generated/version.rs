@@ -65,19 +65,18 @@ fn version_length(text: &str) -> Option<usize> {
 fn with_version(text: &str) -> String {
     let (mut result, mut rest) = (String::new(), text);
     let next = |rest: &str| {
-        let found = BEFORE.iter().filter_map(|before| {
-            let start = rest.find(before)? + before.len();
-            Some((start, version_length(&rest[start..])))
-        });
-        found.min_by_key(|(start, length)| (*start, length.is_none()))
+        let behind = |before: &&str| {
+            rest.match_indices(*before).find_map(|(at, _)| {
+                let start = at + before.len();
+                Some((start, version_length(&rest[start..])?))
+            })
+        };
+        BEFORE.iter().filter_map(behind).min()
     };
     while let Some((start, length)) = next(rest) {
         result.push_str(&rest[..start]);
-        rest = &rest[start..];
-        if let Some(length) = length {
-            result.push_str(VERSION);
-            rest = &rest[length..];
-        }
+        result.push_str(VERSION);
+        rest = &rest[start + length..];
     }
     result + rest
 }
