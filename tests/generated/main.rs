@@ -14,6 +14,7 @@ mod crds;
 mod faults;
 mod links;
 mod names;
+mod notices;
 mod protocol_mutations;
 mod reference;
 mod reliability;
