@@ -7,7 +7,7 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 
 use crate::controller::Context;
-use crate::operation::CallState;
+use crate::operation::BreakerState;
 use crate::runtime::admin::Admin;
 use crate::runtime::watch_health::WatchHealth;
 
@@ -54,10 +54,10 @@ fn is_ready(context: &Context, leads: bool, stands_by: bool) -> Result<String, S
     if !context.crds.is_good() {
         return Err("the CRDs are missing or too old: apply crds/".to_owned());
     }
-    if context.breaker.state() == CallState::TokenRejected {
+    if context.breaker.state() == BreakerState::TokenRejected {
         return Err("the CDE API rejects the token".to_owned());
     }
-    if context.breaker.state() == CallState::LoginRequired {
+    if context.breaker.state() == BreakerState::LoginRequired {
         return Err("a CDE login is required: run `kubectl cde login`".to_owned());
     }
     // A replica that waits for the Lease is ready to take over.

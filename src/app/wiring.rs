@@ -16,7 +16,7 @@ use crate::config::RunArgs;
 use crate::controller::{
     Change, CircuitBreaker, ConnectorQueue, Context, Metrics, Workers, run as run_controller,
 };
-use crate::operation::{CallState, Settings};
+use crate::operation::{BreakerState, Settings};
 use crate::runtime::clock;
 use crate::runtime::events::{Event, Events};
 use crate::runtime::process::ProcessMetrics;
@@ -130,15 +130,15 @@ pub(super) fn holder(args: &RunArgs) -> String {
 
 fn pod_event(namespace: &str, name: &str, Change { state, cause }: &Change) -> Event {
     let (reason, what) = match state {
-        CallState::Open => ("CallsResumed", "Calls to the CDE API have resumed"),
-        CallState::Paused => ("RateLimited", "Rate limited by the CDE API: all calls are paused"),
-        CallState::Down => {
+        BreakerState::Closed => ("CallsResumed", "Calls to the CDE API have resumed"),
+        BreakerState::Paused => ("RateLimited", "Rate limited by the CDE API: all calls are paused"),
+        BreakerState::Down => {
             ("CDEUnavailable", "The CDE API is unavailable: only one call at a time is allowed")
         }
-        CallState::TokenRejected => {
+        BreakerState::TokenRejected => {
             ("TokenRejected", "The CDE API rejects the token: all calls are paused until it changes")
         }
-        CallState::LoginRequired => {
+        BreakerState::LoginRequired => {
             ("LoginRequired", "A CDE login is required: all calls are paused until there is one")
         }
     };
@@ -149,7 +149,7 @@ fn pod_event(namespace: &str, name: &str, Change { state, cause }: &Change) -> E
         name: Some(name.to_owned()),
         ..ObjectReference::default()
     };
-    let (warning, note) = (*state != CallState::Open, format!("{what} ({cause})."));
+    let (warning, note) = (*state != BreakerState::Closed, format!("{what} ({cause})."));
     let action = if warning { "PauseCalls" } else { "ResumeCalls" };
     Event { regarding, warning, reason, action, note, at: clock::now() }
 }

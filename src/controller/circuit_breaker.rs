@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::api::Status;
 use crate::cde::model::Failure;
-use crate::operation::{self, CallResult, CallState, Now, Settings, looks_down};
+use crate::operation::{self, BreakerState, CallResult, Now, Settings, looks_down};
 use crate::runtime::clock;
 
 use super::connector_queue::ConnectorQueue;
@@ -22,7 +22,7 @@ use super::kind::Key;
 #[derive(Clone, Debug)]
 pub struct Change {
     /// The new state.
-    pub state: CallState,
+    pub state: BreakerState,
     /// The cause, in one sentence.
     pub cause: String,
 }
@@ -39,7 +39,7 @@ pub struct CircuitBreaker {
 
 struct Inner {
     core: operation::CircuitBreaker<Key>,
-    announced: CallState,
+    announced: BreakerState,
 }
 
 impl CircuitBreaker {
@@ -49,7 +49,7 @@ impl CircuitBreaker {
         let (changes, receiver) = unbounded_channel();
         let retry = (settings.retry_min, settings.retry_max);
         let core = operation::CircuitBreaker::new(&settings.server, retry);
-        let inner = Arc::new(Mutex::new(Inner { core, announced: CallState::Open }));
+        let inner = Arc::new(Mutex::new(Inner { core, announced: BreakerState::Closed }));
         let breaker = Self { inner, changed: Arc::default(), changes, queue, started: clock::monotonic() };
         (breaker, receiver)
     }
@@ -120,7 +120,7 @@ impl CircuitBreaker {
 
     /// Returns whether calls are allowed.
     #[must_use]
-    pub fn state(&self) -> CallState {
+    pub fn state(&self) -> BreakerState {
         self.lock().core.state(self.now())
     }
 
@@ -156,14 +156,14 @@ impl CircuitBreaker {
             return;
         }
         match state {
-            CallState::Open => tracing::info!(cause, "resuming calls to the CDE API"),
-            CallState::Paused => tracing::warn!(cause, "rate limited by the CDE API; pausing all calls"),
-            CallState::Down => tracing::warn!(cause, "the CDE API is down; allowing one call at a time"),
-            CallState::TokenRejected => tracing::error!(
+            BreakerState::Closed => tracing::info!(cause, "resuming calls to the CDE API"),
+            BreakerState::Paused => tracing::warn!(cause, "rate limited by the CDE API; pausing all calls"),
+            BreakerState::Down => tracing::warn!(cause, "the CDE API is down; allowing one call at a time"),
+            BreakerState::TokenRejected => tracing::error!(
                 cause,
                 "the CDE API rejects the token; pausing all calls until the token changes"
             ),
-            CallState::LoginRequired => {
+            BreakerState::LoginRequired => {
                 tracing::error!(cause, "a CDE login is required; pausing all calls until there is one");
             }
         }

@@ -28,11 +28,11 @@ const LONGEST_PAUSE: Duration = Duration::from_hours(24);
 /// Stored times have whole seconds: the start of a wait is rounded down and its end is rounded up.
 const ROUNDING: Duration = Duration::from_secs(2);
 
-/// Whether calls are allowed.
+/// The state of the circuit breaker: whether calls are allowed, and why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallState {
+pub enum BreakerState {
     /// All calls are allowed.
-    Open,
+    Closed,
     /// The CDE API limits calls, or said when it will be available again.
     Paused,
     /// The CDE API is down.
@@ -43,16 +43,16 @@ pub enum CallState {
     LoginRequired,
 }
 
-impl CallState {
+impl BreakerState {
     /// All states.
     pub const ALL: [Self; 5] =
-        [Self::Open, Self::Paused, Self::Down, Self::TokenRejected, Self::LoginRequired];
+        [Self::Closed, Self::Paused, Self::Down, Self::TokenRejected, Self::LoginRequired];
 
     /// Returns the label in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Open => "open",
+            Self::Closed => "closed",
             Self::Paused => "paused",
             Self::Down => "down",
             Self::TokenRejected => "token_rejected",
@@ -89,7 +89,7 @@ pub struct CallResult<'a> {
 
 /// The breaker allows one call at a time.
 struct Tripped {
-    state: CallState,
+    state: BreakerState,
     probes: u32,
     next_probe: Duration,
     probe: Probe,
@@ -153,12 +153,12 @@ impl<K> CircuitBreaker<K> {
 
     /// Returns whether calls are allowed.
     #[must_use]
-    pub fn state(&self, now: Duration) -> CallState {
+    pub fn state(&self, now: Duration) -> BreakerState {
         match &self.tripped {
-            _ if self.login_required => CallState::LoginRequired,
+            _ if self.login_required => BreakerState::LoginRequired,
             Some(tripped) => tripped.state,
-            None if self.is_paused(now) => CallState::Paused,
-            None => CallState::Open,
+            None if self.is_paused(now) => BreakerState::Paused,
+            None => BreakerState::Closed,
         }
     }
 
@@ -213,7 +213,7 @@ impl<K> CircuitBreaker<K> {
     /// Allows calls again after the token has changed.
     pub fn token_changed(&mut self) {
         self.login_required = false;
-        self.tripped.take_if(|tripped| tripped.state == CallState::TokenRejected);
+        self.tripped.take_if(|tripped| tripped.state == BreakerState::TokenRejected);
     }
 
     /// Returns the time until calls are allowed or the next probe; `None` while calls are allowed, or if only a login ends
@@ -235,7 +235,7 @@ impl<K> CircuitBreaker<K> {
             return;
         }
         if status.reason == Some(Reason::TokenRejected) && self.tripped.is_none() {
-            let (state, probe, next_probe) = (CallState::TokenRejected, Probe::Free, now.monotonic);
+            let (state, probe, next_probe) = (BreakerState::TokenRejected, Probe::Free, now.monotonic);
             self.tripped = Some(Tripped { state, probes: 1, next_probe, probe });
         }
         let (Some(error), Some(start), Some(next)) =
@@ -271,7 +271,7 @@ impl<K> CircuitBreaker<K> {
             self.failures = None;
         }
         if refused && !call.token_changed {
-            self.trip(CallState::TokenRejected, now.monotonic);
+            self.trip(BreakerState::TokenRejected, now.monotonic);
         }
         if !down && !refused {
             self.tripped = None;
@@ -295,14 +295,14 @@ impl<K> CircuitBreaker<K> {
         failures.count = failures.count.saturating_add(1);
         failures.on_several |= failures.connector != call.connector;
         if failures.count >= FAILURE_THRESHOLD && (failures.on_several || call.open_connectors < 2) {
-            self.trip(CallState::Down, now);
+            self.trip(BreakerState::Down, now);
         }
     }
 
     /// Allows one call at a time. A rejected token replaces an outage, because its response shows that the API is up.
-    fn trip(&mut self, state: CallState, now: Duration) {
+    fn trip(&mut self, state: BreakerState, now: Duration) {
         let kept = self.tripped.as_ref().map(|tripped| tripped.state);
-        if kept == Some(state) || (state == CallState::Down && kept.is_some()) {
+        if kept == Some(state) || (state == BreakerState::Down && kept.is_some()) {
             return;
         }
         let (min, max) = self.retry;

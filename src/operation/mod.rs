@@ -47,7 +47,7 @@ use crate::api::{Evidence, Reason, Status};
 use crate::cde::model::{Call, Connector, Data, Failure};
 
 pub use backoff::backoff;
-pub use circuit_breaker::{CallResult, CallState, CircuitBreaker, Now};
+pub use circuit_breaker::{BreakerState, CallResult, CircuitBreaker, Now};
 pub use classify::{Class, Effect, classify, classify_read, looks_down, pauses_all, undocumented_refusal};
 pub use confirm::{InvalidConfirm, invalid_confirm};
 pub use decide::{decide, next_call};

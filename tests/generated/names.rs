@@ -8,7 +8,7 @@ const EXTENSIONS: [&str; 9] = ["rs", "md", "yaml", "yml", "json", "lua", "tpl", 
 const FOLDERS: [&str; 7] = ["src", "crds", "deploy", "docs", "tests", "sandbox", "bench"];
 
 /// Each in two parts, so that this file does not contain them.
-const OLD: [(&str, &str); 9] = [
+const OLD: [(&str, &str); 10] = [
     ("connector", "Id"),
     ("activeDeadline", "Seconds"),
     ("started", "At"),
@@ -18,6 +18,7 @@ const OLD: [(&str, &str); 9] = [
     ("operation.", "retries"),
     ("lastError.", "at"),
     ("state=\"un", "authorized\""),
+    ("cde_operator_", "calls"),
 ];
 /// Reasons that are ordinary words elsewhere, so they count only where they are used as a reason.
 const REASONS: [(&str, &str); 4] =

@@ -15,7 +15,7 @@ use crate::api::{Outcome, Reason};
 use crate::controller::cache::Cache;
 use crate::controller::circuit_breaker::CircuitBreaker;
 use crate::controller::kind::Kind;
-use crate::operation::CallState;
+use crate::operation::BreakerState;
 use crate::runtime::clock;
 use crate::runtime::metrics::encode;
 use crate::runtime::watches::Watches;
@@ -130,12 +130,12 @@ impl ScrapeCollector {
 
     fn calls(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let present = self.breaker.state();
-        let calls = Family::<Labels<1>, Gauge>::default();
-        for state in CallState::ALL {
-            calls.get_or_create(&[("state", state.as_str())]).set(i64::from(state == present));
+        let breaker = Family::<Labels<1>, Gauge>::default();
+        for state in BreakerState::ALL {
+            breaker.get_or_create(&[("state", state.as_str())]).set(i64::from(state == present));
         }
         let help = "State of the circuit breaker for calls to the CDE API: 1 for the current state, 0 for the others";
-        encode(encoder, "cde_operator_calls", help, &calls)?;
+        encode(encoder, "cde_operator_circuit_breaker_state", help, &breaker)?;
         let Some(left) = self.breaker.resumes_in() else { return Ok(()) };
         let at = clock::now().checked_add(left).unwrap_or(Timestamp::MAX);
         let help = "Unix time when calls to the CDE API resume or the next probe is sent";

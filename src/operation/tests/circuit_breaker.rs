@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::fixtures::*;
 use crate::cde::model::Failure;
-use crate::operation::{CallResult, CallState, CircuitBreaker, Now};
+use crate::operation::{BreakerState, CallResult, CircuitBreaker, Now};
 
 struct Story {
     breaker: CircuitBreaker<&'static str>,
@@ -54,7 +54,7 @@ impl Story {
         woken.sort_unstable();
         woken
     }
-    fn state(&self) -> CallState {
+    fn state(&self) -> BreakerState {
         self.breaker.state(seconds(self.second))
     }
     fn acquires(&mut self, uid: &str) -> bool {
@@ -69,32 +69,32 @@ impl Story {
 #[test]
 fn a_429_pauses_all_calls_until_the_requested_time() {
     let mut story = closed().called("a", 1, Some(&asking(60, status(429)))).held("a", 0).held("b", 0);
-    assert_eq!((story.state(), story.acquires("b")), (CallState::Paused, false));
+    assert_eq!((story.state(), story.acquires("b")), (BreakerState::Paused, false));
     assert_eq!(story.breaker.resumes_in(seconds(0)), Some(seconds(60)));
     story = story.at(59);
     assert_eq!(story.woken(), Vec::<&str>::new());
     story = story.at(60);
     assert_eq!(story.woken(), ["a", "b"]);
-    assert_eq!((story.state(), story.acquires("b")), (CallState::Open, true));
+    assert_eq!((story.state(), story.acquires("b")), (BreakerState::Closed, true));
 }
 
 #[test]
 fn a_pause_ends_at_its_exact_end() {
     let story = closed().called("a", 1, Some(&asking(60, status(429)))).at(60);
-    assert_eq!((story.state(), story.breaker.resumes_in(seconds(60))), (CallState::Open, None));
+    assert_eq!((story.state(), story.breaker.resumes_in(seconds(60))), (BreakerState::Closed, None));
 }
 
 #[test]
 fn each_state_has_a_metric_label() {
-    let labels = ["open", "paused", "down", "token_rejected", "login_required"];
-    assert_eq!(CallState::ALL.map(CallState::as_str), labels);
+    let labels = ["closed", "paused", "down", "token_rejected", "login_required"];
+    assert_eq!(BreakerState::ALL.map(BreakerState::as_str), labels);
 }
 
 #[test]
 fn without_a_login_no_call_is_allowed_and_the_waiting_are_woken_once_to_say_so() {
     let mut story = closed().held("a", 0).held("b", 1).down();
     story.breaker.login_required();
-    assert_eq!((story.state(), story.acquires("a")), (CallState::LoginRequired, false));
+    assert_eq!((story.state(), story.acquires("a")), (BreakerState::LoginRequired, false));
     assert_eq!(story.breaker.resumes_in(seconds(0)), None, "only a login ends the wait");
     assert_eq!(story.woken(), ["a", "b"]);
     story = story.held("a", 0).held("b", 1).at(100_000);
@@ -109,7 +109,7 @@ fn a_login_ends_the_wait_for_one_and_a_rejection_of_the_token() {
     story.breaker.login_required();
     story.breaker.token_changed();
     story = story.held("a", 0).held("b", 0);
-    assert_eq!((story.state(), story.acquires("b")), (CallState::Open, true));
+    assert_eq!((story.state(), story.acquires("b")), (BreakerState::Closed, true));
     assert_eq!(story.woken(), ["a", "b"]);
 }
 
@@ -118,7 +118,7 @@ fn failures_of_the_only_open_connector_trip_the_breaker() {
     let failure = status(503);
     let mut story = closed();
     for call in 1..=5 {
-        assert_eq!(story.state(), CallState::Open, "before call {call}");
+        assert_eq!(story.state(), BreakerState::Closed, "before call {call}");
         let call = CallResult {
             uid: "a",
             connector: Uuid::from_u128(1),
@@ -129,7 +129,7 @@ fn failures_of_the_only_open_connector_trip_the_breaker() {
         };
         story.breaker.report(&call, Now { monotonic: seconds(0), wall: at(0) });
     }
-    assert_eq!(story.state(), CallState::Down);
+    assert_eq!(story.state(), BreakerState::Down);
 }
 
 #[test]
@@ -157,17 +157,17 @@ fn an_absurd_pause_ends_within_a_day() {
 #[test]
 fn five_failures_in_a_row_on_two_connectors_trip_the_breaker() {
     let one = (0..9).fold(closed(), |story, _| story.called("a", 1, Some(&no_answer())));
-    assert_eq!(one.state(), CallState::Open, "one connector alone may be the reason");
+    assert_eq!(one.state(), BreakerState::Closed, "one connector alone may be the reason");
     let four = (0..4).fold(closed(), |story, call| story.called("a", call, Some(&status(502))));
-    assert_eq!(four.state(), CallState::Open);
+    assert_eq!(four.state(), BreakerState::Closed);
     let interrupted = (0..4).fold(four.called("a", 1, Some(&status(500))), |story, call| {
         story.called("a", call, Some(&status(502)))
     });
-    assert_eq!(interrupted.state(), CallState::Open, "in a row");
+    assert_eq!(interrupted.state(), BreakerState::Closed, "in a row");
     for answer in [None, Some(status(404)), Some(status(423))] {
         let story = closed().down();
-        assert_eq!(story.state(), CallState::Down);
-        assert_eq!(story.called("b", 1, answer.as_ref()).state(), CallState::Open, "{answer:?}");
+        assert_eq!(story.state(), BreakerState::Down);
+        assert_eq!(story.called("b", 1, answer.as_ref()).state(), BreakerState::Closed, "{answer:?}");
     }
 }
 
@@ -207,13 +207,13 @@ fn a_deleted_object_is_not_offered_the_probe() {
 #[test]
 fn a_rejected_token_holds_all_calls_until_it_changes() {
     let mut story = closed().called("a", 1, Some(&status(401))).held("b", 0);
-    assert_eq!((story.state(), story.acquires("b")), (CallState::TokenRejected, false));
-    assert_eq!(closed().down().called("a", 1, Some(&status(401))).state(), CallState::TokenRejected);
+    assert_eq!((story.state(), story.acquires("b")), (BreakerState::TokenRejected, false));
+    assert_eq!(closed().down().called("a", 1, Some(&status(401))).state(), BreakerState::TokenRejected);
     story.breaker.token_changed();
-    assert_eq!((story.state(), story.woken()), (CallState::Open, vec!["b"]));
+    assert_eq!((story.state(), story.woken()), (BreakerState::Closed, vec!["b"]));
     let mut down = closed().down();
     down.breaker.token_changed();
-    assert_eq!(down.state(), CallState::Down);
+    assert_eq!(down.state(), BreakerState::Down);
 }
 
 #[test]
@@ -231,8 +231,8 @@ fn the_pause_is_restored_at_startup_from_an_open_request() {
         breaker.restore(story.status(), Now { monotonic: seconds(0), wall: at(10) });
         (breaker.state(seconds(0)), breaker.resumes_in(seconds(0)))
     };
-    let paused = |left| (CallState::Paused, Some(seconds(left)));
-    let nothing = (CallState::Open, None);
+    let paused = |left| (BreakerState::Paused, Some(seconds(left)));
+    let nothing = (BreakerState::Closed, None);
     assert_eq!(restored(&rollback().claimed(0).failing(&asking(70, status(429)), 1)), paused(60));
     assert_eq!(restored(&rollback().claimed(0).failing(&asking(1000, status(503)), 1)), paused(990));
     assert_eq!(restored(&rollback().claimed(0).failing(&status(503), 1)), nothing, "a backoff is its own");
@@ -245,7 +245,7 @@ fn the_pause_is_restored_at_startup_from_an_open_request() {
         assert_eq!(restored(&rollback().claimed(0).failing(&asking(asked, status(503)), 1)), nothing);
     }
     assert_eq!(restored(&rollback().claimed(0).failing(&asking(302, status(503)), 1)), paused(292));
-    assert_eq!(restored(&rollback().claimed(0).failed(401, 1)).0, CallState::TokenRejected);
+    assert_eq!(restored(&rollback().claimed(0).failed(401, 1)).0, BreakerState::TokenRejected);
     let mut elsewhere = rollback().claimed(0).failing(&asking(70, status(429)), 1);
     elsewhere.object.status.as_mut().unwrap().operation.as_mut().unwrap().server = Some("https://b".into());
     assert_eq!(restored(&elsewhere), nothing);

@@ -105,7 +105,7 @@ async fn the_metrics_follow_the_naming_rules_of_prometheus_and_name_no_object() 
         ("cde_operator_requests_finished_total", "counter"),
         ("cde_operator_waits_total", "counter"),
         ("cde_operator_foreign_objects", "gauge"),
-        ("cde_operator_calls", "gauge"),
+        ("cde_operator_circuit_breaker_state", "gauge"),
         ("cde_operator_process_cpu_seconds_total", "counter"),
         ("cde_operator_process_resident_memory_bytes", "gauge"),
         ("cde_operator_process_open_fds", "gauge"),
