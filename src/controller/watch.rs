@@ -11,7 +11,7 @@ use futures::{FutureExt as _, StreamExt, stream};
 use kube::runtime::controller::{Action, Config as ControllerConfig, ReconcileRequest, applier};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event};
-use kube::{Api, Client, Resource as _, ResourceExt};
+use kube::{Api, Client, Resource as _};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
@@ -151,8 +151,9 @@ fn run_reconcile<K: Kind>(
 ) -> impl Future<Output = Result<Action, ReconcileError>> + Unpin {
     let span = tracing::info_span!(
         "reconcile",
-        kind = K::KIND,
-        object = %format_args!("{}/{}", object.namespace().unwrap_or_default(), object.name_any()),
+        kind = %K::KIND,
+        namespace = %object.meta().namespace.as_deref().unwrap_or_default(),
+        name = %object.meta().name.as_deref().unwrap_or_default(),
     );
     let task = async move {
         let context = &scope.context;

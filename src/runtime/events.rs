@@ -107,7 +107,9 @@ impl Publisher {
         let created = tokio::time::timeout(TIMEOUT, self.create(&event)).await;
         if let Err(error) = created.unwrap_or_else(|elapsed| Err(kube::Error::Service(elapsed.into()))) {
             tracing::warn!(
-                object = event.regarding.name.as_deref(),
+                kind = event.regarding.kind.as_deref(),
+                namespace = event.regarding.namespace.as_deref(),
+                name = event.regarding.name.as_deref(),
                 error = describe(&error),
                 reason = event.reason,
                 "an Event could not be published"

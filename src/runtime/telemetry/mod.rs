@@ -5,6 +5,7 @@
 //! the [`root`]. A step is a `tracing` span with the target [`TARGET`]. Only such spans are exported, and log lines do not
 //! show them. Without a collector they are disabled and cost nothing.
 
+mod json;
 mod otlp;
 
 use std::cell::Cell;
@@ -24,11 +25,13 @@ use tracing::level_filters::LevelFilter;
 use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt as _};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use uuid::Uuid;
 
+use json::JsonLine;
 pub use otlp::Collector;
 
 /// The target of the spans that are exported.
@@ -94,7 +97,7 @@ pub fn start(format: LogFormat, level: LogLevel, traces: Option<&SdkTracerProvid
     let lines = layer().with_writer(stderr);
     let lines = match format {
         LogFormat::Text => lines.with_target(false).with_ansi(stderr().is_terminal()).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Json => lines.event_format(JsonLine::new()).fmt_fields(JsonFields::new()).boxed(),
     };
     let filter = filter.with_target(TARGET, LevelFilter::OFF);
     let Some(provider) = traces else {

@@ -4,22 +4,21 @@ use cde_sandbox::cde::{Fault, Operation};
 use serde_json::Value;
 
 use crate::monitoring::fixture::{a_restore, a_rollback, fast_retries};
-use crate::monitoring::repository::{field, items, text};
+use crate::monitoring::repository::{field, text};
 use crate::tools::{test_env, with_operator};
 use cde_harness::{Kind, Operator};
 
 /// Returns each log line about this object. A line that is not a JSON object fails the test.
-fn lines(operator: &Operator, object: &str) -> Vec<Value> {
+fn lines(operator: &Operator, namespace: &str, name: &str) -> Vec<Value> {
     let log = operator.log();
     let lines =
         log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")));
-    lines.filter(|line: &Value| field(&line["spans"][0], "object") == object).collect()
+    lines.filter(|line: &Value| line["namespace"] == namespace && line["name"] == name).collect()
 }
 
 /// Returns the operation and the attempt of a line.
 fn place(line: &Value) -> (String, u64) {
-    let step = items(&line["spans"]).last().unwrap();
-    (field(step, "operation").to_owned(), step["attempt"].as_u64().unwrap())
+    (field(line, "operation").to_owned(), line["attempt"].as_u64().unwrap())
 }
 
 #[tokio::test]
@@ -40,10 +39,12 @@ async fn a_smooth_request_is_one_log_line_with_the_object_the_result_and_the_att
         let object = env.wait_for_reason(*kind, name, reason).await;
         let id = object.operation()["id"].as_str().unwrap().to_owned();
         operator.wait_for_log(&id).await;
-        let lines = lines(&operator, &format!("{}/{name}", env.namespace));
+        let lines = lines(&operator, &env.namespace, name);
         assert_eq!(lines.len(), 1, "{lines:#?}");
         let line = &lines[0];
         assert_eq!((field(line, "level"), field(line, "reason")), ("INFO", *reason), "{line}");
+        let named = if *kind == Kind::Rollback { "MigrationRollback" } else { "ConnectorRestore" };
+        assert_eq!(field(line, "kind"), named, "{line}");
         assert_eq!(field(line, "message"), object.message(), "{line}");
         assert_eq!(place(line), (id, 1), "{line}");
     }
@@ -61,7 +62,7 @@ async fn each_failed_call_the_first_wait_and_the_end_are_one_log_line_each() {
     env.wait_for_reason(Kind::Rollback, "struck", "RolledBack").await;
     operator.wait_for_log("Rolled back version").await;
 
-    let lines = lines(&operator, &format!("{}/struck", env.namespace));
+    let lines = lines(&operator, &env.namespace, "struck");
 
     let told: Vec<(&str, Option<u64>, u64)> =
         lines.iter().map(|line| (field(line, "reason"), line["code"].as_u64(), place(line).1)).collect();

@@ -164,20 +164,10 @@ async fn json_log_lines_about_a_request_name_the_request_and_the_attempt() {
         .collect();
 
     let mut attempts = Vec::new();
-    for line in lines.iter().filter(|line| line["spans"][0]["name"] == "reconcile") {
-        let field = |name: &str| {
-            let spans = line["spans"].as_array().unwrap();
-            spans
-                .iter()
-                .rev()
-                .map(|span| &span[name])
-                .find(|value| !value.is_null())
-                .cloned()
-                .unwrap_or_default()
-        };
-        assert_eq!(field("object"), json!(format!("{}/struck", env.namespace)), "{line}");
-        assert!(ids.contains(&field("operation")), "an unknown operation: {line}");
-        attempts.push(field("attempt").as_u64().unwrap_or_else(|| panic!("no attempt: {line}")));
+    for line in lines.iter().filter(|line| line["name"] == "struck") {
+        assert_eq!(line["namespace"], env.namespace, "{line}");
+        assert!(ids.contains(&line["operation"]), "an unknown operation: {line}");
+        attempts.push(line["attempt"].as_u64().unwrap_or_else(|| panic!("no attempt: {line}")));
     }
     for attempt in [1, 2] {
         assert!(attempts.contains(&attempt), "no line of attempt {attempt}: {attempts:?}");
