@@ -45,16 +45,33 @@ pub async fn build(name: &str, profile: Profile, scratch: &Path) -> Result<PathB
     build_in(workspace(), name, more, scratch).await
 }
 
+/// As [`build`], for one of several programs of the package, and as `cargo build` does.
+///
+/// # Errors
+/// As [`build`].
+pub async fn build_one_of(package: &str, name: &str, scratch: &Path) -> Result<PathBuf> {
+    built(workspace(), (package, name), &[], scratch).await
+}
+
 /// As [`build`], in the workspace of this directory, with `more` arguments for cargo.
 ///
 /// # Errors
 /// As [`build`].
 pub async fn build_in(workspace: &Path, name: &str, more: &[&str], scratch: &Path) -> Result<PathBuf> {
+    built(workspace, (name, name), more, scratch).await
+}
+
+async fn built(
+    workspace: &Path,
+    (package, name): (&str, &str),
+    more: &[&str],
+    scratch: &Path,
+) -> Result<PathBuf> {
     let answer = scratch.join(format!("{name}.build"));
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(workspace)
-        .args(["build", "--package", name, "--bin", name, "--message-format=json-render-diagnostics"])
+        .args(["build", "--package", package, "--bin", name, "--message-format=json-render-diagnostics"])
         .args(more)
         .stdin(Stdio::null())
         .stdout(File::create(&answer)?);

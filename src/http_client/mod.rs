@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use reqwest::{Certificate, Response, Url};
 
+use crate::dns::Resolver;
+
 pub use retry_after::retry_at;
 
 /// Connecting takes at most this long, and at most half the timeout: if the whole call timed out first, it would be unknown
@@ -51,6 +53,7 @@ pub fn build(url: &Url, options: &Options) -> Result<reqwest::Client, ConfigErro
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
+        .dns_resolver(Resolver)
         .tcp_nodelay(true)
         .pool_idle_timeout(MAX_IDLE)
         .timeout(options.timeout)

@@ -15,6 +15,8 @@ use kube::{Client, Config, Error};
 use tower::{BoxError, Service, ServiceBuilder};
 use tower_http::timeout::ResponseBodyTimeoutLayer;
 
+use crate::dns::Resolver;
+
 use super::watch_health::WatchHealth;
 
 /// Timeout of establishing a connection.
@@ -46,8 +48,8 @@ pub fn client(config: Config, read: Duration, health: Option<&WatchHealth>) -> k
 fn transport(
     config: &Config,
     read: Duration,
-) -> kube::Result<legacy::Client<HttpsConnector<HttpConnector>, Body>> {
-    let mut tcp = HttpConnector::new();
+) -> kube::Result<legacy::Client<HttpsConnector<HttpConnector<Resolver>>, Body>> {
+    let mut tcp = HttpConnector::new_with_resolver(Resolver);
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(read.min(CONNECT_TIMEOUT)));

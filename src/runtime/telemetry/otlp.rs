@@ -17,6 +17,7 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use reqwest::{Certificate, Url};
 use tokio::runtime::Handle;
 
+use crate::dns::Resolver;
 use crate::text::{clean, describe};
 
 use super::Ids;
@@ -122,6 +123,7 @@ fn client(timeout: Duration, roots: Option<(String, String)>) -> Result<reqwest:
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
+        .dns_resolver(Resolver)
         .timeout(timeout);
     if let Some((path, name)) = roots {
         let pem = std::fs::read(path).map_err(|error| format!("{name} cannot be read: {error}"))?;

@@ -3,4 +3,5 @@
 mod cde_api;
 mod fixture;
 mod kubernetes;
+mod names;
 mod output;
