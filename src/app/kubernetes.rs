@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::version::Info;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use uuid::Uuid;
 
 use crate::config::RunArgs;
+use crate::http_client::proxy;
 use crate::runtime::api_server::client;
 use crate::runtime::lease::{Lease, REQUEST_TIMEOUT};
 use crate::runtime::watch_health::WatchHealth;
@@ -41,6 +43,37 @@ impl Operator {
             format!("cde-operator-{}", &share[..12])
         })
     }
+}
+
+/// Returns the access that a kubeconfig or the Pod's service account gives. A Pod reaches the API server without a proxy.
+pub(super) async fn kubernetes_access() -> Result<Config, Error> {
+    let refuse = |error: &dyn std::fmt::Display| {
+        Error::Configuration(format!(
+            "no access to Kubernetes is configured (KUBECONFIG, in-cluster): {error}"
+        ))
+    };
+    let Ok(file) = Kubeconfig::read() else { return Config::infer().await.map_err(|error| refuse(&error)) };
+    let proxy = proxy_url(&file).map(str::to_owned);
+    match Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await {
+        Ok(mut config) => {
+            config.apply_debug_overrides();
+            config.proxy_url = proxy::for_api_server(proxy.as_deref(), &config.cluster_url);
+            Ok(config)
+        }
+        Err(KubeconfigError::ParseNoProxy(error)) => Err(Error::Configuration(format!(
+            "NO_PROXY cannot be used with a kubeconfig ({error}): separate the entries by single commas, and do not write \
+             * beside other entries"
+        ))),
+        Err(_) => Config::infer().await.map_err(|error| refuse(&error)),
+    }
+}
+
+/// Returns the `proxy-url` of the current context's cluster.
+fn proxy_url(file: &Kubeconfig) -> Option<&str> {
+    let current = file.current_context.as_ref()?;
+    let context = file.contexts.iter().find(|context| context.name == *current)?.context.as_ref()?;
+    let cluster = file.clusters.iter().find(|cluster| cluster.name == context.cluster)?;
+    cluster.cluster.as_ref()?.proxy_url.as_deref()
 }
 
 /// The operator's own namespace.

@@ -35,7 +35,7 @@ use crate::runtime::watch_stream::WATCH_TIMEOUT;
 pub use check::{Finding, Verdict, check, print_json, print_text};
 
 use credential::Source;
-use kubernetes::check_kubernetes;
+use kubernetes::{check_kubernetes, kubernetes_access};
 use listen::bind;
 use signals::Terminate;
 use wiring::{holder, resource};
@@ -113,14 +113,6 @@ fn runtime() -> Result<Runtime, Error> {
         .enable_all()
         .build()
         .map_err(|error| Error::Failed(format!("the async runtime cannot start: {error}")))
-}
-
-async fn kubernetes_access() -> Result<Config, Error> {
-    Config::infer().await.map_err(|error| {
-        Error::Configuration(format!(
-            "no access to Kubernetes is configured (KUBECONFIG, in-cluster): {error}"
-        ))
-    })
 }
 
 fn collector(args: &RunArgs) -> Result<Option<Collector>, Error> {

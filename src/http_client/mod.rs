@@ -2,6 +2,7 @@
 //!
 //! No client follows redirects or retries by itself.
 
+pub mod proxy;
 mod retry_after;
 
 use std::error::Error;
@@ -40,8 +41,8 @@ pub struct Options {
 /// Creates a client for calls to `url` without contacting anything. The process must have installed a default
 /// `rustls::crypto::CryptoProvider`.
 ///
-/// Proxies are taken from the usual environment variables, but not for a loopback host, because unencrypted calls may go to
-/// that host only.
+/// Proxies are taken from the usual environment variables, but not for a server that [is reached
+/// directly](proxy::is_direct). Unencrypted calls may go to loopback hosts only, so they never go through a proxy.
 ///
 /// # Errors
 /// Fails if the CA file is unusable, the system has no CA certificates, or the user agent is not a valid header value.
@@ -60,7 +61,7 @@ pub fn build(url: &Url, options: &Options) -> Result<reqwest::Client, ConfigErro
         .connect_timeout(MAX_CONNECT.min(options.timeout / 2))
         .https_only(url.scheme() == "https")
         .user_agent(&options.user_agent);
-    if is_loopback(url) {
+    if proxy::is_direct(url) {
         builder = builder.no_proxy();
     }
     if let Some(path) = &options.ca_file {

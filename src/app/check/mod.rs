@@ -15,8 +15,8 @@ use crate::runtime::api_server::client;
 use crate::text::describe;
 
 use super::crd_check::missing_fields;
-use super::kubernetes::{home, suffices};
-use super::{Cde, collector, kubernetes_access, runtime};
+use super::kubernetes::{home, kubernetes_access, suffices};
+use super::{Cde, collector, runtime};
 
 pub use finding::{Finding, Verdict, print_json, print_text};
 

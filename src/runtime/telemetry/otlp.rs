@@ -18,6 +18,7 @@ use reqwest::{Certificate, Url};
 use tokio::runtime::Handle;
 
 use crate::dns::Resolver;
+use crate::http_client::proxy::is_direct;
 use crate::text::{clean, describe};
 
 use super::Ids;
@@ -76,7 +77,7 @@ impl Collector {
                 format!("{name} is not a number of milliseconds; write for example {name}=10000")
             })
         })?;
-        let http = client(timeout, setting("CERTIFICATE"))?;
+        let http = client(&url, timeout, setting("CERTIFICATE"))?;
         Ok(Some(Self { url, timeout, http }))
     }
 
@@ -118,13 +119,16 @@ fn endpoint(text: &str, base: bool) -> Option<Url> {
 }
 
 /// Returns the client that sends each batch once, because the exporter itself retries within its timeout.
-fn client(timeout: Duration, roots: Option<(String, String)>) -> Result<reqwest::Client, String> {
+fn client(url: &Url, timeout: Duration, roots: Option<(String, String)>) -> Result<reqwest::Client, String> {
     let mut builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
         .dns_resolver(Resolver)
         .timeout(timeout);
+    if is_direct(url) {
+        builder = builder.no_proxy();
+    }
     if let Some((path, name)) = roots {
         let pem = std::fs::read(path).map_err(|error| format!("{name} cannot be read: {error}"))?;
         let roots =

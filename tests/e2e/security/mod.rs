@@ -7,5 +7,6 @@
 
 mod certificates;
 mod destination;
+mod no_proxy;
 mod permissions;
 mod tunnel;
