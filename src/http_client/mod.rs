@@ -2,10 +2,10 @@
 //!
 //! No client follows redirects or retries by itself.
 
+mod cause;
 pub mod proxy;
 mod retry_after;
 
-use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use reqwest::{Certificate, Response, Url};
 
 use crate::dns::Resolver;
 
+pub use cause::root_cause;
 pub use retry_after::retry_at;
 
 /// Connecting takes at most this long, and at most half the timeout: if the whole call timed out first, it would be unknown
@@ -83,7 +84,10 @@ fn roots(path: &Path) -> Result<Vec<Certificate>, ConfigError> {
     let roots = Certificate::from_pem_bundle(&pem)
         .map_err(|error| refuse(format!("contains an invalid certificate ({})", root_cause(&error))))?;
     if roots.is_empty() {
-        return Err(refuse("contains no certificate; write the CA certificate to it in PEM format".into()));
+        let has_key = String::from_utf8_lossy(&pem).contains("PRIVATE KEY-----");
+        let found =
+            if has_key { "contains a private key and no certificate" } else { "contains no certificate" };
+        return Err(refuse(format!("{found}; write the CA certificate to it in PEM format")));
     }
     Ok(roots)
 }
@@ -115,15 +119,6 @@ pub async fn read_body(response: &mut Response, limit: usize) -> Result<Vec<u8>,
     Ok(body)
 }
 
-/// Returns the message of the innermost cause, because the outer ones only say that a call failed.
-#[must_use]
-pub fn root_cause(mut error: &dyn Error) -> String {
-    while let Some(cause) = error.source() {
-        error = cause;
-    }
-    error.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,14 +132,5 @@ mod tests {
         assert_eq!(read("", 0).await, Ok(vec![]));
         assert_eq!(read("1234", 4).await, Ok(b"1234".to_vec()));
         assert_eq!(read("12345", 4).await, Err("its body is larger than 4 bytes".into()));
-    }
-
-    #[test]
-    fn the_root_cause_is_the_innermost_error() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("the call failed")]
-        struct Outer(#[source] std::fmt::Error);
-        assert_eq!(root_cause(&Outer(std::fmt::Error)), std::fmt::Error.to_string());
-        assert_eq!(root_cause(&std::fmt::Error), std::fmt::Error.to_string());
     }
 }

@@ -1,10 +1,12 @@
 //! Connections that fail, and TLS.
 
+use std::process::Command;
 use std::time::Duration;
 
 use cde_operator::cde::Client;
 use cde_operator::cde::model::{Connector, FailureKind};
-use cde_sandbox::cde::{self as sandbox, Sandbox};
+use cde_sandbox::cde::{self as sandbox, Flaw, Sandbox};
+use cde_sandbox::process::{Process, spawn_lines};
 use tokio::net::TcpListener;
 
 use crate::fixture::{Api, LONG_TIMEOUT, client, config, file, roll_back_at};
@@ -85,6 +87,113 @@ async fn an_unknown_authority_is_rejected_and_one_from_the_ca_file_is_accepted()
     assert_eq!(api.sandbox.ledger().total(), 2);
 }
 
+/// Returns why a call to `base` that trusts `ca` fails before anything is sent.
+async fn failure(base: &str, ca: &str) -> String {
+    let ca = file(ca);
+    let mut config = config(base, LONG_TIMEOUT);
+    config.ca_file = Some(ca.path().to_owned());
+    let failure = roll_back_at(&Client::new(&config).unwrap()).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::NotSent, "{failure:?}");
+    failure.message
+}
+
+#[tokio::test]
+async fn an_unusable_certificate_is_named_with_what_to_do() {
+    for (flaw, words) in [
+        (Flaw::Expired, ["certificate expired at 20", "renew it, or correct the clock"]),
+        (Flaw::NotYetValid, ["certificate not valid yet, not before 20", "correct the clock"]),
+        (Flaw::OtherHost, ["only valid for DnsName(\"other.example\")", "use one of its names in the URL"]),
+        (Flaw::NoAlternativeName, ["certificate not valid for name", "or have it issued for this name"]),
+        (
+            Flaw::SelfSigned,
+            ["UnknownIssuer", "pass the certificate of the authority that issued it with --ca-file"],
+        ),
+    ] {
+        let server = Sandbox::builder().tls().flawed(flaw).start().await.unwrap();
+        let message = failure(&server.url(), server.ca_pem().unwrap()).await;
+        for word in words {
+            assert!(message.contains(word), "{flaw:?}: {message}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_as_ca_file_works_unless_it_is_that_of_an_authority() {
+    let server = Sandbox::builder().tls().flawed(Flaw::SelfSigned).start().await.unwrap();
+    let mut api = Api::of(server, sandbox::Connector::migrated);
+    let ca = file(api.sandbox.certificate_pem().unwrap());
+    let mut config = config(&api.sandbox.url(), LONG_TIMEOUT);
+    config.ca_file = Some(ca.path().to_owned());
+    api.client = Client::new(&config).unwrap();
+    api.roll_back().await.unwrap();
+
+    let server = Sandbox::builder().tls().flawed(Flaw::Authority).start().await.unwrap();
+    let message = failure(&server.url(), server.certificate_pem().unwrap()).await;
+    let words = "the server uses the certificate of an authority as its own, as most self-signed ones are";
+    assert!(message.contains(words), "{message}");
+}
+
+#[tokio::test]
+async fn plain_http_at_a_port_for_https_is_named() {
+    let server = Sandbox::builder().start().await.unwrap();
+    let ca = Sandbox::builder().tls().start().await.unwrap();
+    let message = failure(&server.url().replace("http://", "https://"), ca.ca_pem().unwrap()).await;
+    assert!(message.contains("the server does not speak TLS at this port; correct the port"), "{message}");
+}
+
+/// Starts a TLS server of OpenSSL with these options. Returns its URL and its certificate.
+async fn openssl(options: &[&str]) -> (Process, String, String) {
+    let (certificate, key) = (file(""), file(""));
+    let path = |file: &tempfile::NamedTempFile| file.path().to_str().unwrap().to_owned();
+    let names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1"];
+    let mut create = Command::new("openssl");
+    create.args(["req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]);
+    create.args(names).args(["-out", &path(&certificate), "-keyout", &path(&key)]);
+    let created = create.output().expect("openssl is installed");
+    assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
+    let mut serve = Command::new("openssl");
+    serve.args([
+        "s_server",
+        "-www",
+        "-accept",
+        "127.0.0.1:0",
+        "-cert",
+        &path(&certificate),
+        "-key",
+        &path(&key),
+    ]);
+    let (server, mut lines) = spawn_lines({
+        serve.args(options);
+        serve
+    })
+    .unwrap();
+    loop {
+        let line = lines.recv().await.expect("the server says where it listens");
+        if let Some(address) = line.strip_prefix("ACCEPT ") {
+            let pem = std::fs::read_to_string(certificate.path()).unwrap();
+            return (server, format!("https://{address}"), pem);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_with_cbc_suites_or_old_versions_only_is_named_with_what_it_must_offer() {
+    for options in [
+        ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA"],
+        ["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"],
+    ] {
+        let (_server, url, pem) = openssl(&options).await;
+        let message = failure(&url, &pem).await;
+        for word in [
+            "accepts no TLS version and cipher suite",
+            "ECDHE and AES-GCM",
+            "CBC suites alone are not enough",
+        ] {
+            assert!(message.contains(word), "{options:?}: {message}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_ca_file_without_a_certificate_is_rejected_with_a_clear_message() {
     let broken = "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n";
@@ -96,7 +205,11 @@ async fn a_ca_file_without_a_certificate_is_rejected_with_a_clear_message() {
         let error = Client::new(&config).unwrap_err().to_string();
         assert!(error.contains(&format!("--ca-file {}", ca.path().display())), "{content}: {error}");
     }
+    let key = file("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
     let mut config = config("https://cde.example.com", LONG_TIMEOUT);
+    config.ca_file = Some(key.path().to_owned());
+    let error = Client::new(&config).unwrap_err().to_string();
+    assert!(error.contains("contains a private key and no certificate"), "{error}");
     config.ca_file = Some("/no/such/file".into());
     let error = Client::new(&config).unwrap_err().to_string();
     assert!(error.starts_with("--ca-file /no/such/file cannot be read"), "{error}");

@@ -163,6 +163,12 @@ impl Sandbox {
         self.port.tls.as_ref().map(|tls| tls.ca_pem.as_str())
     }
 
+    /// Returns the certificate that it serves, if it serves TLS.
+    #[must_use]
+    pub fn certificate_pem(&self) -> Option<&str> {
+        self.port.tls.as_ref().map(|tls| tls.certificate_pem.as_str())
+    }
+
     /// A token that is accepted; empty if none is.
     #[must_use]
     pub fn token(&self) -> String {

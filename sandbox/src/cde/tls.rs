@@ -15,6 +15,8 @@ pub(super) struct Tls {
     pub(super) acceptor: TlsAcceptor,
     /// The authority's certificate.
     pub(super) ca_pem: String,
+    /// The server's certificate.
+    pub(super) certificate_pem: String,
 }
 
 /// What is wrong with a certificate.
@@ -30,6 +32,8 @@ pub enum Flaw {
     NoAlternativeName,
     /// No authority signed it.
     SelfSigned,
+    /// It is that of an authority, signed by itself, as `openssl req -x509` creates it by default.
+    Authority,
 }
 
 /// Creates an authority and a certificate that it signed for these names and addresses, with this flaw.
@@ -45,7 +49,7 @@ pub(super) fn certify(names: Vec<String>, flaw: Option<Flaw>) -> Result<Tls, Err
     let key = KeyPair::generate().map_err(failed)?;
     let params = flawed(names, flaw).map_err(failed)?;
     let certificate = match flaw {
-        Some(Flaw::SelfSigned) => params.self_signed(&key),
+        Some(Flaw::SelfSigned | Flaw::Authority) => params.self_signed(&key),
         _ => params.signed_by(&key, &issuer),
     }
     .map_err(failed)?;
@@ -58,7 +62,8 @@ pub(super) fn certify(names: Vec<String>, flaw: Option<Flaw>) -> Result<Tls, Err
             config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key)
         })
         .map_err(|error| Error::Tls(error.to_string()))?;
-    Ok(Tls { acceptor: TlsAcceptor::from(Arc::new(config)), ca_pem: root.pem() })
+    let (acceptor, certificate_pem) = (TlsAcceptor::from(Arc::new(config)), certificate.pem());
+    Ok(Tls { acceptor, ca_pem: root.pem(), certificate_pem })
 }
 
 fn flawed(names: Vec<String>, flaw: Option<Flaw>) -> Result<CertificateParams, rcgen::Error> {
@@ -78,6 +83,7 @@ fn flawed(names: Vec<String>, flaw: Option<Flaw>) -> Result<CertificateParams, r
         Some(Flaw::NotYetValid) => {
             (params.not_before, params.not_after) = ((now + days(1)).into(), (now + days(long)).into());
         }
+        Some(Flaw::Authority) => params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained),
         _ => {}
     }
     Ok(params)
