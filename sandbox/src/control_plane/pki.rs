@@ -33,8 +33,9 @@ pub(super) fn make(dir: &Path) -> Result<Pki> {
     let ca_key = KeyPair::generate()?;
     let ca_pem = ca.self_signed(&ca_key)?.pem();
 
-    let mut serving =
-        CertificateParams::new(["127.0.0.1", "localhost", "kubernetes.default.svc"].map(String::from))?;
+    let mut serving = CertificateParams::new(
+        ["127.0.0.1", "::1", "localhost", "kubernetes.default.svc"].map(String::from),
+    )?;
     serving.distinguished_name.push(DnType::CommonName, "kube-apiserver");
     serving.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     serving.use_authority_key_identifier_extension = true;

@@ -6,6 +6,7 @@ mod confirm;
 mod connector_queue;
 mod deletion;
 mod edits;
+mod ipv6;
 mod kstatus;
 mod kubectl;
 mod limits;

@@ -92,7 +92,7 @@ impl Operator {
         let log = env.scratch.path().join(format!("operator-{}.log", uuid::Uuid::new_v4().simple()));
         let mut command = command_of(&flags.program, kubeconfig);
         command
-            .args(["run", "--listen", "127.0.0.1:0", "--log-format", "json"])
+            .args(["run", "--log-format", "json"])
             .args(&flags.args)
             .env("CDE_URL", env.sandbox.url())
             .env("POD_NAME", "operator")
@@ -101,8 +101,10 @@ impl Operator {
         if flags.token_file {
             command.env("CDE_TOKEN_FILE", env.token_file());
         }
-        if !flags.args.iter().any(|arg| arg == "--namespaces") {
-            command.args(["--namespaces", &env.namespace]);
+        for (flag, default) in [("--listen", "127.0.0.1:0"), ("--namespaces", &env.namespace)] {
+            if !flags.args.iter().any(|arg| arg == flag) {
+                command.args([flag, default]);
+            }
         }
         let process = process::spawn_logged(command, &log).expect("the operator starts");
         let mut operator = Self { process, log, url: None };
