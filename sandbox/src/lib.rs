@@ -8,7 +8,7 @@
 //! - [`clock`]: a wall clock for one program, which can be set while the program runs.
 //! - [`operator`]: the operator's program as a process, with the permissions that `deploy/` gives it.
 //! - [`program`]: the programs of this workspace, built when they are needed.
-//! - [`tools`]: third-party programs that check what we ship: Helm, Prometheus, kstatus.
+//! - [`tools`]: third-party programs that check what we ship: Helm, Prometheus, kstatus, krew.
 //! - [`controllers`]: controllers that run against a control plane: Flux, Argo CD and those of Kubernetes.
 //! - [`process`]: child processes and directories that do not outlive their owner.
 //! - [`table`]: text in columns.

@@ -74,6 +74,20 @@ const KSTATUS: Module = Module {
     instead: INSTEAD,
 };
 
+const KREW: Module = Module {
+    name: "krew",
+    go_mod: include_str!("../tools/krew/go.mod"),
+    go_sum: include_str!("../tools/krew/go.sum"),
+    main: None,
+    programs: &[
+        Program { name: "kubectl-krew", package: "sigs.k8s.io/krew/cmd/krew" },
+        Program { name: "validate-krew-manifest", package: "sigs.k8s.io/krew/cmd/validate-krew-manifest" },
+    ],
+    tags: "",
+    versions: &[],
+    instead: INSTEAD,
+};
+
 const AUTHORIZATION_SERVER: Module = Module {
     name: "authorization-server",
     go_mod: include_str!("../tools/authorization-server/go.mod"),
@@ -125,6 +139,15 @@ pub fn gopher_lua() -> Result<PathBuf> {
 /// As [`helm`].
 pub fn kstatus() -> Result<PathBuf> {
     program(&KSTATUS, "kstatus")
+}
+
+/// Returns the path of krew, under the name by which kubectl finds it. The same directory has `validate-krew-manifest`, which
+/// runs `kubectl krew` to install what a manifest names.
+///
+/// # Errors
+/// As [`helm`].
+pub fn krew() -> Result<PathBuf> {
+    program(&KREW, "kubectl-krew")
 }
 
 /// Returns the path of the OAuth 2.0 authorization server that [`crate::authorization_server`] runs.
