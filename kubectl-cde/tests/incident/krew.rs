@@ -82,9 +82,9 @@ async fn the_manifest_names_the_archives_and_their_checksums() {
     assert!(spec.description.lines().chain(spec.caveats.lines()).all(|line| line.len() <= 80));
     let hash = Regex::new("^[0-9a-f]{64}$").unwrap();
     for (platform, os, files) in [
-        (0, "linux", "./\n./LICENSE\n./kubectl-cde\n./kubectl_complete-cde\n"),
-        (1, "darwin", "./\n./LICENSE\n./kubectl-cde\n./kubectl_complete-cde\n"),
-        (2, "windows", "./\n./LICENSE\n./kubectl-cde.exe\n"),
+        (0, "linux", "./\n./LICENSE\n./THIRD-PARTY-NOTICES.txt\n./kubectl-cde\n./kubectl_complete-cde\n"),
+        (1, "darwin", "./\n./LICENSE\n./THIRD-PARTY-NOTICES.txt\n./kubectl-cde\n./kubectl_complete-cde\n"),
+        (2, "windows", "./\n./LICENSE\n./THIRD-PARTY-NOTICES.txt\n./kubectl-cde.exe\n"),
     ]
     .map(|(index, os, files)| (&spec.platforms[index], os, files))
     {
