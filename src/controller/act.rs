@@ -30,13 +30,13 @@ pub(super) async fn act<K: Kind>(
     let context = &scope.context;
     let object = claimed.object.as_ref();
     let call = object.call(&object.status().map(|status| status.result.clone()).unwrap_or_default());
-    let token = context.credential.current();
+    let (token, under_way) = context.credential.begin();
     scope.cache.remember(key, |memory| memory.unsent = None);
     let started = clock::monotonic();
     let span = step("act", (key, object), id);
     let answer = context.cde.send(&call, id, &token).instrument(span.clone()).await;
     note_answer(&span, answer.as_ref().err());
-    drop(span);
+    drop((span, under_way));
     let made = Call { name: call.name(), token: &token, took: started.elapsed() };
     let noted =
         note_result(scope, (key, object), &permits.breaker, &made, answer.as_ref().map(|answer| answer.code));

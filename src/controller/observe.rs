@@ -13,6 +13,7 @@ use super::circuit_breaker::Permit;
 use super::context::Scope;
 use super::kind::{Key, Kind};
 use super::memory::Refusal;
+use super::permits::usable_token;
 use super::trace::{note_answer, step};
 
 pub(super) struct Reading {
@@ -37,12 +38,13 @@ pub(super) async fn observe<K: Kind>(
 ) -> Reading {
     let context = &scope.context;
     let connector = object.request_spec().connector.to_string();
-    let token = context.credential.current();
+    usable_token(context).await;
+    let (token, under_way) = context.credential.begin();
     let started = clock::monotonic();
     let span = step("observe", (key, object), id);
     let result = context.cde.connector(&connector, id, &token).instrument(span.clone()).await;
     note_answer(&span, result.as_ref().err());
-    drop(span);
+    drop((span, under_way));
     let call = Call { name: "read", token: &token, took: started.elapsed() };
     let noted = note_result(scope, (key, object), permit, &call, result.as_ref().map(|answer| answer.code));
     Reading { result: result.map(|answer| answer.data), noted }

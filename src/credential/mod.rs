@@ -23,7 +23,7 @@ use crate::cde::{Access, Token, TokenFile};
 pub use check::check_secret;
 pub use metrics::{LoginMetrics, RefreshMetrics};
 pub use refresher::{Refresher, Settings};
-pub use session::Session;
+pub use session::{Session, UnderWay};
 
 /// The credential for the CDE API.
 #[derive(Debug)]
@@ -35,12 +35,23 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// Returns the token for the next call.
+    /// Returns the present token.
     #[must_use]
     pub fn current(&self) -> Token {
         match self {
             Self::File(file) => file.current(),
             Self::Login(session) => session.current(),
+        }
+    }
+
+    /// Returns the token for a call. A refresh waits until the guard is dropped, but not for long.
+    pub fn begin(&self) -> (Token, Option<UnderWay>) {
+        match self {
+            Self::File(file) => (file.current(), None),
+            Self::Login(session) => {
+                let (token, call) = session.clone().begin();
+                (token, Some(call))
+            }
         }
     }
 

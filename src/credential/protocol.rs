@@ -19,6 +19,8 @@ use crate::oauth::{Answer, Claim, Failure, Grant, Login};
 
 /// The pause before the same refresh token is sent once more. Servers with a grace period answer the repetition.
 pub const SEND_AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// How long a refresh waits for the end of calls that are under way.
+pub const CALLS_END: Duration = Duration::from_secs(5);
 /// The pause after a refusal that only a change of the configuration can end.
 pub const CONFIGURATION_PAUSE: Duration = Duration::from_mins(5);
 /// The time for the write of the claim, and for the write of the result, within a claim.
@@ -33,11 +35,11 @@ const STANDBY_SHARE: f64 = 0.12;
 /// A younger access token is not refreshed because the CDE API rejected it: the cause is another one.
 const YOUNG: Duration = Duration::from_secs(30);
 
-/// Returns how long a claim keeps other processes away: its own write, both sends and the write of the result, if each send
-/// takes at most `timeout`.
+/// Returns how long a claim keeps other processes away: its own write, the end of the calls under way, both sends and the
+/// write of the result, if each send takes at most `timeout`.
 #[must_use]
 pub fn claim_length(timeout: Duration) -> Duration {
-    WRITE + timeout * 2 + SEND_AGAIN_AFTER + WRITE
+    WRITE + CALLS_END + timeout * 2 + SEND_AGAIN_AFTER + WRITE
 }
 
 /// Returns whether the refresh token may go out on a claim that was written `claimed_for` ago: the answer arrives, and is

@@ -40,6 +40,8 @@ pub struct Session {
     state: Mutex<State>,
     access: watch::Sender<Access>,
     held: watch::Sender<bool>,
+    /// How many calls are under way.
+    calls: watch::Sender<usize>,
     asked: Notify,
 }
 
@@ -84,6 +86,7 @@ impl Default for Session {
             state: Mutex::new(State::without_token(0)),
             access: watch::Sender::new(Access::default()),
             held: watch::Sender::new(true),
+            calls: watch::Sender::default(),
             asked: Notify::new(),
         }
     }
@@ -106,6 +109,19 @@ impl Session {
     pub(super) async fn usable(&self) {
         // The sender lives as long as this session.
         let _ = self.held.subscribe().wait_for(|held| !held).await;
+    }
+
+    /// Returns the token for a call, which is under way until the guard is dropped.
+    pub(super) fn begin(self: Arc<Self>) -> (Token, UnderWay) {
+        let token = self.current();
+        self.calls.send_modify(|calls| *calls += 1);
+        (token, UnderWay(self))
+    }
+
+    /// Waits until no call is under way.
+    pub(super) async fn idle(&self) {
+        // The sender lives as long as this session.
+        let _ = self.calls.subscribe().wait_for(|calls| *calls == 0).await;
     }
 
     /// Notes that the CDE API rejected `token`. Returns whether another token is worth another attempt: there is one, or a
@@ -222,6 +238,17 @@ impl Session {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call is under way as long as this value lives.
+#[derive(Debug)]
+#[must_use]
+pub struct UnderWay(Arc<Session>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.calls.send_modify(|calls| *calls = calls.saturating_sub(1));
     }
 }
 

@@ -10,8 +10,8 @@ use crate::runtime::clock;
 
 use super::super::metrics::{NOT_STORED, REFRESHED};
 use super::super::protocol::{
-    After, Conflict, Replaced, SEND_AGAIN_AFTER, after, claim, claim_length, conflict, may_revoke, may_send,
-    others_claim,
+    After, CALLS_END, Conflict, Replaced, SEND_AGAIN_AFTER, after, claim, claim_length, conflict, may_revoke,
+    may_send, others_claim,
 };
 use super::super::session::Held;
 use super::super::store::{Stored, Unstored};
@@ -85,10 +85,17 @@ impl Refresher {
         None
     }
 
-    /// Sends the refresh token, and once more if it is unknown whether it was spent. New calls to the CDE API wait for the
-    /// first response.
+    /// Waits until the calls to the CDE API that are under way have ended, because the server may end their token. Then sends
+    /// the refresh token, and once more if it is unknown whether it was spent. New calls wait for the first response.
     async fn spend(&mut self, claimed: &Claimed) -> Spent {
         let mut held = Some(self.session.clone().hold());
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Spent::Nothing(None),
+            () = self.session.idle() => {}
+            // The CDE API may reject the calls that are left. They wait for the outcome then.
+            () = tokio::time::sleep(CALLS_END) => {}
+        }
         let mut sends = 0;
         loop {
             if !may_send(claimed_for(claimed.at), self.settings.timeout) {

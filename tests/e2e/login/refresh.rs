@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cde_sandbox::authorization_server::Client;
-use cde_sandbox::cde::{Fault, Operation};
+use cde_sandbox::cde::{Fault, Held, HoldPoint, Operation};
 
 use crate::faults::request::{all_succeed_once, apply, many};
 use cde_harness::{LoginEnv, exposed};
@@ -63,6 +63,30 @@ async fn a_storm_of_rejections_makes_one_refresh() {
     apply(&login.env, &requests).await;
     all_succeed_once(&login.env, &requests).await;
     assert_eq!(login.statistics().await.refreshes, 1);
+}
+
+/// Fault 69: the server ends the old access token at the rotation.
+#[tokio::test]
+async fn a_refresh_waits_for_the_end_of_a_call_that_is_under_way() {
+    let login = LoginEnv::new(Duration::from_secs(4)).await;
+    login.log_in().await;
+    let _operator = login.env.start(login.flags()).await;
+    login.refreshed(1).await;
+    let requests = many(&login.env.sandbox, 2);
+    let mut held: Vec<_> = requests
+        .iter()
+        .map(|request| login.env.sandbox.hold(Operation::Any, request.id, HoldPoint::BeforeEffect))
+        .collect();
+    apply(&login.env, &requests).await;
+    for call in &mut held {
+        call.arrived().await.unwrap();
+    }
+    login.until("a claim", async || login.stored().await.claim).await;
+    assert_eq!(login.statistics().await.refreshes, 1, "the refresh token is spent while calls are under way");
+    held.into_iter().for_each(Held::release);
+    all_succeed_once(&login.env, &requests).await;
+    login.refreshed(2).await;
+    assert_eq!(rejected(&login), 0, "{}", login.env.sandbox.ledger());
 }
 
 /// Fault 69: the server ends the old access token while calls with it are under way.
