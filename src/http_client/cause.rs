@@ -23,10 +23,9 @@ pub fn root_cause(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-/// Returns the error of TLS, which may be inside of an I/O error that does not report it as its source.
+/// Returns the error of TLS, which may be inside of I/O errors that do not report it as their source.
 fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    let inside = || error.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
-    error.downcast_ref().or_else(inside)
+    error.downcast_ref().or_else(|| tls_error(error.downcast_ref::<io::Error>()?.get_ref()?))
 }
 
 fn explain(error: &rustls::Error) -> String {
@@ -77,6 +76,12 @@ fn about_certificate(error: &CertificateError) -> (String, &'static str) {
             error.to_string(),
             "; pass the certificate of the authority that issued it with --ca-file, and let the server send the \
              certificates in between",
+        ),
+        CertificateError::BadSignature
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => (
+            "BadSignature".to_owned(),
+            ": an authority of the same name but with another key issued it; pass that authority's present certificate with \
+             --ca-file",
         ),
         CertificateError::NotValidForNameContext { .. } | CertificateError::NotValidForName => {
             (error.to_string(), "; use one of its names in the URL, or have it issued for this name")

@@ -42,6 +42,10 @@ fn excepts(list: &str, url: &Url) -> bool {
     let port = url.port_or_known_default();
     let entries = list.split(|c: char| c == ',' || c.is_whitespace());
     let hosts: Vec<String> = entries.filter_map(|entry| host_at(entry, port)).collect();
+    // For the library, it matches names only.
+    if hosts.iter().any(|host| host == "*") {
+        return true;
+    }
     let Ok(server) = url.as_str().parse() else { return false };
     // The proxy does not matter, only whether it would be used.
     let matcher = Matcher::builder().all("http://proxy.invalid").no(hosts.join(",")).build();

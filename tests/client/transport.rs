@@ -104,16 +104,30 @@ async fn an_unusable_certificate_is_named_with_what_to_do() {
         (Flaw::NotYetValid, ["certificate not valid yet, not before 20", "correct the clock"]),
         (Flaw::OtherHost, ["only valid for DnsName(\"other.example\")", "use one of its names in the URL"]),
         (Flaw::NoAlternativeName, ["certificate not valid for name", "or have it issued for this name"]),
-        (
-            Flaw::SelfSigned,
-            ["UnknownIssuer", "pass the certificate of the authority that issued it with --ca-file"],
-        ),
+        (Flaw::SelfSigned, ["invalid peer certificate", "with --ca-file"]),
     ] {
         let server = Sandbox::builder().tls().flawed(flaw).start().await.unwrap();
         let message = failure(&server.url(), server.ca_pem().unwrap()).await;
         for word in words {
             assert!(message.contains(word), "{flaw:?}: {message}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_a_renewed_or_unknown_authority_is_named_with_what_to_do() {
+    let [server, renewed, other] = [(), (), ()].map(|()| Sandbox::builder().tls());
+    let (server, renewed) = (server.start().await.unwrap(), renewed.start().await.unwrap());
+    let other = other.flawed(Flaw::SelfSigned).named("other.example").start().await.unwrap();
+    for (ca, words) in [
+        (renewed.ca_pem(), "BadSignature: an authority of the same name but with another key issued it"),
+        (
+            other.certificate_pem(),
+            "UnknownIssuer; pass the certificate of the authority that issued it with --ca-file",
+        ),
+    ] {
+        let message = failure(&server.url(), ca.unwrap()).await;
+        assert!(message.contains(words), "{message}");
     }
 }
 

@@ -24,7 +24,12 @@ pub use finding::{Finding, Verdict, print_json, print_text};
 #[must_use]
 pub fn check(args: &CheckArgs) -> Vec<Finding> {
     match runtime() {
-        Ok(runtime) => runtime.block_on(findings(args)),
+        Ok(runtime) => {
+            let findings = runtime.block_on(findings(args));
+            // Do not wait for a DNS server that does not answer.
+            runtime.shutdown_background();
+            findings
+        }
         Err(error) => vec![Finding::new("process", Err(error.to_string()))],
     }
 }

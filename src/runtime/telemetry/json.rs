@@ -10,7 +10,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::{Format, Json, Writer};
 use tracing_subscriber::fmt::time::SystemTime;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, format};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 
 /// Formats an event as one JSON object. A field of the event hides one of the same name in a span, and an outer span hides
 /// an inner one, so that no name occurs twice. Needs [`JsonFields`](format::JsonFields).
@@ -37,7 +37,7 @@ where
         self.0.format_event(context, Writer::new(&mut line), event)?;
         let mut names: BTreeMap<String, IgnoredAny> = serde_json::from_str(&line).map_err(|_| fmt::Error)?;
         writer.write_str(line.trim_end().strip_suffix('}').ok_or(fmt::Error)?)?;
-        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             let extensions = span.extensions();
             let Some(fields) = extensions.get::<FormattedFields<N>>() else { continue };
             let fields: Map<String, Value> = serde_json::from_str(fields).unwrap_or_default();
