@@ -98,7 +98,7 @@ fn conditions(preconditions: &Preconditions) -> String {
 
 fn managed(request: &Request) -> String {
     Manager::of(request).map_or_else(String::new, |manager| {
-        format!("{}. To change the request for good, change it in {}.", manager.name, manager.source)
+        format!("{}. To change the request for good, change it in {}.", manager.name, manager.source())
     })
 }
 

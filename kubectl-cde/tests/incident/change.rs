@@ -2,7 +2,6 @@
 
 use cde_harness::{Kind, rollback};
 use cde_sandbox::cde::Connector;
-use serde_json::json;
 
 use super::fixture::Incident;
 
@@ -96,36 +95,4 @@ async fn a_viewer_sees_everything_and_learns_what_is_missing_for_a_change() {
     assert_eq!(ended.code, 3, "{ended:?}");
     let says = format!("you may not patch migrationrollbacks {} in the namespace", request.name);
     assert!(ended.stderr.contains(&says), "{ended:?}");
-}
-
-#[tokio::test]
-async fn a_request_that_git_manages_says_what_puts_the_field_back() {
-    let incident = Incident::without_operator().await;
-    let connector = incident.migrated("shop");
-    let flux = |name: &str, suspend: Option<bool>| {
-        let mut object = json!({
-            "apiVersion": "cde.productsup.com/v1alpha1", "kind": "MigrationRollback",
-            "metadata": {"name": name, "labels": {
-                "kustomize.toolkit.fluxcd.io/name": "connectors",
-                "kustomize.toolkit.fluxcd.io/namespace": "flux-system",
-            }},
-            "spec": {"connectorID": connector, "version": "main", "notAfter": cde_harness::in_an_hour()},
-        });
-        if let Some(suspend) = suspend {
-            object["spec"]["suspend"] = suspend.into();
-        }
-        object
-    };
-    for (name, suspend) in [("free", None), ("set", Some(false))] {
-        let args = ["apply", "--server-side", "--field-manager=kustomize-controller", "-f", "-"];
-        incident.env.kubectl(&args, &flux(name, suspend).to_string()).await;
-        let ended = incident.run(&["suspend", name]).await;
-        assert_eq!(ended.code, 0, "{ended:?}");
-        let says = match name {
-            "free" => "this change lasts as long as Git does not set spec.suspend",
-            _ => "which sets spec.suspend and will put it back: change it in Git, too",
-        };
-        let manager = format!("mrb/{name} is managed by Flux (Kustomization flux-system/connectors)");
-        assert!(ended.stderr.contains(&manager) && ended.stderr.contains(says), "{ended:?}");
-    }
 }

@@ -17,6 +17,7 @@ mod describe;
 mod documented;
 mod fixture;
 mod krew;
+mod managed;
 mod preview;
 mod status;
 mod terminal;
