@@ -47,15 +47,23 @@ struct Platform {
     bin: String,
 }
 
-/// Runs `krew/package` with the plugin as the program of each target.
-async fn package(dir: &Path, url: &str) {
-    let program = env!("CARGO_BIN_EXE_kubectl-cde");
+/// Runs `krew/package` with these programs for the targets.
+async fn package(dir: &Path, url: &str, programs: [&Path; 3]) {
     let mut command = Command::new("bash");
     command.arg(workspace().join("kubectl-cde/krew/package"));
     command.args(["--version", "1.2.3", "--url", url, "--dir"]).arg(dir);
-    command.args(TARGETS.map(|target| format!("{target}={program}")));
+    for (target, program) in TARGETS.into_iter().zip(programs) {
+        command.arg(format!("{target}={}", program.display()));
+    }
     let ended = run(command, "").await;
     assert_eq!(ended.code, 0, "{ended:?}");
+}
+
+/// Writes a small file in place of a program, which takes a while to pack.
+fn small(dir: &Path) -> PathBuf {
+    let file = dir.join("small");
+    std::fs::write(&file, "#!/bin/sh\n").unwrap();
+    file
 }
 
 /// Serves the files of a directory, and returns where.
@@ -71,7 +79,7 @@ async fn serve(dir: PathBuf) -> String {
 #[tokio::test]
 async fn the_manifest_names_the_archives_and_their_checksums() {
     let scratch = scratch_dir().unwrap();
-    package(scratch.path(), "https://example.com/v1.2.3/").await;
+    package(scratch.path(), "https://example.com/v1.2.3/", [&small(scratch.path()); 3]).await;
     let text = std::fs::read_to_string(scratch.path().join("cde.yaml")).unwrap();
     let manifest: Manifest = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
     assert_eq!(manifest.api_version, "krew.googlecontainertools.github.com/v1alpha2");
@@ -105,8 +113,9 @@ async fn the_manifest_names_the_archives_and_their_checksums() {
 #[tokio::test]
 async fn the_same_program_gives_the_same_archive() {
     let [one, two] = [(), ()].map(|()| scratch_dir().unwrap());
-    package(one.path(), "https://example.com").await;
-    package(two.path(), "https://example.com").await;
+    for scratch in [&one, &two] {
+        package(scratch.path(), "https://example.com", [&small(scratch.path()); 3]).await;
+    }
     let manifest = |dir: &Path| std::fs::read_to_string(dir.join("cde.yaml")).unwrap();
     assert_eq!(manifest(one.path()), manifest(two.path()), "it has the checksums");
 }
@@ -116,7 +125,8 @@ async fn krew_accepts_the_manifest_and_kubectl_runs_what_krew_installs() {
     let incident = Incident::without_operator().await;
     let scratch = scratch_dir().unwrap();
     let [archives, root] = ["archives", "krew"].map(|name| scratch.path().join(name));
-    package(&archives, &serve(archives.clone()).await).await;
+    let (plugin, small) = (Path::new(env!("CARGO_BIN_EXE_kubectl-cde")), small(scratch.path()));
+    package(&archives, &serve(archives.clone()).await, [plugin, &small, &small]).await;
     let manifest = archives.join("cde.yaml");
 
     let krew = tokio::task::spawn_blocking(tools::krew).await.unwrap().unwrap();
