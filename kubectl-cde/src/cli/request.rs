@@ -67,8 +67,8 @@ pub(crate) struct RollbackArgs {
     #[arg(long, default_value = "main")]
     pub(crate) version: String,
     /// Show first what the rollbacks would do, and write preconditions from it, so that they hit only the releases that
-    /// you have seen.
-    #[arg(long, conflicts_with_all = ["dry_run", "output_dir", "output", "batch_size"])]
+    /// you have seen. With --batch-size, the batches start after that.
+    #[arg(long, conflicts_with_all = ["dry_run", "output_dir", "output"])]
     pub(crate) pin: bool,
     /// How long --pin waits for the previews.
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = super::timeout)]

@@ -17,9 +17,10 @@ use crate::cluster::Cluster;
 use crate::error::Error;
 use crate::output::{Format, yaml};
 use crate::request::batch::{self, Plan};
+use crate::request::change::{patch_all, suspend};
 use crate::request::create::{Created, create};
 use crate::request::manifest::Template;
-use crate::request::pin::{pin_all, start};
+use crate::request::pin::{ask, pin_all};
 use crate::request::targets::{Target, check_version, parse, target};
 use crate::request::{Kind, Request};
 
@@ -47,7 +48,8 @@ pub(super) async fn run(
         ));
     }
     let now = clock::now();
-    let batch = args.batch_size.map(|size| Plan::new(kind, &targets, now, size, args.max_failures));
+    let plan = |size| Plan::new(kind, &targets, now, size, args.max_failures, pin.is_some());
+    let batch = args.batch_size.map(plan);
     let mut template = Template {
         kind,
         version,
@@ -76,26 +78,44 @@ pub(super) async fn run(
     let created = create(&cluster, &requests, dry_run).await?;
     report(&created, args, template.suspend, dry_run)?;
     match (pin, batch) {
-        (Some(pin), _) => start_pinned(&cluster, &created, pin, args.suspend).await,
+        (Some(pin), batch) => start_pinned(&cluster, &created, pin, batch.as_ref(), args.suspend).await,
         (None, Some(plan)) if !args.suspend && !dry_run => batch::run(&cluster, &plan).await,
         (None, _) => Ok(ExitCode::SUCCESS),
     }
 }
 
-/// Pins what was created and starts it, unless it is to stay suspended.
+/// Pins what was created and starts it, unless it is to stay suspended. What an earlier run of the same list in batches has
+/// created and not started is pinned again, to what is seen now.
 async fn start_pinned(
     cluster: &Cluster,
     created: &[Created],
     pin: Pin,
+    batch: Option<&Plan>,
     stays_suspended: bool,
 ) -> Result<ExitCode, Error> {
-    let new = created.iter().filter(|one| matches!(one, Created::New(_)));
-    let new: Vec<&Request> = new.map(Created::request).collect();
-    let pinned = pin_all(cluster, &new, pin.limit).await?;
-    if !stays_suspended {
-        start(cluster, &pinned, pin.yes).await?;
+    let is_open = |one: &&Created| match one {
+        Created::New(_) => true,
+        Created::Existing(request) => batch.is_some_and(|plan| plan.has(request)) && request.is_held(),
+    };
+    let open: Vec<&Request> = created.iter().filter(is_open).map(Created::request).collect();
+    if open.is_empty() {
+        return Err(Error::NotDone(
+            "all requests existed already, and none was changed: see kubectl cde status".to_owned(),
+        ));
     }
-    Ok(if pinned.len() == new.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let pinned = pin_all(cluster, &open, pin.limit).await?;
+    let code = if pinned.len() == open.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    if stays_suspended {
+        return Ok(code);
+    }
+    if let Some(plan) = batch {
+        let how = format!(" in batches of {},", plan.size);
+        ask(&pinned, &how, &plan.go_on(cluster), pin.yes)?;
+        return batch::run(cluster, plan).await;
+    }
+    ask(&pinned, "", "kubectl cde resume", pin.yes)?;
+    patch_all(cluster, &pinned, |_| suspend(false), "started").await?;
+    Ok(code)
 }
 
 /// Returns the label of requests that people create with the plugin, so that nobody looks for them in Git.

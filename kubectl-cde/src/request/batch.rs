@@ -3,6 +3,8 @@
 //! All requests of the list are created suspended, with a label for the list and annotations for the limits. A batch is
 //! started by removing `spec.suspend`, the next one when all started requests have ended. So the cluster holds the whole
 //! state, and any terminal can continue after an interruption.
+//!
+//! The requests of a list with pins have an annotation, too. No batch starts one of them before it has preconditions.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -26,6 +28,8 @@ pub(crate) const LABEL: &str = "cde.productsup.com/batch";
 /// The annotations with the limits.
 const SIZE: &str = "cde.productsup.com/batch-size";
 const MAX_FAILURES: &str = "cde.productsup.com/max-failures";
+/// The annotation of the requests that must be pinned before they are started.
+const PIN: &str = "cde.productsup.com/pin";
 
 /// A list and its limits.
 #[derive(Clone, Debug)]
@@ -36,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) size: usize,
     /// No further batch is started after more failures.
     pub(crate) max_failures: usize,
+    /// Only requests with preconditions are started.
+    pub(crate) pin: bool,
 }
 
 /// What happens next.
@@ -60,10 +66,11 @@ impl Plan {
         now: Timestamp,
         size: usize,
         max_failures: usize,
+        pin: bool,
     ) -> Self {
-        let content = format!("{kind} {targets:?}");
+        let content = format!("{kind} {targets:?}{}", if pin { " pinned" } else { "" });
         let digest = Uuid::new_v5(&Uuid::NAMESPACE_OID, content.as_bytes()).simple().to_string();
-        Self { id: format!("{}-{}", now.strftime("%Y%m%d"), &digest[..8]), size, max_failures }
+        Self { id: format!("{}-{}", now.strftime("%Y%m%d"), &digest[..8]), size, max_failures, pin }
     }
 
     /// Returns the plan that the requests of a list hold, with other limits where they are given.
@@ -82,13 +89,26 @@ impl Plan {
             id: id.to_owned(),
             size: size.or_else(|| limit(SIZE)).unwrap_or(1).max(1),
             max_failures: max_failures.or_else(|| limit(MAX_FAILURES)).unwrap_or(0),
+            pin: requests.iter().any(needs_pin),
         }
     }
 
     /// Returns the annotations of the requests.
     pub(crate) fn annotations(&self) -> BTreeMap<String, String> {
         let (size, failures) = (self.size.to_string(), self.max_failures.to_string());
-        [(SIZE.to_owned(), size), (MAX_FAILURES.to_owned(), failures)].into()
+        let pin = self.pin.then(|| (PIN.to_owned(), "required".to_owned()));
+        [(SIZE.to_owned(), size), (MAX_FAILURES.to_owned(), failures)].into_iter().chain(pin).collect()
+    }
+
+    /// Whether a request belongs to the list.
+    pub(crate) fn has(&self, request: &Request) -> bool {
+        let labels = request.metadata().labels.as_ref();
+        labels.and_then(|labels| labels.get(LABEL)).is_some_and(|id| *id == self.id)
+    }
+
+    /// Returns the command that goes on with the list.
+    pub(crate) fn go_on(&self, cluster: &Cluster) -> String {
+        format!("kubectl cde resume -l {} -n {}", self.selector(), cluster.namespace)
     }
 
     /// Returns the selector of the requests.
@@ -101,7 +121,7 @@ impl Plan {
         if requests.values().any(is_started) {
             return Step::Wait;
         }
-        let held = requests.iter().filter(|(_, request)| request.is_held());
+        let held = requests.iter().filter(|(_, request)| can_start(request));
         let batch: Vec<Key> = held.map(|(key, _)| key.clone()).take(self.size).collect();
         if batch.is_empty() {
             Step::Finish
@@ -113,13 +133,27 @@ impl Plan {
     }
 }
 
+/// Whether a batch may start the request.
+fn can_start(request: &Request) -> bool {
+    request.is_held() && !lacks_pin(request)
+}
+
+/// Whether the request must be pinned and is not.
+fn lacks_pin(request: &Request) -> bool {
+    needs_pin(request) && !request.has_preconditions()
+}
+
+fn needs_pin(request: &Request) -> bool {
+    request.metadata().annotations.as_ref().is_some_and(|annotations| annotations.contains_key(PIN))
+}
+
 fn failures(requests: &BTreeMap<Key, Request>) -> usize {
     requests.values().filter(|request| request.has_failed()).count()
 }
 
 /// Starts batch after batch until all have ended, too many have failed, or the person interrupts.
 pub(crate) async fn run(cluster: &Cluster, plan: &Plan) -> Result<ExitCode, Error> {
-    let go_on = format!("kubectl cde resume -l {} -n {}", plan.selector(), cluster.namespace);
+    let go_on = plan.go_on(cluster);
     note(format_args!("If this is interrupted, go on with: {go_on}"));
     tokio::select! {
         result = follow(cluster, plan, &go_on) => result,
@@ -143,8 +177,20 @@ async fn follow(cluster: &Cluster, plan: &Plan, go_on: &str) -> Result<ExitCode,
             Step::Start(batch) => start(cluster, &mut watch, &progress, &batch).await?,
             Step::Finish => {
                 progress.line(&summary(watch.requests.values()))?;
-                let has_failed = failures(&watch.requests) > 0;
-                return Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+                let held = |request: &&Request| request.is_held();
+                let unpinned = watch.requests.values().filter(held).count();
+                if unpinned > 0 {
+                    let are =
+                        if unpinned == 1 { "is not pinned and stays" } else { "are not pinned and stay" };
+                    note(format_args!(
+                        "{unpinned} of {} requests {are} suspended: see kubectl cde preview -l {} -n {}",
+                        watch.requests.len(),
+                        plan.selector(),
+                        cluster.namespace
+                    ));
+                }
+                let is_complete = failures(&watch.requests) + unpinned == 0;
+                return Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE });
             }
             Step::Stop => {
                 progress.line(&summary(watch.requests.values()))?;
@@ -188,7 +234,7 @@ async fn start(
         let generation = patch(cluster, request, suspend(false)).await?;
         request.set_started(generation);
     }
-    let waiting = watch.requests.values().filter(|request| request.is_held());
+    let waiting = watch.requests.values().filter(|request| can_start(request));
     progress.line(&format!(
         "started {} of {} requests, {} left",
         batch.len(),
@@ -198,7 +244,7 @@ async fn start(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may panic")]
+#[allow(clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use serde_json::json;
 
@@ -220,7 +266,7 @@ mod tests {
             .iter()
             .enumerate()
             .map(|(at, (suspend, outcome))| request(&at.to_string(), *suspend, *outcome));
-        match (Plan { id: String::new(), size, max_failures }).next(&requests.collect()) {
+        match (Plan { id: String::new(), size, max_failures, pin: false }).next(&requests.collect()) {
             Step::Start(batch) => batch.into_iter().map(|key| key.1).collect::<Vec<_>>().join(" "),
             step => format!("{step:?}"),
         }
@@ -248,12 +294,33 @@ mod tests {
     #[test]
     fn the_limits_of_the_list_apply_unless_others_are_given() {
         let (_, mut request) = request("a", true, None);
-        let plan = Plan { id: "x".to_owned(), size: 10, max_failures: 3 };
+        let plan = Plan { id: "x".to_owned(), size: 10, max_failures: 3, pin: false };
         request.object.metadata.annotations = Some(plan.annotations());
         let stored = |size, failures| {
             let plan = Plan::stored("x", std::slice::from_ref(&request), size, failures);
             (plan.size, plan.max_failures)
         };
         assert_eq!((stored(None, None), stored(Some(5), Some(0))), ((10, 3), (5, 0)));
+    }
+
+    #[test]
+    fn a_request_that_must_be_pinned_is_not_started_without_preconditions() {
+        let plan = Plan { id: "x".to_owned(), size: 10, max_failures: 0, pin: true };
+        let object = |name: &str, spec: serde_json::Value| {
+            let mut object = json!({
+                "apiVersion": "cde.productsup.com/v1alpha1", "kind": "MigrationRollback",
+                "metadata": {"name": name, "namespace": "n", "annotations": plan.annotations()},
+                "spec": {"connectorID": "497f6eca-6276-4993-bfeb-53cbbbba6f08", "version": "main", "suspend": true,
+                    "notAfter": "2100-01-01T00:00:00Z"},
+            });
+            object["spec"]["preconditions"] = spec;
+            let request = Request::read(Kind::Rollback, serde_json::from_value(object).unwrap()).unwrap();
+            (request.key(), request)
+        };
+        let requests: BTreeMap<_, _> =
+            [object("a", json!(null)), object("b", json!({"state": "synchronized-to-prod"}))].into();
+        let Step::Start(batch) = plan.next(&requests) else { panic!("nothing is started") };
+        assert_eq!(batch.iter().map(|key| key.1.as_str()).collect::<Vec<_>>(), ["b"]);
+        assert!(Plan::stored("x", &requests.into_values().collect::<Vec<_>>(), None, None).pin);
     }
 }

@@ -159,6 +159,14 @@ impl Request {
         }
     }
 
+    /// Whether the spec limits the request to a state of the connector.
+    pub(crate) const fn has_preconditions(&self) -> bool {
+        match &self.spec {
+            Spec::Restore(_) => false,
+            Spec::Rollback(spec) => spec.preconditions.is_some(),
+        }
+    }
+
     /// Returns the end of the window.
     pub(crate) fn not_after(&self) -> Option<Timestamp> {
         match &self.spec {

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::Request;
-use super::change::{patch, patch_all, suspend};
+use super::change::patch;
 use super::preview::{pin, preview_table, previewed};
 use crate::cluster::Cluster;
 use crate::command::{note, print};
@@ -21,13 +23,16 @@ pub(crate) async fn pin_all(
     print(preview_table(&requests.iter().collect::<Vec<_>>()))?;
     let mut pinned = Vec::new();
     for request in requests {
-        match pin(&request) {
-            Some(change) => {
-                patch(cluster, &request, change).await?;
-                pinned.push(request);
-            }
-            None => note(format_args!("{request} is not pinned and stays suspended: see its preview")),
+        if let Some(change) = pin(&request) {
+            patch(cluster, &request, change).await?;
+            pinned.push(request);
+            continue;
         }
+        if request.has_preconditions() {
+            // Of an earlier run. The table shows something else.
+            patch(cluster, &request, json!({"spec": {"preconditions": null}})).await?;
+        }
+        note(format_args!("{request} is not pinned and stays suspended: see its preview"));
     }
     if pinned.is_empty() {
         return Err(Error::NotDone("nothing would be rolled back: the requests stay suspended".to_owned()));
@@ -35,19 +40,16 @@ pub(crate) async fn pin_all(
     Ok(pinned)
 }
 
-/// Starts pinned requests after a yes.
-pub(crate) async fn start(cluster: &Cluster, pinned: &[Request], yes: bool) -> Result<(), Error> {
-    let question = format!("Start {} pinned to what the table shows?", count(pinned.len()));
-    if let Err(error) = confirm(&question, yes) {
-        let why = "the requests exist, pinned and suspended: start them with kubectl cde resume";
-        return Err(match error {
-            Error::NotDone(_) => Error::NotDone(why.to_owned()),
-            other => Error::Usage(format!("{other}; {why}")),
-        });
-    }
-    patch_all(cluster, pinned, |_| suspend(false), "started").await
-}
-
-fn count(requests: usize) -> String {
-    if requests == 1 { "this rollback".to_owned() } else { format!("{requests} rollbacks") }
+/// Asks whether pinned requests are to start. `how` they start follows their number in the question, and `later` is the
+/// command that starts them after a no.
+pub(crate) fn ask(pinned: &[Request], how: &str, later: &str, yes: bool) -> Result<(), Error> {
+    let question = match pinned.len() {
+        1 => format!("Start this rollback{how} pinned to what the table shows?"),
+        many => format!("Start {many} rollbacks{how} pinned to what the table shows?"),
+    };
+    let why = format!("the requests exist, pinned and suspended: start them with {later}");
+    confirm(&question, yes).map_err(|error| match error {
+        Error::NotDone(_) => Error::NotDone(why),
+        other => Error::Usage(format!("{other}; {why}")),
+    })
 }

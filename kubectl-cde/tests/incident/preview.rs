@@ -59,3 +59,74 @@ async fn a_rollback_that_nobody_confirms_stays_pinned_and_suspended() {
     incident.env.wait_for_reason(Kind::Rollback, &name, "PreconditionFailed").await;
     assert!(incident.env.sandbox.calls(Operation::Changing, shop).is_empty());
 }
+
+/// Returns a list of three connectors that can be rolled back and one that does not exist, with the ID of the first.
+fn list(incident: &Incident) -> (String, uuid::Uuid) {
+    let (first, second) = (incident.migrated("a"), incident.migrated("b"));
+    let list = format!("id,name\n{first},a\n{second},b\n{},c\n{},d\n", incident.migrated("c"), new_id());
+    (list, first)
+}
+
+#[tokio::test]
+async fn a_list_is_pinned_before_its_first_batch_starts() {
+    let incident = Incident::new().await;
+    let (list, _) = list(&incident);
+    let args = ["rollback", "-f", "-", "--pin", "--batch-size", "2", "--yes"];
+    let ended = incident.run_with(&args, &list).await;
+    assert_eq!(ended.code, 1, "one is not pinned: {ended:?}");
+    assert!(ended.stdout.starts_with("4 requests created, suspended\nNAME "), "{ended:?}");
+    assert_eq!(ended.stdout.matches("Would roll back version 1.0.0 of ").count(), 3, "{ended:?}");
+    let batches = "started 2 of 4 requests, 1 left\n\
+                   started 1 of 4 requests, 0 left\n\
+                   4 requests: 1 waiting, 3 done\n";
+    assert!(ended.stdout.ends_with(batches), "{ended:?}");
+    assert!(ended.stderr.contains("mrb/rollback-d-"), "{ended:?}");
+    assert!(ended.stderr.contains("1 of 4 requests is not pinned and stays suspended: see "), "{ended:?}");
+    let pinned = json!({"state": "synchronized-to-prod", "executables": {"legacy": 24, "production": 25}});
+    let stored = incident.stored().await;
+    assert_eq!(stored.iter().filter(|object| object["spec"]["preconditions"] == pinned).count(), 3);
+    assert_eq!(stored.iter().filter(|object| object["spec"]["suspend"] == true).count(), 1);
+}
+
+#[tokio::test]
+async fn a_pinned_list_that_nobody_confirms_starts_later_with_its_pins_or_new_ones() {
+    let incident = Incident::new().await;
+    let (list, first) = list(&incident);
+    let args = ["rollback", "-f", "-", "--pin", "--batch-size", "10"];
+    let refused = incident.run_with(&args, &list).await;
+    assert_eq!(refused.code, 2, "{refused:?}");
+    let question = "Start 3 rollbacks in batches of 10, pinned to what the table shows?";
+    assert!(refused.stderr.contains(question), "{refused:?}");
+    assert!(refused.stderr.contains("start them with kubectl cde resume -l cde."), "{refused:?}");
+    // A release after the preview. The list goes on without the request that did not see it.
+    let released = Version::new("1.0.0").state("synchronized-to-prod").production(26, 5).legacy(24);
+    incident.env.sandbox.put(Connector::live(first).version(released).main(1));
+    let (_, selector) = refused.stderr.split_once("resume -l ").unwrap();
+    let selector = selector.split_whitespace().next().unwrap();
+    let resumed =
+        incident.run(&["resume", "-l", selector, "--yes", "--batch-size", "1", "--max-failures", "0"]).await;
+    assert_eq!(resumed.code, 1, "{resumed:?}");
+    assert!(resumed.stdout.contains(" PreconditionFailed: "), "{resumed:?}");
+    assert!(incident.env.sandbox.calls(Operation::Changing, first).is_empty());
+    // The same command pins what has not started to what it shows now.
+    let again = incident.run_with(&[&args[..], &["--yes", "--max-failures", "1"]].concat(), &list).await;
+    assert!(again.stderr.contains("existed already (PreconditionFailed)"), "{again:?}");
+    assert_eq!(again.stdout.matches("Would roll back version 1.0.0 of ").count(), 2, "{again:?}");
+    assert!(
+        again
+            .stdout
+            .ends_with("started 2 of 4 requests, 0 left\n4 requests: 1 needs a person, 1 waiting, 2 done\n"),
+        "{again:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_pin_of_requests_that_exist_changes_nothing() {
+    let incident = Incident::new().await;
+    let shop = incident.migrated("shop").to_string();
+    let args = ["rollback", &shop, "--name", "shop", "--pin", "--yes"];
+    incident.ok(&args).await;
+    let again = incident.run(&args).await;
+    assert_eq!(again.code, 1, "{again:?}");
+    assert!(again.stderr.contains("error: all requests existed already, and none was changed"), "{again:?}");
+}
