@@ -11,7 +11,7 @@
 //! - [`tools`]: third-party programs that check what we ship: Helm, Prometheus, kstatus, krew.
 //! - [`controllers`]: controllers that run against a control plane: Flux, Argo CD and those of Kubernetes.
 //! - [`process`]: child processes and directories that do not outlive their owner.
-//! - [`table`]: text in columns.
+//! - [`recording`]: what a terminal showed, as an animated SVG. [`table`]: text in columns.
 
 pub mod authorization_server;
 mod cache;
@@ -25,6 +25,7 @@ pub mod operator;
 pub mod process;
 pub mod program;
 pub mod proxy;
+pub mod recording;
 mod redis;
 pub mod table;
 pub mod tools;

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::fixture::{Ended, Incident, run};
 
 /// The page has these in place of the values that differ from run to run.
-const DATE: &str = "20261129";
-const NAMESPACE: &str = "connectors";
+pub(crate) const DATE: &str = "20261129";
+pub(crate) const NAMESPACE: &str = "connectors";
 const BATCH: &str = "batch=BATCH";
 const SHOPS: [&str; 6] = ["shop-at", "shop-be", "shop-ch", "shop-de", "shop-es", "shop-fr"];
 
@@ -31,7 +31,7 @@ fn put(incident: &Incident, index: usize) {
 }
 
 /// Returns a text without what differs from run to run. Columns may have other widths.
-fn normal(text: &str) -> String {
+pub(crate) fn normal(text: &str) -> String {
     let replace = |text: String, pattern: &str, by: &str| {
         Regex::new(pattern).unwrap().replace_all(&text, by).into_owned()
     };

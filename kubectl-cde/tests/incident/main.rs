@@ -19,6 +19,7 @@ mod fixture;
 mod krew;
 mod managed;
 mod preview;
+mod recorded;
 mod status;
 mod terminal;
 mod wait;

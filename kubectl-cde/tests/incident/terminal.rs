@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
 
 use cde_harness::{Kind, LIMIT};
 use rustix::process::{Pid, Signal, kill_process};
@@ -52,6 +53,21 @@ impl Terminal {
     pub(crate) async fn end(mut self) -> (String, ExitStatus) {
         let seen = self.read(|_| false).await;
         (seen, self.child.wait().await.unwrap())
+    }
+
+    /// Reads until the program ends, and returns what it has written, and when.
+    pub(crate) async fn record(self) -> Vec<(Duration, Vec<u8>)> {
+        let (begun, mut hands) = (Instant::now(), self.hands.try_clone().unwrap());
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut all = Vec::new();
+            let mut part = [0; 4096];
+            // Reading fails when the program has ended.
+            while let Ok(length @ 1..) = hands.read(&mut part) {
+                all.push((begun.elapsed(), part[..length].to_vec()));
+            }
+            all
+        });
+        tokio::time::timeout(LIMIT, reading).await.expect("the program ends").unwrap()
     }
 
     async fn read(&self, enough: impl Fn(&str) -> bool + Send + 'static) -> String {

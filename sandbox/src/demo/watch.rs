@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cde_sandbox::control_plane::ControlPlane;
+use cde_sandbox::recording::{PLAIN, Recording, Row};
 use cde_sandbox::table;
 use futures::StreamExt;
 use futures::stream::{BoxStream, select_all};
@@ -15,7 +16,6 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::NAMESPACE;
-use super::recording::Recording;
 use super::sample::{Kind, SAMPLES, Sample};
 use super::terminal::Live;
 
@@ -84,11 +84,22 @@ pub(crate) async fn follow(control_plane: &ControlPlane, recording: &mut Recordi
             if has_reason {
                 let table = table(&objects);
                 live.draw(&table, &change);
-                recording.add(begin.elapsed(), &table);
+                let rows: Vec<Row> = table.iter().map(|line| Row::new(line, color(line))).collect();
+                recording.add(begin.elapsed(), &rows);
             }
         }
     }
     Ok(objects)
+}
+
+/// Returns the color of a line in a recording, by its cell of the condition Ready.
+fn color(line: &str) -> &'static str {
+    match line {
+        line if line.contains(" True ") => "#7ec699",
+        line if line.contains(" False ") => "#f08d8d",
+        line if line.contains(" Unknown ") => "#e5c07b",
+        _ => PLAIN,
+    }
 }
 
 fn changes(client: &Client, kind: Kind) -> BoxStream<'static, watcher::Result<DynamicObject>> {
