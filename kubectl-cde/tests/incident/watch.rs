@@ -95,8 +95,7 @@ async fn wait_and_status_go_on_when_the_api_server_ends_their_watch() {
         incident.env.apply(&rollback(name, incident.migrated(name), "main")).await;
         // The first watch ends after its time, without an event, and the second one is too old to continue.
         let so_far = proxy.count(&rollbacks());
-        let [first, second, third] =
-            [0, 1, 2].map(|more| proxy.hold(rollbacks().skip(more), Point::BeforeForward));
+        let [first, second, third] = [(); 3].map(|()| proxy.hold(rollbacks(), Point::BeforeForward));
         let mut command = tokio::process::Command::from(incident.plugin(args));
         let child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         first.seen().await.unwrap();
