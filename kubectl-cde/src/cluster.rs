@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cde_operator::http_client::proxy;
 use cde_operator::runtime::clock;
 use cde_operator::text::describe;
 use jiff::Timestamp;
@@ -44,8 +45,10 @@ impl Cluster {
         let kubeconfig = kubeconfig.map_err(|error| unusable(&error))?;
         let context = args.context.clone().or_else(|| kubeconfig.current_context.clone()).unwrap_or_default();
         let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
+        let proxy = proxy::named_in(&kubeconfig, args.context.as_deref()).map(str::to_owned);
         let mut config =
             Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| unusable(&error))?;
+        config.proxy_url = proxy::for_api_server(proxy.as_deref(), &config.cluster_url);
         if args.as_user.is_some() {
             config.auth_info.impersonate.clone_from(&args.as_user);
         }

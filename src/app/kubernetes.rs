@@ -53,11 +53,11 @@ pub(super) async fn kubernetes_access() -> Result<Config, Error> {
         ))
     };
     let Ok(file) = Kubeconfig::read() else { return Config::infer().await.map_err(|error| refuse(&error)) };
-    let proxy = proxy_url(&file).map(str::to_owned);
+    let named = proxy::named_in(&file, None).map(str::to_owned);
     match Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await {
         Ok(mut config) => {
             config.apply_debug_overrides();
-            config.proxy_url = proxy::for_api_server(proxy.as_deref(), &config.cluster_url);
+            config.proxy_url = proxy::for_api_server(named.as_deref(), &config.cluster_url);
             Ok(config)
         }
         Err(KubeconfigError::ParseNoProxy(error)) => Err(Error::Configuration(format!(
@@ -66,14 +66,6 @@ pub(super) async fn kubernetes_access() -> Result<Config, Error> {
         ))),
         Err(_) => Config::infer().await.map_err(|error| refuse(&error)),
     }
-}
-
-/// Returns the `proxy-url` of the current context's cluster.
-fn proxy_url(file: &Kubeconfig) -> Option<&str> {
-    let current = file.current_context.as_ref()?;
-    let context = file.contexts.iter().find(|context| context.name == *current)?.context.as_ref()?;
-    let cluster = file.clusters.iter().find(|cluster| cluster.name == context.cluster)?;
-    cluster.cluster.as_ref()?.proxy_url.as_deref()
 }
 
 /// The operator's own namespace.

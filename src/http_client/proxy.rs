@@ -8,6 +8,7 @@ use std::env;
 
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
+use kube::config::Kubeconfig;
 use reqwest::Url;
 
 use super::is_loopback;
@@ -17,6 +18,15 @@ use super::is_loopback;
 #[must_use]
 pub fn is_direct(url: &Url) -> bool {
     is_loopback(url) || variable(["NO_PROXY", "no_proxy"]).is_some_and(|list| excepts(&list, url))
+}
+
+/// Returns the `proxy-url` of the cluster that `context` of a kubeconfig names; without `context`, the current one.
+#[must_use]
+pub fn named_in<'a>(kubeconfig: &'a Kubeconfig, context: Option<&str>) -> Option<&'a str> {
+    let context = context.or(kubeconfig.current_context.as_deref())?;
+    let context = kubeconfig.contexts.iter().find(|named| named.name == context)?.context.as_ref()?;
+    let cluster = kubeconfig.clusters.iter().find(|cluster| cluster.name == context.cluster)?;
+    cluster.cluster.as_ref()?.proxy_url.as_deref()
 }
 
 /// Returns the proxy for the API server of a kubeconfig: `named` (its `proxy-url`), as kubectl does, or that of

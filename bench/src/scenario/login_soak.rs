@@ -127,11 +127,9 @@ async fn keep_login(login: &mut Login, observed: &mut Observed) -> Result<Infall
         }
         if is_usable {
             (usable_at, is_without) = (checked, false);
-        } else {
-            if login.is_required().await? {
-                login.log_in().await?;
-                observed.logins += 1;
-            }
+        } else if login.is_required().await? {
+            login.log_in().await?;
+            observed.logins += 1;
         }
         tokio::time::sleep(CHECK).await;
     }

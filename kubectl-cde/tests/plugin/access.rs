@@ -104,3 +104,14 @@ async fn an_api_server_that_does_not_answer_ends_the_command_in_time() {
     assert!(ended.stderr.contains("cannot reach the API server"), "{ended:?}");
     drop(silent);
 }
+
+#[tokio::test]
+async fn an_api_server_that_needs_no_proxy_is_reached_directly_as_with_kubectl() {
+    let person = Person::new().await;
+    person.store(&tokens("access-1", "refresh-1", 60)).await;
+    let mut command = person.plugin(&["whoami", "--secret", SECRET]);
+    // Nothing listens at this port. A server on this machine needs no proxy, whatever NO_PROXY says.
+    command.env("HTTPS_PROXY", "http://127.0.0.1:1").env("NO_PROXY", "*.corp,[::1]:8443");
+    let ended = run(command).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+}

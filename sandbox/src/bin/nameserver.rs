@@ -33,7 +33,8 @@ fn main() -> Result<ExitCode> {
     arguments.remove(0);
     let mut configuration = format!("nameserver {}\noptions ndots:5\n", SERVER.0);
     if arguments.first().is_some_and(|first| first == "--search") {
-        configuration += &format!("search {}\n", arguments.get(1).context("--search needs a domain")?);
+        let domain = arguments.get(1).context("--search needs a domain")?;
+        configuration = format!("{configuration}search {domain}\n");
         arguments.drain(..2);
     }
     let resolv_conf = tempfile::NamedTempFile::new()?;
