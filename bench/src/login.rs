@@ -17,7 +17,7 @@ use cde_operator::oauth::{Login as Content, key};
 
 use crate::stage::Stage;
 
-/// The Secret, as `deploy/overlays/login` names it.
+/// The Secret, as `deploy/components/login` names it.
 const SECRET: &str = "cde-operator-login";
 
 /// An authorization server and the Secret with a login there.
@@ -36,7 +36,7 @@ impl Login {
     /// If the server does not start, or the API server rejects a write.
     pub(crate) async fn new(stage: &Stage, lifetime: Duration) -> Result<Self> {
         let server = AuthorizationServer::builder().access_token_lifetime(lifetime).start().await?;
-        let role = workspace().join("deploy/overlays/login/role.yaml");
+        let role = workspace().join("deploy/components/login/role.yaml");
         stage.plane.kubectl_ok(&["apply", "-f", &role.to_string_lossy()], "").await?;
         let secrets = Api::namespaced(stage.admin.clone(), OPERATOR_NAMESPACE);
         let metadata = ObjectMeta { name: Some(SECRET.to_owned()), ..ObjectMeta::default() };

@@ -52,6 +52,17 @@ const PROMETHEUS: Module = Module {
     instead: INSTEAD,
 };
 
+const CILIUM: Module = Module {
+    name: "cilium",
+    go_mod: include_str!("../tools/cilium/go.mod"),
+    go_sum: include_str!("../tools/cilium/go.sum"),
+    main: None,
+    programs: &[],
+    tags: "",
+    versions: &[],
+    instead: INSTEAD,
+};
+
 const GOPHER_LUA: Module = Module {
     name: "gopher-lua",
     go_mod: include_str!("../tools/gopher-lua/go.mod"),
@@ -121,6 +132,15 @@ pub fn prometheus() -> Result<PathBuf> {
 /// As [`helm`].
 pub fn promtool() -> Result<PathBuf> {
     program(&PROMETHEUS, "promtool")
+}
+
+/// Returns the manifest of the CRD `CiliumNetworkPolicy`.
+///
+/// # Errors
+/// Without Go, or without the module.
+pub fn cilium_network_policy_crd() -> Result<PathBuf> {
+    let source = CILIUM.source_dir("github.com/cilium/cilium")?;
+    Ok(source.join("pkg/k8s/apis/cilium.io/client/crds/v2/ciliumnetworkpolicies.yaml"))
 }
 
 /// Returns the path of a program that runs scripts in Argo CD's Lua: a JSON list of scripts with objects in, a JSON

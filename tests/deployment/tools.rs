@@ -13,12 +13,13 @@ use tokio::sync::OnceCell;
 
 use crate::upgrade::Earlier;
 
-/// Programs that are ready to run.
+/// Programs that are ready to run, and files of other projects.
 #[derive(Debug)]
 pub(crate) struct Tools {
     pub(crate) helm: PathBuf,
     pub(crate) prometheus: PathBuf,
     pub(crate) promtool: PathBuf,
+    pub(crate) cilium_network_policy_crd: PathBuf,
     pub(crate) gopher_lua: PathBuf,
     pub(crate) kstatus: PathBuf,
     pub(crate) earlier: Earlier,
@@ -38,6 +39,7 @@ async fn find_or_build() -> Result<Tools> {
         helm: build(tools::helm).await?,
         prometheus: build(tools::prometheus).await?,
         promtool: build(tools::promtool).await?,
+        cilium_network_policy_crd: build(tools::cilium_network_policy_crd).await?,
         gopher_lua: build(tools::gopher_lua).await?,
         kstatus: build(tools::kstatus).await?,
         earlier: Earlier::find_or_build().await.context("the earlier operator cannot be built")?,

@@ -17,7 +17,7 @@ async fn the_crds_of_prometheus_operator_accept_every_monitor_and_rule() {
     }
     let env = test_env().await;
     let accept = ["create", "--dry-run=server", "--validate=strict", "-f"];
-    for file in ["deploy/monitoring/rules.yaml", "deploy/overlays/pod-monitor/pod-monitor.yaml"] {
+    for file in ["deploy/monitoring/rules.yaml", "deploy/components/pod-monitor/pod-monitor.yaml"] {
         let file = workspace().join(file).display().to_string();
         let accept = [&accept[..], &[&file]].concat();
         env.control_plane.kubectl_ok(&accept, "").await.unwrap();

@@ -123,6 +123,8 @@ env:
 envFrom:
 {{- toYaml . | nindent 0 }}
 {{- end }}
+# `kubectl describe pod` shows the last log lines of a container that failed, such as a rejected configuration.
+terminationMessagePolicy: FallbackToLogsOnError
 {{- with .Values.resources }}
 resources:
   {{- toYaml . | nindent 2 }}

@@ -8,7 +8,7 @@ use cde_sandbox::control_plane::ControlPlane;
 use cde_sandbox::program::workspace;
 
 /// The permissions of the login mode.
-const LOGIN_ROLE: &str = "deploy/overlays/login/role.yaml";
+const LOGIN_ROLE: &str = "deploy/components/login/role.yaml";
 
 /// Installs the CRDs, the namespace and the permissions, as `kubectl apply -k deploy/` does with the component for the
 /// login mode.

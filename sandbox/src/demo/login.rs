@@ -12,7 +12,7 @@ use cde_sandbox::process;
 
 use super::terminal::say;
 
-/// The Secret of the login, as `deploy/overlays/login` names it.
+/// The Secret of the login, as `deploy/components/login` names it.
 pub(crate) const SECRET: &str = "cde-operator-login";
 /// Short, so that the operator refreshes the access token while the demo runs.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(20);

@@ -101,27 +101,91 @@ async fn the_token_is_mounted_read_only_and_follows_the_secret() {
     let mount = &container["volumeMounts"][0];
     assert_eq!(mount["mountPath"], "/var/run/secrets/cde");
     assert_eq!(mount.get("subPath"), None, "a file mounted by subPath is never updated");
-    assert!(
-        container["args"].as_array().unwrap().contains(&json!("--token-file=/var/run/secrets/cde/token"))
-    );
+    assert_eq!(literals().await["CDE_TOKEN_FILE"], "/var/run/secrets/cde/token");
     let secret = json!({"secretName": "cde-operator-token", "items": [{"key": "token", "path": "token"}]});
     assert_eq!(spec["volumes"][0]["secret"], secret);
     assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
 }
 
 #[tokio::test]
-async fn the_operator_accepts_the_arguments_and_variables_of_the_deployment() {
+async fn the_base_calls_nobody_until_an_overlay_sets_the_url() {
     let spec = pod("arguments").await["spec"].take();
-    let args: Vec<String> = serde_json::from_value(spec["containers"][0]["args"].clone()).unwrap();
+    let container = &spec["containers"][0];
+    assert_eq!(container["args"], json!(["run"]), "a flag would hide the literal of the same name");
+    // The kubelet copies the last lines of a log into the status of a pod whose container failed.
+    assert_eq!(container["terminationMessagePolicy"], "FallbackToLogsOnError");
+    let mut variables = literals().await;
+    let said = rejection(&variables).await;
+    assert!(said.contains("required arguments were not provided: --url <URL>"), "{said}");
+    variables.insert("CDE_URL".to_owned(), "https://cde.example.com".to_owned());
+    let said = rejection(&variables).await;
+    // The only remaining error is about the Secret, which is mounted only in a pod.
+    assert!(said.contains("/var/run/secrets/cde/token"), "{said}");
+}
+
+/// Returns the literals of the base.
+async fn literals() -> BTreeMap<String, String> {
     let config = rendered("deploy").await.into_iter().find(|object| object["kind"] == "ConfigMap").unwrap();
-    let config: BTreeMap<String, String> = serde_json::from_value(config["data"].clone()).unwrap();
+    serde_json::from_value(config["data"].clone()).unwrap()
+}
+
+/// Returns the sentence with which the operator rejects these variables.
+async fn rejection(variables: &BTreeMap<String, String>) -> String {
     let mut operator = Command::new(cde_harness::operator_program());
-    operator.args(args).env_clear().envs(config);
+    operator.arg("run").env_clear().envs(variables);
     let ended = process::output(operator, b"").await.unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
-    // The only remaining error is about the Secret, which is mounted only in a pod.
     assert_eq!(ended.status.code(), Some(2), "{said}");
-    assert!(said.contains("/var/run/secrets/cde/token"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    said
+}
+
+/// The repository as a server of Git has it, with a tag.
+#[tokio::test]
+async fn an_overlay_anywhere_can_refer_to_a_tag_of_the_repository() {
+    let control_plane = installed().await;
+    let repository = control_plane.dir().join("repository");
+    std::fs::create_dir(&repository).unwrap();
+    for part in ["crds", "deploy"] {
+        let mut copy = Command::new("cp");
+        copy.args(["-r", &path(part)]).arg(&repository);
+        assert!(process::output(copy, b"").await.unwrap().status.success());
+    }
+    for command in [
+        "init -q",
+        "add .",
+        "-c user.name=a -c user.email=a@example.com commit -q -m released",
+        "tag v9.9.9",
+        "rm -q -r deploy",
+        "-c user.name=a -c user.email=a@example.com commit -q -m later",
+    ] {
+        let mut git = Command::new("git");
+        git.arg("-C").arg(&repository).args(command.split(' '));
+        let output = process::output(git, b"").await.unwrap();
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let overlay = control_plane.dir().join("remote-overlay");
+    std::fs::create_dir(&overlay).unwrap();
+    let kustomization = documented_overlay()
+        .replace("https://git.example.com/cde-operator.git", &format!("file://{}", repository.display()))
+        .replace(concat!("?ref=v", env!("CARGO_PKG_VERSION")), "?ref=v9.9.9");
+    assert_eq!(kustomization.matches("?ref=v9.9.9").count(), 3, "{kustomization}");
+    std::fs::write(overlay.join("kustomization.yaml"), kustomization).unwrap();
+    let yaml = control_plane.kubectl_ok(&["kustomize", overlay.to_str().unwrap()], "").await.unwrap();
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&yaml).unwrap();
+    // The RoleBinding takes the place of a ClusterRoleBinding.
+    assert_eq!(objects.len(), rendered("deploy").await.len() + 1);
+    let of = |kind: &str| objects.iter().find(|object| object["kind"] == kind).unwrap();
+    assert_eq!(of("ConfigMap")["data"]["CDE_URL"], "https://cde.example.com");
+    assert_eq!(of("ConfigMap")["data"]["CDE_NAMESPACES"], "connectors");
+    of("PodDisruptionBudget");
+}
+
+/// Returns the overlay in the page on the installation.
+fn documented_overlay() -> String {
+    let page = std::fs::read_to_string(path("docs/install.md")).unwrap();
+    let (_, rest) = page.split_once("# kustomization.yaml\n").unwrap();
+    rest.split_once("```").unwrap().0.to_owned()
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! `deploy/` on a real API server: what is installed, who may do what, and the samples.
 
 mod chart;
+mod components;
 pub(crate) mod fixture;
 mod install;
-mod monitoring;
-mod overlays;
+mod others;
 mod permissions;
+mod restricted;
 mod samples;

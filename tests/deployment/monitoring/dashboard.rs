@@ -110,7 +110,7 @@ async fn the_component_adds_rules_and_dashboard_with_a_link_to_the_runbook() {
     let root = format!("{up}{}", env!("CARGO_MANIFEST_DIR").trim_start_matches('/'));
     let overlay = serde_json::json!({
         "resources": [format!("{root}/deploy")],
-        "components": [format!("{root}/deploy/overlays/pod-monitor"), format!("{root}/deploy/monitoring")],
+        "components": [format!("{root}/deploy/components/pod-monitor"), format!("{root}/deploy/monitoring")],
         "patches": [{
             "target": {"group": "monitoring.coreos.com"},
             "patch": "- {op: add, path: /metadata/labels/release, value: kube-prometheus-stack}",

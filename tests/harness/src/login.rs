@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{ControlPlane, Flags, LIMIT, POLL, SHARED, TestEnv};
 
-/// The name of the Secret, as `deploy/overlays/login` names it.
+/// The name of the Secret, as `deploy/components/login` names it.
 pub const SECRET: &str = "cde-operator-login";
 
 /// The environment of one test in login mode. The Secret is in the test's namespace, where the operator's account has the
@@ -49,9 +49,9 @@ impl LoginEnv {
         env
     }
 
-    /// Gives the operator's account the Role of `deploy/overlays/login` in the test's namespace, with only these verbs.
+    /// Gives the operator's account the Role of `deploy/components/login` in the test's namespace, with only these verbs.
     pub async fn grant(&self, verbs: &[&str]) {
-        let file = workspace().join("deploy/overlays/login/role.yaml");
+        let file = workspace().join("deploy/components/login/role.yaml");
         let parse = ["create", "--dry-run=client", "--output=json", "-f", &file.to_string_lossy()];
         let parsed = self.env.control_plane.kubectl_ok(&parse, "").await.expect("the manifest of the Role");
         for object in serde_json::Deserializer::from_str(&parsed).into_iter::<Value>() {

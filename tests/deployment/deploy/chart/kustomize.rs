@@ -8,15 +8,17 @@ use cde_sandbox::process::{scratch_dir, spawn_logged};
 use serde_json::{Value, json};
 
 use super::{Objects, program, rendered, values};
+use crate::deploy::components;
 use crate::deploy::fixture::{self, eventually};
-use crate::deploy::overlays;
 
-/// Returns the objects of the base, and those of the chart with the base's URL.
+/// Returns the objects of the base with the URL of the chart, which the base does not have, and those of the chart.
 async fn both() -> (Objects, Objects) {
-    let base = Objects(fixture::rendered("deploy").await);
-    let url = base.only("ConfigMap")["data"]["CDE_URL"].clone();
-    let chart = rendered(&values(json!({"cde": {"url": url}}))).await;
-    (base, chart)
+    let mut base = Objects(fixture::rendered("deploy").await);
+    let config = base.0.iter_mut().find(|object| object["kind"] == "ConfigMap").unwrap();
+    let literals = config["data"].as_object_mut().unwrap();
+    let url = literals.insert("CDE_URL".to_owned(), json!("https://cde.example.com"));
+    assert_eq!(url, None, "the base calls somebody's CDE");
+    (base, rendered(&values(json!({}))).await)
 }
 
 /// Removes the labels that name the tool. Those for aggregation stay, because they have a meaning.
@@ -79,12 +81,8 @@ async fn configuration(objects: &Objects) -> BTreeMap<String, Option<String>> {
     for map in objects.of("ConfigMap") {
         told.extend(serde_json::from_value::<BTreeMap<_, _>>(map["data"].clone()).unwrap());
     }
-    let mut told = program::set_by(told);
-    for arg in objects.container()["args"].as_array().unwrap() {
-        if let Some((flag, value)) = arg.as_str().unwrap().trim_start_matches("--").split_once('=') {
-            told.insert(flag.to_owned(), value.to_owned());
-        }
-    }
+    let told = program::set_by(told);
+    assert_eq!(objects.container()["args"], json!(["run"]), "a flag would hide its variable");
     let mut all = program::flags().await;
     for (flag, value) in told {
         assert!(all.insert(flag.clone(), Some(value)).is_some(), "there is no --{flag}");
@@ -101,7 +99,7 @@ async fn the_configuration_matches_the_base() {
 
 #[tokio::test]
 async fn the_documented_values_of_a_login_match_the_documented_overlay() {
-    let base = Objects(overlays::documented().await[0].clone());
+    let base = Objects(components::documented().await[0].clone());
     let mut values = super::values::documented("docs/credentials.md");
     values["cde"]["url"] = base.only("ConfigMap")["data"]["CDE_URL"].clone();
     let chart = rendered(&values).await;
@@ -125,7 +123,7 @@ fn command(objects: &Objects, listen: &str, scratch: &Path) -> Command {
     std::fs::write(&kubeconfig, nowhere.to_string()).unwrap();
     let args: Vec<String> = serde_json::from_value(objects.container()["args"].clone()).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_cde-operator"));
-    command.args(args.iter().filter(|arg| !arg.starts_with("--token-file="))).env_clear();
+    command.args(args).env_clear();
     for map in objects.of("ConfigMap") {
         command.envs(serde_json::from_value::<BTreeMap<String, String>>(map["data"].clone()).unwrap());
     }
@@ -143,19 +141,30 @@ async fn with_ipv6_only_the_program_listens_where_the_variable_says() {
     let (base, chart) = both().await;
     for objects in [base, chart] {
         assert_eq!(configuration(&objects).await["listen"], None, "the default serves IPv6, too");
-        let scratch = scratch_dir().unwrap();
-        let log = scratch.path().join("operator.log");
-        let _operator = spawn_logged(command(&objects, "[::1]:0", scratch.path()), &log).unwrap();
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        eventually("it responds over IPv6", async || {
-            let log = std::fs::read_to_string(&log).unwrap_or_default();
-            let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            let address = lines.find_map(|line| Some(line["listen"].as_str()?.to_owned()));
-            let Some(address) = address else { return false };
-            assert!(address.starts_with("[::1]:"), "{address}");
-            let answer = http.get(format!("http://{address}/livez")).send().await;
-            answer.is_ok_and(|answer| answer.status() == 200)
-        })
-        .await;
+        // The first one has no IPv4 at all, and the second one is the default except for the port.
+        for listen in ["[::1]:0", "[::]:0"] {
+            let scratch = scratch_dir().unwrap();
+            let log = scratch.path().join("operator.log");
+            let _operator = spawn_logged(command(&objects, listen, scratch.path()), &log).unwrap();
+            let http = reqwest::Client::builder().no_proxy().build().unwrap();
+            eventually("it responds over IPv6", async || {
+                let log = std::fs::read_to_string(&log).unwrap_or_default();
+                let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+                let address = lines.find_map(|line| Some(line["listen"].as_str()?.to_owned()));
+                let Some(address) = address else { return false };
+                assert!(address.starts_with(listen.trim_end_matches('0')), "{address}");
+                let address = address.replace("[::]", "[::1]");
+                // Kubernetes is nowhere, so the operator is not ready, and says so.
+                for (path, status) in [("livez", 200), ("metrics", 200), ("readyz", 503)] {
+                    let answer = http.get(format!("http://{address}/{path}")).send().await;
+                    if answer.is_ok_and(|answer| answer.status() == status) {
+                        continue;
+                    }
+                    return false;
+                }
+                true
+            })
+            .await;
+        }
     }
 }

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use super::render::lets_out;
 use super::{Helm, everything, everything_of_a_login, login, rendered, values};
+use crate::deploy::components;
 use crate::deploy::fixture::{OPERATOR_NAMESPACE, eventually, installed, path};
-use crate::deploy::overlays;
 
 #[tokio::test]
 async fn a_login_sets_its_variables_and_mounts_no_token() {
@@ -145,7 +145,7 @@ async fn the_network_policy_allows_egress_to_the_authorization_server() {
 
 #[tokio::test]
 async fn the_role_of_a_login_and_the_pod_match_those_of_the_kustomize_component() {
-    let component = overlays::login().await;
+    let component = components::login().await;
     let chart = rendered(&login(json!({}))).await;
     for kind in ["Role", "RoleBinding"] {
         let named =

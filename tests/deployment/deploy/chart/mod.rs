@@ -4,6 +4,7 @@ mod conventions;
 mod kustomize;
 mod life;
 mod login;
+mod metadata;
 mod operator;
 mod permissions;
 mod program;
@@ -170,6 +171,16 @@ fn everything_of_a_login() -> Value {
     values
 }
 
+/// Returns the chart's objects for each of the choices, by their names.
+pub(crate) async fn every_rendering() -> Vec<(String, Vec<Value>)> {
+    let helm = Helm::new().await;
+    let mut all = Vec::new();
+    for (what, values) in choices() {
+        all.push((format!("the chart with {what}"), helm.template(&values).await.0));
+    }
+    all
+}
+
 /// Returns typical choices of a team.
 fn choices() -> Vec<(&'static str, Value)> {
     vec![
@@ -181,6 +192,29 @@ fn choices() -> Vec<(&'static str, Value)> {
         ("two replicas", values(json!({"replicaCount": 2, "networkPolicy": {"enabled": true}}))),
         ("a pod monitor", values(json!({"metrics": {"podMonitor": {"enabled": true}}}))),
         ("roots in a secret", values(json!({"cde": {"ca": {"secret": "roots"}}}))),
+        ("openshift", login(json!({"networkPolicy": {"enabled": true, "preset": "openshift"}}))),
+        (
+            "cilium",
+            login(json!({
+                "networkPolicy": {"enabled": true, "preset": "cilium"},
+                "cde": {"oauth": {"revocationUrl": "https://revoke.example.com:8443/revoke"}},
+            })),
+        ),
+        (
+            "addresses with cilium",
+            values(json!({
+                "cde": {"url": "https://[2001:db8::1]:8443"},
+                "networkPolicy": {"enabled": true, "preset": "cilium", "apiServer": {"cidrs": ["10.0.0.1/32"]}},
+            })),
+        ),
+        ("ingress only", values(json!({"networkPolicy": {"enabled": true, "ingressOnly": true}}))),
+        (
+            "two address families",
+            values(json!({
+                "listen": "[::]:8080", "networkPolicy": {"enabled": true},
+                "metrics": {"serviceMonitor": {"enabled": true}, "service": {"ipFamilyPolicy": "PreferDualStack"}},
+            })),
+        ),
         (
             "permissions from elsewhere",
             values(json!({

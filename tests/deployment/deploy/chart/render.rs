@@ -237,11 +237,37 @@ async fn the_check_has_the_configuration_of_the_operator_and_is_not_one_of_its_p
         assert_eq!(check["metadata"]["annotations"]["helm.sh/hook"], "test", "{what}");
         let container = &check["spec"]["containers"][0];
         assert_eq!(container["args"], json!(["check"]), "{what}");
-        for same in ["image", "env", "volumeMounts", "securityContext"] {
+        for same in [
+            "image",
+            "imagePullPolicy",
+            "env",
+            "envFrom",
+            "resources",
+            "securityContext",
+            "terminationMessagePolicy",
+            "volumeMounts",
+        ] {
             assert_eq!(container[same], objects.container()[same], "{what}");
         }
-        for same in ["serviceAccountName", "volumes", "securityContext"] {
+        for same in [
+            "automountServiceAccountToken",
+            "dnsConfig",
+            "dnsPolicy",
+            "hostAliases",
+            "imagePullSecrets",
+            "nodeSelector",
+            "securityContext",
+            "serviceAccountName",
+            "tolerations",
+            "volumes",
+        ] {
             assert_eq!(check["spec"][same], operator["spec"][same], "{what}");
+        }
+        for of in ["labels", "annotations"] {
+            for (key, value) in operator["metadata"][of].as_object().into_iter().flatten() {
+                let own_name = key == "app.kubernetes.io/name";
+                assert!(own_name || check["metadata"][of][key] == *value, "{what}: {key}");
+            }
         }
         let selector = &objects.only("Deployment")["spec"]["selector"]["matchLabels"];
         assert!(!selects(&check["metadata"]["labels"], selector), "{what}");

@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::{Helm, choices, merge, values};
 use crate::deploy::fixture::{OPERATOR_NAMESPACE, installed, path};
-use crate::deploy::monitoring;
+use crate::deploy::others;
 
 #[tokio::test]
 async fn helm_can_install_every_choice_as_a_dry_run() {
-    let control_plane = monitoring::installed().await;
+    let control_plane = others::installed().await;
     let helm = Helm::of(control_plane).await;
     let chart = path("deploy/chart");
     for (what, mut values) in choices() {
@@ -23,7 +23,7 @@ async fn helm_can_install_every_choice_as_a_dry_run() {
 
 #[tokio::test]
 async fn the_api_server_accepts_every_field_of_every_choice() {
-    let control_plane = monitoring::installed().await;
+    let control_plane = others::installed().await;
     let helm = Helm::of(control_plane).await;
     control_plane.kubectl_ok(&["create", "namespace", "of-a-team"], "").await.unwrap();
     for (what, values) in choices() {

@@ -141,6 +141,9 @@ async fn invalid_values_are_rejected_with_a_sentence_that_names_them() {
         ),
         (json!({"extraEnv": [{"name": "CDE_RATE", "value": "5"}]}), "extraEnv sets CDE_RATE"),
         (json!({"image": {"digest": "sha256:short"}}), "/image/digest"),
+        (json!({"networkPolicy": {"preset": "calico"}}), "/networkPolicy/preset"),
+        (json!({"metrics": {"service": {"ipFamilies": ["IPv5"]}}}), "/metrics/service/ipFamilies"),
+        (json!({"prometheusRule": {"runbookUrl": "docs/runbook.md"}}), "/prometheusRule/runbookUrl"),
         (json!({"leaderElected": true}), "'leaderElected'"),
     ] {
         let refused = helm.yaml("cde-operator", &values(wrong.clone())).await;

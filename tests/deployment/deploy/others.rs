@@ -1,13 +1,15 @@
-//! The kinds of the Prometheus operator with only the fields that the manifests use, because its own CRDs are larger
-//! than everything else here. Strict validation rejects any other field.
+//! Kinds of other projects. Those of the Prometheus operator have only the fields that the manifests use, because its own
+//! CRDs are larger than everything else here. `CiliumNetworkPolicy` is Cilium's own CRD. Strict validation rejects any other
+//! field.
 
 use cde_sandbox::control_plane::ControlPlane;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::deploy::fixture;
+use crate::tools::tools;
 
-/// Returns the control plane of these tests with the kinds of the Prometheus operator.
+/// Returns the control plane of these tests with the kinds of other projects.
 pub(crate) async fn installed() -> &'static ControlPlane {
     static KINDS: OnceCell<()> = OnceCell::const_new();
     let control_plane = fixture::installed().await;
@@ -50,9 +52,13 @@ async fn install(control_plane: &ControlPlane) {
         let definition = definition(kind, &spec);
         control_plane.kubectl_ok(&["create", "-f", "-"], &definition.to_string()).await.unwrap();
     }
+    let crd = tools().await.cilium_network_policy_crd.display().to_string();
+    control_plane.kubectl_ok(&["create", "-f", &crd], "").await.unwrap();
     let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
-    control_plane.kubectl_ok(&wait, "").await.unwrap();
-    for kind in ["podmonitors", "servicemonitors", "prometheusrules"] {
+    // kubectl gives up on a CRD that has no conditions yet.
+    fixture::eventually("the kinds are served", async || control_plane.kubectl_ok(&wait, "").await.is_ok())
+        .await;
+    for kind in ["podmonitors", "servicemonitors", "prometheusrules", "ciliumnetworkpolicies"] {
         fixture::eventually("the kind can be explained", async || {
             control_plane.kubectl_ok(&["explain", kind], "").await.is_ok()
         })

@@ -1,35 +1,56 @@
-//! The components in `deploy/overlays`, each on the base as a team would use it, and all of them together.
+//! The components in `deploy/components`, each on the base as a team would use it, and all of them together.
 
 use std::collections::BTreeMap;
 
+use cde_sandbox::cde::new_id;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::deploy::fixture::{OPERATOR_NAMESPACE, REQUEST_NAMESPACE, path, rendered};
-use crate::deploy::monitoring;
+use crate::deploy::others;
 
 /// The component login changes the `NetworkPolicy` of another component, so it comes last.
 const COMPONENTS: [&str; 6] =
     ["extra-ca", "high-availability", "namespaced", "network-policy", "pod-monitor", "login"];
-const EXAMPLE: &str = "deploy/overlays/example";
+/// Other network policies, of which an operator has one. That of Cilium in login mode comes after the one without a login.
+const PRESETS: [&str; 4] = [
+    "network-policy-cilium",
+    "network-policy-cilium-login",
+    "network-policy-ingress",
+    "network-policy-openshift",
+];
+const EXAMPLE: &str = "deploy/examples/overlay";
+/// The literals that an overlay must set, and those of a login.
+const LITERALS: [&str; 4] = [
+    "CDE_URL=https://cde.example.com",
+    "CDE_OAUTH_CLIENT_ID=cde-operator",
+    "CDE_OAUTH_TOKEN_URL=https://login.example.com/oauth2/token",
+    "CDE_OAUTH_AUTHORIZATION_URL=https://login.example.com/oauth2/authorize",
+];
 
 /// Returns the base with these components, in an overlay outside of the repository, after the API server has accepted
 /// it.
 async fn with(components: &[&str]) -> Vec<Value> {
-    let name = format!("overlay-of-{}", components.join("-"));
+    let literals = if components.contains(&"login") { &LITERALS[..] } else { &LITERALS[..1] };
     let components: Vec<String> =
-        components.iter().map(|component| format!("cde-operator/deploy/overlays/{component}")).collect();
-    let kustomization = json!({"resources": ["cde-operator/deploy"], "components": components});
-    overlay(&name, &kustomization.to_string()).await
+        components.iter().map(|component| format!("cde-operator/deploy/components/{component}")).collect();
+    let kustomization = json!({
+        "resources": ["cde-operator/deploy"],
+        "components": components,
+        "configMapGenerator": [{
+            "name": "cde-operator", "namespace": OPERATOR_NAMESPACE, "behavior": "merge", "literals": literals,
+        }],
+    });
+    overlay(&kustomization.to_string()).await
 }
 
 /// As [`accepted`], for the text of a kustomization next to a copy of this repository in `cde-operator`.
-async fn overlay(name: &str, kustomization: &str) -> Vec<Value> {
-    let control_plane = monitoring::installed().await;
+async fn overlay(kustomization: &str) -> Vec<Value> {
+    let control_plane = others::installed().await;
     // Kustomize takes relative paths only. Both are below the root.
     let up = "../".repeat(control_plane.dir().components().count());
     let repository = format!("{up}{}", path("").trim_matches('/'));
-    let directory = control_plane.dir().join(name);
+    let directory = control_plane.dir().join(new_id().to_string());
     std::fs::create_dir(&directory).unwrap();
     let kustomization = kustomization.replace("cde-operator/deploy", &format!("{repository}/deploy"));
     std::fs::write(directory.join("kustomization.yaml"), kustomization).unwrap();
@@ -38,7 +59,7 @@ async fn overlay(name: &str, kustomization: &str) -> Vec<Value> {
 
 /// Returns all objects of a kustomization, after the API server has accepted each one as a dry run.
 async fn accepted(overlay: &str) -> Vec<Value> {
-    let control_plane = monitoring::installed().await;
+    let control_plane = others::installed().await;
     let yaml = control_plane.kubectl_ok(&["kustomize", overlay], "").await.unwrap();
     let apply = ["apply", "-f", "-", "--dry-run=server", "--validate=strict"];
     let told = control_plane.kubectl_ok(&apply, &yaml).await.unwrap();
@@ -49,6 +70,20 @@ async fn accepted(overlay: &str) -> Vec<Value> {
         "{told}"
     );
     objects
+}
+
+/// Returns the base with each component, and with several, by their names.
+pub(crate) async fn every_rendering() -> Vec<(String, Vec<Value>)> {
+    let mut all = Vec::new();
+    for components in [
+        &COMPONENTS[..],
+        &["network-policy-cilium", "network-policy-cilium-login", "login"],
+        &["network-policy-ingress"],
+        &["network-policy-openshift", "high-availability"],
+    ] {
+        all.push((components.join(", "), with(components).await));
+    }
+    all
 }
 
 fn of<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
@@ -98,8 +133,7 @@ async fn namespaced_grants_permissions_only_in_the_watched_namespace() {
 async fn high_availability_has_two_replicas_and_keeps_one_available() {
     let objects = with(&["high-availability"]).await;
     assert_eq!(only(&objects, "Deployment")["spec"]["replicas"], 2);
-    let args = &pod(&objects)["spec"]["containers"][0]["args"];
-    assert!(args.as_array().unwrap().contains(&json!("--leader-election=true")));
+    assert_eq!(variables(&objects)["CDE_LEADER_ELECTION"], "true");
     let labels = &pod(&objects)["metadata"]["labels"];
     let budget = &only(&objects, "PodDisruptionBudget")["spec"];
     assert_eq!((&budget["minAvailable"], &budget["selector"]["matchLabels"]), (&json!(1), labels));
@@ -115,6 +149,55 @@ async fn the_network_policy_covers_both_directions_of_the_pods_of_the_operator()
     assert_eq!(spec["policyTypes"], json!(["Ingress", "Egress"]));
     for rule in spec["egress"].as_array().unwrap() {
         assert!(rule["to"].is_array() && rule["ports"].is_array(), "{rule}");
+    }
+}
+
+/// Returns the only object of a kind with this name.
+fn named<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    let found: Vec<&Value> =
+        of(objects, kind).into_iter().filter(|one| one["metadata"]["name"] == name).collect();
+    assert_eq!(found.len(), 1, "{kind} {name}");
+    found[0]
+}
+
+#[tokio::test]
+async fn the_policy_for_openshift_differs_only_in_where_dns_is() {
+    let mut usual = only(&with(&["network-policy"]).await, "NetworkPolicy").clone();
+    let mut openshift = only(&with(&["network-policy-openshift"]).await, "NetworkPolicy").clone();
+    let dns = openshift["spec"]["egress"][0].take();
+    let namespace = json!({"matchLabels": {"kubernetes.io/metadata.name": "openshift-dns"}});
+    assert_eq!(dns["to"], json!([{"namespaceSelector": namespace}]));
+    let ports = json!([{"protocol": "UDP", "port": 5353}, {"protocol": "TCP", "port": 5353}]);
+    assert_eq!(dns["ports"], ports);
+    usual["spec"]["egress"][0].take();
+    assert_eq!(openshift, usual);
+}
+
+#[tokio::test]
+async fn the_policy_for_ingress_leaves_egress_alone_also_with_a_login() {
+    let usual = only(&with(&["network-policy", "extra-ca"]).await, "NetworkPolicy")["spec"].clone();
+    let objects = with(&["network-policy-ingress", "login"]).await;
+    let spec = &only(&objects, "NetworkPolicy")["spec"];
+    assert_eq!((&spec["policyTypes"], spec.get("egress")), (&json!(["Ingress"]), None));
+    for same in ["podSelector", "ingress"] {
+        assert_eq!(spec[same], usual[same]);
+    }
+}
+
+#[tokio::test]
+async fn the_policy_for_cilium_names_the_api_server_and_the_hosts_of_the_literals() {
+    let objects = with(&["network-policy-cilium", "network-policy-cilium-login", "login"]).await;
+    let ingress = named(&objects, "NetworkPolicy", "cde-operator-ingress");
+    assert_eq!(ingress["spec"]["policyTypes"], json!(["Ingress"]));
+    let spec = &only(&objects, "CiliumNetworkPolicy")["spec"];
+    assert_eq!(spec["endpointSelector"]["matchLabels"], pod(&objects)["metadata"]["labels"]);
+    let egress = spec["egress"].as_array().unwrap();
+    assert_eq!(egress.len(), 4);
+    assert_eq!(egress[0]["toPorts"][0]["rules"]["dns"], json!([{"matchPattern": "*"}]));
+    assert_eq!(egress[1]["toEntities"], json!(["kube-apiserver"]));
+    for (rule, host) in [(2, "cde.example.com"), (3, "login.example.com")] {
+        assert_eq!(egress[rule]["toFQDNs"], json!([{"matchName": host}]));
+        assert_eq!(egress[rule]["toPorts"][0]["ports"], json!([{"port": "443", "protocol": "TCP"}]));
     }
 }
 
@@ -157,10 +240,12 @@ async fn a_login_replaces_the_token_file_and_its_mount() {
     for list in [&spec["volumes"], &container["volumeMounts"]] {
         assert!(list.as_array().is_none_or(Vec::is_empty), "{list}");
     }
-    assert_eq!(container["args"], json!(["run", "--leader-election=true"]));
-    let env = container["env"].as_array().unwrap();
-    assert!(env.contains(&json!({"name": "CDE_OAUTH_SECRET", "value": "cde-operator-login"})), "{env:?}");
-    assert!(env.iter().any(|one| one["name"] == "POD_NAMESPACE"), "the variables of the base stay: {env:?}");
+    let variables = variables(objects);
+    assert_eq!(
+        (&*variables["CDE_OAUTH_SECRET"], variables.get("CDE_TOKEN_FILE")),
+        ("cde-operator-login", None)
+    );
+    assert_eq!(variables["CDE_LEADER_ELECTION"], "true", "the other literals of the base stay");
     assert!(spec["terminationGracePeriodSeconds"].as_u64().unwrap() >= 30 + 10);
 }
 
@@ -216,11 +301,6 @@ async fn all_components_work_together_in_an_overlay_and_in_the_example() {
     let out = only(&example, "NetworkPolicy")["spec"]["egress"].as_array().unwrap();
     assert_eq!(out.len(), 3, "the proxy stands for the CDE API and the token endpoint");
     assert_eq!(out[2]["ports"], json!([{"protocol": "TCP", "port": 3128}]));
-    for variable in ["SECRET", "CLIENT_ID", "TOKEN_URL", "AUTHORIZATION_URL"] {
-        let name = format!("CDE_OAUTH_{variable}");
-        let mut env = pod(&example)["spec"]["containers"][0]["env"].as_array().unwrap().iter();
-        assert!(env.any(|one| one["name"] == *name && one["value"].is_string()), "{name}");
-    }
     assert_eq!(pod(&example)["spec"]["containers"][0]["image"], "registry.example.com/cde-operator:0.1.0");
 }
 
@@ -231,8 +311,7 @@ pub(crate) async fn documented() -> &'static [Vec<Value>] {
         let page = std::fs::read_to_string(path("docs/credentials.md")).unwrap();
         let mut overlays = Vec::new();
         for rest in page.split("# kustomization.yaml\n").skip(1) {
-            let name = format!("overlay-of-the-documentation-{}", overlays.len());
-            overlays.push(overlay(&name, rest.split("```").next().unwrap()).await);
+            overlays.push(overlay(rest.split("```").next().unwrap()).await);
         }
         overlays
     };
@@ -240,34 +319,30 @@ pub(crate) async fn documented() -> &'static [Vec<Value>] {
 }
 
 #[tokio::test]
-async fn the_overlays_in_the_documentation_are_accepted_and_mount_no_token() {
+async fn the_overlays_in_the_page_on_credentials_are_accepted_and_mount_no_token() {
     let mut modes = Vec::new();
     for objects in documented().await {
         let spec = &pod(objects)["spec"];
         assert!(spec["volumes"].as_array().is_none_or(Vec::is_empty), "{}", spec["volumes"]);
-        let container = &spec["containers"][0];
-        let args = container["args"].as_array().unwrap();
-        let file = args.contains(&json!("--token-file=/vault/secrets/token"));
-        let login =
-            container["env"].as_array().unwrap().iter().any(|one| one["name"] == "CDE_OAUTH_TOKEN_URL");
-        modes.push((file, login));
+        let variables = variables(objects);
+        let file = variables.get("CDE_TOKEN_FILE").cloned();
+        modes.push((file, variables.contains_key("CDE_OAUTH_TOKEN_URL")));
     }
-    assert_eq!(modes, [(false, true), (true, false)]);
+    assert_eq!(modes, [(None, true), (Some("/vault/secrets/token".to_owned()), false)]);
 }
 
 #[test]
-fn every_component_is_tested_here_and_used_by_the_example() {
-    let mut found: Vec<String> = std::fs::read_dir(path("deploy/overlays"))
+fn every_component_is_tested_here_and_those_that_go_together_are_in_the_example() {
+    let mut found: Vec<String> = std::fs::read_dir(path("deploy/components"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    found.retain(|name| name != "example");
     found.sort();
-    let mut tested = COMPONENTS;
+    let mut tested = [&COMPONENTS[..], &PRESETS].concat();
     tested.sort_unstable();
     assert_eq!(found, tested);
     let example = std::fs::read_to_string(path(&format!("{EXAMPLE}/kustomization.yaml"))).unwrap();
-    for component in found {
-        assert!(example.contains(&format!("- ../{component}\n")), "{component}");
+    for component in COMPONENTS {
+        assert!(example.contains(&format!("- ../../components/{component}\n")), "{component}");
     }
 }
