@@ -12,3 +12,4 @@ mod names;
 mod prometheus;
 mod repository;
 mod runbook;
+mod smoke;

@@ -14,8 +14,6 @@ use crate::deploy::permissions::may;
 const HOME: &str = "operator-of-a-tenant";
 const WATCHED: &str = "requests-of-a-tenant";
 const OTHER: &str = "requests-of-another";
-/// The connector in the chart's notes, which does not exist.
-const OF_THE_NOTES: &str = "00000000-0000-0000-0000-000000000000";
 
 /// Returns `cde-operator` as a container of the chart runs it, except for paths that differ here.
 fn command(container: &Value, kubeconfig: &Path, cde: &Sandbox, scratch: &Path) -> Command {
@@ -46,6 +44,12 @@ fn restore(namespace: &str, name: &str, connector: &str) -> String {
     .to_string()
 }
 
+/// Returns the manifest of the first request in the notes of an installation, and the commands that follow it.
+fn first_request(notes: &str) -> (&str, &str) {
+    let (_, rest) = notes.split_once("kubectl apply -f - <<'EOF'\n").unwrap();
+    rest.split_once("\nEOF\n").unwrap()
+}
+
 #[tokio::test]
 async fn the_permissions_of_the_chart_are_enough_for_the_operator_of_a_tenant() {
     let control_plane = installed().await;
@@ -57,7 +61,7 @@ async fn the_permissions_of_the_chart_are_enough_for_the_operator_of_a_tenant() 
         "namespaces": [WATCHED], "crds": {"enabled": false}, "rbac": {"userRoles": false},
     }));
     let install = ["install", "tenant", &path("deploy/chart"), "-n", HOME, "--create-namespace"];
-    helm.ok(&install, &values).await;
+    let notes = helm.ok(&install, &values).await;
 
     let account = control_plane.service_account(HOME, "tenant-cde-operator", None).await.unwrap();
     let client = control_plane.client(&account).await.unwrap();
@@ -100,11 +104,19 @@ async fn the_permissions_of_the_chart_are_enough_for_the_operator_of_a_tenant() 
         let args: Vec<&str> = reason.into_iter().chain([namespace]).collect();
         assert_eq!(control_plane.kubectl_ok(&args, "").await.unwrap(), expected, "{namespace}");
     }
-    let first = restore(WATCHED, "first", OF_THE_NOTES);
-    control_plane.kubectl_ok(&["create", "-f", "-"], &first).await.unwrap();
-    let refused = "--for=jsonpath={.status.reason}=NotFound";
-    let wait = ["wait", "crst/first", "-n", WATCHED, refused, "--timeout=60s"];
-    control_plane.kubectl_ok(&wait, "").await.unwrap();
+    let calls = sandbox.ledger().calls().len();
+    let (manifest, after) = first_request(&notes);
+    control_plane.kubectl_ok(&["apply", "-f", "-"], manifest).await.unwrap();
+    let commands: Vec<&str> = after.lines().take_while(|line| !line.is_empty()).collect();
+    assert_eq!(commands.len(), 3, "{after}");
+    for command in commands {
+        let words = command.split(' ').skip(1).map(|word| word.replace('\'', "")).collect::<Vec<_>>();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        control_plane.kubectl_ok(&words, "").await.unwrap_or_else(|error| panic!("{command}: {error}"));
+    }
+    assert_eq!(sandbox.ledger().calls().len(), calls, "the first request calls the CDE");
+    let left = ["get", "crst", "first", "-n", WATCHED, "--ignore-not-found", "-o", "name"];
+    assert_eq!(control_plane.kubectl_ok(&left, "").await.unwrap(), "");
 
     let leases = control_plane.kubectl_ok(&["get", "leases", "-n", HOME, "-o", "name"], "").await.unwrap();
     assert_eq!(leases.lines().count(), 1, "{leases}");
