@@ -52,6 +52,17 @@ const PROMETHEUS: Module = Module {
     instead: INSTEAD,
 };
 
+const KUBECONFORM: Module = Module {
+    name: "kubeconform",
+    go_mod: include_str!("../tools/kubeconform/go.mod"),
+    go_sum: include_str!("../tools/kubeconform/go.sum"),
+    main: None,
+    programs: &[Program { name: "kubeconform", package: "github.com/yannh/kubeconform/cmd/kubeconform" }],
+    tags: "",
+    versions: &[],
+    instead: INSTEAD,
+};
+
 const CILIUM: Module = Module {
     name: "cilium",
     go_mod: include_str!("../tools/cilium/go.mod"),
@@ -132,6 +143,14 @@ pub fn prometheus() -> Result<PathBuf> {
 /// As [`helm`].
 pub fn promtool() -> Result<PathBuf> {
     program(&PROMETHEUS, "promtool")
+}
+
+/// Returns the path of kubeconform, which compares manifests with JSON schemas.
+///
+/// # Errors
+/// As [`helm`].
+pub fn kubeconform() -> Result<PathBuf> {
+    program(&KUBECONFORM, "kubeconform")
 }
 
 /// Returns the manifest of the CRD `CiliumNetworkPolicy`.

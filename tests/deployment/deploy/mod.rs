@@ -8,3 +8,4 @@ mod others;
 mod permissions;
 mod restricted;
 mod samples;
+mod schemas;
