@@ -1,5 +1,6 @@
-//! Admission as strict clusters have it: Pod Security `restricted`, and what OpenShift's `restricted-v2` demands. OpenShift
-//! assigns the user, the group and the SELinux level of a pod, so a pod must leave them open and must also work with them.
+//! Admission as strict clusters have it: Pod Security `restricted`, and what `restricted-v2` of `OpenShift` demands.
+//! `OpenShift` assigns the user, the group and the `SELinux` level of a pod, so a pod must leave them open and must also work
+//! with them.
 
 use cde_sandbox::cde::new_id;
 use cde_sandbox::control_plane::ControlPlane;

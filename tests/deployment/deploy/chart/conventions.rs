@@ -173,7 +173,7 @@ async fn cilium(mut all: Value) -> Vec<Value> {
 }
 
 /// A rule of Cilium for one port.
-fn to(peers: &str, value: Value, port: &str) -> Value {
+fn to(peers: &str, value: &Value, port: &str) -> Value {
     json!({peers: value, "toPorts": [{"ports": [{"port": port, "protocol": "TCP"}]}]})
 }
 
@@ -184,33 +184,33 @@ async fn the_preset_for_cilium_names_the_api_server_and_the_hosts() {
     ]}]});
     let names =
         |hosts: &[&str]| json!(hosts.iter().map(|host| json!({"matchName": host})).collect::<Vec<_>>());
-    let cde = to("toFQDNs", names(&["cde.example.com"]), "443");
+    let cde = to("toFQDNs", &names(&["cde.example.com"]), "443");
     assert_eq!(cilium(values(json!({}))).await, [api_server.clone(), cde.clone()]);
     assert_eq!(
         cilium(login(json!({}))).await,
-        [api_server.clone(), cde, to("toFQDNs", names(&["login.example.com"]), "443")]
+        [api_server.clone(), cde, to("toFQDNs", &names(&["login.example.com"]), "443")]
     );
     for (more, rule) in [
         (
             json!({"cde": {"url": "https://cde.example.com:8443/base"}}),
-            to("toFQDNs", names(&["cde.example.com"]), "8443"),
+            to("toFQDNs", &names(&["cde.example.com"]), "8443"),
         ),
-        (json!({"cde": {"url": "https://[2001:db8::1]"}}), to("toCIDR", json!(["2001:db8::1/128"]), "443")),
-        (json!({"cde": {"url": "https://192.0.2.1:8443"}}), to("toCIDR", json!(["192.0.2.1/32"]), "8443")),
+        (json!({"cde": {"url": "https://[2001:db8::1]"}}), to("toCIDR", &json!(["2001:db8::1/128"]), "443")),
+        (json!({"cde": {"url": "https://192.0.2.1:8443"}}), to("toCIDR", &json!(["192.0.2.1/32"]), "8443")),
         (
             json!({"proxy": {"https": "http://proxy.example.com:3128"}}),
-            to("toFQDNs", names(&["proxy.example.com"]), "3128"),
+            to("toFQDNs", &names(&["proxy.example.com"]), "3128"),
         ),
         (
             json!({"networkPolicy": {"cde": {"cidrs": ["192.0.2.0/24"]}}}),
-            to("toCIDR", json!(["192.0.2.0/24"]), "443"),
+            to("toCIDR", &json!(["192.0.2.0/24"]), "443"),
         ),
     ] {
         assert_eq!(cilium(values(more)).await, [api_server.clone(), rule]);
     }
     let policy = json!({"apiServer": {"cidrs": ["10.0.0.1/32"], "ports": [6443]}, "extraEgress": [{"toEntities": ["world"]}]});
     let egress = cilium(values(json!({"networkPolicy": policy}))).await;
-    assert_eq!(egress[0], to("toCIDR", json!(["10.0.0.1/32"]), "6443"));
+    assert_eq!(egress[0], to("toCIDR", &json!(["10.0.0.1/32"]), "6443"));
     assert_eq!(egress[2], json!({"toEntities": ["world"]}));
 }
 
