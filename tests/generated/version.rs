@@ -93,6 +93,13 @@ fn every_place_that_repeats_the_version_has_the_present_one() {
 }
 
 #[test]
+fn the_chart_is_a_prerelease_exactly_if_the_version_is_one() {
+    let chart = fs::read_to_string(root().join("deploy/chart/Chart.yaml")).unwrap();
+    let annotation = format!("artifacthub.io/prerelease: \"{}\"", VERSION.contains('-'));
+    assert!(chart.contains(&annotation), "Chart.yaml lacks {annotation}");
+}
+
+#[test]
 fn the_version_is_found_behind_each_prefix_and_nowhere_else() {
     for (text, expected) in [
         ("image: cde-operator:9.8.7-rc.6", format!("image: cde-operator:{VERSION}")),
