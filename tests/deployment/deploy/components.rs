@@ -301,7 +301,10 @@ async fn all_components_work_together_in_an_overlay_and_in_the_example() {
     let out = only(&example, "NetworkPolicy")["spec"]["egress"].as_array().unwrap();
     assert_eq!(out.len(), 3, "the proxy stands for the CDE API and the token endpoint");
     assert_eq!(out[2]["ports"], json!([{"protocol": "TCP", "port": 3128}]));
-    assert_eq!(pod(&example)["spec"]["containers"][0]["image"], concat!("registry.example.com/cde-operator:", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        pod(&example)["spec"]["containers"][0]["image"],
+        concat!("registry.example.com/cde-operator:", env!("CARGO_PKG_VERSION"))
+    );
 }
 
 /// Returns the overlays in the documentation of credentials: one with a login, and one with Vault Agent.

@@ -174,7 +174,7 @@ async fn a_request_claimed_for_another_base_url_is_left_alone_and_counted() {
 
     never_claimed.succeeds(&env).await;
     let line = operator.wait_for_log("claimed for another base URL").await;
-    assert!(line.contains(&elsewhere.url()) && line.contains("/claimed\""), "{line}");
+    assert!(line.contains(&elsewhere.url()) && line.contains("\"name\":\"claimed\""), "{line}");
     let (_, metrics) = operator.probe("/metrics").await.unwrap();
     assert!(metrics.lines().any(|line| line == "cde_operator_foreign_objects 1"), "{metrics}");
     env.settle().await;
