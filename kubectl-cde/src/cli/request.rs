@@ -28,7 +28,7 @@ pub(crate) struct CreateArgs {
     #[command(flatten)]
     pub(crate) targets: TargetArgs,
     /// No attempt begins after this time: a duration from now, or an RFC 3339 time.
-    #[arg(long, value_name = "DURATION|TIME", default_value = "1h", value_parser = not_after)]
+    #[arg(long, value_name = "DURATION|TIME", default_value = "1h", value_parser = not_after, allow_hyphen_values = true)]
     pub(crate) not_after: Timestamp,
     /// Name of the request; for one connector only. Default: the kind, the connector and the date.
     #[arg(long)]
@@ -98,6 +98,7 @@ pub(crate) struct PreviewArgs {
     pub(crate) version: String,
     /// End of the window of the requests to create: a duration from now, or an RFC 3339 time.
     #[arg(long, value_name = "DURATION|TIME", default_value = "1h", value_parser = not_after, requires = "filename")]
+    #[arg(allow_hyphen_values = true)]
     pub(crate) not_after: Timestamp,
     /// How long to wait for the previews.
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = super::timeout)]
@@ -119,9 +120,11 @@ pub(crate) enum DryRun {
 /// Parses an end of the window in which a request may begin attempts.
 pub(super) fn not_after(text: &str) -> Result<Timestamp, String> {
     let now = cde_operator::runtime::clock::now();
-    let time = match humantime::parse_duration(text) {
-        Ok(duration) => now.checked_add(duration).map_err(|error| error.to_string())?,
-        Err(_) => text.parse().map_err(|_| {
+    let duration = |text: &str| humantime::parse_duration(text).ok();
+    let time = match (duration(text), text.strip_prefix('-').and_then(duration)) {
+        (Some(duration), _) => now.checked_add(duration).map_err(|error| error.to_string())?,
+        (None, Some(ago)) => now.checked_sub(ago).map_err(|error| error.to_string())?,
+        (None, None) => text.parse().map_err(|_| {
             "write a duration such as 2h, or an RFC 3339 time such as 2026-11-30T00:00:00Z".to_owned()
         })?,
     };
@@ -152,6 +155,7 @@ mod tests {
     #[test]
     fn a_window_that_has_passed_is_refused() {
         assert!(not_after("2020-01-01T00:00:00Z").unwrap_err().contains("is in the past"));
+        assert!(not_after("-1h").unwrap_err().contains("is in the past"));
         assert!(not_after("0s").is_err() && not_after("tomorrow").unwrap_err().contains("RFC 3339"));
         assert!(not_after("2h").unwrap() > cde_operator::runtime::clock::now());
     }

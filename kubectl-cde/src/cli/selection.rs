@@ -27,7 +27,7 @@ pub(crate) struct SelectArgs {
     #[arg(long = "reason", value_name = "REASON", value_parser = PossibleValuesParser::new(Reason::ALL.map(Reason::as_str)))]
     #[arg(hide_possible_values = true)]
     pub(crate) reasons: Vec<String>,
-    /// File with one name or connector ID per line; - for standard input.
+    /// File with one name or connector ID per line, or a list of connectors as for rollback; - for standard input.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) filename: Option<String>,
     /// All namespaces.
@@ -63,7 +63,7 @@ pub(crate) struct RetryArgs {
     #[command(flatten)]
     pub(crate) select: SelectArgs,
     /// Move the end of the window: a duration from now, or an RFC 3339 time. Needed where it has passed.
-    #[arg(long, value_name = "DURATION|TIME", value_parser = not_after)]
+    #[arg(long, value_name = "DURATION|TIME", value_parser = not_after, allow_hyphen_values = true)]
     pub(crate) not_after: Option<Timestamp>,
     /// Do not ask.
     #[arg(short, long)]

@@ -4,6 +4,7 @@ use kube::api::{DynamicObject, ListParams};
 use uuid::Uuid;
 
 use super::create::call;
+use super::targets::lines;
 use super::{Kind, Request};
 use crate::cli::selection::SelectArgs;
 use crate::cluster::Cluster;
@@ -57,11 +58,14 @@ impl SelectArgs {
 /// Returns the selected requests, in the order of their names. A name that does not exist is an error.
 pub(crate) async fn select(cluster: &Cluster, args: &SelectArgs) -> Result<Vec<Request>, Error> {
     let mut requests = if args.has_names() {
-        let mut names = args.names.clone();
-        if let Some(file) = &args.filename {
-            names.extend(lines(&read_file(file)?));
+        let mut requests = Vec::new();
+        for name in &args.names {
+            requests.extend(named(cluster, name).await?);
         }
-        named(cluster, &names).await?
+        if let Some(file) = &args.filename {
+            requests.extend(listed(cluster, file).await?);
+        }
+        requests
     } else {
         let namespace = (!args.all_namespaces).then_some(cluster.namespace.as_str());
         list(cluster, namespace, &args.list_params()).await?
@@ -85,7 +89,7 @@ pub(crate) async fn select_some(cluster: &Cluster, args: &SelectArgs) -> Result<
 
 /// Returns the one request with this name.
 pub(crate) async fn select_one(cluster: &Cluster, name: &str) -> Result<Request, Error> {
-    let mut found = named(cluster, &[name.to_owned()]).await?;
+    let mut found = named(cluster, name).await?;
     match (found.pop(), found.is_empty()) {
         (Some(only), true) => Ok(only),
         (last, _) => {
@@ -95,42 +99,58 @@ pub(crate) async fn select_one(cluster: &Cluster, name: &str) -> Result<Request,
     }
 }
 
-async fn named(cluster: &Cluster, names: &[String]) -> Result<Vec<Request>, Error> {
+/// Returns the requests of a list. An error names every line without one.
+async fn listed(cluster: &Cluster, file: &str) -> Result<Vec<Request>, Error> {
+    let lines = lines(&read_file(file)?).map_err(|why| Error::Usage(format!("{file}: {why}")))?;
     let mut all = Vec::new();
-    for name in names {
-        let found = match (Uuid::try_parse(name), name.split_once('/')) {
-            (Ok(id), None) => {
-                let params = ListParams::default().fields(&format!("spec.connectorID={id}"));
-                list(cluster, Some(&cluster.namespace), &params).await?
-            }
-            (_, Some((kind, name))) => {
-                let kind = Kind::named(kind).ok_or_else(|| {
-                    Error::Usage(format!("{kind} is no kind of requests: write mrb/{name} or crst/{name}"))
-                })?;
-                get(cluster, kind, name).await?.into_iter().collect()
-            }
-            (_, None) => {
-                let mut both = Vec::new();
-                for kind in Kind::ALL {
-                    both.extend(get(cluster, kind, name).await?);
-                }
-                if both.len() > 1 {
-                    return Err(Error::Usage(format!(
-                        "both kinds have a {name}: write mrb/{name} or crst/{name}"
-                    )));
-                }
-                both
-            }
+    let mut errors = Vec::new();
+    for (line, row) in lines {
+        let found = match row {
+            Ok(row) => named(cluster, &row.word).await,
+            Err(why) => Err(Error::Usage(why)),
         };
-        if found.is_empty() {
-            return Err(Error::Usage(format!(
-                "there is no request {name} in the namespace {}: see --namespace, or kubectl cde status -A",
-                cluster.namespace
-            )));
+        match found {
+            Ok(found) => all.extend(found),
+            Err(Error::Usage(why)) => errors.push(format!("line {line}: {why}")),
+            Err(error) => return Err(error),
         }
-        all.extend(found);
     }
-    Ok(all)
+    if errors.is_empty() { Ok(all) } else { Err(Error::Usage(format!("{file}: {}", errors.join("; ")))) }
+}
+
+/// Returns the requests that a name, KIND/NAME or a connector ID stands for. It is an error if there are none.
+async fn named(cluster: &Cluster, name: &str) -> Result<Vec<Request>, Error> {
+    let found = match (Uuid::try_parse(name), name.split_once('/')) {
+        (Ok(id), None) => {
+            let params = ListParams::default().fields(&format!("spec.connectorID={id}"));
+            list(cluster, Some(&cluster.namespace), &params).await?
+        }
+        (_, Some((kind, name))) => {
+            let kind = Kind::named(kind).ok_or_else(|| {
+                Error::Usage(format!("{kind} is no kind of requests: write mrb/{name} or crst/{name}"))
+            })?;
+            get(cluster, kind, name).await?.into_iter().collect()
+        }
+        (_, None) => {
+            let mut both = Vec::new();
+            for kind in Kind::ALL {
+                both.extend(get(cluster, kind, name).await?);
+            }
+            if both.len() > 1 {
+                return Err(Error::Usage(format!(
+                    "both kinds have a {name}: write mrb/{name} or crst/{name}"
+                )));
+            }
+            both
+        }
+    };
+    if found.is_empty() {
+        return Err(Error::Usage(format!(
+            "there is no request {name} in the namespace {}: see --namespace, or kubectl cde status -A",
+            cluster.namespace
+        )));
+    }
+    Ok(found)
 }
 
 async fn get(cluster: &Cluster, kind: Kind, name: &str) -> Result<Option<Request>, Error> {
@@ -140,7 +160,7 @@ async fn get(cluster: &Cluster, kind: Kind, name: &str) -> Result<Option<Request
 }
 
 /// Returns the requests of both kinds. One that cannot be read is left out with a warning, so that the others are shown.
-async fn list(
+pub(super) async fn list(
     cluster: &Cluster,
     namespace: Option<&str>,
     params: &ListParams,
@@ -157,10 +177,4 @@ async fn list(
 /// Reads an object, or warns that it cannot be read.
 pub(super) fn read(kind: Kind, object: DynamicObject) -> Option<Request> {
     Request::read(kind, object).map_err(|error| note(format_args!("warning: {error}"))).ok()
-}
-
-/// Returns the first word of each line, without comments.
-fn lines(text: &str) -> Vec<String> {
-    let words = text.lines().map(|line| line.split('#').next().unwrap_or_default());
-    words.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }

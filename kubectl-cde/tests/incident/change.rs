@@ -83,6 +83,32 @@ async fn requests_are_suspended_and_resumed_by_label_and_list() {
 }
 
 #[tokio::test]
+async fn every_command_reads_the_list_that_rollback_reads() {
+    let incident = Incident::new().await;
+    let (shop, other) = (incident.migrated("shop"), incident.migrated("other"));
+    let list = format!("connector;version;name\n{shop};1;shop\n{other};;other\n");
+    let made = incident.run_with(&["rollback", "-f", "-", "--suspend"], &list).await;
+    assert_eq!(made.code, 0, "{made:?}");
+    let failed = incident.failed().await;
+    for (args, says) in [
+        (&["status", "-f", "-"][..], "2 requests: 2 waiting"),
+        (&["resume", "-f", "-", "--yes"], "mrb/rollback-shop-v1-"),
+        (&["wait", "-f", "-"], " RolledBack: "),
+    ] {
+        let ended = incident.run_with(args, &list).await;
+        assert!(ended.code == 0 && ended.stdout.contains(says), "{args:?}: {ended:?}");
+    }
+    let list = format!("id,version\n{},main\n", failed.id);
+    let ended = incident.run_with(&["retry", "-f", "-"], &list).await;
+    assert_eq!(ended.stdout, format!("mrb/{} retried\n", failed.name), "{ended:?}");
+    let absent = incident.run_with(&["wait", "-f", "-"], &format!("id\nabsent\n{shop}\nnone\n")).await;
+    assert_eq!(absent.code, 4, "{absent:?}");
+    for part in ["-: line 2: there is no request absent in", "; line 4: there is no request none in"] {
+        assert!(absent.stderr.contains(part), "{part}: {absent:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_viewer_sees_everything_and_learns_what_is_missing_for_a_change() {
     let mut incident = Incident::new().await;
     let request = incident.failed().await;

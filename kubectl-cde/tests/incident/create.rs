@@ -68,12 +68,29 @@ async fn a_list_with_a_bad_line_creates_nothing() {
 }
 
 #[tokio::test]
+async fn a_list_with_an_unknown_column_creates_nothing() {
+    let incident = Incident::without_operator().await;
+    let list = format!("connector,verson\n{},2\n", new_id());
+    let ended = incident.run_with(&["rollback", "-f", "-"], &list).await;
+    assert_eq!(ended.code, 2, "{ended:?}");
+    let says =
+        "-: line 1: unknown column \"verson\": the columns are connector, version, name; nothing was created";
+    assert!(ended.stderr.contains(says), "{ended:?}");
+    assert!(incident.stored().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_window_that_has_passed_creates_nothing() {
     let incident = Incident::without_operator().await;
     let id = new_id().to_string();
     let ended = incident.run(&["rollback", &id, "--not-after", "2026-01-01T00:00:00Z"]).await;
     assert_eq!(ended.code, 2, "{ended:?}");
     assert!(ended.stderr.contains("2026-01-01T00:00:00Z is in the past"), "{ended:?}");
+    let negative = incident.run(&["rollback", &id, "--not-after", "-1h"]).await;
+    assert!(negative.code == 2 && negative.stderr.contains(" is in the past"), "{negative:?}");
+    let name = incident.run(&["rollback", "not-a-uuid"]).await;
+    let says = "error: \"not-a-uuid\" is not a connector ID; a connector ID looks like 497f6eca-";
+    assert!(name.code == 2 && name.stderr.starts_with(says), "{name:?}");
     assert!(incident.stored().await.is_empty());
 }
 
