@@ -166,9 +166,7 @@ fn last_error(operation: &OperationRecord, now: Timestamp) -> String {
 
 fn next(request: &Request, now: Timestamp) -> String {
     if let Some(outcome) = request.end() {
-        let ended =
-            request.status.operation.as_ref().and_then(|operation| operation.completion_time.as_ref());
-        let when = ended.map(|time| format!(" {}", distance(time.0, now))).unwrap_or_default();
+        let when = request.completed().map(|time| format!(" {}", distance(time, now))).unwrap_or_default();
         let last = if outcome.is_final() { "and that is final" } else { "and only a person can reopen it" };
         return format!("Nothing: the request ended{when}, {last}.");
     }

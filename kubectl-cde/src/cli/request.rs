@@ -16,7 +16,7 @@ pub(crate) struct TargetArgs {
     #[arg(value_name = "CONNECTOR")]
     pub(crate) connectors: Vec<String>,
     /// File with one connector ID per line, an optional version after it, and comments that begin with #; or CSV with
-    /// the columns connector, version and name. - for standard input.
+    /// the columns connector, version and name, which becomes part of the request's name. - for standard input.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) filename: Option<String>,
 }
@@ -42,7 +42,7 @@ pub(crate) struct CreateArgs {
     /// Create the requests suspended and start so many at a time: the next when those before have ended.
     #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "output")]
     pub(crate) batch_size: Option<usize>,
-    /// Start no further batch after more failures.
+    /// Stop when more than N requests of the batch have failed.
     #[arg(long, value_name = "N", default_value_t = 0, requires = "batch_size")]
     pub(crate) max_failures: usize,
     /// Create nothing: print the manifests (client), or let the API server check them (server).
@@ -73,7 +73,7 @@ pub(crate) struct RollbackArgs {
     /// How long --pin waits for the previews.
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = super::timeout)]
     pub(crate) preview_timeout: Duration,
-    /// Do not ask before pinned rollbacks start.
+    /// Do not ask before pinned rollbacks start, or before connectors are rolled back again.
     #[arg(short, long)]
     pub(crate) yes: bool,
 }

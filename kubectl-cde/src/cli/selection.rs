@@ -90,7 +90,8 @@ pub(crate) struct ResumeArgs {
     /// Start so many at a time; default: as the list was created. Only for a list in batches.
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(crate) batch_size: Option<usize>,
-    /// Start no further batch after more failures; default: as the list was created. Only for a list in batches.
+    /// Stop when more than N requests of the batch have failed; default: as the list was created. Only for a list in
+    /// batches.
     #[arg(long, value_name = "N")]
     pub(crate) max_failures: Option<usize>,
     /// Do not ask.

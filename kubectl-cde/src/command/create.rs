@@ -16,20 +16,21 @@ use crate::cli::request::{CreateArgs, DryRun, TargetArgs};
 use crate::cluster::Cluster;
 use crate::error::Error;
 use crate::output::{Format, yaml};
-use crate::request::batch::{self, Plan};
+use crate::request::batch::{self, Plan, list_id, mark, say_how_to_start};
 use crate::request::change::{patch_all, suspend};
 use crate::request::create::{Created, create};
-use crate::request::manifest::Template;
+use crate::request::existing::{self, is_as_asked};
+use crate::request::manifest::{MANAGED_BY, Template};
 use crate::request::pin::{ask, pin_all};
 use crate::request::targets::{Target, check_version, parse, target};
-use crate::request::{Kind, Request};
+use crate::request::{Kind, Request, earlier};
 
-/// How to pin rollbacks to what was seen.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pin {
-    /// How long to wait for the previews.
-    pub(super) limit: Duration,
-    /// Whether to start without asking.
+/// How to start rollbacks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Start {
+    /// Pins them first, and waits so long for their previews.
+    pub(super) pin: Option<Duration>,
+    /// Does not ask.
     pub(super) yes: bool,
 }
 
@@ -37,7 +38,7 @@ pub(super) async fn run(
     kubernetes: &KubernetesArgs,
     kind: Kind,
     version: &str,
-    pin: Option<Pin>,
+    start: Start,
     args: &CreateArgs,
 ) -> Result<ExitCode, Error> {
     check_version(version).map_err(|why| Error::Usage(format!("--version: {why}")))?;
@@ -48,22 +49,32 @@ pub(super) async fn run(
         ));
     }
     let now = clock::now();
-    let plan = |size| Plan::new(kind, &targets, now, size, args.max_failures, pin.is_some());
+    let plan = |size| Plan {
+        id: list_id(kind, version, &targets, now, start.pin.is_some()),
+        size,
+        max_failures: args.max_failures,
+        pin: start.pin.is_some(),
+    };
     let batch = args.batch_size.map(plan);
     let mut template = Template {
         kind,
         version,
         not_after: args.not_after,
-        suspend: args.suspend || pin.is_some() || batch.is_some(),
+        suspend: args.suspend || start.pin.is_some() || batch.is_some(),
         name: args.name.as_deref(),
         labels: args.labels.iter().cloned().collect(),
-        annotations: batch.as_ref().map(Plan::annotations).unwrap_or_default(),
         namespace: kubernetes.namespace.as_deref(),
         now,
     };
-    template.labels.extend(batch.iter().map(|plan| (batch::LABEL.to_owned(), plan.id.clone())));
+    let requests = |template: &Template<'_>| {
+        let mut requests = template.requests(&targets)?;
+        if let Some(plan) = &batch {
+            mark(&plan.id, &plan.annotations(), &mut requests);
+        }
+        Ok(requests)
+    };
     if args.output_dir.is_some() || args.dry_run == Some(DryRun::Client) {
-        let requests = template.requests(&targets)?;
+        let requests = requests(&template)?;
         match &args.output_dir {
             Some(directory) => write_files(directory, &requests)?,
             None => show(args.output.as_ref().unwrap_or(&Format::Yaml), &requests)?,
@@ -73,15 +84,54 @@ pub(super) async fn run(
     let cluster = Cluster::new(kubernetes).await?;
     template.labels.extend(managed_by());
     template.namespace = Some(&cluster.namespace);
-    let requests = template.requests(&targets)?;
-    let dry_run = args.dry_run == Some(DryRun::Server);
-    let created = create(&cluster, &requests, dry_run).await?;
-    report(&created, args, template.suspend, dry_run)?;
-    match (pin, batch) {
-        (Some(pin), batch) => start_pinned(&cluster, &created, pin, batch.as_ref(), args.suspend).await,
-        (None, Some(plan)) if !args.suspend && !dry_run => batch::run(&cluster, &plan).await,
-        (None, _) => Ok(ExitCode::SUCCESS),
+    let mut requests = requests(&template)?;
+    if args.suspend && requests.len() > 1 && start.pin.is_none() && batch.is_none() {
+        mark(&list_id(kind, version, &targets, now, false), &BTreeMap::new(), &mut requests);
     }
+    let dry_run = args.dry_run == Some(DryRun::Server);
+    earlier::ask(&cluster, &requests.iter().collect::<Vec<_>>(), start.yes || dry_run).await?;
+    let created = create(&cluster, &requests, dry_run).await?;
+    report(&created, args, batch.as_ref(), dry_run)?;
+    if dry_run {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(limit) = start.pin {
+        let batch = batch.as_ref();
+        let start = Pinned { limit, yes: start.yes, batch, stays_suspended: args.suspend };
+        return start_pinned(&cluster, &created, start).await;
+    }
+    match batch {
+        Some(plan) if !args.suspend && created.iter().any(|one| plan.has(one.request())) => {
+            return batch::run(&cluster, &plan).await;
+        }
+        Some(_) if !args.suspend => return Err(nothing_done()),
+        _ if !is_done(&created, args.suspend) => return Err(nothing_done()),
+        Some(plan) => note(format_args!("start them: {}", plan.go_on(&cluster))),
+        None if args.suspend => {
+            say_how_to_start(&cluster, &created.iter().map(Created::request).collect::<Vec<_>>());
+        }
+        None => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether something was created, or everything that existed is as it was asked for.
+fn is_done(created: &[Created], suspended: bool) -> bool {
+    created.iter().any(|one| matches!(one, Created::New(_)))
+        || created.iter().all(|one| is_as_asked(one.request(), suspended))
+}
+
+fn nothing_done() -> Error {
+    Error::NotDone("nothing was created or started, because all requests existed already".to_owned())
+}
+
+/// How to start pinned rollbacks.
+#[derive(Clone, Copy)]
+struct Pinned<'a> {
+    limit: Duration,
+    yes: bool,
+    batch: Option<&'a Plan>,
+    stays_suspended: bool,
 }
 
 /// Pins what was created and starts it, unless it is to stay suspended. What an earlier run of the same list in batches has
@@ -89,9 +139,7 @@ pub(super) async fn run(
 async fn start_pinned(
     cluster: &Cluster,
     created: &[Created],
-    pin: Pin,
-    batch: Option<&Plan>,
-    stays_suspended: bool,
+    Pinned { limit, yes, batch, stays_suspended }: Pinned<'_>,
 ) -> Result<ExitCode, Error> {
     let is_open = |one: &&Created| match one {
         Created::New(_) => true,
@@ -99,28 +147,26 @@ async fn start_pinned(
     };
     let open: Vec<&Request> = created.iter().filter(is_open).map(Created::request).collect();
     if open.is_empty() {
-        return Err(Error::NotDone(
-            "all requests existed already, and none was changed: see kubectl cde status".to_owned(),
-        ));
+        return Err(nothing_done());
     }
-    let pinned = pin_all(cluster, &open, pin.limit).await?;
+    let pinned = pin_all(cluster, &open, limit).await?;
     let code = if pinned.len() == open.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if stays_suspended {
         return Ok(code);
     }
     if let Some(plan) = batch {
         let how = format!(" in batches of {},", plan.size);
-        ask(&pinned, &how, &plan.go_on(cluster), pin.yes)?;
+        ask(&pinned, &how, &plan.go_on(cluster), yes)?;
         return batch::run(cluster, plan).await;
     }
-    ask(&pinned, "", "kubectl cde resume", pin.yes)?;
+    ask(&pinned, "", "kubectl cde resume", yes)?;
     patch_all(cluster, &pinned, |_| suspend(false), "started").await?;
     Ok(code)
 }
 
 /// Returns the label of requests that people create with the plugin, so that nobody looks for them in Git.
 pub(super) fn managed_by() -> BTreeMap<String, String> {
-    [("app.kubernetes.io/managed-by".to_owned(), "kubectl-cde".to_owned())].into()
+    [(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())].into()
 }
 
 /// Returns the connectors of arguments and list.
@@ -177,35 +223,30 @@ fn show(format: &Format, requests: &[Request]) -> Result<(), Error> {
     }
 }
 
-/// Says which requests existed before, and that nothing was done about them.
-pub(super) fn warn_of_existing(created: &[Created]) {
-    for one in created {
-        if let Created::Existing(request) = one {
-            note(format_args!(
-                "warning: {request} existed already ({}), and nothing was changed: for another request, choose --name",
-                request.reason()
-            ));
-        }
-    }
-}
-
-fn report(created: &[Created], args: &CreateArgs, suspended: bool, dry_run: bool) -> Result<(), Error> {
-    warn_of_existing(created);
+fn report(created: &[Created], args: &CreateArgs, batch: Option<&Plan>, dry_run: bool) -> Result<(), Error> {
+    // The batches start these, too.
+    let waits = |one: &&Created| batch.is_some_and(|plan| plan.has(one.request())) && one.request().is_held();
+    existing::warn(created.iter().filter(|one| !waits(one)));
     if let Some(format) = &args.output {
         let all: Vec<&Request> = created.iter().map(Created::request).collect();
         return print(format.render(&all)?.unwrap_or_default());
     }
-    let suffix = match (dry_run, suspended) {
-        (true, _) => " (server dry run)",
-        (false, true) => ", suspended",
-        (false, false) => "",
-    };
     let new = || created.iter().filter(|one| matches!(one, Created::New(_))).map(Created::request);
-    if args.batch_size.is_some() {
-        return print(format_args!("{} requests created{suffix}\n", new().count()));
+    if batch.is_some() {
+        let before = created.len() - new().count();
+        let before = if before > 0 { format!("; {before} existed already") } else { String::new() };
+        return print(format_args!("{} requests created, suspended{before}\n", new().count()));
     }
     for request in new() {
+        let suffix = match (dry_run, request.is_suspended()) {
+            (true, _) => " (server dry run)",
+            (false, true) => ", suspended",
+            (false, false) => "",
+        };
         print(format_args!("{request} created{suffix}\n"))?;
+    }
+    if dry_run {
+        note("validated only, and nothing was created: for the effect, see kubectl cde preview");
     }
     Ok(())
 }

@@ -30,7 +30,7 @@ use crate::error::Error;
 use crate::request::Kind;
 use crate::settings::configuration;
 
-use self::create::Pin;
+use self::create::Start;
 pub(crate) use self::create::read_file;
 
 /// The timeout of one call to the authorization server.
@@ -40,10 +40,12 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Error> {
     match cli.command {
         Command::Rollback(args) => {
-            let pin = args.pin.then_some(Pin { limit: args.preview_timeout, yes: args.yes });
-            create::run(&cli.kubernetes, Kind::Rollback, &args.version, pin, &args.create).await
+            let start = Start { pin: args.pin.then_some(args.preview_timeout), yes: args.yes };
+            create::run(&cli.kubernetes, Kind::Rollback, &args.version, start, &args.create).await
         }
-        Command::Restore(args) => create::run(&cli.kubernetes, Kind::Restore, "main", None, &args).await,
+        Command::Restore(args) => {
+            create::run(&cli.kubernetes, Kind::Restore, "main", Start::default(), &args).await
+        }
         Command::Status(args) => status::run(&cli.kubernetes, &args).await,
         Command::Describe(args) => describe::run(&cli.kubernetes, &args).await,
         Command::Preview(args) => preview::run(&cli.kubernetes, &args).await,

@@ -2,7 +2,9 @@
 //!
 //! All requests of the list are created suspended, with a label for the list and annotations for the limits. A batch is
 //! started by removing `spec.suspend`, the next one when all started requests have ended. So the cluster holds the whole
-//! state, and any terminal can continue after an interruption.
+//! state, and any terminal can continue after an interruption. The requests of a preview have the label and no limits.
+//!
+//! Another annotation holds the position in the list. Batches follow it.
 //!
 //! The requests of a list with pins have an annotation, too. No batch starts one of them before it has preconditions.
 
@@ -28,6 +30,8 @@ pub(crate) const LABEL: &str = "cde.productsup.com/batch";
 /// The annotations with the limits.
 const SIZE: &str = "cde.productsup.com/batch-size";
 const MAX_FAILURES: &str = "cde.productsup.com/max-failures";
+/// The annotation with the position in the list.
+const POSITION: &str = "cde.productsup.com/batch-position";
 /// The annotation of the requests that must be pinned before they are started.
 const PIN: &str = "cde.productsup.com/pin";
 
@@ -58,39 +62,21 @@ enum Step {
 }
 
 impl Plan {
-    /// Returns the plan of a list. The same list has the same ID on the same day, so that a command that was interrupted
-    /// while it created requests can be run again.
-    pub(crate) fn new(
-        kind: Kind,
-        targets: &[Target],
-        now: Timestamp,
-        size: usize,
-        max_failures: usize,
-        pin: bool,
-    ) -> Self {
-        let content = format!("{kind} {targets:?}{}", if pin { " pinned" } else { "" });
-        let digest = Uuid::new_v5(&Uuid::NAMESPACE_OID, content.as_bytes()).simple().to_string();
-        Self { id: format!("{}-{}", now.strftime("%Y%m%d"), &digest[..8]), size, max_failures, pin }
-    }
-
-    /// Returns the plan that the requests of a list hold, with other limits where they are given.
+    /// Returns the plan that the requests of a list hold, with other limits where they are given; `None` if neither holds
+    /// a size.
     pub(crate) fn stored(
         id: &str,
         requests: &[Request],
         size: Option<usize>,
         max_failures: Option<usize>,
-    ) -> Self {
-        let limit = |key: &str| {
-            let mut annotations =
-                requests.iter().filter_map(|request| request.metadata().annotations.as_ref());
-            annotations.find_map(|all| all.get(key)?.parse().ok())
-        };
-        Self {
+    ) -> Option<Self> {
+        let limit = |key: &str| requests.iter().find_map(|request| annotation(request, key)?.parse().ok());
+        Some(Self {
             id: id.to_owned(),
-            size: size.or_else(|| limit(SIZE)).unwrap_or(1).max(1),
+            size: size.or_else(|| limit(SIZE))?.max(1),
             max_failures: max_failures.or_else(|| limit(MAX_FAILURES)).unwrap_or(0),
             pin: requests.iter().any(needs_pin),
-        }
+        })
     }
 
     /// Returns the annotations of the requests.
@@ -102,13 +88,16 @@ impl Plan {
 
     /// Whether a request belongs to the list.
     pub(crate) fn has(&self, request: &Request) -> bool {
-        let labels = request.metadata().labels.as_ref();
-        labels.and_then(|labels| labels.get(LABEL)).is_some_and(|id| *id == self.id)
+        id_of(request) == Some(&self.id)
     }
 
     /// Returns the command that goes on with the list.
     pub(crate) fn go_on(&self, cluster: &Cluster) -> String {
-        format!("kubectl cde resume -l {} -n {}", self.selector(), cluster.namespace)
+        let Self { size, max_failures, .. } = self;
+        format!(
+            "kubectl cde resume {} --batch-size {size} --max-failures {max_failures}",
+            selection(&self.id, &cluster.namespace)
+        )
     }
 
     /// Returns the selector of the requests.
@@ -121,8 +110,9 @@ impl Plan {
         if requests.values().any(is_started) {
             return Step::Wait;
         }
-        let held = requests.iter().filter(|(_, request)| can_start(request));
-        let batch: Vec<Key> = held.map(|(key, _)| key.clone()).take(self.size).collect();
+        let mut held: Vec<_> = requests.iter().filter(|(_, request)| can_start(request)).collect();
+        held.sort_by_key(|(_, request)| position(request));
+        let batch: Vec<Key> = held.into_iter().map(|(key, _)| key.clone()).take(self.size).collect();
         if batch.is_empty() {
             Step::Finish
         } else if failures(requests) > self.max_failures {
@@ -131,6 +121,57 @@ impl Plan {
             Step::Start(batch)
         }
     }
+}
+
+/// Returns the ID of a list. The same list has the same ID on the same day, so that a command that was interrupted while
+/// it created requests can be run again, and a rollback finds what a preview has created.
+pub(crate) fn list_id(kind: Kind, version: &str, targets: &[Target], now: Timestamp, pin: bool) -> String {
+    let content = format!("{kind} {version} {targets:?}{}", if pin { " pinned" } else { "" });
+    let digest = Uuid::new_v5(&Uuid::NAMESPACE_OID, content.as_bytes()).simple().to_string();
+    format!("{}-{}", now.strftime("%Y%m%d"), &digest[..8])
+}
+
+/// Marks requests as those of one list, in their present order. `annotations` are those of [`Plan::annotations`], if there
+/// is a plan.
+pub(crate) fn mark(id: &str, annotations: &BTreeMap<String, String>, requests: &mut [Request]) {
+    for (position, request) in requests.iter_mut().enumerate() {
+        let metadata = &mut request.object.metadata;
+        metadata.labels.get_or_insert_default().insert(LABEL.to_owned(), id.to_owned());
+        let all = metadata.annotations.get_or_insert_default();
+        all.extend(annotations.clone());
+        all.insert(POSITION.to_owned(), position.to_string());
+    }
+}
+
+/// Returns the ID of the list to which a request belongs.
+pub(crate) fn id_of(request: &Request) -> Option<&str> {
+    request.metadata().labels.as_ref()?.get(LABEL).map(String::as_str)
+}
+
+/// Returns the flags that select the requests of a list.
+pub(crate) fn selection(id: &str, namespace: &str) -> String {
+    format!("-l {LABEL}={id} -n {namespace}")
+}
+
+/// Says how to start or discard the suspended requests of a list that has no limits.
+pub(crate) fn say_how_to_start(cluster: &Cluster, requests: &[&Request]) {
+    let Some((id, first)) = requests.iter().find_map(|one| Some((id_of(one)?, one))) else { return };
+    let selection = selection(id, &cluster.namespace);
+    note(format_args!(
+        "start them in batches: kubectl cde resume {selection} --batch-size N\n\
+         start all at once:     kubectl cde resume {selection}\n\
+         discard them:          kubectl delete {} {selection}",
+        first.kind()
+    ));
+}
+
+/// Returns the position of a request in its list. A request without one comes last.
+fn position(request: &Request) -> usize {
+    annotation(request, POSITION).and_then(|text| text.parse().ok()).unwrap_or(usize::MAX)
+}
+
+fn annotation<'a>(request: &'a Request, key: &str) -> Option<&'a String> {
+    request.metadata().annotations.as_ref()?.get(key)
 }
 
 /// Whether a batch may start the request.
@@ -144,7 +185,7 @@ fn lacks_pin(request: &Request) -> bool {
 }
 
 fn needs_pin(request: &Request) -> bool {
-    request.metadata().annotations.as_ref().is_some_and(|annotations| annotations.contains_key(PIN))
+    annotation(request, PIN).is_some()
 }
 
 fn failures(requests: &BTreeMap<Key, Request>) -> usize {
@@ -156,14 +197,14 @@ pub(crate) async fn run(cluster: &Cluster, plan: &Plan) -> Result<ExitCode, Erro
     let go_on = plan.go_on(cluster);
     note(format_args!("If this is interrupted, go on with: {go_on}"));
     tokio::select! {
-        result = follow(cluster, plan, &go_on) => result,
+        result = follow(cluster, plan) => result,
         _ = tokio::signal::ctrl_c() => Err(Error::NotDone(format!(
             "interrupted: what was started goes on, and the rest stays suspended; go on with: {go_on}"
         ))),
     }
 }
 
-async fn follow(cluster: &Cluster, plan: &Plan, go_on: &str) -> Result<ExitCode, Error> {
+async fn follow(cluster: &Cluster, plan: &Plan) -> Result<ExitCode, Error> {
     let select = SelectArgs { selector: Some(plan.selector()), ..SelectArgs::default() };
     let mut watch = Watch::start(cluster, &select, None).await?;
     let progress = Progress::new();
@@ -183,10 +224,9 @@ async fn follow(cluster: &Cluster, plan: &Plan, go_on: &str) -> Result<ExitCode,
                     let are =
                         if unpinned == 1 { "is not pinned and stays" } else { "are not pinned and stay" };
                     note(format_args!(
-                        "{unpinned} of {} requests {are} suspended: see kubectl cde preview -l {} -n {}",
+                        "{unpinned} of {} requests {are} suspended: see kubectl cde preview {}",
                         watch.requests.len(),
-                        plan.selector(),
-                        cluster.namespace
+                        selection(&plan.id, &cluster.namespace)
                     ));
                 }
                 let is_complete = failures(&watch.requests) + unpinned == 0;
@@ -194,17 +234,23 @@ async fn follow(cluster: &Cluster, plan: &Plan, go_on: &str) -> Result<ExitCode,
             }
             Step::Stop => {
                 progress.line(&summary(watch.requests.values()))?;
-                return Err(Error::NotDone(format!(
-                    "{} requests failed, which is more than {}, so no further batch was started: see kubectl cde status \
-                     -l {} -n {}, and go on with: {go_on} --max-failures N",
-                    failures(&watch.requests),
-                    plan.max_failures,
-                    plan.selector(),
-                    cluster.namespace
-                )));
+                return Err(Error::NotDone(stopped(cluster, plan, failures(&watch.requests))));
             }
         }
     }
+}
+
+/// Returns why no further batch was started, and how to go on.
+fn stopped(cluster: &Cluster, plan: &Plan, failures: usize) -> String {
+    let limit = plan.max_failures;
+    let (noun, them) = if failures == 1 { ("request", "it") } else { ("requests", "them") };
+    let more = Plan { max_failures: failures + limit, ..plan.clone() };
+    format!(
+        "{failures} {noun} failed, which is more than {limit}, so no further batch was started: see kubectl cde status {}. \
+         The next run counts {them} again, unless you retry {them} first: to go on and allow {limit} more, run {}",
+        selection(&plan.id, &cluster.namespace),
+        more.go_on(cluster)
+    )
 }
 
 /// Tells each failure once.
@@ -297,10 +343,12 @@ mod tests {
         let plan = Plan { id: "x".to_owned(), size: 10, max_failures: 3, pin: false };
         request.object.metadata.annotations = Some(plan.annotations());
         let stored = |size, failures| {
-            let plan = Plan::stored("x", std::slice::from_ref(&request), size, failures);
+            let plan = Plan::stored("x", std::slice::from_ref(&request), size, failures).unwrap();
             (plan.size, plan.max_failures)
         };
         assert_eq!((stored(None, None), stored(Some(5), Some(0))), ((10, 3), (5, 0)));
+        request.object.metadata.annotations = None;
+        assert!(Plan::stored("x", &[request], None, None).is_none(), "a preview has no limits");
     }
 
     #[test]
@@ -321,6 +369,6 @@ mod tests {
             [object("a", json!(null)), object("b", json!({"state": "synchronized-to-prod"}))].into();
         let Step::Start(batch) = plan.next(&requests) else { panic!("nothing is started") };
         assert_eq!(batch.iter().map(|key| key.1.as_str()).collect::<Vec<_>>(), ["b"]);
-        assert!(Plan::stored("x", &requests.into_values().collect::<Vec<_>>(), None, None).pin);
+        assert!(Plan::stored("x", &requests.into_values().collect::<Vec<_>>(), None, None).unwrap().pin);
     }
 }

@@ -16,6 +16,9 @@ use crate::error::Error;
 /// A name of an object has at most 253 characters. Half of that is enough for people.
 const MAX_NAME: usize = 100;
 
+/// The label of requests that people create with the plugin, so that nobody looks for them in Git.
+pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "kubectl-cde");
+
 /// What all requests of a list have in common.
 pub(crate) struct Template<'a> {
     /// The kind.
@@ -30,8 +33,6 @@ pub(crate) struct Template<'a> {
     pub(crate) name: Option<&'a str>,
     /// Their labels.
     pub(crate) labels: BTreeMap<String, String>,
-    /// Their annotations.
-    pub(crate) annotations: BTreeMap<String, String>,
     /// Their namespace.
     pub(crate) namespace: Option<&'a str>,
     /// The present time, whose date is part of the names.
@@ -93,7 +94,6 @@ impl Template<'_> {
         let metadata = object.meta_mut();
         metadata.namespace = self.namespace.map(str::to_owned);
         metadata.labels = (!self.labels.is_empty()).then(|| self.labels.clone());
-        metadata.annotations = (!self.annotations.is_empty()).then(|| self.annotations.clone());
         serde_json::from_value(serde_json::to_value(&object)?)
     }
 
@@ -151,7 +151,6 @@ mod tests {
             suspend: false,
             name: None,
             labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
             namespace: Some("connectors"),
             now: "2026-11-29T09:00:00Z".parse().unwrap(),
         };

@@ -1,6 +1,7 @@
 //! Requests, as the API server stores them.
 //!
 //! - [`targets`]: lists of connectors. [`manifest`]: the requests for them. [`create`]: creates these.
+//! - [`existing`], [`earlier`]: what is there before, and what that means for new requests.
 //! - [`select`]: finds existing ones. [`watch`]: follows them. [`change`]: changes them.
 //! - [`batch`]: starts the requests of a list step by step.
 //! - [`preview`]: what suspended ones would do. [`pin`]: limits rollbacks to what was seen.
@@ -9,6 +10,8 @@
 pub(crate) mod batch;
 pub(crate) mod change;
 pub(crate) mod create;
+pub(crate) mod earlier;
+pub(crate) mod existing;
 pub(crate) mod group;
 mod kind;
 pub(crate) mod manager;
@@ -179,6 +182,11 @@ impl Request {
     /// handled it.
     pub(crate) fn end(&self) -> Option<Outcome> {
         self.status.outcome.filter(|_| !self.is_reopening())
+    }
+
+    /// Returns when the request ended.
+    pub(crate) fn completed(&self) -> Option<Timestamp> {
+        self.status.operation.as_ref()?.completion_time.as_ref().map(|time| time.0)
     }
 
     /// Whether the operator has not yet handled a retry or a confirmation of a finished request.

@@ -127,8 +127,10 @@ async fn manifests_for_git_are_what_kubectl_accepts() {
     let again = incident.run(&args).await;
     assert!(again.code == 2 && again.stderr.contains("exists, and nothing was written"), "{again:?}");
 
-    let said = incident.ok(&["rollback", &a, "--dry-run=server"]).await;
-    assert!(said.ends_with(" created (server dry run)\n"), "{said}");
+    let said = incident.run(&["rollback", &a, "--dry-run=server"]).await;
+    assert!(said.code == 0 && said.stdout.ends_with(" created (server dry run)\n"), "{said:?}");
+    assert!(said.stderr.starts_with("validated only"), "{said:?}");
+    assert!(said.stderr.contains("for the effect, see kubectl cde preview"), "{said:?}");
     assert!(incident.stored().await.is_empty());
 }
 

@@ -28,6 +28,31 @@ async fn a_list_is_previewed_without_a_call() {
 }
 
 #[tokio::test]
+async fn a_second_rollback_of_a_connector_is_asked_for() {
+    let incident = Incident::new().await;
+    let shop = incident.migrated("shop").to_string();
+    incident.ok(&["rollback", &shop, "--name", "first"]).await;
+    incident.env.wait_for_reason(Kind::Rollback, "first", "RolledBack").await;
+    let asked = incident.run(&["rollback", &shop]).await;
+    assert_eq!(asked.code, 2, "{asked:?}");
+    let warning = format!("warning: mrb/first rolled back the connector {shop} at 20");
+    let may = ": a second rollback may put the new executable back\n";
+    assert!(asked.stderr.starts_with(&warning) && asked.stderr.contains(may), "{asked:?}");
+    assert!(
+        asked.stderr.contains("error: Roll back this connector again? There is no terminal"),
+        "{asked:?}"
+    );
+    assert_eq!(incident.stored().await.len(), 1);
+    let shown = incident.run_with(&["preview", "-f", "-"], &shop).await;
+    assert!(shown.code == 0 && shown.stderr.starts_with(&warning), "{shown:?}");
+    incident.ok(&["rollback", &shop, "--name", "second", "--yes"]).await;
+    incident.env.wait_until(Kind::Rollback, "second", "ended", |object| object.outcome().is_some()).await;
+    // The same request again is no second rollback.
+    let again = incident.run(&["rollback", &shop, "--name", "first"]).await;
+    assert!(again.code == 0 && !again.stderr.contains("a second rollback"), "{again:?}");
+}
+
+#[tokio::test]
 async fn a_pinned_rollback_hits_the_release_that_was_seen() {
     let incident = Incident::new().await;
     let shop = incident.migrated("shop");
@@ -128,5 +153,8 @@ async fn a_pin_of_requests_that_exist_changes_nothing() {
     incident.ok(&args).await;
     let again = incident.run(&args).await;
     assert_eq!(again.code, 1, "{again:?}");
-    assert!(again.stderr.contains("error: all requests existed already, and none was changed"), "{again:?}");
+    assert!(
+        again.stderr.contains("error: nothing was created or started, because all requests existed already"),
+        "{again:?}"
+    );
 }
