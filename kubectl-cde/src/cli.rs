@@ -15,10 +15,10 @@ use self::selection::{ConfirmArgs, DescribeArgs, ResumeArgs, RetryArgs, StatusAr
 /// migrations, and log in to the CDE.
 ///
 /// Exit codes: 0 success, 1 something failed or needs a login, 2 wrong flags or configuration, 3 Kubernetes could not be
-/// reached or refused.
+/// reached or refused. `kubectl cde wait` has its own: see its help.
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-cde", bin_name = "kubectl cde", version = cde_operator::VERSION, arg_required_else_help = true)]
-#[command(disable_help_subcommand = true, args_override_self = true)]
+#[command(args_override_self = true)]
 pub(crate) struct Cli {
     /// Access to Kubernetes.
     #[command(flatten)]
@@ -36,6 +36,7 @@ pub(crate) enum Command {
     /// Restore connectors from the bin: create one request per connector.
     Restore(Box<CreateArgs>),
     /// Show requests: what needs a person, what waits and for what, what is under way, and what is done.
+    #[command(aliases = ["list", "get"])]
     Status(Box<StatusArgs>),
     /// Tell the story of one request, and what a person can do.
     Describe(DescribeArgs),
@@ -49,8 +50,8 @@ pub(crate) enum Command {
     Suspend(Box<SuspendArgs>),
     /// Start suspended requests.
     Resume(Box<ResumeArgs>),
-    /// Wait until requests have ended: exit code 0 if all succeeded, 1 if some failed, 2 if some need a person, 3 after the
-    /// time-out, 4 after another error.
+    /// Wait until requests have ended: exit code 0 if all succeeded, 1 if some failed, 2 if some have no result (unknown
+    /// outcome, or suspended with nothing else under way), 3 after the time-out, 4 after another error.
     Wait(Box<WaitArgs>),
     /// Log in to the CDE with a browser, and write the login to the operator's Secret.
     Login(Box<LoginArgs>),

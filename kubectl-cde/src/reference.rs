@@ -22,7 +22,9 @@ fn page() -> String {
     let _ = writeln!(text, "\n## Flags of all commands\n");
     let global: Vec<&Arg> = root.get_arguments().filter(|arg| arg.is_global_set()).collect();
     flags(&mut text, &global);
-    for command in root.get_subcommands().filter(|command| !command.is_hide_set()) {
+    for command in
+        root.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help")
+    {
         describe(&mut text, command);
     }
     text

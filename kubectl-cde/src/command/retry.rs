@@ -40,6 +40,10 @@ fn why_not(request: &Request, not_after: Option<Timestamp>, now: Timestamp) -> O
     if request.status.outcome.is_some_and(Outcome::is_final) {
         return Some(format!("{} is final; create another request to repeat it", request.reason()));
     }
+    if request.is_held() {
+        let namespace = request.namespace();
+        return Some(format!("it is suspended; start it: kubectl cde resume {request} -n {namespace}"));
+    }
     let end = not_after.or(request.not_after())?;
     (end <= now).then(|| format!("its notAfter {end:.0} has passed; move it with --not-after 1h"))
 }

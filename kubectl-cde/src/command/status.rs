@@ -7,11 +7,13 @@ use anstyle::{AnsiColor, Style};
 use cde_operator::runtime::clock;
 use cde_operator::text::cut;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
 
 use super::print;
 use super::status_watch::follow;
 use crate::cli::KubernetesArgs;
-use crate::cli::selection::StatusArgs;
+use crate::cli::selection::{SelectArgs, StatusArgs};
 use crate::cluster::Cluster;
 use crate::error::Error;
 use crate::output::Format;
@@ -36,8 +38,7 @@ pub(super) async fn run(kubernetes: &KubernetesArgs, args: &StatusArgs) -> Resul
         return Ok(ExitCode::SUCCESS);
     }
     if requests.is_empty() {
-        let place = if args.select.all_namespaces { "any namespace" } else { &cluster.namespace };
-        print(format_args!("No requests in {place}.\n"))?;
+        print(format_args!("{}\n", nothing(&cluster, &args.select).await))?;
     } else {
         let wide = args.output == Some(Format::Wide);
         let lists_done = wide || args.select.has_names() || !args.select.reasons.is_empty();
@@ -48,6 +49,19 @@ pub(super) async fn run(kubernetes: &KubernetesArgs, args: &StatusArgs) -> Resul
         follow(&cluster, &args.select, &requests).await?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says that nothing was found, and where else to look.
+async fn nothing(cluster: &Cluster, select: &SelectArgs) -> String {
+    let which = if select.is_everything() { "" } else { " that match" };
+    if select.all_namespaces {
+        return format!("No requests{which} in any namespace.");
+    }
+    let namespace = &cluster.namespace;
+    // Not everybody may read namespaces.
+    let found = Api::<Namespace>::all(cluster.client.clone()).get_metadata_opt(namespace).await;
+    let absent = if matches!(found, Ok(None)) { ", which does not exist" } else { "" };
+    format!("No requests{which} in {namespace}{absent}: see -n or -A.")
 }
 
 /// How the table looks.

@@ -1,10 +1,12 @@
 //! `kubectl cde wait`: waits until requests have ended, and says how.
 //!
-//! The exit code is 0 if all succeeded, 1 if some failed, 2 if the outcome of some is unknown and a person must look, 3
-//! after the time-out, and 4 after any other error, so that a script can tell them apart.
+//! The exit code is 0 if all succeeded, 1 if some failed, 2 if some have no result (their outcome is unknown, or they are
+//! suspended and nothing else is under way), 3 after the time-out, and 4 after any other error, so that a script can tell
+//! them apart. `status` counts those of the codes 1 and 2 among what needs a person, except suspended ones, which wait.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use cde_operator::api::Outcome;
 
@@ -13,14 +15,17 @@ use crate::cli::KubernetesArgs;
 use crate::cli::selection::{SelectArgs, WaitArgs};
 use crate::cluster::Cluster;
 use crate::error::Error;
+use crate::request::existing::{names, target};
 use crate::request::select::select_some;
 use crate::request::watch::{Change, Watch};
 use crate::request::{Key, Request};
 
 const FAILED: u8 = 1;
-const NEEDS_A_PERSON: u8 = 2;
+const NO_RESULT: u8 = 2;
 const TIMED_OUT: u8 = 3;
 const ERROR: u8 = 4;
+/// While this command waits, another one may start the next batch when the one before has ended.
+const NEXT_BATCH: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(kubernetes: &KubernetesArgs, args: &WaitArgs) -> ExitCode {
     match wait(kubernetes, args).await {
@@ -40,6 +45,8 @@ async fn wait(kubernetes: &KubernetesArgs, args: &WaitArgs) -> Result<u8, Error>
     let mut worst = 0;
     let following = async {
         let mut watch = Watch::start(&cluster, &scope, Some(open.clone())).await?;
+        let mut has_waited = false;
+        say_suspended(watch.requests.values());
         loop {
             let ended: Vec<Key> = open
                 .iter()
@@ -53,7 +60,16 @@ async fn wait(kubernetes: &KubernetesArgs, args: &WaitArgs) -> Result<u8, Error>
             if open.is_empty() {
                 return Ok(());
             }
-            while matches!(watch.change().await?, Change::Nothing) {}
+            let only_suspended = watch.requests.values().all(|one| one.is_held() || one.end().is_some());
+            if only_suspended && !(has_waited && is_started_soon(&mut watch).await?) {
+                say_left(open.iter().filter_map(|key| watch.requests.get(key)))?;
+                worst = worst.max(NO_RESULT);
+                return Ok(());
+            }
+            if !only_suspended {
+                has_waited = true;
+                while matches!(watch.change().await?, Change::Nothing) {}
+            }
         }
     };
     if let Ok(result) = tokio::time::timeout(args.timeout, following).await {
@@ -62,6 +78,37 @@ async fn wait(kubernetes: &KubernetesArgs, args: &WaitArgs) -> Result<u8, Error>
     let names: Vec<String> = open.iter().map(|key| format!("{}/{}", key.2, key.1)).collect();
     note(format_args!("error: timed out waiting for {}", names.join(", ")));
     Ok(TIMED_OUT)
+}
+
+/// Says which requests do not start by themselves.
+fn say_suspended<'a>(requests: impl Iterator<Item = &'a Request>) {
+    let held: Vec<&Request> = requests.filter(|request| request.is_held()).collect();
+    let do_not_start = match held.len() {
+        0 => return,
+        1 => "is suspended and does not start by itself",
+        _ => "are suspended and do not start by themselves",
+    };
+    note(format_args!("{} {do_not_start}: kubectl cde resume {}", names(&held), target(&held)));
+}
+
+/// Waits a short time for a change, and returns whether there was one.
+async fn is_started_soon(watch: &mut Watch<'_>) -> Result<bool, Error> {
+    let change = async {
+        while matches!(watch.change().await?, Change::Nothing) {}
+        Ok(())
+    };
+    match tokio::time::timeout(NEXT_BATCH, change).await {
+        Ok(result) => result.map(|()| true),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Prints the requests that are left suspended.
+fn say_left<'a>(requests: impl Iterator<Item = &'a Request>) -> Result<(), Error> {
+    for request in requests {
+        print(format_args!("{request} {}: {}\n", request.reason(), request.message()))?;
+    }
+    Ok(())
 }
 
 /// Prints how a request ended, and returns the exit code for it.
@@ -73,7 +120,7 @@ fn tell(key: &Key, request: Option<&Request>) -> Result<u8, Error> {
     print(format_args!("{request} {}: {}\n", request.reason(), request.message()))?;
     Ok(match request.end() {
         Some(Outcome::Failed) => FAILED,
-        Some(Outcome::Unknown) => NEEDS_A_PERSON,
+        Some(Outcome::Unknown) => NO_RESULT,
         Some(Outcome::Succeeded | Outcome::Skipped) | None => 0,
     })
 }

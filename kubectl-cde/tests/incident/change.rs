@@ -24,6 +24,24 @@ async fn a_failed_request_is_retried_at_once_and_twice_in_a_second() {
 }
 
 #[tokio::test]
+async fn a_retry_leaves_suspended_requests_alone_and_does_not_count_them() {
+    let incident = Incident::new().await;
+    let failed = incident.failed().await;
+    for name in ["a", "b"] {
+        let id = incident.migrated(name);
+        incident.env.apply(&rollback(name, id, "main").spec("suspend", true)).await;
+        incident.env.wait_for_reason(Kind::Rollback, name, "Suspended").await;
+    }
+    let one = incident.run(&["retry", "a"]).await;
+    assert_eq!((one.code, one.stdout.as_str()), (1, ""), "{one:?}");
+    let says = "mrb/a is left alone: it is suspended; start it: kubectl cde resume mrb/a -n ";
+    assert!(one.stderr.contains(says), "{one:?}");
+    // Only one is left, so there is no question.
+    let all = incident.run(&["retry", &failed.name, "a", "b"]).await;
+    assert_eq!((all.code, all.stdout), (1, format!("mrb/{} retried\n", failed.name)));
+}
+
+#[tokio::test]
 async fn a_request_whose_window_has_passed_is_retried_with_a_new_window() {
     let incident = Incident::new().await;
     let connector = incident.migrated("shop");

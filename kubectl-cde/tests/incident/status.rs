@@ -1,8 +1,10 @@
 //! `status`.
 
+use std::process::Command;
+
 use cde_harness::{Kind, rollback};
 
-use super::fixture::Incident;
+use super::fixture::{Incident, run};
 
 #[tokio::test]
 async fn what_needs_a_person_comes_first_and_what_is_done_is_counted() {
@@ -48,7 +50,33 @@ async fn a_name_that_does_not_exist_says_where_to_look() {
     let ended = incident.run(&["status", "nothing"]).await;
     assert_eq!(ended.code, 2, "{ended:?}");
     assert!(ended.stderr.contains("there is no request nothing in the namespace"), "{ended:?}");
-    assert!(incident.ok(&["status"]).await.starts_with("No requests in test-"));
+    let namespace = &incident.env.namespace;
+    assert_eq!(incident.ok(&["list"]).await, format!("No requests in {namespace}: see -n or -A.\n"));
+    // An administrator may know more than a requester.
+    let admin = incident.env.control_plane.kubeconfig();
+    let mut command = incident.plugin_as(&admin, &["get"]);
+    command.args(["-n", "no-such-place"]);
+    let ended = run(command, "").await;
+    assert_eq!(
+        ended.stdout, "No requests in no-such-place, which does not exist: see -n or -A.\n",
+        "{ended:?}"
+    );
+}
+
+#[tokio::test]
+async fn help_names_the_codes_of_wait() {
+    for (words, says) in [
+        (&["help"][..], "`kubectl cde wait` has its own"),
+        (&["help", "wait"], "2 if some have no result"),
+        (&["help", "list"], "Show requests:"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-cde"));
+        command.args(words);
+        let ended = run(command, "").await;
+        let text = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(ended.code == 0 && text.contains(says), "{words:?}: {ended:?}");
+        assert!(!ended.stdout.contains("\n  list "), "{ended:?}");
+    }
 }
 
 #[tokio::test]
