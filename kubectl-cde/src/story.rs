@@ -1,6 +1,7 @@
 //! The story of one request, in sentences.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use anstyle::Style;
 use cde_operator::api::{Executables, OperationRecord, Outcome, Preconditions, Reason};
@@ -8,12 +9,15 @@ use cde_operator::text::clean;
 use jiff::Timestamp;
 
 use crate::request::manager::{Manager, creator};
+use crate::request::manifest::MANAGED_BY;
 use crate::request::{Request, Spec};
 use crate::runbook;
 
 const BOLD: Style = Style::new().bold();
 /// Where the texts begin.
 const INDENT: usize = 14;
+/// A time that is further away is shown as a date only.
+const FAR: Duration = Duration::from_hours(30 * 24);
 /// Lines are broken at this column.
 const WIDTH: usize = 110;
 
@@ -29,6 +33,7 @@ pub(crate) fn story(request: &Request, now: Timestamp) -> String {
     tell("Managed by", managed(request));
     tell("State", format!("{}. {}", reason(request), request.message()));
     tell("Seen", seen(request));
+    tell("Retried", retried(request, now));
     if let Some(operation) = &request.status.operation {
         tell("Attempts", attempts(operation, now));
         tell("Last answer", last_error(operation, now));
@@ -37,7 +42,7 @@ pub(crate) fn story(request: &Request, now: Timestamp) -> String {
     if let Some(entry) = request.status.reason.filter(|_| !request.is_reopening()).and_then(runbook::entry) {
         tell("Meaning", entry.meaning);
         tell("Check", entry.check);
-        tell("Action", entry.action);
+        tell("Action", action(request, &entry.action));
     }
     tell("Commands", commands(request, now));
     if let Some(operation) = &request.status.operation {
@@ -131,6 +136,35 @@ pub(crate) fn executables(ids: &Executables) -> String {
     if known.is_empty() { "none".to_owned() } else { known.join(", ") }
 }
 
+/// Returns when a person reopened the request. Its object no longer has the attempts before.
+fn retried(request: &Request, now: Timestamp) -> String {
+    let Some(time) = &request.status.last_handled_retry else { return String::new() };
+    format!(
+        "At {}. The rest is about the time since then. For the attempts before: kubectl events --for {}/{} -n {}",
+        distance(time.0, now),
+        request.kind().resource().plural,
+        request.name(),
+        request.namespace()
+    )
+}
+
+/// Returns the runbook's action. Its sentences about Git do not apply to a request that the plugin made.
+fn action(request: &Request, text: &str) -> String {
+    let is_own = request.metadata().labels.as_ref().and_then(|labels| labels.get(MANAGED_BY.0));
+    let (own, command) = (is_own.is_some_and(|by| by == MANAGED_BY.1), request.kind().command());
+    let (about_git, rest): (Vec<&str>, Vec<&str>) =
+        text.split_inclusive(". ").partition(|sentence| own && sentence.contains("Git"));
+    if about_git.is_empty() {
+        return text.to_owned();
+    }
+    let instead = format!(
+        "If a field is wrong, create another request with kubectl cde {command}. If nobody wants this one any more, delete \
+         it: kubectl delete {request} -n {}",
+        request.namespace()
+    );
+    [rest.concat().trim_end(), &instead].join(" ").trim_start().to_owned()
+}
+
 fn attempts(operation: &OperationRecord, now: Timestamp) -> String {
     let mut text = match operation.attempts {
         0 => return "None so far.".to_owned(),
@@ -205,10 +239,13 @@ fn request_id(operation: &OperationRecord) -> String {
     }
 }
 
-/// Returns a time and how far it is from now.
+/// Returns a time and how far it is from now, if that is near enough to be of use.
 fn distance(at: Timestamp, now: Timestamp) -> String {
     let distance = at.duration_since(now);
     let whole = jiff::SignedDuration::from_secs(distance.as_secs()).unsigned_abs();
+    if whole > FAR {
+        return format!("{at:.0}");
+    }
     let words = humantime::format_duration(whole);
     if whole.is_zero() {
         return format!("{at:.0} (now)");

@@ -1,6 +1,7 @@
 //! `describe`.
 
 use cde_harness::{Kind, rollback};
+use cde_sandbox::cde::new_id;
 
 use super::fixture::Incident;
 
@@ -47,6 +48,46 @@ async fn the_story_of_an_open_request_says_when_it_ends_by_itself() {
         assert!(flat(&text).contains(&flat(part)), "{part}:\n{text}");
     }
     assert!(!text.contains("Request ID:"), "there was no call:\n{text}");
+}
+
+#[tokio::test]
+async fn the_story_of_a_request_of_the_plugin_leaves_git_out_and_mentions_a_retry() {
+    let incident = Incident::new().await;
+    let id = new_id().to_string();
+    incident.ok(&["rollback", &id, "--name", "absent", "--not-after", "2100-01-01T00:00:00Z"]).await;
+    let first = incident.env.wait_for_reason(Kind::Rollback, "absent", "NotFound").await;
+    let text = incident.ok(&["describe", "absent"]).await;
+    let namespace = &incident.env.namespace;
+    for part in [
+        "If a field is wrong, create another request with kubectl cde rollback.",
+        &format!("delete it: kubectl delete mrb/absent -n {namespace}"),
+        "No attempt begins after 2100-01-01T00:00:00Z.",
+    ] {
+        assert!(flat(&text).contains(part), "{part}:\n{text}");
+    }
+    for part in ["Git", "other words", "years", "Retried:"] {
+        assert!(!text.contains(part), "{part}:\n{text}");
+    }
+    incident.ok(&["retry", "absent"]).await;
+    let other = |object: &cde_harness::Object| {
+        object.request_id() != first.request_id() && object.outcome().is_some()
+    };
+    incident.env.wait_until(Kind::Rollback, "absent", "asked again", other).await;
+    let text = flat(&incident.ok(&["describe", "absent"]).await);
+    assert!(text.contains("Retried: At 20"), "{text}");
+    let events = format!("kubectl events --for migrationrollbacks/absent -n {namespace}");
+    assert!(text.contains(&events), "{text}");
+    assert!(
+        incident
+            .env
+            .kubectl(&["events", "--for", "migrationrollbacks/absent"], "")
+            .await
+            .contains("NotFound")
+    );
+    // The runbook's text is for those whose requests are in Git.
+    incident.env.apply(&rollback("in-git", new_id(), "main")).await;
+    incident.env.wait_for_reason(Kind::Rollback, "in-git", "NotFound").await;
+    assert!(incident.ok(&["describe", "in-git"]).await.contains("manifest in Git"));
 }
 
 /// Returns a text without its line breaks and columns.
