@@ -95,20 +95,30 @@ pub(super) async fn run(
     if dry_run {
         return Ok(ExitCode::SUCCESS);
     }
+    begin(&cluster, &created, start, batch.as_ref(), args.suspend).await
+}
+
+/// Starts what was created, unless it is to stay suspended or starts by itself.
+async fn begin(
+    cluster: &Cluster,
+    created: &[Created],
+    start: Start,
+    batch: Option<&Plan>,
+    stays_suspended: bool,
+) -> Result<ExitCode, Error> {
     if let Some(limit) = start.pin {
-        let batch = batch.as_ref();
-        let start = Pinned { limit, yes: start.yes, batch, stays_suspended: args.suspend };
-        return start_pinned(&cluster, &created, start).await;
+        let start = Pinned { limit, yes: start.yes, batch, stays_suspended };
+        return start_pinned(cluster, created, start).await;
     }
     match batch {
-        Some(plan) if !args.suspend && created.iter().any(|one| plan.has(one.request())) => {
-            return batch::run(&cluster, &plan).await;
+        Some(plan) if !stays_suspended && created.iter().any(|one| plan.has(one.request())) => {
+            return batch::run(cluster, plan).await;
         }
-        Some(_) if !args.suspend => return Err(nothing_done()),
-        _ if !is_done(&created, args.suspend) => return Err(nothing_done()),
-        Some(plan) => note(format_args!("start them: {}", plan.go_on(&cluster))),
-        None if args.suspend => {
-            say_how_to_start(&cluster, &created.iter().map(Created::request).collect::<Vec<_>>());
+        Some(_) if !stays_suspended => return Err(nothing_done()),
+        _ if !is_done(created, stays_suspended) => return Err(nothing_done()),
+        Some(plan) => note(format_args!("start them: {}", plan.go_on(cluster))),
+        None if stays_suspended => {
+            say_how_to_start(cluster, &created.iter().map(Created::request).collect::<Vec<_>>());
         }
         None => {}
     }

@@ -130,7 +130,7 @@ async fn a_list_that_exists_already_says_what_to_do_and_starts_nothing() {
         assert!(ended.stderr.contains(&says), "{says}: {ended:?}");
         assert!(ended.stderr.contains("error: nothing was created or started"), "{ended:?}");
     }
-    let none = incident.run(&["resume", &line.split(',').next().unwrap(), "--batch-size", "1"]).await;
+    let none = incident.run(&["resume", line.split(',').next().unwrap(), "--batch-size", "1"]).await;
     assert_eq!(none.code, 2, "{none:?}");
     assert!(none.stderr.contains("these requests belong to no batch"), "{none:?}");
     assert!(none.stderr.contains("preview -f LIST"), "{none:?}");
