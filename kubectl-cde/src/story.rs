@@ -157,12 +157,16 @@ fn action(request: &Request, text: &str) -> String {
     if about_git.is_empty() {
         return text.to_owned();
     }
+    let rest = rest.concat().trim_end().to_owned();
+    if request.end() != Some(Outcome::Failed) {
+        return rest;
+    }
     let instead = format!(
         "If a field is wrong, create another request with kubectl cde {command}. If nobody wants this one any more, delete \
          it: kubectl delete {request} -n {}",
         request.namespace()
     );
-    [rest.concat().trim_end(), &instead].join(" ").trim_start().to_owned()
+    format!("{rest} {instead}").trim_start().to_owned()
 }
 
 fn attempts(operation: &OperationRecord, now: Timestamp) -> String {
