@@ -51,7 +51,7 @@ fn the_next_step_has_its_row_in_the_table() {
         ("due after the pause", later(five, three, zero, Some(&free)), Next::Wait(five)),
         ("an own claim", due(Some(&mine)), Next::Claim),
         ("another's claim", due(Some(&theirs)), Next::Wait(LENGTH)),
-        ("another's claim for a while", later(zero, zero, three, Some(&theirs)), Next::Wait(LENGTH - three)),
+        ("another's claim for a while", later(zero, zero, three, Some(&theirs)), Next::Wait(SECOND * 84)),
         ("another's claim until now", later(zero, zero, LENGTH, Some(&theirs)), Next::Claim),
         ("another's claim, over", later(zero, zero, LENGTH * 2, Some(&theirs)), Next::Claim),
         ("another's claim, due later", later(five, zero, LENGTH, Some(&theirs)), Next::Wait(five)),
