@@ -181,6 +181,26 @@ async fn an_overlay_anywhere_can_refer_to_a_tag_of_the_repository() {
     of("PodDisruptionBudget");
 }
 
+/// The kustomization in the page on the installation, over the release's `install.yaml`.
+#[tokio::test]
+async fn the_documented_kustomization_completes_the_released_manifest() {
+    let control_plane = installed().await;
+    let directory = control_plane.dir().join("released");
+    std::fs::create_dir(&directory).unwrap();
+    let released = control_plane.kubectl_ok(&["kustomize", &path("deploy")], "").await.unwrap();
+    std::fs::write(directory.join("install.yaml"), &released).unwrap();
+    let page = std::fs::read_to_string(path("docs/install.md")).unwrap();
+    let documented =
+        page.split("```yaml\n").find(|block| block.contains("resources: [install.yaml]")).unwrap();
+    std::fs::write(directory.join("kustomization.yaml"), documented.split_once("```").unwrap().0).unwrap();
+    let yaml = control_plane.kubectl_ok(&["kustomize", directory.to_str().unwrap()], "").await.unwrap();
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&yaml).unwrap();
+    let of = |kind: &str| objects.iter().find(|object| object["kind"] == kind).unwrap();
+    assert_eq!(of("ConfigMap")["data"]["CDE_URL"], "https://cde.example.com");
+    let image = concat!("registry.example.com/cde-operator:", env!("CARGO_PKG_VERSION"));
+    assert_eq!(of("Deployment")["spec"]["template"]["spec"]["containers"][0]["image"], image);
+}
+
 /// Returns the overlay in the page on the installation.
 fn documented_overlay() -> String {
     let page = std::fs::read_to_string(path("docs/install.md")).unwrap();
