@@ -1,20 +1,24 @@
 //! Metrics of the process, named as in the Prometheus client libraries, with a prefix.
 
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
+#[cfg(target_os = "linux")]
+use std::time::UNIX_EPOCH;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+#[cfg(target_os = "linux")]
+use prometheus_client::metrics::{counter::ConstCounter, gauge::ConstGauge};
+#[cfg(target_os = "linux")]
 use tokio::runtime::Handle;
 
-use super::metrics::encode;
-
 use crate::runtime::clock;
+#[cfg(target_os = "linux")]
+use crate::runtime::metrics::encode;
 
 /// Collects from `/proc/self` on each scrape, if that exists.
 #[derive(Debug)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux has /proc"))]
 pub struct ProcessMetrics {
     prefix: &'static str,
     started: SystemTime,
