@@ -32,7 +32,7 @@ fn metadata(package: &str) -> String {
     }
 }
 
-/// Returns what Git prints, if this directory is in a repository of its own.
+/// Returns what Git prints, if it succeeds.
 fn git(arguments: &[&str]) -> Option<String> {
     let output = Command::new("git").args(arguments).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())

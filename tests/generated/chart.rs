@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::compare;
+use super::{compare, compare_between};
 
 const BEGIN: &str = "<!-- values: made by tests/generated/chart.rs -->\n";
 const END: &str = "<!-- end of values -->\n";
@@ -108,11 +108,7 @@ fn the_readme_of_the_chart_has_a_row_for_each_value() {
             writeln!(table, "| `{}` | `{default}` | {description} |", value.path.join(".")).unwrap();
         }
     }
-    let file = chart("README.md");
-    let readme = read(&file);
-    let (head, rest) = readme.split_once(BEGIN).expect("the README has a place for the values");
-    let (_, tail) = rest.split_once(END).expect("the place has an end");
-    compare(&file, &format!("{head}{BEGIN}{table}{END}{tail}"));
+    compare_between(&chart("README.md"), [BEGIN, END], &table);
 }
 
 #[test]

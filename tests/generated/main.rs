@@ -34,3 +34,11 @@ fn compare(file: &Path, expected: &str) {
         file.display()
     );
 }
+
+/// Compares what stands between two lines of a file with what it should be, or writes it.
+fn compare_between(file: &Path, [begin, end]: [&str; 2], expected: &str) {
+    let text = fs::read_to_string(file).expect("the file");
+    let (head, rest) = text.split_once(begin).expect("where it begins");
+    let (_, tail) = rest.split_once(end).expect("where it ends");
+    compare(file, &format!("{head}{begin}{expected}{end}{tail}"));
+}

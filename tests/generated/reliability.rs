@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::compare_between;
 use crate::faults::FAULTS;
 use crate::protocol_mutations::mutations;
 
@@ -124,16 +125,7 @@ fn table() -> String {
 
 #[test]
 fn the_table_of_faults_is_up_to_date() {
-    let path = root().join(DOCUMENT);
-    let document = fs::read_to_string(&path).expect("the document");
-    let (head, rest) = document.split_once(BEGIN).expect("where the table begins");
-    let (found, tail) = rest.split_once(END).expect("where the table ends");
-    let table = table();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(path, format!("{head}{BEGIN}{table}{END}{tail}")).unwrap();
-        return;
-    }
-    assert!(found == table, "{DOCUMENT} is old: run UPDATE_DOCS=1 cargo test --test generated reliability::");
+    compare_between(&root().join(DOCUMENT), [BEGIN, END], &table());
 }
 
 #[test]

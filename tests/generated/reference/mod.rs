@@ -7,11 +7,11 @@ mod kind;
 mod quotes;
 mod table;
 
-use std::fs;
-use std::path::Path;
-
 use cde_operator::api::crds;
 use serde_json::Value;
+
+use crate::compare_between;
+use crate::reliability::root;
 
 const DOCUMENT: &str = "docs/reference.md";
 const BEGIN: &str = "<!-- schema: made by tests/generated/reference -->\n";
@@ -23,16 +23,7 @@ fn definitions() -> Vec<Value> {
 
 #[test]
 fn the_reference_matches_the_crds() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(DOCUMENT);
-    let document = fs::read_to_string(&path).expect("the document");
-    let (head, rest) = document.split_once(BEGIN).expect("where the tables begin");
-    let (found, tail) = rest.split_once(END).expect("where the tables end");
-    let made = kind::chapters(&definitions());
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(path, format!("{head}{BEGIN}{made}{END}{tail}")).unwrap();
-        return;
-    }
-    assert!(found == made, "{DOCUMENT} is old: run UPDATE_DOCS=1 cargo test --test generated reference::");
+    compare_between(&root().join(DOCUMENT), [BEGIN, END], &kind::chapters(&definitions()));
 }
 
 /// Collects all paths of fields below a schema: `.spec.version`, `.status.versions[].state`.
