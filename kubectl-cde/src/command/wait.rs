@@ -68,7 +68,7 @@ async fn wait(kubernetes: &KubernetesArgs, args: &WaitArgs) -> Result<u8, Error>
             }
             if !only_suspended {
                 has_waited = true;
-                while matches!(watch.change().await?, Change::Nothing) {}
+                changed(&mut watch).await?;
             }
         }
     };
@@ -91,13 +91,15 @@ fn say_suspended<'a>(requests: impl Iterator<Item = &'a Request>) {
     note(format_args!("{} {do_not_start}: kubectl cde resume {}", names(&held), target(&held)));
 }
 
+/// Waits until a request changes.
+async fn changed(watch: &mut Watch<'_>) -> Result<(), Error> {
+    while matches!(watch.change().await?, Change::Nothing) {}
+    Ok(())
+}
+
 /// Waits a short time for a change, and returns whether there was one.
 async fn is_started_soon(watch: &mut Watch<'_>) -> Result<bool, Error> {
-    let change = async {
-        while matches!(watch.change().await?, Change::Nothing) {}
-        Ok(())
-    };
-    match tokio::time::timeout(NEXT_BATCH, change).await {
+    match tokio::time::timeout(NEXT_BATCH, changed(watch)).await {
         Ok(result) => result.map(|()| true),
         Err(_) => Ok(false),
     }
