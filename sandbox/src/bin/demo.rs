@@ -31,6 +31,9 @@ struct Args {
     /// Operator binary to run instead of building one, such as the one from an image.
     #[arg(long, value_name = "FILE")]
     operator: Option<PathBuf>,
+    /// The install.yaml of a release, to install instead of deploy/.
+    #[arg(long, value_name = "FILE")]
+    install: Option<PathBuf>,
     /// Write a recording of the requests as an animated SVG.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -51,7 +54,8 @@ fn main() -> ExitCode {
 
 async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut interrupt = Interrupt::listen()?;
-    let Some(environment) = interrupt.or(Environment::start(args.operator)).await else {
+    let Some(environment) = interrupt.or(Environment::start(args.operator, args.install.as_deref())).await
+    else {
         return Ok(INTERRUPTED.into());
     };
     let environment = environment?;

@@ -1,5 +1,7 @@
 //! Installs all of `deploy/` but the Deployment on the control plane, which has no kubelet to run it.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use super::NAMESPACE;
@@ -11,10 +13,13 @@ use cde_sandbox::program::workspace;
 const LOGIN_ROLE: &str = "deploy/components/login/role.yaml";
 
 /// Installs the CRDs, the namespace and the permissions, as `kubectl apply -k deploy/` does with the component for the
-/// login mode.
-pub(crate) async fn install(control_plane: &ControlPlane) -> Result<()> {
+/// login mode, or from the `install.yaml` of a release.
+pub(crate) async fn install(control_plane: &ControlPlane, release: Option<&Path>) -> Result<()> {
     let tell = |command: &str, said: &str| say(&format!("$ kubectl {command}\n{said}"));
-    control_plane.install(tell).await?;
+    match release {
+        None => control_plane.install(tell).await?,
+        Some(manifest) => control_plane.install_release(manifest, tell).await?,
+    }
     let role = workspace().join(LOGIN_ROLE);
     let said = control_plane.kubectl_ok(&["apply", "-f", &role.to_string_lossy()], "").await?;
     tell(&format!("apply -f {LOGIN_ROLE}"), said.trim_end());

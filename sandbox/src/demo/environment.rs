@@ -54,11 +54,11 @@ impl Programs {
 
 impl Environment {
     /// Builds what is missing, starts everything, logs in and waits until the operator is ready. `operator` is a binary to
-    /// use as it is.
+    /// use as it is, and `release` the `install.yaml` to install instead of `deploy/`.
     ///
     /// # Errors
     /// If something cannot be built or started, or the login fails. The error says what.
-    pub(crate) async fn start(operator: Option<PathBuf>) -> Result<Self> {
+    pub(crate) async fn start(operator: Option<PathBuf>, release: Option<&Path>) -> Result<Self> {
         // An error only means that a provider is already installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let scratch = process::scratch_dir()?;
@@ -75,7 +75,7 @@ impl Environment {
         ));
         let server = login::start_server().await?;
         let sandbox = start_sandbox(&programs.sandbox, &server, scratch.path()).await?;
-        cluster::install(&control_plane).await?;
+        cluster::install(&control_plane, release).await?;
         let kubeconfig = control_plane.service_account(OPERATOR_NAMESPACE, "cde-operator", None).await?;
         login::log_in(&control_plane, &server, &programs.plugin).await?;
         let login_flags = login::operator_flags(&server);

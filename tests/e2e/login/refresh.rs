@@ -81,11 +81,14 @@ async fn a_refresh_waits_for_the_end_of_a_call_that_is_under_way() {
     for call in &mut held {
         call.arrived().await.unwrap();
     }
+    // Some refreshes may have come before the calls on a busy machine.
+    let before = login.statistics().await.refreshes;
     login.until("a claim", async || login.stored().await.claim).await;
-    assert_eq!(login.statistics().await.refreshes, 1, "the refresh token is spent while calls are under way");
+    let refreshes = login.statistics().await.refreshes;
+    assert_eq!(refreshes, before, "the refresh token is spent while calls are under way");
     held.into_iter().for_each(Held::release);
     all_succeed_once(&login.env, &requests).await;
-    login.refreshed(2).await;
+    login.refreshed(before + 1).await;
     assert_eq!(rejected(&login), 0, "{}", login.env.sandbox.ledger());
 }
 
