@@ -13,8 +13,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::{Store, Writer, store};
 use kube::runtime::watcher::Event;
 
-use crate::runtime::guarded::Guarded;
-
+use crate::runtime::guarded::{Guarded, Received};
 use crate::runtime::version::version;
 
 use super::kind::{Key, Kind, Waker};
@@ -89,7 +88,7 @@ impl<K: Kind> Cache<K> {
     }
 
     /// Stores a watch event and returns the changes.
-    pub(super) fn apply(&self, event: Event<Guarded<K>>) -> Vec<Change<K>> {
+    pub(super) fn apply(&self, event: Event<Received<K>>) -> Vec<Change<K>> {
         let mut inner = self.lock();
         match event {
             Event::Init => {
@@ -101,7 +100,7 @@ impl<K: Kind> Cache<K> {
                 let Some(key) = self.key(object.meta()) else { return Vec::new() };
                 // A list may be older than an own write.
                 let newer = self.stored(&key).filter(|own| version(own.meta()) > version(object.meta()));
-                let object = newer.unwrap_or_else(|| Arc::new(object));
+                let object = newer.unwrap_or_else(|| Arc::new(object.decode()));
                 inner.writer.apply_watcher_event(&Event::InitApply(Guarded::clone(&object)));
                 inner.listed.insert(key.uid.clone(), (key, object));
                 Vec::new()
@@ -119,13 +118,16 @@ impl<K: Kind> Cache<K> {
                 if self.stored(&key).is_some_and(|own| version(own.meta()) >= version(object.meta())) {
                     return Vec::new();
                 }
+                let object = object.decode();
                 inner.writer.apply_watcher_event(&Event::Apply(object.clone()));
                 vec![inner.see(key, &object)]
             }
             Event::Delete(object) => {
-                inner.writer.apply_watcher_event(&Event::Delete(object.clone()));
-                let gone = object.meta().uid.as_deref().and_then(|uid| inner.memories.remove(uid));
-                gone.map(|(key, _)| Change::Gone(key)).into_iter().collect()
+                let Some(key) = self.key(object.meta()) else { return Vec::new() };
+                if let Some(stored) = self.stored(&key) {
+                    inner.writer.apply_watcher_event(&Event::Delete(Guarded::clone(&stored)));
+                }
+                inner.memories.remove(&key.uid).map(|(key, _)| Change::Gone(key)).into_iter().collect()
             }
         }
     }
@@ -166,30 +168,29 @@ mod tests {
 
     use super::*;
 
-    fn object(version: &str) -> Result<Arc<ConnectorRestore>, serde_json::Error> {
-        let object = serde_json::from_value(json!({
+    fn received(version: &str) -> Result<Received<ConnectorRestore>, serde_json::Error> {
+        let object = json!({
             "apiVersion": ConnectorRestore::api_resource().api_version,
             "kind": "ConnectorRestore",
             "metadata": { "name": "a", "namespace": "b", "uid": "u", "resourceVersion": version },
             "spec": { "connectorID": "3f2b8c1e-8d5a-4c57-9a54-0d3f6b1c2a77" },
-        }))?;
-        Ok(Arc::new(object))
+        });
+        serde_json::from_str(&object.to_string())
     }
 
     #[test]
     fn an_own_write_counts_once_and_only_while_the_object_is_watched()
     -> Result<(), Box<dyn std::error::Error>> {
         let (cache, _woken) = Cache::<ConnectorRestore>::new();
-        let key = cache.key(object("1")?.meta()).ok_or("it has no name")?;
-        let _ = cache.apply(Event::Apply(Guarded(Ok(object("1")?))));
-        assert!(cache.put(&key, &object("2")?), "it is newer than the watch event");
-        assert!(!cache.put(&key, &object("2")?), "it is already stored");
-        assert!(cache.apply(Event::Apply(Guarded(Ok(object("1")?)))).is_empty(), "an echo is older");
-        assert!(matches!(
-            cache.apply(Event::Delete(Guarded(Ok(object("3")?)))).as_slice(),
-            [Change::Gone(_)]
-        ));
-        assert!(!cache.put(&key, &object("3")?), "it is gone");
+        let own = |version| Ok::<_, Box<dyn std::error::Error>>(received(version)?.decode().0?);
+        let key = cache.key(received("1")?.meta()).ok_or("it has no name")?;
+        let _ = cache.apply(Event::Apply(received("1")?));
+        assert!(cache.put(&key, &own("2")?), "it is newer than the watch event");
+        assert!(!cache.put(&key, &own("2")?), "it is already stored");
+        assert!(cache.apply(Event::Apply(received("1")?)).is_empty(), "an echo is older");
+        let changes = cache.apply(Event::Delete(received("3")?));
+        assert!(matches!(changes.as_slice(), [Change::Gone(_)]));
+        assert!(!cache.put(&key, &own("3")?), "it is gone");
         assert!(cache.get(&key).is_none());
         Ok(())
     }
