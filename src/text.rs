@@ -28,6 +28,10 @@ pub fn cut_bytes(text: &str, max: usize) -> String {
 /// of a terminal, become spaces.
 #[must_use]
 pub fn clean(text: &str, max: usize) -> String {
+    // Almost always true.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return cut(text.trim(), max);
+    }
     let line: String =
         text.chars().map(|c| if c.is_control() || is_formatting(c) { ' ' } else { c }).collect();
     cut(line.trim(), max)

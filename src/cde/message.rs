@@ -17,7 +17,9 @@ pub(super) fn presentable(text: &str, token: &Token) -> String {
 /// Redacts the token in text fields of a response, which may be shown in a status.
 pub(super) fn redact<'a>(texts: impl IntoIterator<Item = &'a mut Field<String>>, token: &Token) {
     for field in texts {
-        if let Field::Value(text) = field {
+        if let Field::Value(text) = field
+            && token.is_in(text)
+        {
             *text = token.redact(text);
         }
     }

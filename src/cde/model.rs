@@ -114,6 +114,15 @@ impl<T> Field<T> {
         self.known().flatten()
     }
 
+    /// Returns the same with a reference to the value.
+    pub fn as_ref(&self) -> Field<&T> {
+        match self {
+            Self::Missing => Field::Missing,
+            Self::Null => Field::Null,
+            Self::Value(value) => Field::Value(value),
+        }
+    }
+
     /// Applies `function` to the value; a missing field stays missing, and `null` stays `null`.
     pub fn map<U>(self, function: impl FnOnce(T) -> U) -> Field<U> {
         match self {

@@ -75,6 +75,15 @@ impl Token {
         Ok(value)
     }
 
+    /// Returns whether the token occurs in `text`.
+    pub(super) fn is_in(&self, text: &str) -> bool {
+        self.text.as_ref().is_some_and(|token| {
+            let token = token.expose_secret();
+            // A search prepares itself for the token, which costs more than most texts.
+            text.len() >= token.len() && text.contains(token)
+        })
+    }
+
     /// Returns `text` with `[redacted]` in place of every occurrence of the token.
     pub(super) fn redact(&self, text: &str) -> String {
         match &self.text {

@@ -11,8 +11,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, de};
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::model::{Connector, Field, Version};
@@ -41,159 +45,331 @@ pub(super) enum Unreadable {
 
 /// Returns the connector in `data` of a call or a read, and the paths of its missing fields.
 pub(super) fn connector(body: &[u8]) -> Result<(Connector, Vec<String>), Unreadable> {
-    let mut missing = Vec::new();
-    let connector = Fields { object: data(body)?, prefix: "", missing: &mut missing }.connector()?;
-    Ok((connector, missing))
+    let mut missing = Missing::default();
+    let ConnectorBody { data: Object(data) } = parse(body)?;
+    let connector = missing.connector(&data.ok_or(Unreadable::NoData)?)?;
+    Ok((connector, missing.paths))
 }
 
 /// Returns the version in `data` of a call, and the paths of its missing fields.
 pub(super) fn version(body: &[u8]) -> Result<(Version, Vec<String>), Unreadable> {
-    let mut missing = Vec::new();
-    let version = Fields { object: data(body)?, prefix: "", missing: &mut missing }.version();
-    Ok((version, missing))
+    let mut missing = Missing::default();
+    let VersionBody { data: Object(data) } = parse(body)?;
+    let version = missing.version("", &data.ok_or(Unreadable::NoData)?);
+    Ok((version, missing.paths))
 }
 
 /// Returns the `message` of an error body, followed by the texts of `errors` (`field: text`, by field) where that is
 /// an object. `None` means that the body is not a JSON object with a text `message`.
 pub(super) fn message(body: &[u8]) -> Option<String> {
-    let body = object(body).ok()?;
-    let Field::Value(message) = body.get::<String>("message") else { return None };
-    let Field::Value(texts) = body.get::<BTreeMap<String, &RawValue>>("errors") else { return Some(message) };
-    let text = |(field, json)| decode::<String>(json).value().map(|text| format!("{field}: {text}"));
+    let body: ErrorBody = serde_json::from_slice(body).ok()?;
+    let Field::Value(message) = body.message.decode::<String>() else { return None };
+    let Field::Value(texts) = body.errors.decode::<BTreeMap<String, Raw>>() else { return Some(message) };
+    let text =
+        |(field, json): (_, Raw)| json.decode::<String>().value().map(|text| format!("{field}: {text}"));
     let texts: Vec<String> = texts.into_iter().filter_map(text).take(MAX_ERRORS).collect();
     Some(if texts.is_empty() { message } else { format!("{message} ({})", texts.join("; ")) })
 }
 
-fn data(body: &[u8]) -> Result<Object<'_>, Unreadable> {
-    let Field::Value(data) = object(body)?.get("data") else { return Err(Unreadable::NoData) };
-    Ok(data)
-}
-
-/// Parses a body as JSON; what is not an object has no fields.
-fn object(body: &[u8]) -> Result<Object<'_>, Unreadable> {
+/// Parses a body with an object `data`.
+fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Unreadable> {
     let text = std::str::from_utf8(body).map_err(|_| Unreadable::NotUtf8)?;
     if text.trim().is_empty() {
         return Err(Unreadable::Empty);
     }
-    let json: &RawValue =
-        serde_json::from_str(text).map_err(|why| Unreadable::Unparsable(why.to_string()))?;
-    Ok(serde_json::from_str(json.get()).unwrap_or_default())
+    serde_json::from_str(text).map_err(|why| match why.classify() {
+        Category::Data => Unreadable::NoData,
+        // An error in the syntax does not quote the body.
+        _ => Unreadable::Unparsable(why.to_string()),
+    })
 }
 
-/// Decodes a value; a malformed one is missing.
-fn decode<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Field<T> {
-    match serde_json::from_str(json.get()) {
-        Ok(Some(value)) => Field::Value(value),
-        Ok(None) => Field::Null,
-        Err(_) => Field::Missing,
-    }
-}
+/// A value as text, which is decoded on demand, so that a malformed one does not hide the others.
+#[derive(Clone, Copy, Default)]
+struct Raw<'a>(Option<&'a RawValue>);
 
-/// A JSON object whose values are decoded on demand.
-#[derive(Default, Deserialize)]
-struct Object<'a>(#[serde(borrow)] BTreeMap<Key, &'a RawValue>);
-
-/// One of [`KEYS`], or an empty text for any other key, so that an object stores at most one value of those.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Key(&'static str);
-
-/// The keys that are read, at any depth.
-#[rustfmt::skip]
-const KEYS: [&str; 21] = [
-    "data", "message", "errors",
-    "id", "type", "name", "flow", "main-version-number", "owner", "integrator", "versions",
-    "version", "state", "deleted-at", "config", "migration", "legacy-executable",
-    "platform_prod_reference", "platform_dev_reference", "executable", "platform-connector",
-];
-
-impl<'de> Deserialize<'de> for Key {
+impl<'de> Deserialize<'de> for Raw<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
-        Ok(Self(KEYS.into_iter().find(|key| *key == text).unwrap_or_default()))
+        <&RawValue>::deserialize(deserializer).map(|json| Self(Some(json)))
     }
 }
 
-impl<'a> Object<'a> {
-    fn get<T: Deserialize<'a>>(&self, key: &'static str) -> Field<T> {
-        self.0.get(&Key(key)).map_or(Field::Missing, |json| decode(json))
+impl<'a> Raw<'a> {
+    /// Decodes the value; a malformed one is missing.
+    fn decode<T: Deserialize<'a>>(self) -> Field<T> {
+        match self.0.map(|json| serde_json::from_str(json.get())) {
+            Some(Ok(Some(value))) => Field::Value(value),
+            Some(Ok(None)) => Field::Null,
+            Some(Err(_)) | None => Field::Missing,
+        }
     }
 }
 
-/// Decodes the fields of one object and reports those that are missing, with `prefix` before their paths.
-struct Fields<'a, 'm> {
-    object: Object<'a>,
-    prefix: &'m str,
-    missing: &'m mut Vec<String>,
+/// The key of a field.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        // Decoding fails for a key that is not valid Unicode, which is none of those that are read.
+        Ok(Self(match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+            Some(key) if !key.contains('\\') => key.into(),
+            _ => serde_json::from_str::<String>(text).unwrap_or_default().into(),
+        }))
+    }
 }
 
-impl<'a> Fields<'a, '_> {
-    /// Decodes the value at `path`; if a parent is null, so is the value.
-    fn get<T: Deserialize<'a>>(&mut self, path: &'static str) -> Field<T> {
-        let field = match path.rsplit_once('.') {
-            None => self.object.get(path),
-            Some((parent, key)) => match self.get::<Object>(parent) {
-                Field::Value(parent) => parent.get(key),
-                Field::Null => return Field::Null,
-                Field::Missing => return Field::Missing,
-            },
-        };
+/// Declares objects by the fields that are read; of a key that occurs twice, the last value counts.
+macro_rules! objects {
+    ($($object:ident<$lifetime:lifetime> { $($field:ident: $type:ty = $key:literal,)+ })+) => {$(
+        struct $object<$lifetime> {
+            $($field: $type,)+
+        }
+
+        impl<$lifetime> Deserialize<$lifetime> for $object<$lifetime> {
+            fn deserialize<D: Deserializer<$lifetime>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Fields;
+
+                impl<$lifetime> Visitor<$lifetime> for Fields {
+                    type Value = $object<$lifetime>;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("an object")
+                    }
+
+                    fn visit_map<A: MapAccess<$lifetime>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                        let mut object = $object { $($field: Default::default(),)+ };
+                        while let Some(Key(key)) = map.next_key()? {
+                            match key.as_ref() {
+                                $($key => object.$field = map.next_value()?,)+
+                                _ => map.next_value::<IgnoredAny>().map(drop)?,
+                            }
+                        }
+                        Ok(object)
+                    }
+                }
+
+                deserializer.deserialize_map(Fields)
+            }
+        }
+    )+};
+}
+
+objects! {
+    ConnectorBody<'a> { data: Object<ConnectorObject<'a>> = "data", }
+    VersionBody<'a> { data: Object<VersionObject<'a>> = "data", }
+    ErrorBody<'a> { message: Raw<'a> = "message", errors: Raw<'a> = "errors", }
+    ConnectorObject<'a> {
+        id: Raw<'a> = "id",
+        type_: Raw<'a> = "type",
+        name: Raw<'a> = "name",
+        flow: Raw<'a> = "flow",
+        main_version_number: Raw<'a> = "main-version-number",
+        owner: Raw<'a> = "owner",
+        integrator: Raw<'a> = "integrator",
+        versions: Raw<'a> = "versions",
+    }
+    VersionObject<'a> {
+        version: Raw<'a> = "version",
+        state: Raw<'a> = "state",
+        deleted_at: Raw<'a> = "deleted-at",
+        config: Raw<'a> = "config",
+        production: Raw<'a> = "platform_prod_reference",
+        development: Raw<'a> = "platform_dev_reference",
+    }
+    ConfigObject<'a> { migration: Raw<'a> = "migration", }
+    MigrationObject<'a> { legacy_executable: Raw<'a> = "legacy-executable", }
+    ReferenceObject<'a> {
+        executable: Raw<'a> = "executable",
+        platform_connector: Raw<'a> = "platform-connector",
+    }
+}
+
+/// An object, or `None` in place of a value of another type.
+struct Object<T>(Option<T>);
+
+impl<T> Default for Object<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OrNone(PhantomData))
+    }
+}
+
+struct OrNone<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for OrNone<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(de::value::MapAccessDeserializer::new(map)).map(|object| Object(Some(object)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Object(None))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Object(None))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Object(None))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Object(None))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(Object(None))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Object(None))
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(Object(None))
+    }
+}
+
+/// The versions of a connector, of which one more than [`MAX_VERSIONS`] are stored.
+struct Versions<'a>(Vec<Object<VersionObject<'a>>>);
+
+impl<'de> Deserialize<'de> for Versions<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Items;
+
+        impl<'de> Visitor<'de> for Items {
+            type Value = Versions<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+                let mut versions = Vec::new();
+                while versions.len() <= MAX_VERSIONS
+                    && let Some(item) = items.next_element()?
+                {
+                    versions.push(item);
+                }
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Versions(versions))
+            }
+        }
+
+        deserializer.deserialize_seq(Items)
+    }
+}
+
+/// The paths of the missing fields.
+#[derive(Default)]
+struct Missing {
+    paths: Vec<String>,
+}
+
+impl Missing {
+    fn report(&mut self, prefix: &str, path: &str) {
+        let path = format!("{prefix}{path}");
+        if self.paths.len() <= MAX_MISSING_FIELDS && !self.paths.contains(&path) {
+            let full = self.paths.len() == MAX_MISSING_FIELDS;
+            self.paths.push(if full { "…".into() } else { path });
+        }
+    }
+
+    /// Decodes the value at `path`.
+    fn field<'a, T: Deserialize<'a>>(&mut self, prefix: &str, path: &str, json: Raw<'a>) -> Field<T> {
+        let field = json.decode();
         if let Field::Missing = field {
-            self.report(path);
+            self.report(prefix, path);
         }
         field
     }
 
-    fn report(&mut self, path: &str) {
-        let path = format!("{}{path}", self.prefix);
-        if self.missing.len() <= MAX_MISSING_FIELDS && !self.missing.contains(&path) {
-            let full = self.missing.len() == MAX_MISSING_FIELDS;
-            self.missing.push(if full { "…".into() } else { path });
+    /// Decodes the value at `path`, which is missing or null if its parent is.
+    fn child<'a, T: Deserialize<'a>>(&mut self, prefix: &str, path: &str, json: Field<Raw<'a>>) -> Field<T> {
+        match json {
+            Field::Value(json) => self.field(prefix, path, json),
+            Field::Null => Field::Null,
+            Field::Missing => Field::Missing,
         }
     }
 
-    fn connector(&mut self) -> Result<Connector, Unreadable> {
+    fn connector(&mut self, object: &ConnectorObject<'_>) -> Result<Connector, Unreadable> {
         Ok(Connector {
-            id: self.get("id"),
-            r#type: self.get("type"),
-            name: self.get("name"),
-            flow: self.get("flow"),
-            main_version_number: self.get("main-version-number"),
-            owner: self.get("owner"),
-            integrator: self.get("integrator"),
-            versions: self.versions()?,
+            id: self.field("", "id", object.id),
+            r#type: self.field("", "type", object.type_),
+            name: self.field("", "name", object.name),
+            flow: self.field("", "flow", object.flow),
+            main_version_number: self.field("", "main-version-number", object.main_version_number),
+            owner: self.field("", "owner", object.owner),
+            integrator: self.field("", "integrator", object.integrator),
+            versions: self.versions(object.versions)?,
         })
     }
 
     /// Decodes `versions`; an item that is not an object becomes a version without fields.
-    fn versions(&mut self) -> Result<Field<Vec<Version>>, Unreadable> {
-        // Counted before anything is stored: `IgnoredAny` takes no memory.
-        let count = self.object.get::<Vec<IgnoredAny>>("versions").value().map_or(0, Vec::len);
-        if count > MAX_VERSIONS {
+    fn versions(&mut self, json: Raw<'_>) -> Result<Field<Vec<Version>>, Unreadable> {
+        let versions = self.field::<Versions>("", "versions", json);
+        if versions.value().is_some_and(|Versions(items)| items.len() > MAX_VERSIONS) {
             return Err(Unreadable::TooManyVersions);
         }
-        let items: Field<Vec<&RawValue>> = self.get("versions");
-        let version = |(index, json)| {
+        let version = |(index, Object(item)): (usize, Object<VersionObject>)| {
             let path = format!("versions[{index}]");
-            let Field::Value(object) = decode(json) else {
-                self.report(&path);
+            let Some(object) = item else {
+                self.report("", &path);
                 return Version::default();
             };
-            Fields { object, prefix: &format!("{path}."), missing: self.missing }.version()
+            self.version(&format!("{path}."), &object)
         };
-        Ok(items.map(|items| items.into_iter().enumerate().map(version).collect()))
+        Ok(versions.map(|Versions(items)| items.into_iter().enumerate().map(version).collect()))
     }
 
-    fn version(&mut self) -> Version {
+    fn version(&mut self, prefix: &str, object: &VersionObject<'_>) -> Version {
+        let version = self.field(prefix, "version", object.version);
+        let state = self.field(prefix, "state", object.state);
+        let deleted_at = self.field(prefix, "deleted-at", object.deleted_at);
+        let config = self.field::<ConfigObject>(prefix, "config", object.config);
+        let migration = config.map(|config| config.migration);
+        let migration = self.child::<MigrationObject>(prefix, "config.migration", migration);
+        let legacy = migration.map(|migration| migration.legacy_executable);
+        let legacy_executable = self.child(prefix, "config.migration.legacy-executable", legacy);
+        let [production, development] =
+            [("platform_prod_reference", object.production), ("platform_dev_reference", object.development)]
+                .map(|(path, json)| self.reference(prefix, path, json));
         Version {
-            version: self.get("version"),
-            state: self.get("state"),
-            deleted_at: self.get("deleted-at"),
-            legacy_executable: self.get("config.migration.legacy-executable"),
-            production_executable: self.get("platform_prod_reference.executable"),
-            production_platform_connector: self.get("platform_prod_reference.platform-connector"),
-            development_executable: self.get("platform_dev_reference.executable"),
-            development_platform_connector: self.get("platform_dev_reference.platform-connector"),
+            version,
+            state,
+            deleted_at,
+            legacy_executable,
+            production_executable: production.0,
+            production_platform_connector: production.1,
+            development_executable: development.0,
+            development_platform_connector: development.1,
         }
+    }
+
+    /// Decodes the executable and the platform connector of a reference.
+    fn reference(&mut self, prefix: &str, path: &str, json: Raw<'_>) -> (Field<i64>, Field<i64>) {
+        let reference = self.field::<ReferenceObject>(prefix, path, json);
+        let executable = reference.as_ref().map(|reference| reference.executable);
+        let platform_connector = reference.map(|reference| reference.platform_connector);
+        let prefix = format!("{prefix}{path}.");
+        (
+            self.child(&prefix, "executable", executable),
+            self.child(&prefix, "platform-connector", platform_connector),
+        )
     }
 }
 
