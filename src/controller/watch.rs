@@ -167,7 +167,8 @@ fn run_reconcile<K: Kind>(
         }
         result
     };
-    AbortOnDropHandle::new(tokio::spawn(task.instrument(span))).map(|joined| match joined {
+    // Boxed, because the runtime moves a task several times.
+    AbortOnDropHandle::new(tokio::spawn(Box::pin(task.instrument(span)))).map(|joined| match joined {
         Ok(result) => result,
         Err(error) => error.try_into_panic().map_or(Ok(Action::await_change()), |panic| resume_unwind(panic)),
     })

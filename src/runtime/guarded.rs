@@ -86,8 +86,8 @@ impl<K: Resource + DeserializeOwned> Received<K> {
     /// Decodes the object.
     #[must_use]
     pub fn decode(self) -> Guarded<K> {
-        let text = |value: &Option<Box<RawValue>>| value.as_deref().map_or("null", RawValue::get).to_owned();
-        let (spec, status) = (text(&self.spec), text(&self.status));
+        let [spec, status] =
+            [&self.spec, &self.status].map(|json| json.as_deref().map_or("null", RawValue::get));
         let object = format!(r#"{{"metadata":{{}},"spec":{spec},"status":{status}}}"#);
         Guarded(match serde_json::from_str::<K>(&object) {
             Ok(mut object) => {
