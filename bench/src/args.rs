@@ -9,9 +9,10 @@ use clap::{Parser, Subcommand};
 use reqwest::Url;
 
 use crate::scenario::{ALL, Scenario, Size};
+use crate::worker::WorkerArgs;
 use crate::writer::WriterArgs;
 
-/// Measures the operator against a bare writer, on its own control plane.
+/// Measures the operator against a bare worker, on its own control plane.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
@@ -36,6 +37,9 @@ pub(crate) struct Args {
     /// The operator binary to measure, instead of a new release build.
     #[arg(long, value_name = "FILE")]
     pub(crate) operator: Option<PathBuf>,
+    /// Fails if a goal is missed.
+    #[arg(long)]
+    pub(crate) check: bool,
     /// Runs the scenarios that take seconds once, with few objects and on one control plane. This shows that the
     /// benchmark works; the measurements mean nothing.
     #[arg(long)]
@@ -50,6 +54,9 @@ pub(crate) enum Command {
     /// Serves a simulated CDE.
     #[command(hide = true)]
     Cde(CdeArgs),
+    /// Runs the bare worker.
+    #[command(hide = true)]
+    Work(WorkerArgs),
     /// Runs the bare writer.
     #[command(hide = true)]
     Write(WriterArgs),

@@ -1,11 +1,12 @@
-//! `cargo benchmark`: measures the operator's release build against a bare writer of the same statuses, on a control
-//! plane and a simulated CDE that the benchmark starts.
+//! `cargo benchmark`: measures the operator's release build against a bare worker, which does the same I/O and nothing
+//! else, on a control plane and a simulated CDE that the benchmark starts.
 //!
 //! Every scenario runs several times, each time on a new control plane. Ratios are computed within a run. Tables go to
 //! standard output, progress to standard error. All child processes end with the benchmark.
 
 mod args;
 mod crowd;
+mod event;
 mod figure;
 mod kind;
 mod ledger;
@@ -22,6 +23,7 @@ mod status;
 mod store;
 mod traffic;
 mod usage;
+mod worker;
 mod writer;
 
 use std::io::Write as _;
@@ -49,13 +51,14 @@ fn main() -> ExitCode {
 fn run(args: Args) -> Result<()> {
     let mut runtime = match args.command {
         // Like the operator.
-        Some(Command::Write(_)) => Builder::new_current_thread(),
+        Some(Command::Write(_) | Command::Work(_)) => Builder::new_current_thread(),
         _ => Builder::new_multi_thread(),
     };
     let runtime = runtime.enable_all().build()?;
     match args.command {
         None => runtime.block_on(play::play(&args)),
         Some(Command::Cde(args)) => runtime.block_on(simulate(args)),
+        Some(Command::Work(args)) => runtime.block_on(worker::work(args)),
         Some(Command::Write(args)) => runtime.block_on(writer::write(args)),
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use cde_sandbox::process;
 use cde_sandbox::program::{self, Profile};
 use jiff::Timestamp;
@@ -18,13 +18,13 @@ use crate::usage::load;
 /// Runs each scenario as often as requested, and prints its table when its last run ends.
 ///
 /// # Errors
-/// If something cannot be built, started or measured.
+/// If something cannot be built, started or measured, or with `--check`, if a goal is missed.
 pub(crate) async fn play(args: &Args) -> Result<()> {
     let programme = args.programme()?;
     let operator = operator(args).await?;
     let common = if args.smoke { Some(Stage::set(&operator, 0).await?) } else { None };
     let started = Timestamp::now();
-    let mut reports: Vec<Value> = Vec::new();
+    let (mut reports, mut missed): (Vec<Value>, Vec<String>) = Default::default();
     for (scenario, size) in programme {
         let mut runs = Vec::new();
         for run in 0..args.runs() {
@@ -38,12 +38,14 @@ pub(crate) async fn play(args: &Args) -> Result<()> {
         let report = Report { scenario, size, runs };
         writeln!(std::io::stdout(), "{}", report.text())?;
         reports.push(report.json());
+        missed.extend(report.missed().map(|name| format!("{}: {name}", scenario.name)));
         if let Some(file) = &args.json {
             // Written after each scenario, so that an interrupted benchmark keeps its results.
             let all = json!({"started": started, "cores": cores(), "scenarios": reports});
             std::fs::write(file, format!("{all:#}\n")).with_context(|| format!("{}", file.display()))?;
         }
     }
+    ensure!(!args.check || missed.is_empty(), "goals were missed: {}", missed.join("; "));
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The operator and the bare writer process equal sets of objects, in one run on one control plane.
+//! The operator, the bare worker and the bare writer process equal sets of objects, in one run on one control plane.
 
 use std::time::{Duration, Instant};
 
@@ -14,15 +14,15 @@ use crate::stage::Stage;
 use crate::statistics::count;
 use crate::traffic::Traffic;
 use crate::usage::{Usage, megabytes};
-use crate::writer;
+use crate::{worker, writer};
 
 /// The program that processes the objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Runner {
-    /// The bare writer: status writes only.
+    /// Status writes and Events only.
     Writer,
-    /// The bare writer, with one Event per object.
-    WriterWithEvents,
+    /// The whole I/O of a request.
+    Worker,
     Operator,
 }
 
@@ -104,8 +104,8 @@ impl<'a> Race<'a> {
         crowd.store(self.stage, &self.like, |_, _| ()).await?;
         let servers = self.stage.servers_cpu()?;
         let usage = match runner {
-            Runner::Writer => self.written(&namespace, false).await?,
-            Runner::WriterWithEvents => self.written(&namespace, true).await?,
+            Runner::Writer => writer::run(self.stage, &namespace, self.concurrency).await?,
+            Runner::Worker => self.worked(&crowd).await?,
             Runner::Operator => self.operated(&crowd).await?,
         };
         let traffic = Traffic::of(self.stage, &namespace)?;
@@ -120,17 +120,18 @@ impl<'a> Race<'a> {
         })
     }
 
-    async fn written(&self, namespace: &str, events: bool) -> Result<Usage> {
-        let writes = writer::run(self.stage, namespace, self.concurrency, events);
-        let watched = self.stage.all_succeeded(namespace, self.limit);
-        let (usage, ()) = tokio::try_join!(writes, watched)?;
+    async fn worked(&self, crowd: &Crowd) -> Result<Usage> {
+        let cde = self.cde(crowd).await?;
+        let namespace = &crowd.namespace;
+        let command =
+            worker::command(self.stage, &cde, namespace, self.concurrency, Some(crowd.len())).await?;
+        let usage = Usage::printed(command, "the bare worker").await?;
+        self.stage.all_succeeded(namespace, self.limit).await?;
         Ok(usage)
     }
 
     async fn operated(&self, crowd: &Crowd) -> Result<Usage> {
-        let cde = self.stage.cde().await?;
-        self.slow_down(&cde).await?;
-        crowd.known_to(&cde).await?;
+        let cde = self.cde(crowd).await?;
         let concurrency = self.concurrency.to_string();
         let flags = ["--rate", "0", "--concurrency", &concurrency];
         let operator = self.stage.operator(&cde, &crowd.namespace, &flags).await?;
@@ -139,11 +140,14 @@ impl<'a> Race<'a> {
         Usage::of(operator.process_id())
     }
 
-    async fn slow_down(&self, cde: &Remote) -> Result<()> {
-        if self.delay.is_zero() {
-            return Ok(());
+    /// Starts a CDE that knows the connectors.
+    async fn cde(&self, crowd: &Crowd) -> Result<Remote> {
+        let cde = self.stage.cde().await?;
+        if !self.delay.is_zero() {
+            cde.inject(&[Fault::on(Operation::Any).delay(self.delay).always()]).await?;
         }
-        cde.inject(&[Fault::on(Operation::Any).delay(self.delay).always()]).await
+        crowd.known_to(&cde).await?;
+        Ok(cde)
     }
 }
 

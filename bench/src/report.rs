@@ -58,6 +58,11 @@ impl Report<'_> {
         }
     }
 
+    /// Returns the names of the measurements that miss their goals.
+    pub(crate) fn missed(&self) -> impl Iterator<Item = &str> {
+        self.rows().into_iter().filter(|row| row.met == Some(false)).map(|row| row.name)
+    }
+
     /// Returns a heading and a table.
     pub(crate) fn text(&self) -> String {
         let Self { scenario, size, runs } = self;

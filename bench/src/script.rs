@@ -1,7 +1,6 @@
 //! Records what the operator writes for a request, and the objects that it leaves.
 //!
-//! The bare writer replays these writes, so it always makes the same writes as the operator, byte for byte except for
-//! names and versions.
+//! The bare writer and the bare worker replay these writes, so their statuses are as large as the operator's.
 
 use std::time::{Duration, Instant};
 
@@ -9,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use cde_sandbox::cde::Remote;
 use cde_sandbox::control_plane::OPERATOR_NAMESPACE;
 use cde_sandbox::proxy::{Call, Proxy};
+use k8s_openapi::api::events::v1::Event;
 use kube::api::PostParams;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,7 +27,7 @@ pub(crate) struct Script {
     /// The statuses, in order.
     pub(crate) statuses: Each<Vec<Value>>,
     /// The Event about a restore; the one about a rollback is similar.
-    pub(crate) event: Value,
+    pub(crate) event: Event,
 }
 
 /// Records what the operator writes.
@@ -47,7 +47,7 @@ pub(crate) async fn record(stage: &Stage) -> Result<Script> {
     let event = loop {
         let mut calls = proxy.ledger().into_iter().map(|exchange| exchange.call);
         if let Some(event) = calls.find(is_event) {
-            break event.json();
+            break serde_json::from_value(event.json())?;
         }
         ensure!(begun.elapsed() < LIMIT, "the operator published no Event");
         tokio::time::sleep(POLL).await;

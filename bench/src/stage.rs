@@ -77,6 +77,16 @@ impl Stage {
         self.script.get_or_try_init(|| script::record(self)).await
     }
 
+    /// Returns a file with the same, for another process.
+    ///
+    /// # Errors
+    /// If the operator does not make the expected writes.
+    pub(crate) async fn script_file(&self) -> Result<PathBuf> {
+        let file = self.file("script.json");
+        std::fs::write(&file, serde_json::to_vec(self.script().await?)?)?;
+        Ok(file)
+    }
+
     /// Starts an empty simulated CDE in its own process.
     ///
     /// # Errors
@@ -101,7 +111,22 @@ impl Stage {
         self.operator_as(&self.kubeconfig, cde, namespace, flags).await
     }
 
-    /// Does the same with another kubeconfig.
+    /// Does the same with another program.
+    ///
+    /// # Errors
+    /// If it does not become ready.
+    pub(crate) async fn operator_program(
+        &self,
+        program: &Path,
+        cde: &Remote,
+        namespace: &str,
+        flags: &[&str],
+    ) -> Result<Operator> {
+        let flags = [&["--namespaces", namespace], flags].concat();
+        Operator::start(program, self.scratch.path(), &self.kubeconfig, cde, &flags).await
+    }
+
+    /// Does the same as `operator` with another kubeconfig.
     ///
     /// # Errors
     /// If it does not become ready.
@@ -129,6 +154,11 @@ impl Stage {
         let flags = [&["--namespaces", namespace], flags].concat();
         let scratch = self.scratch.path();
         Operator::start_in_login_mode(&self.operator, scratch, &self.kubeconfig, cde, &flags).await
+    }
+
+    /// Returns the path of the operator's program.
+    pub(crate) fn program(&self) -> &Path {
+        &self.operator
     }
 
     /// Returns the path of a temporary file with this name.

@@ -1,11 +1,11 @@
-//! One status write at minimal cost: it sends a recorded status, and reads only the version from the response.
+//! One status write at minimal cost: it reads only the version from the response.
 
 use anyhow::Result;
 use cde_operator::api::{GROUP, VERSION};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::api::{PostParams, Request};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use crate::kind::Kind;
 
@@ -21,11 +21,11 @@ pub(crate) struct Target {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Write<'a> {
+struct Write<'a, S> {
     api_version: String,
     kind: &'a str,
     metadata: Metadata<'a>,
-    status: &'a RawValue,
+    status: &'a S,
 }
 
 #[derive(Serialize)]
@@ -49,11 +49,22 @@ struct StoredMetadata {
 }
 
 impl Target {
+    /// Returns the object of this kind that `meta` describes.
+    pub(crate) fn of(kind: Kind, meta: ObjectMeta) -> Self {
+        Self {
+            kind,
+            namespace: meta.namespace.unwrap_or_default(),
+            name: meta.name.unwrap_or_default(),
+            uid: meta.uid.unwrap_or_default(),
+            version: meta.resource_version.unwrap_or_default(),
+        }
+    }
+
     /// Replaces the status and keeps the new resource version.
     ///
     /// # Errors
     /// If the API server rejects the write.
-    pub(crate) async fn put(&mut self, client: &Client, status: &RawValue) -> Result<()> {
+    pub(crate) async fn put(&mut self, client: &Client, status: &impl Serialize) -> Result<()> {
         let resource = self.kind.resource();
         let write = Write {
             api_version: format!("{GROUP}/{VERSION}"),

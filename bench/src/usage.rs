@@ -1,8 +1,11 @@
 //! The resources that a process has used, as the kernel reports them.
 
+use std::io::Write as _;
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use cde_sandbox::process;
 use procfs::process::Process;
 use procfs::{Current, LoadAverage};
 use serde::{Deserialize, Serialize};
@@ -36,6 +39,25 @@ impl Usage {
     /// If the kernel does not report it.
     pub(crate) fn own() -> Result<Self> {
         Self::read(&Process::myself()?)
+    }
+
+    /// Prints the usage on one line, for the process that started this one.
+    ///
+    /// # Errors
+    /// If standard output is closed.
+    pub(crate) fn print(&self) -> Result<()> {
+        writeln!(std::io::stdout(), "{}", serde_json::to_string(self)?)?;
+        Ok(())
+    }
+
+    /// Runs a process to its end and returns the usage that it prints. `name` is its name in errors.
+    ///
+    /// # Errors
+    /// If it fails; the error contains its standard error.
+    pub(crate) async fn printed(command: Command, name: &str) -> Result<Self> {
+        let output = process::output(command, b"").await?;
+        ensure!(output.status.success(), "{name} failed: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).with_context(|| format!("{name} printed no usage"))
     }
 
     fn read(process: &Process) -> Result<Self> {

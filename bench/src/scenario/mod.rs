@@ -1,11 +1,14 @@
 //! The scenarios: one file and one line in `ALL` each.
 
+mod allocations;
 mod history;
 mod idle;
+mod instructions;
 mod latency;
 mod login_soak;
 mod open;
 mod outage;
+mod per_object;
 mod requests;
 mod sharing;
 mod slow_api;
@@ -22,11 +25,13 @@ use crate::stage::Stage;
 use crate::statistics::count;
 
 /// All scenarios, in the order in which they run.
-pub(crate) const ALL: [&Scenario; 11] = [
+pub(crate) const ALL: [&Scenario; 13] = [
     &throughput::SCENARIO,
     &slow_api::SCENARIO,
     &requests::SCENARIO,
     &latency::SCENARIO,
+    &instructions::SCENARIO,
+    &allocations::SCENARIO,
     &history::SCENARIO,
     &open::SCENARIO,
     &outage::SCENARIO,

@@ -44,13 +44,13 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
     let one = team.works(Duration::ZERO, &fast, &[None]).await?;
     let two = team.works(Duration::ZERO, &fast, &HALVES.map(Some)).await?;
     let namespace = team.crowd(Duration::ZERO).await?.0.namespace;
-    writer::run(stage, &namespace, 2 * CONCURRENCY, true).await?;
+    writer::run(stage, &namespace, 2 * CONCURRENCY).await?;
     let written = 2.0 * count(size.objects) / Traffic::of(stage, &namespace)?.span()?.as_secs_f64();
     figures.add("no delay: one operator", "objects/s", one);
     figures.add("no delay: two operators", "objects/s", two);
-    figures.add("no delay: bare writer with Events, same concurrency", "objects/s", written);
+    figures.add("no delay: bare writer, same concurrency", "objects/s", written);
     figures.add("no delay: two / one", "", two / one);
-    figures.add("no delay: two / bare writer with Events", "", two / written);
+    figures.add("no delay: two / bare writer", "", two / written);
     Ok(figures)
 }
 

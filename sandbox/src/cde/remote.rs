@@ -89,16 +89,6 @@ impl Remote {
         self.call(reqwest::Method::DELETE, "faults", Vec::new()).await.map(drop)
     }
 
-    /// Makes a call of the API as a client does. `path` has no leading slash.
-    ///
-    /// # Errors
-    /// If the response is not a success.
-    pub async fn perform(&self, method: reqwest::Method, path: &str) -> Result<()> {
-        let request = self.http.request(method, format!("{}/{path}", self.url)).bearer_auth(&self.token);
-        request.send().await?.error_for_status()?.bytes().await?;
-        Ok(())
-    }
-
     /// Returns every call so far, in a type that the caller chooses.
     ///
     /// # Errors
