@@ -9,6 +9,7 @@ mod outage;
 mod requests;
 mod sharing;
 mod slow_api;
+mod slow_writes;
 mod soak;
 mod throughput;
 
@@ -22,9 +23,10 @@ use crate::stage::Stage;
 use crate::statistics::count;
 
 /// All scenarios, in the order in which they run.
-pub(crate) const ALL: [&Scenario; 11] = [
+pub(crate) const ALL: [&Scenario; 12] = [
     &throughput::SCENARIO,
     &slow_api::SCENARIO,
+    &slow_writes::SCENARIO,
     &requests::SCENARIO,
     &latency::SCENARIO,
     &history::SCENARIO,
