@@ -22,6 +22,17 @@ impl Metrics {
         self.sum("cde_api_requests_total")
     }
 
+    /// Returns the seconds that all calls to the CDE API took together.
+    pub(crate) fn call_seconds(&self) -> f64 {
+        self.sum("cde_api_request_duration_seconds_sum")
+    }
+
+    /// Returns the seconds that a status write took on average.
+    pub(crate) fn write_seconds(&self) -> f64 {
+        let name = "cde_operator_status_write_duration_seconds";
+        self.sum(&format!("{name}_sum")) / self.sum(&format!("{name}_count"))
+    }
+
     /// Returns the number of finished requests, whatever their outcome.
     pub(crate) fn finished(&self) -> f64 {
         self.sum("cde_operator_requests_finished_total")

@@ -48,8 +48,19 @@ impl Stage {
     /// # Errors
     /// If the control plane does not start, or the manifests cannot be installed.
     pub(crate) async fn set(program: &Path, run: usize) -> Result<Self> {
+        Self::on(ControlPlane::start().await?, program, run).await
+    }
+
+    /// Returns the same with a control plane of its own, whose etcd syncs each write to the disk.
+    ///
+    /// # Errors
+    /// As [`Self::set`].
+    pub(crate) async fn durable(&self) -> Result<Self> {
+        Self::on(ControlPlane::start_durable().await?, &self.operator, self.run).await
+    }
+
+    async fn on(plane: ControlPlane, program: &Path, run: usize) -> Result<Self> {
         let scratch = process::scratch_dir()?;
-        let plane = ControlPlane::start().await?;
         plane.install(|_, _| ()).await?;
         let kubeconfig = plane.service_account(OPERATOR_NAMESPACE, ACCOUNT, None).await?;
         let (admin, store) = (plane.admin().await?, Store::of(&plane)?);

@@ -34,7 +34,8 @@ impl Store {
     /// # Errors
     /// If there is none with this name.
     pub(crate) async fn get(&self, kind: Kind, namespace: &str, name: &str) -> Result<Value> {
-        let answer = self.call("range", &json!({"key": STANDARD.encode(key(kind, namespace, name))})).await?;
+        let answer =
+            self.call("kv/range", &json!({"key": STANDARD.encode(key(kind, namespace, name))})).await?;
         let value = answer["kvs"][0]["value"].as_str().with_context(|| format!("etcd has no {name}"))?;
         Ok(serde_json::from_slice(&STANDARD.decode(value)?)?)
     }
@@ -51,7 +52,7 @@ impl Store {
                 let key = key(*kind, text("namespace"), text("name"));
                 let put = json!({"key": STANDARD.encode(key), "value": STANDARD.encode(object.to_string())});
                 let store = self.clone();
-                puts.spawn(async move { store.call("put", &put).await });
+                puts.spawn(async move { store.call("kv/put", &put).await });
             }
             while let Some(put) = puts.join_next().await {
                 put??;
@@ -60,8 +61,19 @@ impl Store {
         Ok(())
     }
 
+    /// Returns the bytes of etcd's database that are in use, without its free pages.
+    ///
+    /// # Errors
+    /// If etcd does not report it.
+    pub(crate) async fn database_size(&self) -> Result<u64> {
+        let answer = self.call("maintenance/status", &json!({})).await?;
+        // The gateway writes 64-bit integers as text.
+        let size = answer["dbSizeInUse"].as_str().context("etcd reports no size")?;
+        Ok(size.parse()?)
+    }
+
     async fn call(&self, what: &str, body: &Value) -> Result<Value> {
-        let request = self.0.post(format!("http://etcd/v3/kv/{what}")).body(body.to_string());
+        let request = self.0.post(format!("http://etcd/v3/{what}")).body(body.to_string());
         let answer = request.send().await.context("etcd does not respond")?;
         let status = answer.status();
         let text = answer.text().await?;

@@ -47,7 +47,7 @@ async fn every_short_scenario_measures_numbers_and_the_known_counts() {
 
     let report: Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
     let played = report["scenarios"].as_array().unwrap();
-    assert_eq!(played.len(), 11, "all scenarios except the outage and the one that needs Valgrind: {said}");
+    assert_eq!(played.len(), 12, "all scenarios except the outage and the one that needs Valgrind: {said}");
     for scenario in played {
         for figure in scenario["figures"].as_array().unwrap() {
             assert!(figure["median"].is_number(), "{} measures nothing: {figure}", scenario["scenario"]);

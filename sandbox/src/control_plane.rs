@@ -50,11 +50,23 @@ impl ControlPlane {
     /// If the programs can neither be found nor built, or do not become ready. The error says what to do, or shows the
     /// last lines of their logs.
     pub async fn start() -> Result<Self> {
+        Self::with_etcd(false).await
+    }
+
+    /// As [`Self::start`], with an etcd that syncs each write to the disk before it answers, as in production.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_durable() -> Result<Self> {
+        Self::with_etcd(true).await
+    }
+
+    async fn with_etcd(durable: bool) -> Result<Self> {
         let binaries = tokio::task::spawn_blocking(binaries::find_or_build).await??;
         let scratch = process::scratch_dir()?;
         fs::create_dir(scratch.path().join("home"))?;
         let admin_token = Uuid::new_v4().simple().to_string();
-        let servers = Servers::prepare(scratch.path(), binaries.clone(), &admin_token)?;
+        let servers = Servers::prepare(scratch.path(), binaries.clone(), &admin_token, durable)?;
         let url = format!("https://127.0.0.1:{}", servers.port);
         let control_plane = Self { url, admin_token, binaries, servers, scratch };
         let kubeconfig = control_plane.kubeconfig_for(control_plane.url(), &control_plane.admin_token);

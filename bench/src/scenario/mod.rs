@@ -12,6 +12,7 @@ mod per_object;
 mod requests;
 mod sharing;
 mod slow_api;
+mod slow_writes;
 mod soak;
 mod throughput;
 
@@ -25,9 +26,10 @@ use crate::stage::Stage;
 use crate::statistics::count;
 
 /// All scenarios, in the order in which they run.
-pub(crate) const ALL: [&Scenario; 13] = [
+pub(crate) const ALL: [&Scenario; 14] = [
     &throughput::SCENARIO,
     &slow_api::SCENARIO,
+    &slow_writes::SCENARIO,
     &requests::SCENARIO,
     &latency::SCENARIO,
     &instructions::SCENARIO,

@@ -30,6 +30,7 @@ const READY_PATHS: [&str; 3] =
 pub(super) struct Servers {
     dir: PathBuf,
     binaries: Binaries,
+    durable: bool,
     pub(super) pki: Pki,
     pub(super) port: u16,
     // Bound but never listening. It reserves the port, also while kube-apiserver, which shares it, is stopped.
@@ -39,8 +40,9 @@ pub(super) struct Servers {
 }
 
 impl Servers {
-    /// Writes the files of both servers into `dir` and reserves the port. Starts neither server.
-    pub(super) fn prepare(dir: &Path, binaries: Binaries, admin_token: &str) -> Result<Self> {
+    /// Writes the files of both servers into `dir` and reserves the port. Starts neither server. A `durable` etcd syncs
+    /// each write to the disk before it answers.
+    pub(super) fn prepare(dir: &Path, binaries: Binaries, admin_token: &str, durable: bool) -> Result<Self> {
         let pki = pki::make(dir)?;
         fs::write(dir.join("tokens.csv"), format!("{admin_token},admin,admin,system:masters\n"))?;
         fs::write(dir.join("audit-policy.json"), audit::policy().to_string())?;
@@ -50,6 +52,7 @@ impl Servers {
         Ok(Self {
             dir: dir.to_owned(),
             binaries,
+            durable,
             pki,
             port: reserved.local_addr()?.port(),
             _reserved: reserved,
@@ -66,7 +69,8 @@ impl Servers {
         let socket = |name: &str| format!("unix://{}", self.dir.join(name).display());
         let mut command = Command::new(self.binaries.etcd());
         command
-            .args(["--unsafe-no-fsync", "--log-level=warn"])
+            .args((!self.durable).then_some("--unsafe-no-fsync"))
+            .arg("--log-level=warn")
             .arg(format!("--data-dir={}", self.dir.join("etcd").display()))
             .arg(format!("--listen-client-urls={}", socket("etcd.sock")))
             .arg(format!("--listen-peer-urls={}", socket("peer.sock")))
