@@ -75,4 +75,18 @@ mod tests {
         assert!((metrics.calls() - 5.0).abs() < 1e-9 && metrics.finished().abs() < 1e-9);
         assert!((metrics.series() - 3.0).abs() < 1e-9);
     }
+
+    #[test]
+    fn writes_have_an_average_duration_and_calls_a_total() {
+        let metrics = Metrics(
+            "cde_operator_status_write_duration_seconds_sum 0.5\n\
+             cde_operator_status_write_duration_seconds_count 4\n\
+             cde_operator_status_write_duration_seconds_bucket{le=\"0.1\"} 2\n\
+             cde_api_request_duration_seconds_sum{operation=\"read\"} 1.5\n\
+             cde_api_request_duration_seconds_sum{operation=\"restore\"} 2.5\n"
+                .to_owned(),
+        );
+        assert!((metrics.write_seconds() - 0.125).abs() < 1e-9);
+        assert!((metrics.call_seconds() - 4.0).abs() < 1e-9);
+    }
 }

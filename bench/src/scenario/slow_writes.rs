@@ -11,7 +11,6 @@ use anyhow::{Context, Result};
 use cde_sandbox::cde::Remote;
 use cde_sandbox::control_plane::OPERATOR_NAMESPACE;
 use cde_sandbox::proxy::{Point, Proxy, Rule};
-use jiff::Timestamp;
 use kube::api::PostParams;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -163,11 +162,11 @@ impl Route<'_> {
         let mut events = self.stage.plane.audit()?;
         events.retain(|event| event.namespace == namespace && event.resource != "events");
         let created = events.iter().filter(|event| event.verb == "create");
-        let took = created.map(|create| {
+        let took = created.filter_map(|create| {
             let writes = events.iter().filter(|event| event.subresource == "status");
             let of_object = writes.filter(|event| event.name == create.name);
-            let end = of_object.map(|event| event.answered).max().unwrap_or(Timestamp::MAX);
-            1000.0 * end.duration_since(create.received).as_secs_f64()
+            let end = of_object.map(|event| event.answered).max()?;
+            Some(1000.0 * end.duration_since(create.received).as_secs_f64())
         });
         Ok(took.collect())
     }
