@@ -103,18 +103,26 @@ pub(crate) async fn work(args: WorkerArgs) -> Result<()> {
     let (watching, writing) = (client(config.clone(), WATCH_TIMEOUT, None)?, client(config, TIMEOUT, None)?);
     let (restores, rollbacks) =
         (new_objects(&watching, &args.namespace), new_objects(&watching, &args.namespace));
-    let objects = stream::select(restores.map_ok(New::Restore), rollbacks.map_ok(New::Rollback));
+    let watched = stream::select(restores.map_ok(New::Restore), rollbacks.map_ok(New::Rollback))
+        .take(args.objects.unwrap_or(usize::MAX));
+    // Read as they come, because the API server closes a watch whose client is slow.
+    let (found, objects) = unbounded();
+    let watched = watched.map_err(Error::from).try_for_each(move |object| {
+        // The receiver is gone only if an object has failed, which ends everything.
+        let _ = found.unbounded_send(object);
+        future::ok(())
+    });
     let (events, published) = unbounded();
     let worker = Worker::new(writing.clone(), &args, events)?;
     let worked = async move {
-        let objects = objects.take(args.objects.unwrap_or(usize::MAX)).map_err(Error::from);
         // The worker is dropped at the end, which ends the stream of Events.
+        let objects = objects.map(Ok);
         objects.try_for_each_concurrent(usize::from(args.concurrency), |object| worker.perform(object)).await
     };
     let published = published
         .map(Ok)
         .try_for_each_concurrent(EVENTS, async |event| event::publish(&writing, &event).await);
-    future::try_join(worked, published).await?;
+    future::try_join3(watched, worked, published).await?;
     Usage::own()?.print()
 }
 
