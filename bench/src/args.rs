@@ -8,6 +8,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Parser, Subcommand};
 use reqwest::Url;
 
+use crate::peer::PeerArgs;
 use crate::scenario::{ALL, Scenario, Size};
 use crate::worker::WorkerArgs;
 use crate::writer::WriterArgs;
@@ -48,9 +49,11 @@ pub(crate) struct Args {
     pub(crate) command: Option<Command>,
 }
 
-/// Child processes of the benchmark.
+/// What is no scenario: a comparison, and child processes of the benchmark.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Measures custom resources of others, or Jobs, side by side with the operator.
+    Peer(PeerArgs),
     /// Serves a simulated CDE.
     #[command(hide = true)]
     Cde(CdeArgs),

@@ -12,6 +12,7 @@ mod kind;
 mod ledger;
 mod login;
 mod metrics;
+mod peer;
 mod play;
 mod race;
 mod report;
@@ -57,6 +58,7 @@ fn run(args: Args) -> Result<()> {
     let runtime = runtime.enable_all().build()?;
     match args.command {
         None => runtime.block_on(play::play(&args)),
+        Some(Command::Peer(args)) => runtime.block_on(peer::compare(&args)),
         Some(Command::Cde(args)) => runtime.block_on(simulate(args)),
         Some(Command::Work(args)) => runtime.block_on(worker::work(args)),
         Some(Command::Write(args)) => runtime.block_on(writer::write(args)),

@@ -21,7 +21,7 @@ use crate::usage::load;
 /// If something cannot be built, started or measured, or with `--check`, if a goal is missed.
 pub(crate) async fn play(args: &Args) -> Result<()> {
     let programme = args.programme()?;
-    let operator = operator(args).await?;
+    let operator = operator(args.operator.as_deref()).await?;
     let common = if args.smoke { Some(Stage::set(&operator, 0).await?) } else { None };
     let started = Timestamp::now();
     let (mut reports, mut missed): (Vec<Value>, Vec<String>) = Default::default();
@@ -55,11 +55,15 @@ async fn measure(scenario: &Scenario, size: &Size, stage: &Stage) -> Result<Run>
     Ok(Run { figures, load: [before, load()?] })
 }
 
-async fn operator(args: &Args) -> Result<PathBuf> {
+/// Returns the operator binary `program`, or a new release build.
+///
+/// # Errors
+/// If it cannot be built.
+pub(crate) async fn operator(program: Option<&Path>) -> Result<PathBuf> {
     // Fails if a provider is installed already, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    if let Some(program) = &args.operator {
-        return Ok(program.clone());
+    if let Some(program) = program {
+        return Ok(program.to_owned());
     }
     let scratch = process::scratch_dir()?;
     built(scratch.path()).await
@@ -75,6 +79,6 @@ fn cores() -> usize {
 }
 
 /// Prints progress; a closed standard error does not end the benchmark.
-fn note(line: &str) {
+pub(crate) fn note(line: &str) {
     let _ = writeln!(std::io::stderr(), "bench: {line}");
 }

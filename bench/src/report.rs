@@ -110,7 +110,7 @@ fn said(size: &Size) -> String {
 }
 
 /// Formats a value with its significant digits.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
         size if size >= 100.0 => format!("{value:.0}"),

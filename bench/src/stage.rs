@@ -48,7 +48,7 @@ impl Stage {
     /// # Errors
     /// If the control plane does not start, or the manifests cannot be installed.
     pub(crate) async fn set(program: &Path, run: usize) -> Result<Self> {
-        Self::on(ControlPlane::start().await?, program, run).await
+        Self::set_on(ControlPlane::start().await?, program, run).await
     }
 
     /// Returns the same with a control plane of its own, whose etcd syncs each write to the disk.
@@ -56,10 +56,14 @@ impl Stage {
     /// # Errors
     /// As [`Self::set`].
     pub(crate) async fn durable(&self) -> Result<Self> {
-        Self::on(ControlPlane::start_durable().await?, &self.operator, self.run).await
+        Self::set_on(ControlPlane::start_durable().await?, &self.operator, self.run).await
     }
 
-    async fn on(plane: ControlPlane, program: &Path, run: usize) -> Result<Self> {
+    /// Does the same as [`Self::set`] on a control plane that runs already.
+    ///
+    /// # Errors
+    /// If the manifests cannot be installed.
+    pub(crate) async fn set_on(plane: ControlPlane, program: &Path, run: usize) -> Result<Self> {
         let scratch = process::scratch_dir()?;
         plane.install(|_, _| ()).await?;
         let kubeconfig = plane.service_account(OPERATOR_NAMESPACE, ACCOUNT, None).await?;
@@ -73,11 +77,7 @@ impl Stage {
     /// # Errors
     /// If the API server rejects it.
     pub(crate) async fn namespace(&self, what: &str) -> Result<String> {
-        let name = format!("{what}-{}", &Uuid::new_v4().simple().to_string()[..8]);
-        let mut namespace = Namespace::default();
-        namespace.metadata.name = Some(name.clone());
-        Api::all(self.admin.clone()).create(&PostParams::default(), &namespace).await?;
-        Ok(name)
+        new_namespace(&self.admin, what).await
     }
 
     /// Returns what the operator writes for a request; the first call records it.
@@ -230,4 +230,16 @@ impl Stage {
         // An empty page is not always the last page.
         Ok(!list.items.is_empty() || list.metadata.continue_.is_some_and(|token| !token.is_empty()))
     }
+}
+
+/// Creates a namespace whose name begins with `what`, and returns the name.
+///
+/// # Errors
+/// If the API server rejects it.
+pub(crate) async fn new_namespace(client: &Client, what: &str) -> Result<String> {
+    let name = format!("{what}-{}", &Uuid::new_v4().simple().to_string()[..8]);
+    let mut namespace = Namespace::default();
+    namespace.metadata.name = Some(name.clone());
+    Api::all(client.clone()).create(&PostParams::default(), &namespace).await?;
+    Ok(name)
 }

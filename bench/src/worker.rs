@@ -114,7 +114,7 @@ pub(crate) async fn work(args: WorkerArgs) -> Result<()> {
     });
     let (events, published) = unbounded();
     let worker = Worker::new(writing.clone(), &args, events)?;
-    let worked = async move {
+    let performed = async move {
         // The worker is dropped at the end, which ends the stream of Events.
         let objects = objects.map(Ok);
         objects.try_for_each_concurrent(usize::from(args.concurrency), |object| worker.perform(object)).await
@@ -122,7 +122,7 @@ pub(crate) async fn work(args: WorkerArgs) -> Result<()> {
     let published = published
         .map(Ok)
         .try_for_each_concurrent(EVENTS, async |event| event::publish(&writing, &event).await);
-    future::try_join3(watched, worked, published).await?;
+    future::try_join3(watched, performed, published).await?;
     Usage::own()?.print()
 }
 

@@ -1,4 +1,4 @@
-//! Shows that the benchmark works: runs every scenario that takes seconds once, with few objects.
+//! Shows that the benchmark works: runs every scenario that takes seconds once, and a comparison, with few objects.
 
 #![allow(
     clippy::unwrap_used,
@@ -69,4 +69,37 @@ async fn every_short_scenario_measures_numbers_and_the_known_counts() {
     }
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("== throughput: ") && text.contains("MEDIAN"), "{text}");
+}
+
+#[tokio::test]
+async fn a_comparison_counts_one_effect_per_restore_and_no_second_one() {
+    let scratch = process::scratch_dir().unwrap();
+    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/restore.yaml");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
+    command.arg("peer").arg("--operator").arg(operator(scratch.path()).await).arg("--template").arg(template);
+    command.args(["--end", "{.status.outcome}=Succeeded", "--objects", "5"]);
+    let output = tokio::time::timeout(LIMIT, process::output(command, b"")).await.unwrap().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let text = String::from_utf8_lossy(&output.stdout);
+    let cell = |name: &str| {
+        let line =
+            text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {text}"));
+        line.rsplit(' ').next().unwrap()
+    };
+    for (name, known) in [
+        ("objects that reached their end", "5.00"),
+        ("CDE calls", "1.00"),
+        ("CDE effects", "1.00"),
+        ("second effects on a connector", "0"),
+        ("API server: all writes", "3.00"),
+        ("API server: update", "2.00"),
+        ("API server: writes of Events", "1.00"),
+        ("API server: get", "0"),
+    ] {
+        assert_eq!(cell(name), known, "{name}: {text}");
+    }
+    for measured in ["throughput", "CPU of the controllers", "CPU of etcd and kube-apiserver"] {
+        assert!(cell(measured).parse::<f64>().is_ok(), "{measured}: {text}");
+    }
 }

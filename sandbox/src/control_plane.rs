@@ -22,6 +22,7 @@ use anyhow::Result;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+use self::audit::Audited;
 pub use self::audit::{AuditEvent, AuditReader};
 use self::binaries::Binaries;
 pub(crate) use self::binaries::KUBERNETES;
@@ -50,7 +51,7 @@ impl ControlPlane {
     /// If the programs can neither be found nor built, or do not become ready. The error says what to do, or shows the
     /// last lines of their logs.
     pub async fn start() -> Result<Self> {
-        Self::with_etcd(false).await
+        Self::start_with(Audited::Operator, false).await
     }
 
     /// As [`Self::start`], with an etcd that syncs each write to the disk before it answers, as in production.
@@ -58,15 +59,24 @@ impl ControlPlane {
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_durable() -> Result<Self> {
-        Self::with_etcd(true).await
+        Self::start_with(Audited::Operator, true).await
     }
 
-    async fn with_etcd(durable: bool) -> Result<Self> {
+    /// As [`Self::start`], with all requests in the audit log, and not only those about the operator's kinds, Events and
+    /// Leases.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with_full_audit() -> Result<Self> {
+        Self::start_with(Audited::All, false).await
+    }
+
+    async fn start_with(audited: Audited, durable: bool) -> Result<Self> {
         let binaries = tokio::task::spawn_blocking(binaries::find_or_build).await??;
         let scratch = process::scratch_dir()?;
         fs::create_dir(scratch.path().join("home"))?;
         let admin_token = Uuid::new_v4().simple().to_string();
-        let servers = Servers::prepare(scratch.path(), binaries.clone(), &admin_token, durable)?;
+        let servers = Servers::prepare(scratch.path(), binaries.clone(), &admin_token, audited, durable)?;
         let url = format!("https://127.0.0.1:{}", servers.port);
         let control_plane = Self { url, admin_token, binaries, servers, scratch };
         let kubeconfig = control_plane.kubeconfig_for(control_plane.url(), &control_plane.admin_token);

@@ -3,11 +3,12 @@
 //!
 //! Functions block while they build, for up to half an hour on two cores; later calls find what is there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::Result;
 
-use crate::control_plane::KUBERNETES;
+use crate::control_plane::{ControlPlane, KUBERNETES};
 use crate::go::{Module, Program, Version};
 use crate::redis;
 
@@ -114,6 +115,44 @@ pub struct KubeControllers {
     pub kwok: PathBuf,
     /// Directories of kwok's own manifests: when a node and a pod reach which state.
     pub stages: [PathBuf; 3],
+}
+
+impl KubeControllers {
+    /// Returns the commands that run kube-controller-manager, kube-scheduler and kwok against `plane`, as the user in
+    /// `kubeconfig`. kwok plays the kubelet of every node object, and keeps its files in `home`.
+    ///
+    /// # Errors
+    /// If kwok's manifests cannot be read.
+    pub fn commands(
+        &self,
+        plane: &ControlPlane,
+        kubeconfig: &Path,
+        home: &Path,
+    ) -> Result<[(&'static str, Command); 3]> {
+        let kubeconfig = format!("--kubeconfig={}", kubeconfig.display());
+        // Port 0: they serve nothing.
+        let common = ["--leader-elect=false", "--secure-port=0", "--authentication-skip-lookup", &kubeconfig];
+        let file = |flag: &str, name: &str| format!("--{flag}={}", plane.dir().join(name).display());
+        let mut manager = Command::new(&self.controller_manager);
+        manager
+            .args(common)
+            .arg(file("service-account-private-key-file", "service-accounts.key"))
+            .arg(file("root-ca-file", "ca.crt"));
+        let mut scheduler = Command::new(&self.scheduler);
+        scheduler.args(common);
+        let mut kwok = Command::new(&self.kwok);
+        kwok.args([&kubeconfig, "--manage-all-nodes=true", "--server-address=127.0.0.1:0"]).env("HOME", home);
+        for directory in &self.stages {
+            for file in std::fs::read_dir(directory)? {
+                let file = file?.path();
+                let name = file.file_name().unwrap_or_default().to_string_lossy();
+                if name.ends_with(".yaml") && name != "kustomization.yaml" {
+                    kwok.arg(format!("--config={}", file.display()));
+                }
+            }
+        }
+        Ok([("kube-controller-manager", manager), ("kube-scheduler", scheduler), ("kwok", kwok)])
+    }
 }
 
 /// What Argo CD consists of.

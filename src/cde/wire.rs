@@ -298,9 +298,9 @@ impl Missing {
     }
 
     /// Decodes the value at `path`, which is missing or null if its parent is.
-    fn child<'a, T: Deserialize<'a>>(&mut self, prefix: &str, path: &str, json: Field<Raw<'a>>) -> Field<T> {
+    fn child<'a, T: Deserialize<'a>>(&mut self, prefix: &str, path: &str, json: &Field<Raw<'a>>) -> Field<T> {
         match json {
-            Field::Value(json) => self.field(prefix, path, json),
+            Field::Value(json) => self.field(prefix, path, *json),
             Field::Null => Field::Null,
             Field::Missing => Field::Missing,
         }
@@ -342,9 +342,9 @@ impl Missing {
         let deleted_at = self.field(prefix, "deleted-at", object.deleted_at);
         let config = self.field::<ConfigObject>(prefix, "config", object.config);
         let migration = config.map(|config| config.migration);
-        let migration = self.child::<MigrationObject>(prefix, "config.migration", migration);
+        let migration = self.child::<MigrationObject>(prefix, "config.migration", &migration);
         let legacy = migration.map(|migration| migration.legacy_executable);
-        let legacy_executable = self.child(prefix, "config.migration.legacy-executable", legacy);
+        let legacy_executable = self.child(prefix, "config.migration.legacy-executable", &legacy);
         let [production, development] =
             [("platform_prod_reference", object.production), ("platform_dev_reference", object.development)]
                 .map(|(path, json)| self.reference(prefix, path, json));
@@ -367,8 +367,8 @@ impl Missing {
         let platform_connector = reference.map(|reference| reference.platform_connector);
         let prefix = format!("{prefix}{path}.");
         (
-            self.child(&prefix, "executable", executable),
-            self.child(&prefix, "platform-connector", platform_connector),
+            self.child(&prefix, "executable", &executable),
+            self.child(&prefix, "platform-connector", &platform_connector),
         )
     }
 }

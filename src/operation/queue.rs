@@ -119,7 +119,9 @@ impl<K: Clone> Queue<K> {
         let entries = self.by_connector.entry(connector).or_default();
         let Some(entry) = entries.iter_mut().find(|entry| entry.request.uid == uid) else {
             // Most connectors have one request, and a list has room for four by default.
-            entries.reserve_exact(1);
+            if entries.is_empty() {
+                entries.reserve_exact(1);
+            }
             entries.push(Entry { request, has_turn: false, at_rest: false, gone: false });
             return None;
         };

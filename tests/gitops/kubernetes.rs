@@ -1,6 +1,5 @@
 //! The controllers of Kubernetes: Deployments, garbage collection and the end of namespaces. kwok plays the kubelet.
 
-use std::process::Command;
 use std::time::Instant;
 
 use cde_harness::{ControlPlane, Flags, Kind, Operator, SharedControlPlane, TestEnv};
@@ -54,33 +53,10 @@ async fn controllers() -> &'static Controllers {
 
 fn start(programs: &tools::KubeControllers, servers: &Servers) -> Controllers {
     let controllers = Controllers::new();
-    let kubeconfig = format!("--kubeconfig={}", servers.kubeconfig().display());
-    // Port 0: they serve nothing.
-    let common = ["--leader-elect=false", "--secure-port=0", "--authentication-skip-lookup"];
-    let file = |flag: &str, name: &str| format!("--{flag}={}", servers.dir().join(name).display());
-    let mut manager = Command::new(&programs.controller_manager);
-    manager
-        .args(common)
-        .arg(&kubeconfig)
-        .arg(file("service-account-private-key-file", "service-accounts.key"))
-        .arg(file("root-ca-file", "ca.crt"));
-    controllers.start("kube-controller-manager", manager);
-    let mut scheduler = Command::new(&programs.scheduler);
-    scheduler.args(common).arg(&kubeconfig);
-    controllers.start("kube-scheduler", scheduler);
-    let mut kwok = Command::new(&programs.kwok);
-    kwok.args([&kubeconfig, "--manage-all-nodes=true", "--server-address=127.0.0.1:0"])
-        .env("HOME", controllers.scratch.path());
-    for directory in &programs.stages {
-        for file in std::fs::read_dir(directory).expect("kwok's stages") {
-            let file = file.expect("a file").path();
-            let name = file.file_name().unwrap_or_default().to_string_lossy();
-            if name.ends_with(".yaml") && name != "kustomization.yaml" {
-                kwok.arg(format!("--config={}", file.display()));
-            }
-        }
+    let commands = programs.commands(servers, &servers.kubeconfig(), controllers.scratch.path());
+    for (name, command) in commands.expect("kwok's stages") {
+        controllers.start(name, command);
     }
-    controllers.start("kwok", kwok);
     controllers
 }
 

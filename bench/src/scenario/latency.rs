@@ -31,19 +31,19 @@ const LIMIT: Duration = Duration::from_mins(1);
 
 async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
     let cde = stage.cde().await?;
-    let (worked, operated) = (stage.namespace("worked").await?, stage.namespace("operated").await?);
-    let command = worker::command(stage, &cde, &worked, 1, None).await?;
+    let (bare, operated) = (stage.namespace("bare").await?, stage.namespace("operated").await?);
+    let command = worker::command(stage, &cde, &bare, 1, None).await?;
     let _worker = process::spawn_logged(command, &stage.file("worker.log"))?;
     let _operator = stage.operator(&cde, &operated, &["--rate", "0"]).await?;
     let player = Player { stage, cde, watching: like_the_operators(stage).await? };
     let mut figures = Figures::default();
     for kind in Kind::ALL {
         // The first object waits until the worker has connected.
-        player.milliseconds(kind, &worked).await?;
+        player.milliseconds(kind, &bare).await?;
         player.milliseconds(kind, &operated).await?;
         let (mut worker, mut operator) = (Vec::new(), Vec::new());
         for _ in 0..size.objects {
-            worker.push(player.milliseconds(kind, &worked).await?);
+            worker.push(player.milliseconds(kind, &bare).await?);
             operator.push(player.milliseconds(kind, &operated).await?);
         }
         for (percent, goal) in [(50, 1.15), (99, 1.3)] {

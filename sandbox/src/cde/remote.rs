@@ -33,6 +33,14 @@ impl Remote {
     /// # Errors
     /// If it does not start.
     pub async fn start(program: &Path, args: &[&str]) -> Result<Self> {
+        Self::start_on(SocketAddr::from(([127, 0, 0, 1], 0)), program, args).await
+    }
+
+    /// As [`Self::start`], on an address that others may reach. Anyone there can change everything.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_on(address: SocketAddr, program: &Path, args: &[&str]) -> Result<Self> {
         let mut remote = Self {
             program: program.to_owned(),
             args: args.iter().map(|&arg| arg.to_owned()).collect(),
@@ -41,7 +49,7 @@ impl Remote {
             http: reqwest::Client::builder().no_proxy().timeout(CALL_LIMIT).build()?,
             process: None,
         };
-        remote.listen(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        remote.listen(address).await?;
         Ok(remote)
     }
 

@@ -71,14 +71,18 @@ struct ResponseStatus {
     code: u16,
 }
 
-/// Returns the audit policy: one line per answered request about the resources that the operator uses, and nothing
-/// else.
-pub(super) fn policy() -> Value {
-    json!({
-        "apiVersion": "audit.k8s.io/v1",
-        "kind": "Policy",
-        "omitStages": ["RequestReceived", "ResponseStarted", "Panic"],
-        "rules": [
+/// The requests that the audit log has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Audited {
+    /// Those about the resources that the operator uses.
+    Operator,
+    All,
+}
+
+/// Returns the audit policy: one line per answered request, if it is to be audited.
+pub(super) fn policy(audited: Audited) -> Value {
+    let rules = match audited {
+        Audited::Operator => json!([
             {"level": "Metadata", "resources": [
                 {"group": "cde.productsup.com"},
                 {"group": "", "resources": ["events"]},
@@ -86,7 +90,14 @@ pub(super) fn policy() -> Value {
                 {"group": "coordination.k8s.io"},
             ]},
             {"level": "None"},
-        ],
+        ]),
+        Audited::All => json!([{"level": "Metadata"}]),
+    };
+    json!({
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived", "ResponseStarted", "Panic"],
+        "rules": rules,
     })
 }
 

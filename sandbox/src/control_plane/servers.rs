@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tokio::net::TcpSocket;
 
-use super::audit;
+use super::audit::{self, Audited};
 use super::binaries::Binaries;
 use super::pki::{self, Pki};
 use crate::process::{self, Process, Signal, tail};
@@ -42,10 +42,16 @@ pub(super) struct Servers {
 impl Servers {
     /// Writes the files of both servers into `dir` and reserves the port. Starts neither server. A `durable` etcd syncs
     /// each write to the disk before it answers.
-    pub(super) fn prepare(dir: &Path, binaries: Binaries, admin_token: &str, durable: bool) -> Result<Self> {
+    pub(super) fn prepare(
+        dir: &Path,
+        binaries: Binaries,
+        admin_token: &str,
+        audited: Audited,
+        durable: bool,
+    ) -> Result<Self> {
         let pki = pki::make(dir)?;
         fs::write(dir.join("tokens.csv"), format!("{admin_token},admin,admin,system:masters\n"))?;
-        fs::write(dir.join("audit-policy.json"), audit::policy().to_string())?;
+        fs::write(dir.join("audit-policy.json"), audit::policy(audited).to_string())?;
         let reserved = TcpSocket::new_v4()?;
         reserved.set_reuseport(true)?;
         reserved.bind(([127, 0, 0, 1], 0).into())?;
