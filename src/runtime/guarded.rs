@@ -1,9 +1,8 @@
 //! An object of a watch, which is decoded only if it is needed, and which may turn out to be invalid without ending the
 //! watch of the others.
 //!
-//! A watch also returns this process's own writes and the objects that leave it. Of these, the metadata is enough, and
-//! decoding all of them took a fifth of the operator's instructions. kube's `DeserializeGuard` decodes each object, and also
-//! buffers managed fields.
+//! A watch also returns this process's own writes and the objects that leave it. Of these, the metadata is enough. kube's
+//! `DeserializeGuard` decodes each object, and also buffers managed fields.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,8 +13,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
 use kube::core::error_boundary::InvalidObject;
 use serde::de::DeserializeOwned;
+use serde::de::value::MapDeserializer;
 use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 /// A copy of the manifest, which kubectl keeps for itself.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -24,8 +24,8 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 #[derive(Clone, Debug)]
 pub struct Received<K> {
     metadata: ObjectMeta,
-    spec: Option<Box<RawValue>>,
-    status: Option<Box<RawValue>>,
+    spec: Value,
+    status: Value,
     kind: PhantomData<K>,
 }
 
@@ -38,9 +38,9 @@ pub struct Guarded<K>(pub Result<Arc<K>, InvalidObject>);
 struct Wire {
     metadata: WireMeta,
     #[serde(default)]
-    spec: Option<Box<RawValue>>,
+    spec: Value,
     #[serde(default)]
-    status: Option<Box<RawValue>>,
+    status: Value,
 }
 
 #[derive(Deserialize)]
@@ -86,24 +86,17 @@ impl<K: Resource + DeserializeOwned> Received<K> {
     /// Decodes the object.
     #[must_use]
     pub fn decode(self) -> Guarded<K> {
-        let [spec, status] =
-            [&self.spec, &self.status].map(|json| json.as_deref().map_or("null", RawValue::get));
-        let object = format!(r#"{{"metadata":{{}},"spec":{spec},"status":{status}}}"#);
-        Guarded(match serde_json::from_str::<K>(&object) {
+        let Self { metadata, spec, status, .. } = self;
+        let fields = [("metadata", Value::Object(Map::new())), ("spec", spec), ("status", status)];
+        let object: Result<K, serde_json::Error> = K::deserialize(MapDeserializer::new(fields.into_iter()));
+        Guarded(match object {
             Ok(mut object) => {
-                *object.meta_mut() = self.metadata;
+                *object.meta_mut() = metadata;
                 Ok(Arc::new(object))
             }
-            Err(error) => Err(InvalidObject { error: without_position(&error), metadata: self.metadata }),
+            Err(error) => Err(InvalidObject { error: error.to_string(), metadata }),
         })
     }
-}
-
-/// Returns the error without its position, which nobody else can look up.
-fn without_position(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let position = format!(" at line {} column {}", error.line(), error.column());
-    text.strip_suffix(&position).map(str::to_owned).unwrap_or(text)
 }
 
 impl<K: Resource + Clone> Resource for Received<K> {
@@ -166,7 +159,7 @@ impl<K: Resource + Clone> Resource for Guarded<K> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use crate::api::{ConnectorRestore, RETRY_ANNOTATION};
 
