@@ -1,4 +1,4 @@
-//! The requests to the API server in one namespace by the operator, or by the bare writer in its place. They are counted
+//! The requests to the API server in one namespace by the operator, or by a bare program in its place. They are counted
 //! in the audit log, which costs the measured process nothing.
 
 use std::time::{Duration, Instant};

@@ -159,6 +159,7 @@ impl<K: Resource + Clone> Resource for Guarded<K> {
 
 #[cfg(test)]
 mod tests {
+    use kube::api::WatchEvent;
     use serde_json::json;
 
     use crate::api::{ConnectorRestore, RETRY_ANNOTATION};
@@ -202,6 +203,20 @@ mod tests {
         assert_eq!(decoded.meta().name.as_deref(), Some("a"));
         let error = decoded.0.err().map(|bad| bad.error).unwrap_or_default();
         assert_eq!(error, "invalid type: integer `5`, expected a string");
+        Ok(())
+    }
+
+    #[test]
+    fn an_event_can_have_its_object_before_its_type() -> Result<(), Box<dyn std::error::Error>> {
+        let spec = json!({ "connectorID": "3f2b8c1e-8d5a-4c57-9a54-0d3f6b1c2a77" });
+        let object = json!({ "spec": spec, "metadata": { "name": "a" } });
+        let event = format!(r#"{{"object":{object},"type":"ADDED"}}"#);
+        let WatchEvent::Added(received) =
+            serde_json::from_str::<WatchEvent<Received<ConnectorRestore>>>(&event)?
+        else {
+            return Err("it is another event".into());
+        };
+        assert_eq!(received.decode().0?.metadata.name.as_deref(), Some("a"));
         Ok(())
     }
 }
