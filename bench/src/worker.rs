@@ -68,6 +68,9 @@ pub(crate) struct WorkerArgs {
     /// The file with the recorded writes.
     #[arg(long)]
     script: PathBuf,
+    /// Print no usage. A debug build cannot read its usage under Valgrind.
+    #[arg(long)]
+    silent: bool,
 }
 
 /// Returns the command line of a worker.
@@ -123,7 +126,7 @@ pub(crate) async fn work(args: WorkerArgs) -> Result<()> {
         .map(Ok)
         .try_for_each_concurrent(EVENTS, async |event| event::publish(&writing, &event).await);
     future::try_join3(watched, performed, published).await?;
-    Usage::own()?.print()
+    if args.silent { Ok(()) } else { Usage::own()?.print() }
 }
 
 /// A new object.
