@@ -8,7 +8,6 @@ use super::per_object::Runs;
 use super::{Scenario, Size};
 use crate::figure::Figures;
 use crate::stage::Stage;
-use crate::traffic::Traffic;
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "allocations",
@@ -35,14 +34,7 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
     let runs = Runs::prepare(stage, size.objects).await?;
     let mut counts = [Counts::default(); 2];
     for (each, counts) in runs.sizes.into_iter().zip(&mut counts) {
-        let (crowd, cde) = runs.begin(each).await?;
-        let flags = ["--rate", "0", "--concurrency", "1"];
-        let operator = stage.operator_program(&program, &cde, &crowd.namespace, &flags).await?;
-        runs.end(&crowd).await?;
-        Traffic::with_events(stage, &crowd.namespace, crowd.len()).await?;
-        let log = operator.log.clone();
-        operator.stop().await?;
-        let log = std::fs::read_to_string(log)?;
+        let log = std::fs::read_to_string(runs.operate(&program, each).await?)?;
         let printed = log.lines().rev().find_map(|line| serde_json::from_str(line).ok());
         *counts = printed.context("the operator printed no counts")?;
     }

@@ -15,7 +15,6 @@ use super::{Scenario, Size};
 use crate::crowd::Crowd;
 use crate::figure::{Figures, Goal};
 use crate::stage::Stage;
-use crate::traffic::Traffic;
 use crate::worker;
 
 pub(crate) const SCENARIO: Scenario = Scenario {
@@ -36,14 +35,8 @@ async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
     for ((each, worker), operator) in runs.sizes.into_iter().zip(&mut worker).zip(&mut operator) {
         let (crowd, cde) = runs.begin(each).await?;
         *worker = by_worker(stage, &crowd, &cde).await?;
-        let (crowd, cde) = runs.begin(each).await?;
         let (counted, valgrind) = counting(stage);
-        let flags = ["--rate", "0", "--concurrency", "1"];
-        let program = script(stage, &valgrind)?;
-        let running = stage.operator_program(&program, &cde, &crowd.namespace, &flags).await?;
-        runs.end(&crowd).await?;
-        Traffic::with_events(stage, &crowd.namespace, crowd.len()).await?;
-        running.stop().await?;
+        runs.operate(&script(stage, &valgrind)?, each).await?;
         *operator = instructions(&counted)?;
     }
     let [worker, operator] = [worker, operator].map(|counts| runs.difference(counts));

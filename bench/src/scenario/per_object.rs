@@ -1,6 +1,8 @@
 //! What one more object costs, of a program that can only be measured as a whole: the program runs with a few objects and
 //! with more, and the difference leaves out what its start and end cost.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Result;
 use cde_sandbox::cde::Remote;
 use serde_json::Value;
@@ -11,6 +13,7 @@ use crate::kind::Each;
 use crate::script;
 use crate::stage::Stage;
 use crate::statistics::count;
+use crate::traffic::Traffic;
 
 /// The part of the objects with which the program runs first.
 const FIRST: usize = 6;
@@ -44,12 +47,19 @@ impl<'a> Runs<'a> {
         Ok((crowd, cde))
     }
 
-    /// Waits until all objects have succeeded.
+    /// Lets an operator process new objects, one at a time, and stops it. Returns the file with its output.
     ///
     /// # Errors
-    /// If that takes too long.
-    pub(super) async fn end(&self, crowd: &Crowd) -> Result<()> {
-        self.stage.all_succeeded(&crowd.namespace, patience(crowd.len())).await
+    /// If it does not finish in time, or does not stop cleanly.
+    pub(super) async fn operate(&self, program: &Path, each: usize) -> Result<PathBuf> {
+        let (crowd, cde) = self.begin(each).await?;
+        let flags = ["--rate", "0", "--concurrency", "1"];
+        let operator = self.stage.operator_program(program, &cde, &crowd.namespace, &flags).await?;
+        self.stage.all_succeeded(&crowd.namespace, patience(crowd.len())).await?;
+        Traffic::with_events(self.stage, &crowd.namespace, crowd.len()).await?;
+        let log = operator.log.clone();
+        operator.stop().await?;
+        Ok(log)
     }
 
     /// Returns what one more object adds to the result of a run.
