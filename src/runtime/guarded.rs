@@ -99,25 +99,32 @@ impl<K: Resource + DeserializeOwned> Received<K> {
     }
 }
 
+/// The part of `Resource` that describes the kind: that of `K`.
+macro_rules! kind_of {
+    ($kind:ident) => {
+        type DynamicType = $kind::DynamicType;
+        type Scope = $kind::Scope;
+
+        fn kind(dt: &Self::DynamicType) -> Cow<'_, str> {
+            $kind::kind(dt)
+        }
+
+        fn group(dt: &Self::DynamicType) -> Cow<'_, str> {
+            $kind::group(dt)
+        }
+
+        fn version(dt: &Self::DynamicType) -> Cow<'_, str> {
+            $kind::version(dt)
+        }
+
+        fn plural(dt: &Self::DynamicType) -> Cow<'_, str> {
+            $kind::plural(dt)
+        }
+    };
+}
+
 impl<K: Resource + Clone> Resource for Received<K> {
-    type DynamicType = K::DynamicType;
-    type Scope = K::Scope;
-
-    fn kind(dt: &Self::DynamicType) -> Cow<'_, str> {
-        K::kind(dt)
-    }
-
-    fn group(dt: &Self::DynamicType) -> Cow<'_, str> {
-        K::group(dt)
-    }
-
-    fn version(dt: &Self::DynamicType) -> Cow<'_, str> {
-        K::version(dt)
-    }
-
-    fn plural(dt: &Self::DynamicType) -> Cow<'_, str> {
-        K::plural(dt)
-    }
+    kind_of!(K);
 
     fn meta(&self) -> &ObjectMeta {
         &self.metadata
@@ -129,24 +136,7 @@ impl<K: Resource + Clone> Resource for Received<K> {
 }
 
 impl<K: Resource + Clone> Resource for Guarded<K> {
-    type DynamicType = K::DynamicType;
-    type Scope = K::Scope;
-
-    fn kind(dt: &Self::DynamicType) -> Cow<'_, str> {
-        K::kind(dt)
-    }
-
-    fn group(dt: &Self::DynamicType) -> Cow<'_, str> {
-        K::group(dt)
-    }
-
-    fn version(dt: &Self::DynamicType) -> Cow<'_, str> {
-        K::version(dt)
-    }
-
-    fn plural(dt: &Self::DynamicType) -> Cow<'_, str> {
-        K::plural(dt)
-    }
+    kind_of!(K);
 
     fn meta(&self) -> &ObjectMeta {
         self.0.as_ref().map_or_else(|error| &error.metadata, |object| object.meta())
