@@ -13,7 +13,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::{Store, Writer, store};
 use kube::runtime::watcher::Event;
 
-use crate::runtime::guarded::{Guarded, Received};
+use crate::runtime::guarded::Guarded;
 use crate::runtime::version::version;
 
 use super::kind::{Key, Kind, Waker};
@@ -88,7 +88,7 @@ impl<K: Kind> Cache<K> {
     }
 
     /// Stores a watch event and returns the changes.
-    pub(super) fn apply(&self, event: Event<Received<K>>) -> Vec<Change<K>> {
+    pub(super) fn apply(&self, event: Event<Guarded<K>>) -> Vec<Change<K>> {
         let mut inner = self.lock();
         match event {
             Event::Init => {
@@ -100,7 +100,7 @@ impl<K: Kind> Cache<K> {
                 let Some(key) = self.key(object.meta()) else { return Vec::new() };
                 // A list may be older than an own write.
                 let newer = self.stored(&key).filter(|own| version(own.meta()) > version(object.meta()));
-                let object = newer.unwrap_or_else(|| Arc::new(object.decode()));
+                let object = newer.unwrap_or_else(|| Arc::new(object));
                 inner.writer.apply_watcher_event(&Event::InitApply(Guarded::clone(&object)));
                 inner.listed.insert(key.uid.clone(), (key, object));
                 Vec::new()
@@ -118,7 +118,6 @@ impl<K: Kind> Cache<K> {
                 if self.stored(&key).is_some_and(|own| version(own.meta()) >= version(object.meta())) {
                     return Vec::new();
                 }
-                let object = object.decode();
                 inner.writer.apply_watcher_event(&Event::Apply(object.clone()));
                 vec![inner.see(key, &object)]
             }
@@ -168,7 +167,7 @@ mod tests {
 
     use super::*;
 
-    fn received(version: &str) -> Result<Received<ConnectorRestore>, serde_json::Error> {
+    fn received(version: &str) -> Result<Guarded<ConnectorRestore>, serde_json::Error> {
         let object = json!({
             "apiVersion": ConnectorRestore::api_resource().api_version,
             "kind": "ConnectorRestore",
@@ -182,7 +181,7 @@ mod tests {
     fn an_own_write_counts_once_and_only_while_the_object_is_watched()
     -> Result<(), Box<dyn std::error::Error>> {
         let (cache, _woken) = Cache::<ConnectorRestore>::new();
-        let own = |version| Ok::<_, Box<dyn std::error::Error>>(received(version)?.decode().0?);
+        let own = |version| Ok::<_, Box<dyn std::error::Error>>(received(version)?.0?);
         let key = cache.key(received("1")?.meta()).ok_or("it has no name")?;
         let _ = cache.apply(Event::Apply(received("1")?));
         assert!(cache.put(&key, &own("2")?), "it is newer than the watch event");

@@ -8,19 +8,21 @@ use futures::channel::mpsc::UnboundedSender;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::core::NamespaceResourceScope;
+use kube::core::object::{HasSpec, HasStatus};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
+use crate::api::{self, for_each_kind};
 use crate::operation::Operation;
+use crate::runtime::guarded::FromParts;
 
 /// An operation that is a namespaced custom resource.
 pub trait Kind:
-    Operation<Result: Serialize + DeserializeOwned + Send + Sync + 'static>
+    Operation<Result: Serialize + Send + Sync + 'static>
+    + FromParts
     + Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
     + Debug
     + Serialize
-    + DeserializeOwned
     + Send
     + Sync
     + 'static
@@ -28,17 +30,31 @@ pub trait Kind:
 }
 
 impl<T> Kind for T where
-    T: Operation<Result: Serialize + DeserializeOwned + Send + Sync + 'static>
+    T: Operation<Result: Serialize + Send + Sync + 'static>
+        + FromParts
         + Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
         + Debug
         + Serialize
-        + DeserializeOwned
         + Send
         + Sync
         + 'static
 {
 }
+
+macro_rules! from_parts {
+    ($($kind:ident)*) => {$(
+        impl FromParts for api::$kind {
+            type Spec = <Self as HasSpec>::Spec;
+            type Status = <Self as HasStatus>::Status;
+
+            fn from_parts(metadata: ObjectMeta, spec: Self::Spec, status: Option<Self::Status>) -> Self {
+                Self { metadata, spec, status }
+            }
+        }
+    )*};
+}
+for_each_kind!(from_parts);
 
 /// Asks the controller of one watch to reconcile an object.
 pub(super) type Waker = UnboundedSender<Key>;

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::api::Status;
 use crate::runtime::clock;
-use crate::runtime::guarded::Received;
+use crate::runtime::guarded::Guarded;
 use crate::text::describe;
 
 use super::error::ReconcileError;
@@ -126,11 +126,11 @@ pub(super) async fn read_back<K: Kind>(
     Err(ReconcileError::ApiServer(last))
 }
 
-fn decoded<K: Kind>(object: Received<K>) -> Result<Arc<K>, Unstored> {
-    object.decode().0.map_err(|invalid| Unstored::Unclear(invalid.to_string()))
+fn decoded<K: Kind>(object: Guarded<K>) -> Result<Arc<K>, Unstored> {
+    object.0.map_err(|invalid| Unstored::Unclear(invalid.to_string()))
 }
 
-fn api<K: Kind>(client: &Client, object: &K) -> Api<Received<K>> {
+fn api<K: Kind>(client: &Client, object: &K) -> Api<Guarded<K>> {
     Api::namespaced(client.clone(), &object.namespace().unwrap_or_default())
 }
 

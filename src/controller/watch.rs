@@ -17,7 +17,7 @@ use tracing::Instrument;
 
 use crate::operation::backoff;
 use crate::runtime::clock;
-use crate::runtime::guarded::{Guarded, Received};
+use crate::runtime::guarded::Guarded;
 use crate::runtime::watch_stream::watch_events;
 use crate::runtime::watches::{SETTLED, WatchState};
 use crate::text::describe;
@@ -70,7 +70,7 @@ pub fn run<K: Kind>(
 }
 
 /// Updates cache and queue, and returns the objects to reconcile.
-fn handle_event<K: Kind>(scope: &Scope<K>, event: watcher::Result<Event<Received<K>>>) -> Vec<Key> {
+fn handle_event<K: Kind>(scope: &Scope<K>, event: watcher::Result<Event<Guarded<K>>>) -> Vec<Key> {
     let context = &scope.context;
     let event = match event {
         Ok(event) => event,
@@ -174,7 +174,7 @@ fn run_reconcile<K: Kind>(
     })
 }
 
-fn api<K: Kind>(client: Client, namespace: Option<&str>) -> Api<Received<K>> {
+fn api<K: Kind>(client: Client, namespace: Option<&str>) -> Api<Guarded<K>> {
     match namespace {
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),

@@ -1,46 +1,68 @@
-//! An object of a watch, which is decoded only if it is needed, and which may turn out to be invalid without ending the
-//! watch of the others.
+//! An object from the API server that may turn out to be invalid, without ending the watch of the others.
 //!
-//! A watch also returns this process's own writes and the objects that leave it. Of these, the metadata is enough. kube's
-//! `DeserializeGuard` decodes each object, and also buffers managed fields.
+//! kube's `DeserializeGuard` does the same, but copies each object twice to find out, managed fields included.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
 use kube::core::error_boundary::InvalidObject;
 use serde::de::DeserializeOwned;
-use serde::de::value::MapDeserializer;
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// A copy of the manifest, which kubectl keeps for itself.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// An object as the API server sends it, without labels, managed fields and kubectl's copy of it.
-#[derive(Clone, Debug)]
-pub struct Received<K> {
-    metadata: ObjectMeta,
-    spec: Value,
-    status: Value,
-    kind: PhantomData<K>,
-}
-
-/// A decoded object, or why it cannot be decoded; cheap to clone.
+/// An object without labels, managed fields and kubectl's copy of it, or why it cannot be decoded; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Guarded<K>(pub Result<Arc<K>, InvalidObject>);
 
-/// The received object; managed fields and labels are ignored.
+/// A custom resource that can be assembled.
+pub trait FromParts {
+    /// `spec`.
+    type Spec: DeserializeOwned;
+    /// `status`.
+    type Status: DeserializeOwned;
+
+    /// Returns the object with these parts.
+    fn from_parts(metadata: ObjectMeta, spec: Self::Spec, status: Option<Self::Status>) -> Self;
+}
+
+/// The object as the API server sends it; managed fields and labels are ignored.
 #[derive(Deserialize)]
-struct Wire {
+#[serde(bound(deserialize = "S: Deserialize<'de>, T: Deserialize<'de>"))]
+struct Wire<S, T> {
     metadata: WireMeta,
     #[serde(default)]
-    spec: Value,
+    spec: Lenient<S>,
     #[serde(default)]
-    status: Value,
+    status: Lenient<Option<T>>,
+}
+
+/// A valid value, or any other, which shows why it is invalid when it is decoded again.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Lenient<T> {
+    Valid(T),
+    Other(Value),
+}
+
+impl<T> Default for Lenient<T> {
+    fn default() -> Self {
+        Self::Other(Value::Null)
+    }
+}
+
+impl<T: DeserializeOwned> Lenient<T> {
+    fn decode(self) -> Result<T, serde_json::Error> {
+        match self {
+            Self::Valid(value) => Ok(value),
+            Self::Other(value) => serde_json::from_value(value),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -75,68 +97,36 @@ impl From<WireMeta> for ObjectMeta {
     }
 }
 
-impl<'de, K> Deserialize<'de> for Received<K> {
+impl<'de, K: FromParts> Deserialize<'de> for Guarded<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Wire { metadata, spec, status } = Wire::deserialize(deserializer)?;
-        Ok(Self { metadata: metadata.into(), spec, status, kind: PhantomData })
-    }
-}
-
-impl<K: Resource + DeserializeOwned> Received<K> {
-    /// Decodes the object.
-    #[must_use]
-    pub fn decode(self) -> Guarded<K> {
-        let Self { metadata, spec, status, .. } = self;
-        let fields = [("metadata", Value::Object(Map::new())), ("spec", spec), ("status", status)];
-        let object: Result<K, serde_json::Error> = K::deserialize(MapDeserializer::new(fields.into_iter()));
-        Guarded(match object {
-            Ok(mut object) => {
-                *object.meta_mut() = metadata;
-                Ok(Arc::new(object))
-            }
+        let Wire { metadata, spec, status } = Wire::<K::Spec, K::Status>::deserialize(deserializer)?;
+        let metadata = ObjectMeta::from(metadata);
+        Ok(Self(match spec.decode().and_then(|spec| Ok((spec, status.decode()?))) {
+            Ok((spec, status)) => Ok(Arc::new(K::from_parts(metadata, spec, status))),
             Err(error) => Err(InvalidObject { error: error.to_string(), metadata }),
-        })
-    }
-}
-
-/// The part of `Resource` that describes the kind: that of `K`.
-macro_rules! kind_of {
-    ($kind:ident) => {
-        type DynamicType = $kind::DynamicType;
-        type Scope = $kind::Scope;
-
-        fn kind(dt: &Self::DynamicType) -> Cow<'_, str> {
-            $kind::kind(dt)
-        }
-
-        fn group(dt: &Self::DynamicType) -> Cow<'_, str> {
-            $kind::group(dt)
-        }
-
-        fn version(dt: &Self::DynamicType) -> Cow<'_, str> {
-            $kind::version(dt)
-        }
-
-        fn plural(dt: &Self::DynamicType) -> Cow<'_, str> {
-            $kind::plural(dt)
-        }
-    };
-}
-
-impl<K: Resource + Clone> Resource for Received<K> {
-    kind_of!(K);
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
+        }))
     }
 }
 
 impl<K: Resource + Clone> Resource for Guarded<K> {
-    kind_of!(K);
+    type DynamicType = K::DynamicType;
+    type Scope = K::Scope;
+
+    fn kind(dt: &Self::DynamicType) -> Cow<'_, str> {
+        K::kind(dt)
+    }
+
+    fn group(dt: &Self::DynamicType) -> Cow<'_, str> {
+        K::group(dt)
+    }
+
+    fn version(dt: &Self::DynamicType) -> Cow<'_, str> {
+        K::version(dt)
+    }
+
+    fn plural(dt: &Self::DynamicType) -> Cow<'_, str> {
+        K::plural(dt)
+    }
 
     fn meta(&self) -> &ObjectMeta {
         self.0.as_ref().map_or_else(|error| &error.metadata, |object| object.meta())
@@ -170,7 +160,7 @@ mod tests {
             "spec": spec,
             "status": status,
         });
-        serde_json::from_str::<Received<ConnectorRestore>>(&object.to_string()).map(Received::decode)
+        serde_json::from_str(&object.to_string())
     }
 
     #[test]
@@ -201,12 +191,11 @@ mod tests {
         let spec = json!({ "connectorID": "3f2b8c1e-8d5a-4c57-9a54-0d3f6b1c2a77" });
         let object = json!({ "spec": spec, "metadata": { "name": "a" } });
         let event = format!(r#"{{"object":{object},"type":"ADDED"}}"#);
-        let WatchEvent::Added(received) =
-            serde_json::from_str::<WatchEvent<Received<ConnectorRestore>>>(&event)?
+        let WatchEvent::Added(added) = serde_json::from_str::<WatchEvent<Guarded<ConnectorRestore>>>(&event)?
         else {
             return Err("it is another event".into());
         };
-        assert_eq!(received.decode().0?.metadata.name.as_deref(), Some("a"));
+        assert_eq!(added.0?.metadata.name.as_deref(), Some("a"));
         Ok(())
     }
 }
