@@ -44,6 +44,14 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
+    /// Builds the programs, unless they are found, so that the next start takes seconds.
+    ///
+    /// # Errors
+    /// If they can neither be found nor built. The error says what to do.
+    pub async fn prepare() -> Result<()> {
+        tokio::task::spawn_blocking(binaries::find_or_build).await?.map(drop)
+    }
+
     /// Starts a control plane for one caller and waits until it is ready. The first start on a machine may have to
     /// build the programs, which takes minutes and is reported on standard error.
     ///
