@@ -52,10 +52,6 @@ impl<K: Kind> Cache<K> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn objects(&self) -> Store<Guarded<K>> {
-        self.objects.clone()
-    }
-
     pub(super) fn key(&self, meta: &ObjectMeta) -> Option<Key> {
         Key::of::<K>(meta, &self.waker)
     }

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::runtime::controller::Action;
 use tracing::Instrument;
 
 use crate::api::Status;
@@ -24,41 +22,40 @@ use super::permits::{Permits, acquire, usable_token};
 use super::record::{Record, Recorded, record};
 use super::trace::{step, written};
 
-/// Decides and carries out steps for one object until it has to wait.
+/// Decides and carries out steps for one object until it has to wait. Returns for how long, unless something wakes it.
 ///
 /// # Errors
 /// If the API server cannot be reached or drops fields. The object is reconciled again soon.
 pub(super) async fn reconcile<K: Kind>(
     scope: &Arc<Scope<K>>,
-    meta: &ObjectMeta,
-) -> Result<Action, ReconcileError> {
-    let Some(key) = scope.cache.key(meta) else { return Ok(Action::await_change()) };
-    let _offered = Offered { context: &scope.context, key: &key };
+    key: &Key,
+) -> Result<Option<Duration>, ReconcileError> {
+    let _offered = Offered { context: &scope.context, key };
     let mut attempt = Attempt { started: clock::wall(), reading: None, permits: None };
-    while let Some(object) = newest(scope, &key) {
-        let (step, id) = attempt.decide(scope, &key, object.as_ref());
+    while let Some(object) = newest(scope, key) {
+        let (step, id) = attempt.decide(scope, key, object.as_ref());
         let span = tracing::info_span!("attempt", operation = id.operation, attempt = id.attempt);
         let recorded = match step {
-            Step::Rest => return Ok(rest(scope, &key)),
-            Step::NotOurs { server } => return Ok(leave_to(scope, &key, &server)),
-            Step::Wait(time) => return Ok(wait(scope, &key, time)),
-            Step::Hold(time) => return Ok(hold(scope, &key, object.as_ref(), time)),
+            Step::Rest => return Ok(rest(scope, key)),
+            Step::NotOurs { server } => return Ok(leave_to(scope, key, &server)),
+            Step::Wait(time) => return Ok(wait(scope, key, time)),
+            Step::Hold(time) => return Ok(hold(scope, key, object.as_ref(), time)),
             Step::Read => {
-                attempt.read(scope, (&key, object.as_ref()), &id).instrument(span).await;
+                attempt.read(scope, (key, object.as_ref()), &id).instrument(span).await;
                 Recorded::Continue
             }
             Step::Write(status) => {
-                record(scope, Record::decided(&key, object, *status, attempt.started), &id)
+                record(scope, Record::decided(key, object, *status, attempt.started), &id)
                     .instrument(span)
                     .await?
             }
-            Step::Claim(status) => attempt.make(scope, &key, object, &status).instrument(span).await?,
+            Step::Claim(status) => attempt.make(scope, key, object, &status).instrument(span).await?,
         };
         if recorded == Recorded::Stop {
-            return Ok(wait(scope, &key, None));
+            return Ok(wait(scope, key, None));
         }
     }
-    Ok(Action::await_change())
+    Ok(None)
 }
 
 /// Returns the newest version of the object; `None` if it is gone, its record is being written, or the operator stops.
@@ -208,19 +205,19 @@ fn call_id<R>(status: &Status<R>) -> CallId {
     }
 }
 
-fn wait<K: Kind>(scope: &Scope<K>, key: &Key, time: Option<Duration>) -> Action {
+fn wait<K: Kind>(scope: &Scope<K>, key: &Key, time: Option<Duration>) -> Option<Duration> {
     scope.cache.remember(key, |memory| memory.interruptions = 0);
-    time.map_or_else(Action::await_change, Action::requeue)
+    time
 }
 
 /// Waits until the object changes. Other requests do not wait for it.
-fn rest<K: Kind>(scope: &Scope<K>, key: &Key) -> Action {
+fn rest<K: Kind>(scope: &Scope<K>, key: &Key) -> Option<Duration> {
     scope.context.queue.stand_aside(key);
     wait(scope, key, None)
 }
 
 /// Waits until the circuit breaker wakes the object.
-fn hold<K: Kind>(scope: &Scope<K>, key: &Key, object: &K, time: Option<Duration>) -> Action {
+fn hold<K: Kind>(scope: &Scope<K>, key: &Key, object: &K, time: Option<Duration>) -> Option<Duration> {
     let operation = object.status().and_then(|status| status.operation.as_ref());
     let last_call = operation
         .and_then(|operation| operation.last_attempt_time.as_ref())
@@ -231,7 +228,7 @@ fn hold<K: Kind>(scope: &Scope<K>, key: &Key, object: &K, time: Option<Duration>
 }
 
 /// The request belongs to an operator with another base URL.
-fn leave_to<K: Kind>(scope: &Scope<K>, key: &Key, server: &str) -> Action {
+fn leave_to<K: Kind>(scope: &Scope<K>, key: &Key, server: &str) -> Option<Duration> {
     if scope.cache.remember(key, |memory| !std::mem::replace(&mut memory.foreign, true)) == Some(true) {
         tracing::warn!(server, "claimed for another base URL; leaving the request to that operator");
     }

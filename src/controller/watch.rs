@@ -1,30 +1,29 @@
-//! Watches objects and feeds the controller.
+//! Watches objects, and reconciles those that change or are woken.
 //!
 //! A request that succeeded or was skipped leaves the watch as if it were deleted, so memory and traffic depend only on
 //! open and failed requests.
 
 use std::panic::resume_unwind;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{FutureExt as _, StreamExt, stream};
-use kube::runtime::controller::{Action, Config as ControllerConfig, ReconcileRequest, applier};
-use kube::runtime::reflector::ObjectRef;
+use futures::{Stream, StreamExt as _, stream};
 use kube::runtime::watcher::{self, Event};
-use kube::{Api, Client, Resource as _};
-use tokio_util::task::AbortOnDropHandle;
-use tracing::Instrument;
+use kube::{Api, Client};
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use crate::operation::backoff;
 use crate::runtime::clock;
 use crate::runtime::guarded::Guarded;
 use crate::runtime::watch_stream::watch_events;
 use crate::runtime::watches::{SETTLED, WatchState};
+use crate::runtime::work_queue::WorkQueue;
 use crate::text::describe;
 
 use super::cache::{Cache, Change};
 use super::context::{Context, Scope};
-use super::error::ReconcileError;
 use super::kind::{Key, Kind};
 use super::reconcile::reconcile;
 
@@ -46,27 +45,44 @@ pub fn run<K: Kind>(
     let handler = scope.clone();
     let changed = watch_events(api::<K>(client, namespace.as_deref()), config(selector), K::KIND, namespace)
         .flat_map(move |event| stream::iter(handle_event(&handler, event)));
-    let stopped = scope.context.clone();
-    let queue = stream::select(changed, woken)
-        .map(|key| Ok::<_, ReconcileError>(ReconcileRequest::from(reference::<K>(&key))))
-        .take_until(async move { stopped.stop.cancelled().await });
-    let objects = scope.cache.objects();
     async move {
-        // The workers limit all watches together. The applier polls everything it has started whenever one of them wakes,
-        // so it starts no more than there are workers.
-        let config = ControllerConfig::default().concurrency(scope.context.workers.limit());
         let (watches, watch) = (scope.context.watches.clone(), scope.watch);
         let settled = async move {
             tokio::time::sleep(SETTLED).await;
             watches.settle(watch);
             std::future::pending::<()>().await;
         };
-        let applied = applier(run_reconcile::<K>, error_policy, scope, objects, Box::pin(queue), config);
         tokio::select! {
-            () = applied.for_each(|_| async {}) => {}
+            () = work(&scope, stream::select(changed, woken)) => {}
             () = settled => {}
         }
     }
+}
+
+/// Reconciles the objects that are woken until the operator stops, and then waits for those that are being reconciled.
+async fn work<K: Kind>(scope: &Arc<Scope<K>>, woken: impl Stream<Item = Key>) {
+    let mut woken = pin!(woken);
+    let mut queue = WorkQueue::default();
+    let mut workers = JoinSet::new();
+    // The workers limit all watches together, so more tasks would only wait.
+    let limit = usize::from(scope.context.workers.limit());
+    loop {
+        while workers.len() < limit
+            && let Some(key) = queue.take()
+        {
+            workers.spawn(reconcile_when_allowed(scope.clone(), key));
+        }
+        tokio::select! {
+            () = scope.context.stop.cancelled() => break,
+            Some(key) = woken.next() => queue.add(key),
+            Some(ended) = workers.join_next() => {
+                let (key, after) = ended.unwrap_or_else(|error| resume_unwind(error.into_panic()));
+                queue.put_back(key, after);
+            }
+            true = queue.add_next() => {}
+        }
+    }
+    while workers.join_next().await.is_some() {}
 }
 
 /// Updates cache and queue, and returns the objects to reconcile.
@@ -124,54 +140,37 @@ fn note_failure<K: Kind>(scope: &Scope<K>, error: &str) {
     }
 }
 
-/// The object's key in the controller's queue, without uid and version to save memory.
-fn reference<K: Kind>(key: &Key) -> ObjectRef<Guarded<K>> {
-    ObjectRef::new(&key.name).within(&key.namespace)
-}
-
-/// Backs off after an interrupted reconciliation.
-#[expect(clippy::needless_pass_by_value, reason = "the signature that the applier requires")]
-fn error_policy<K: Kind>(object: Arc<Guarded<K>>, _: &ReconcileError, scope: Arc<Scope<K>>) -> Action {
-    let key = scope.cache.key(object.meta());
-    let interruptions = key.and_then(|key| {
-        scope.cache.remember(&key, |memory| {
-            memory.interruptions = memory.interruptions.saturating_add(1);
-            memory.interruptions
-        })
-    });
-    let jitter = 0.5 + clock::jitter() / 2.0;
-    Action::requeue(backoff(interruptions.unwrap_or(1), RETRY.0, RETRY.1, jitter))
-}
-
-/// Runs one reconciliation when it may start, in a task of its own because the applier polls everything it has started
-/// whenever one of them wakes.
-fn run_reconcile<K: Kind>(
-    object: Arc<Guarded<K>>,
+/// Runs one reconciliation when it may start. Returns how long until the next one, if nothing wakes the object.
+fn reconcile_when_allowed<K: Kind>(
     scope: Arc<Scope<K>>,
-) -> impl Future<Output = Result<Action, ReconcileError>> + Unpin {
-    let span = tracing::info_span!(
-        "reconcile",
-        kind = %K::KIND,
-        namespace = %object.meta().namespace.as_deref().unwrap_or_default(),
-        name = %object.meta().name.as_deref().unwrap_or_default(),
-    );
+    key: Key,
+) -> impl Future<Output = (Key, Option<Duration>)> {
+    let span =
+        tracing::info_span!("reconcile", kind = %K::KIND, namespace = %key.namespace, name = %key.name);
     let task = async move {
         let context = &scope.context;
         context.watches.may_begin(scope.watch).await;
         context.crds.good().await;
-        let Ok(_worker) = context.workers.acquire().await else { return Ok(Action::await_change()) };
-        let result = reconcile(&scope, object.meta()).await;
+        let Ok(_worker) = context.workers.acquire().await else { return (key, None) };
+        let result = reconcile(&scope, &key).await;
         context.metrics.reconciled(K::KIND, if result.is_ok() { "ok" } else { "interrupted" });
-        if let Err(error) = &result {
+        let after = result.unwrap_or_else(|error| {
             tracing::warn!("{error}");
-        }
-        result
+            Some(backoff_after_interruption(&scope, &key))
+        });
+        (key, after)
     };
     // Boxed, because the runtime moves a task several times.
-    AbortOnDropHandle::new(tokio::spawn(Box::pin(task.instrument(span)))).map(|joined| match joined {
-        Ok(result) => result,
-        Err(error) => error.try_into_panic().map_or(Ok(Action::await_change()), |panic| resume_unwind(panic)),
-    })
+    Box::pin(task.instrument(span))
+}
+
+fn backoff_after_interruption<K: Kind>(scope: &Scope<K>, key: &Key) -> Duration {
+    let interruptions = scope.cache.remember(key, |memory| {
+        memory.interruptions = memory.interruptions.saturating_add(1);
+        memory.interruptions
+    });
+    let jitter = 0.5 + clock::jitter() / 2.0;
+    backoff(interruptions.unwrap_or(1), RETRY.0, RETRY.1, jitter)
 }
 
 fn api<K: Kind>(client: Client, namespace: Option<&str>) -> Api<Guarded<K>> {

@@ -15,3 +15,4 @@ pub mod version;
 pub mod watch_health;
 pub mod watch_stream;
 pub mod watches;
+pub mod work_queue;

@@ -127,7 +127,7 @@ async fn every_valid_form_of_retry_after_is_respected_and_invalid_ones_are_ignor
 /// Fault 30: in the headers and the body, with and without the effect, and in a read.
 #[tokio::test]
 async fn a_response_of_one_byte_per_second_times_out_and_the_others_continue() {
-    let timeout = 4;
+    let timeout = 10;
     let env = TestEnv::new().await;
     let _operator = env.start(Flags::default().with("--timeout", &format!("{timeout}s"))).await;
     let on = || Fault::on(Operation::Changing);
