@@ -9,12 +9,13 @@
 //! - [`model`]: requests and responses as plain values; the only part that the pure core may use.
 //! - [`BaseUrl`]: the base URL, which does not allow the token to be sent unencrypted to another host.
 //! - [`TokenFile`]: the bearer token, reread when its file changes and never printed.
-//! - `wire`: decodes response bodies leniently.
+//! - `wire`: decodes response bodies leniently, with the values of `lenient`.
 //! - `message`: makes text from responses safe to show.
 //! - `trace`: traces a call.
 
 mod base_url;
 mod client;
+mod lenient;
 mod message;
 pub mod model;
 mod token;

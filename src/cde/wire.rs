@@ -9,12 +9,6 @@
 //! - A body is unreadable only if it is not a JSON object in UTF-8 with an object `data`, or lists more than 10,000
 //!   versions. Errors never quote it.
 
-mod lenient;
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may panic")]
-mod tests;
-
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -22,9 +16,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 
+use super::lenient::{Key, Object, Raw, objects};
 use super::model::{Connector, Field, Version};
-
-use lenient::{Key, Object, Raw, objects};
 
 /// A connector with more versions is unreadable.
 const MAX_VERSIONS: usize = 10_000;
@@ -248,3 +241,7 @@ impl Missing {
         )
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests;

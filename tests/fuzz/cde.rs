@@ -5,6 +5,8 @@
 pub mod model {
     pub use cde_operator::cde::model::*;
 }
+#[path = "../../src/cde/lenient.rs"]
+mod lenient;
 #[path = "../../src/cde/wire.rs"]
 mod wire;
 

@@ -7,7 +7,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 use serde_json::value::RawValue;
 
-use crate::cde::model::Field;
+use super::model::Field;
 
 /// A value as text, which is decoded on demand, so that a malformed one does not hide the others.
 #[derive(Clone, Copy, Default)]
