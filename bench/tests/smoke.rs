@@ -7,13 +7,13 @@
     reason = "a test may panic, and its name is its documentation"
 )]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
 use cde_sandbox::control_plane::ControlPlane;
 use cde_sandbox::process;
-use cde_sandbox::program::{self, Profile};
+use cde_sandbox::program::{Profile, build};
 use cde_sandbox::tools;
 use serde_json::{Value, json};
 
@@ -25,15 +25,6 @@ async fn run(command: Command) -> Output {
     ControlPlane::prepare().await.unwrap();
     tokio::task::spawn_blocking(tools::authorization_server).await.unwrap().unwrap();
     tokio::time::timeout(LIMIT, process::output(command, b"")).await.unwrap().unwrap()
-}
-
-/// Returns the operator binary: the one that a test of the whole workspace has built, or a new build.
-async fn operator(scratch: &Path) -> PathBuf {
-    let beside = Path::new(env!("CARGO_BIN_EXE_bench")).with_file_name("cde-operator");
-    if beside.exists() {
-        return beside;
-    }
-    program::build("cde-operator", Profile::Dev, scratch).await.unwrap()
 }
 
 fn figure<'a>(report: &'a Value, scenario: &str, name: &str) -> &'a Value {
@@ -48,8 +39,9 @@ fn figure<'a>(report: &'a Value, scenario: &str, name: &str) -> &'a Value {
 async fn every_short_scenario_measures_numbers_and_the_known_counts() {
     let scratch = process::scratch_dir().unwrap();
     let json = scratch.path().join("smoke.json");
+    let operator = build("cde-operator", Profile::Dev, scratch.path()).await.unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
-    command.arg("--smoke").arg("--operator").arg(operator(scratch.path()).await).arg("--json").arg(&json);
+    command.arg("--smoke").arg("--operator").arg(operator).arg("--json").arg(&json);
     let output = run(command).await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
@@ -84,8 +76,9 @@ async fn every_short_scenario_measures_numbers_and_the_known_counts() {
 async fn a_comparison_counts_one_effect_per_restore_and_no_second_one() {
     let scratch = process::scratch_dir().unwrap();
     let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/restore.yaml");
+    let operator = build("cde-operator", Profile::Dev, scratch.path()).await.unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
-    command.arg("peer").arg("--operator").arg(operator(scratch.path()).await).arg("--template").arg(template);
+    command.arg("peer").arg("--operator").arg(operator).arg("--template").arg(template);
     command.args(["--end", "{.status.outcome}=Succeeded", "--objects", "5"]);
     let output = run(command).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

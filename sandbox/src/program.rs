@@ -16,9 +16,9 @@ const LIMIT: Duration = Duration::from_hours(1);
 /// How a program is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
-    /// As `cargo build` does.
+    /// As the tests do.
     Dev,
-    /// As `cargo build --release` does.
+    /// As for a release. The package has the name of the program.
     Release,
 }
 
@@ -35,44 +35,31 @@ struct Message {
     executable: Option<PathBuf>,
 }
 
-/// Builds the only program of the package `name`, which has the same name, and returns its path. Cargo's progress goes
-/// to standard error.
+/// Builds a program of this workspace and returns its path. Cargo's progress goes to standard error.
 ///
 /// # Errors
 /// If cargo cannot be started, or cannot build the program. Cargo has then printed why.
 pub async fn build(name: &str, profile: Profile, scratch: &Path) -> Result<PathBuf> {
-    let more: &[&str] = if profile == Profile::Release { &["--release"] } else { &[] };
-    build_in(workspace(), name, more, scratch).await
+    let arguments: &[&str] = match profile {
+        // With the features of `cargo test --workspace`, which has then built the program. `--examples` adds those of the
+        // dependencies that only tests have. There are no examples.
+        Profile::Dev => &["--workspace", "--examples"],
+        Profile::Release => &["--package", name, "--release"],
+    };
+    build_in(workspace(), name, arguments, scratch).await
 }
 
-/// As [`build`], for one of several programs of the package, and as `cargo build` does.
+/// As [`build`], in the workspace of this directory, with these arguments for cargo.
 ///
 /// # Errors
 /// As [`build`].
-pub async fn build_one_of(package: &str, name: &str, scratch: &Path) -> Result<PathBuf> {
-    built(workspace(), (package, name), &[], scratch).await
-}
-
-/// As [`build`], in the workspace of this directory, with `more` arguments for cargo.
-///
-/// # Errors
-/// As [`build`].
-pub async fn build_in(workspace: &Path, name: &str, more: &[&str], scratch: &Path) -> Result<PathBuf> {
-    built(workspace, (name, name), more, scratch).await
-}
-
-async fn built(
-    workspace: &Path,
-    (package, name): (&str, &str),
-    more: &[&str],
-    scratch: &Path,
-) -> Result<PathBuf> {
+pub async fn build_in(workspace: &Path, name: &str, arguments: &[&str], scratch: &Path) -> Result<PathBuf> {
     let answer = scratch.join(format!("{name}.build"));
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(workspace)
-        .args(["build", "--package", package, "--bin", name, "--message-format=json-render-diagnostics"])
-        .args(more)
+        .args(["build", "--bin", name, "--message-format=json-render-diagnostics"])
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(File::create(&answer)?);
     // `cargo run` describes this program in these variables. They would be wrong for the one that is built here.

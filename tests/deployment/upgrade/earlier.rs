@@ -91,7 +91,7 @@ async fn build(cache: &Path, target: &Path) -> Result<()> {
     let target_dir = scratch.path().join("target");
     let target_dir = target_dir.to_str().context("the cache's path is not text")?;
     let build_dir = format!("build.build-dir='{}'", build_dir()?.display());
-    let more = ["--locked", "--config", &build_dir, "--target-dir", target_dir];
+    let more = ["--package", NAME, "--locked", "--config", &build_dir, "--target-dir", target_dir];
     let program = program::build_in(&source, NAME, &more, scratch.path()).await?;
     fs::rename(program, kept.join(NAME))?;
     if target.exists() {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use cde_harness::operator_program;
 use cde_sandbox::process::{self, scratch_dir};
-use cde_sandbox::program::build_one_of;
+use cde_sandbox::program::{Profile, build};
 
 use crate::check::fixture::{Finding, message};
 
@@ -17,7 +17,7 @@ async fn a_name_resolves_although_the_dns_server_fails_for_ipv6_addresses() {
         return;
     }
     let scratch = scratch_dir().unwrap();
-    let nameserver = build_one_of("cde-sandbox", "nameserver", scratch.path()).await.unwrap();
+    let nameserver = build("nameserver", Profile::Dev, scratch.path()).await.unwrap();
     let token = scratch.path().join("token");
     std::fs::write(&token, "canary-token").unwrap();
     let run = |more: &[&str], host: &str| {
