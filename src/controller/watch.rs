@@ -96,7 +96,7 @@ fn handle_event<K: Kind>(scope: &Scope<K>, event: watcher::Result<Event<Guarded<
         }
     };
     let is_listed = matches!(event, Event::InitDone);
-    let first_list = is_listed && !context.watches.is_listed(scope.watch);
+    let first_list = !context.watches.is_listed(scope.watch);
     if !matches!(event, Event::Init) && context.watches.works(scope.watch) {
         tracing::info!(kind = K::KIND, "the watch has recovered");
     }

@@ -39,24 +39,24 @@ impl<K: Kind> CountObjects for Cache<K> {
     fn count(&self, groups: &mut BTreeMap<Labels<2>, Group>) -> i64 {
         let labels = |reason| [("kind", K::KIND), ("reason", reason)];
         let mut foreign = 0;
-        for (object, is_foreign) in self.all() {
+        self.for_each(|object, is_foreign| {
             let Ok(object) = &object.0 else {
                 groups.entry(labels("Undecodable")).or_default().count += 1;
-                continue;
+                return;
             };
             let status = object.status();
             if status.and_then(|status| status.outcome).is_some_and(Outcome::is_final) {
-                continue;
+                return;
             }
             let reason = status.and_then(|status| status.reason).map_or("New", Reason::as_str);
             let group = groups.entry(labels(reason)).or_default();
             group.count += 1;
             if is_foreign {
                 foreign += i64::from(status.is_none_or(|status| status.outcome.is_none()));
-                continue;
+                return;
             }
             group.oldest = Some(group.oldest.unwrap_or(i64::MAX).min(since(object.as_ref())));
-        }
+        });
         foreign
     }
 }
