@@ -1,32 +1,54 @@
-//! JSON values of which a malformed one does not spoil the others.
+//! JSON objects of which a malformed field does not spoil the others.
+//!
+//! A body is decoded [`Strict`] first, in one pass. Only if something in it is malformed, it is decoded [`Lenient`], which
+//! takes a pass for each level of nesting.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, de};
+use serde::Deserialize;
+use serde::de::Deserializer;
 use serde_json::value::RawValue;
 
 use super::model::Field;
 
-/// A value as text, which is decoded on demand, so that a malformed one does not hide the others.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Raw<'a>(Option<&'a RawValue>);
+/// What a malformed value does.
+pub(super) trait Mode {
+    fn decode<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Field<T>, D::Error>;
+}
 
-impl<'de> Deserialize<'de> for Raw<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&RawValue>::deserialize(deserializer).map(|json| Self(Some(json)))
+/// A malformed value is an error.
+pub(super) struct Strict;
+
+impl Mode for Strict {
+    fn decode<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Field<T>, D::Error> {
+        Ok(Option::deserialize(value)?.map_or(Field::Null, Field::Value))
     }
 }
 
-impl<'a> Raw<'a> {
-    /// Decodes the value; a malformed one is missing.
-    pub(super) fn decode<T: Deserialize<'a>>(self) -> Field<T> {
-        match self.0.map(|json| serde_json::from_str(json.get())) {
-            Some(Ok(Some(value))) => Field::Value(value),
-            Some(Ok(None)) => Field::Null,
-            Some(Err(_)) | None => Field::Missing,
-        }
+/// A malformed value is missing.
+pub(super) struct Lenient;
+
+impl Mode for Lenient {
+    fn decode<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Field<T>, D::Error> {
+        let text = <&RawValue>::deserialize(value)?.get();
+        Ok(serde_json::from_str(text)
+            .map_or(Field::Missing, |value: Option<T>| value.map_or(Field::Null, Field::Value)))
+    }
+}
+
+/// A field that is decoded in the mode `M`.
+pub(super) struct Decoded<M, T>(pub(super) Field<T>, PhantomData<M>);
+
+impl<M, T> Default for Decoded<M, T> {
+    fn default() -> Self {
+        Self(Field::Missing, PhantomData)
+    }
+}
+
+impl<'de, M: Mode, T: Deserialize<'de>> Deserialize<'de> for Decoded<M, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        M::decode(deserializer).map(|field| Self(field, PhantomData))
     }
 }
 
@@ -46,24 +68,24 @@ impl<'de> Deserialize<'de> for Key<'de> {
 
 /// Declares objects by the fields that are read; of a key that occurs twice, the last value counts.
 macro_rules! objects {
-    ($($object:ident<$lifetime:lifetime> { $($field:ident: $type:ty = $key:literal,)+ })+) => {$(
-        struct $object<$lifetime> {
-            $($field: $type,)+
+    ($($object:ident { $($field:ident: $type:ty = $key:literal,)+ })+) => {$(
+        struct $object<M> {
+            $($field: Decoded<M, $type>,)+
         }
 
-        impl<$lifetime> Deserialize<$lifetime> for $object<$lifetime> {
-            fn deserialize<D: Deserializer<$lifetime>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Fields;
+        impl<'de, M: Mode> Deserialize<'de> for $object<M> {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Fields<M>(PhantomData<M>);
 
-                impl<$lifetime> Visitor<$lifetime> for Fields {
-                    type Value = $object<$lifetime>;
+                impl<'de, M: Mode> Visitor<'de> for Fields<M> {
+                    type Value = $object<M>;
 
-                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                         f.write_str("an object")
                     }
 
-                    fn visit_map<A: MapAccess<$lifetime>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                        let mut object = $object { $($field: Default::default(),)+ };
+                    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                        let mut object = $object { $($field: Decoded::default(),)+ };
                         while let Some(Key(key)) = map.next_key()? {
                             match key.as_ref() {
                                 $($key => object.$field = map.next_value()?,)+
@@ -74,67 +96,9 @@ macro_rules! objects {
                     }
                 }
 
-                deserializer.deserialize_map(Fields)
+                deserializer.deserialize_map(Fields(PhantomData))
             }
         }
     )+};
 }
 pub(super) use objects;
-
-/// An object, or `None` in place of a value of another type.
-pub(super) struct Object<T>(pub(super) Option<T>);
-
-impl<T> Default for Object<T> {
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(OrNone(PhantomData))
-    }
-}
-
-struct OrNone<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for OrNone<T> {
-    type Value = Object<T>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        T::deserialize(de::value::MapAccessDeserializer::new(map)).map(|object| Object(Some(object)))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Object(None))
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Object(None))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Object(None))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Object(None))
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Object(None))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Object(None))
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(Object(None))
-    }
-}

@@ -114,12 +114,11 @@ impl<T> Field<T> {
         self.known().flatten()
     }
 
-    /// Returns the same with a reference to the value.
-    pub fn as_ref(&self) -> Field<&T> {
+    /// Returns the value; `None` if the field is missing or `null`.
+    pub fn into_value(self) -> Option<T> {
         match self {
-            Self::Missing => Field::Missing,
-            Self::Null => Field::Null,
-            Self::Value(value) => Field::Value(value),
+            Self::Missing | Self::Null => None,
+            Self::Value(value) => Some(value),
         }
     }
 

@@ -11,12 +11,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 
-use super::lenient::{Key, Object, Raw, objects};
+use super::lenient::{Decoded, Key, Lenient, Mode, Strict, objects};
 use super::model::{Connector, Field, Version};
 
 /// A connector with more versions is unreadable.
@@ -43,38 +44,52 @@ pub(super) enum Unreadable {
 
 /// Returns the connector in `data` of a call or a read, and the paths of its missing fields.
 pub(super) fn connector(body: &[u8]) -> Result<(Connector, Vec<String>), Unreadable> {
+    let text = text(body)?;
+    match serde_json::from_str::<ConnectorBody<Strict>>(text) {
+        Ok(body) => connector_in(body),
+        Err(_) => connector_in(parse::<ConnectorBody<Lenient>>(text)?),
+    }
+}
+
+fn connector_in<M>(body: ConnectorBody<M>) -> Result<(Connector, Vec<String>), Unreadable> {
     let mut missing = Missing::default();
-    let ConnectorBody { data: Object(data) } = parse(body)?;
-    let connector = missing.connector(&data.ok_or(Unreadable::NoData)?)?;
+    let connector = missing.connector(body.data.0.into_value().ok_or(Unreadable::NoData)?)?;
     Ok((connector, missing.paths))
 }
 
 /// Returns the version in `data` of a call, and the paths of its missing fields.
 pub(super) fn version(body: &[u8]) -> Result<(Version, Vec<String>), Unreadable> {
+    let text = text(body)?;
+    match serde_json::from_str::<VersionBody<Strict>>(text) {
+        Ok(body) => version_in(body),
+        Err(_) => version_in(parse::<VersionBody<Lenient>>(text)?),
+    }
+}
+
+fn version_in<M>(body: VersionBody<M>) -> Result<(Version, Vec<String>), Unreadable> {
     let mut missing = Missing::default();
-    let VersionBody { data: Object(data) } = parse(body)?;
-    let version = missing.version("", &data.ok_or(Unreadable::NoData)?);
+    let version = missing.version("", body.data.0.into_value().ok_or(Unreadable::NoData)?);
     Ok((version, missing.paths))
 }
 
 /// Returns the `message` of an error body, followed by the texts of `errors` (`field: text`, by field) where that is
 /// an object. `None` means that the body is not a JSON object with a text `message`.
 pub(super) fn message(body: &[u8]) -> Option<String> {
-    let body: ErrorBody = serde_json::from_slice(body).ok()?;
-    let Field::Value(message) = body.message.decode::<String>() else { return None };
-    let Field::Value(texts) = body.errors.decode::<BTreeMap<String, Raw>>() else { return Some(message) };
-    let text =
-        |(field, json): (_, Raw)| json.decode::<String>().value().map(|text| format!("{field}: {text}"));
-    let texts: Vec<String> = texts.into_iter().filter_map(text).take(MAX_ERRORS).collect();
+    let ErrorBody { message, errors } = serde_json::from_slice::<ErrorBody<Lenient>>(body).ok()?;
+    let message = message.0.into_value()?;
+    let Some(errors) = errors.0.into_value() else { return Some(message) };
+    let text = |(field, text): (_, Decoded<_, String>)| Some(format!("{field}: {}", text.0.into_value()?));
+    let texts: Vec<String> = errors.into_iter().filter_map(text).take(MAX_ERRORS).collect();
     Some(if texts.is_empty() { message } else { format!("{message} ({})", texts.join("; ")) })
 }
 
-/// Parses a body with an object `data`.
-fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Unreadable> {
+fn text(body: &[u8]) -> Result<&str, Unreadable> {
     let text = std::str::from_utf8(body).map_err(|_| Unreadable::NotUtf8)?;
-    if text.trim().is_empty() {
-        return Err(Unreadable::Empty);
-    }
+    if text.trim().is_empty() { Err(Unreadable::Empty) } else { Ok(text) }
+}
+
+/// Parses a body with an object `data`.
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Unreadable> {
     serde_json::from_str(text).map_err(|why| match why.classify() {
         Category::Data => Unreadable::NoData,
         // An error in the syntax does not quote the body.
@@ -83,44 +98,44 @@ fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Unreadable> {
 }
 
 objects! {
-    ConnectorBody<'a> { data: Object<ConnectorObject<'a>> = "data", }
-    VersionBody<'a> { data: Object<VersionObject<'a>> = "data", }
-    ErrorBody<'a> { message: Raw<'a> = "message", errors: Raw<'a> = "errors", }
-    ConnectorObject<'a> {
-        id: Raw<'a> = "id",
-        type_: Raw<'a> = "type",
-        name: Raw<'a> = "name",
-        flow: Raw<'a> = "flow",
-        main_version_number: Raw<'a> = "main-version-number",
-        owner: Raw<'a> = "owner",
-        integrator: Raw<'a> = "integrator",
-        versions: Raw<'a> = "versions",
+    ConnectorBody { data: ConnectorObject<M> = "data", }
+    VersionBody { data: VersionObject<M> = "data", }
+    ErrorBody { message: String = "message", errors: BTreeMap<String, Decoded<M, String>> = "errors", }
+    ConnectorObject {
+        id: String = "id",
+        type_: String = "type",
+        name: String = "name",
+        flow: String = "flow",
+        main_version_number: i64 = "main-version-number",
+        owner: String = "owner",
+        integrator: String = "integrator",
+        versions: Versions<M> = "versions",
     }
-    VersionObject<'a> {
-        version: Raw<'a> = "version",
-        state: Raw<'a> = "state",
-        deleted_at: Raw<'a> = "deleted-at",
-        config: Raw<'a> = "config",
-        production: Raw<'a> = "platform_prod_reference",
-        development: Raw<'a> = "platform_dev_reference",
+    VersionObject {
+        version: String = "version",
+        state: String = "state",
+        deleted_at: String = "deleted-at",
+        config: ConfigObject<M> = "config",
+        production: ReferenceObject<M> = "platform_prod_reference",
+        development: ReferenceObject<M> = "platform_dev_reference",
     }
-    ConfigObject<'a> { migration: Raw<'a> = "migration", }
-    MigrationObject<'a> { legacy_executable: Raw<'a> = "legacy-executable", }
-    ReferenceObject<'a> {
-        executable: Raw<'a> = "executable",
-        platform_connector: Raw<'a> = "platform-connector",
+    ConfigObject { migration: MigrationObject<M> = "migration", }
+    MigrationObject { legacy_executable: i64 = "legacy-executable", }
+    ReferenceObject {
+        executable: i64 = "executable",
+        platform_connector: i64 = "platform-connector",
     }
 }
 
 /// The versions of a connector, of which one more than [`MAX_VERSIONS`] are stored.
-struct Versions<'a>(Vec<Object<VersionObject<'a>>>);
+struct Versions<M>(Vec<Decoded<M, VersionObject<M>>>);
 
-impl<'de> Deserialize<'de> for Versions<'de> {
+impl<'de, M: Mode> Deserialize<'de> for Versions<M> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Items;
+        struct Items<M>(PhantomData<M>);
 
-        impl<'de> Visitor<'de> for Items {
-            type Value = Versions<'de>;
+        impl<'de, M: Mode> Visitor<'de> for Items<M> {
+            type Value = Versions<M>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a list")
@@ -138,7 +153,7 @@ impl<'de> Deserialize<'de> for Versions<'de> {
             }
         }
 
-        deserializer.deserialize_seq(Items)
+        deserializer.deserialize_seq(Items(PhantomData))
     }
 }
 
@@ -157,25 +172,30 @@ impl Missing {
         }
     }
 
-    /// Decodes the value at `path`.
-    fn field<'a, T: Deserialize<'a>>(&mut self, prefix: &str, path: &str, json: Raw<'a>) -> Field<T> {
-        let field = json.decode();
-        if let Field::Missing = field {
+    /// Returns the field at `path`, which is reported if it is missing.
+    fn field<M, T>(&mut self, prefix: &str, path: &str, decoded: Decoded<M, T>) -> Field<T> {
+        if let Field::Missing = decoded.0 {
             self.report(prefix, path);
         }
-        field
+        decoded.0
     }
 
-    /// Decodes the value at `path`, which is missing or null if its parent is.
-    fn child<'a, T: Deserialize<'a>>(&mut self, prefix: &str, path: &str, json: &Field<Raw<'a>>) -> Field<T> {
-        match json {
-            Field::Value(json) => self.field(prefix, path, *json),
+    /// Returns a field of the object at `path`, which is missing or null if the object is.
+    fn child<M, P, T>(
+        &mut self,
+        prefix: &str,
+        path: &str,
+        parent: Field<P>,
+        child: impl FnOnce(P) -> Decoded<M, T>,
+    ) -> Field<T> {
+        match parent {
+            Field::Value(parent) => self.field(prefix, path, child(parent)),
             Field::Null => Field::Null,
             Field::Missing => Field::Missing,
         }
     }
 
-    fn connector(&mut self, object: &ConnectorObject<'_>) -> Result<Connector, Unreadable> {
+    fn connector<M>(&mut self, object: ConnectorObject<M>) -> Result<Connector, Unreadable> {
         Ok(Connector {
             id: self.field("", "id", object.id),
             r#type: self.field("", "type", object.type_),
@@ -188,35 +208,35 @@ impl Missing {
         })
     }
 
-    /// Decodes `versions`; an item that is not an object becomes a version without fields.
-    fn versions(&mut self, json: Raw<'_>) -> Result<Field<Vec<Version>>, Unreadable> {
-        let versions = self.field::<Versions>("", "versions", json);
+    /// Returns `versions`; an item that is not an object becomes a version without fields.
+    fn versions<M>(&mut self, versions: Decoded<M, Versions<M>>) -> Result<Field<Vec<Version>>, Unreadable> {
+        let versions = self.field("", "versions", versions);
         if versions.value().is_some_and(|Versions(items)| items.len() > MAX_VERSIONS) {
             return Err(Unreadable::TooManyVersions);
         }
-        let version = |(index, Object(item)): (usize, Object<VersionObject>)| {
+        let version = |(index, item): (usize, Decoded<M, VersionObject<M>>)| {
             let path = format!("versions[{index}]");
-            let Some(object) = item else {
+            let Field::Value(object) = item.0 else {
                 self.report("", &path);
                 return Version::default();
             };
-            self.version(&format!("{path}."), &object)
+            self.version(&format!("{path}."), object)
         };
         Ok(versions.map(|Versions(items)| items.into_iter().enumerate().map(version).collect()))
     }
 
-    fn version(&mut self, prefix: &str, object: &VersionObject<'_>) -> Version {
+    fn version<M>(&mut self, prefix: &str, object: VersionObject<M>) -> Version {
         let version = self.field(prefix, "version", object.version);
         let state = self.field(prefix, "state", object.state);
         let deleted_at = self.field(prefix, "deleted-at", object.deleted_at);
-        let config = self.field::<ConfigObject>(prefix, "config", object.config);
-        let migration = config.map(|config| config.migration);
-        let migration = self.child::<MigrationObject>(prefix, "config.migration", &migration);
-        let legacy = migration.map(|migration| migration.legacy_executable);
-        let legacy_executable = self.child(prefix, "config.migration.legacy-executable", &legacy);
+        let config = self.field(prefix, "config", object.config);
+        let migration = self.child(prefix, "config.migration", config, |config| config.migration);
+        let legacy = "config.migration.legacy-executable";
+        let legacy_executable =
+            self.child(prefix, legacy, migration, |migration| migration.legacy_executable);
         let [production, development] =
             [("platform_prod_reference", object.production), ("platform_dev_reference", object.development)]
-                .map(|(path, json)| self.reference(prefix, path, json));
+                .map(|(path, reference)| self.reference(prefix, path, reference));
         Version {
             version,
             state,
@@ -229,16 +249,24 @@ impl Missing {
         }
     }
 
-    /// Decodes the executable and the platform connector of a reference.
-    fn reference(&mut self, prefix: &str, path: &str, json: Raw<'_>) -> (Field<i64>, Field<i64>) {
-        let reference = self.field::<ReferenceObject>(prefix, path, json);
-        let executable = reference.as_ref().map(|reference| reference.executable);
-        let platform_connector = reference.map(|reference| reference.platform_connector);
-        let prefix = format!("{prefix}{path}.");
-        (
-            self.child(&prefix, "executable", &executable),
-            self.child(&prefix, "platform-connector", &platform_connector),
-        )
+    /// Returns the executable and the platform connector of a reference.
+    fn reference<M>(
+        &mut self,
+        prefix: &str,
+        path: &str,
+        reference: Decoded<M, ReferenceObject<M>>,
+    ) -> (Field<i64>, Field<i64>) {
+        match self.field(prefix, path, reference) {
+            Field::Value(reference) => {
+                let prefix = format!("{prefix}{path}.");
+                (
+                    self.field(&prefix, "executable", reference.executable),
+                    self.field(&prefix, "platform-connector", reference.platform_connector),
+                )
+            }
+            Field::Null => (Field::Null, Field::Null),
+            Field::Missing => (Field::Missing, Field::Missing),
+        }
     }
 }
 

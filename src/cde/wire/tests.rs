@@ -59,6 +59,17 @@ fn a_connector_is_decoded_with_its_versions() {
 }
 
 #[test]
+fn a_body_without_a_malformed_field_is_decoded_in_one_pass_with_the_same_result() {
+    let mut incomplete = full();
+    incomplete["config"] = Value::Null;
+    incomplete["platform_prod_reference"].as_object_mut().unwrap().remove("executable");
+    let body = json!({"data": {"id": "a", "flow": null, "versions": [full(), {}, incomplete]}}).to_string();
+    let strict = connector_in(parse::<ConnectorBody<Strict>>(&body).unwrap()).unwrap();
+    assert_eq!(strict, connector_in(parse::<ConnectorBody<Lenient>>(&body).unwrap()).unwrap());
+    assert_eq!(strict, connector(body.as_bytes()).unwrap());
+}
+
+#[test]
 fn a_null_parent_makes_its_fields_null_and_reports_none() {
     for parent in ["config", "platform_prod_reference", "platform_dev_reference"] {
         let mut data = full();
