@@ -1,8 +1,11 @@
 //! The reconciliation of one object.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
+use futures::poll;
 use jiff::Timestamp;
 use tracing::Instrument;
 
@@ -146,11 +149,18 @@ impl Attempt {
         status: &Status<K::Result>,
     ) -> Result<Recorded, ReconcileError> {
         let context = &scope.context;
-        let Some(permits) = &mut self.permits else {
-            // Decide again, so that the claim starts after the wait for the rate.
-            self.permits = acquire(context, key, 1).await;
-            return Ok(Recorded::Continue);
-        };
+        if self.permits.is_none() {
+            let mut acquired = pin!(acquire(context, key, 1));
+            match poll!(acquired.as_mut()) {
+                Poll::Ready(permits) => self.permits = permits,
+                Poll::Pending => {
+                    // Decide again, so that the claim starts after the wait.
+                    self.permits = acquired.await;
+                    return Ok(Recorded::Continue);
+                }
+            }
+        }
+        let Some(permits) = &mut self.permits else { return Ok(Recorded::Continue) };
         if permits.turn.is_none() {
             permits.turn = context.queue.try_turn(key);
         }

@@ -189,8 +189,9 @@ fn stored<K: Kind>(scope: &Scope<K>, record: &Record<K>, object: &Arc<K>) {
 
 /// Ends the trace of a finished request, in a task of its own so that it ends after the span of the record.
 fn report_trace<K: Kind>(scope: &Scope<K>, record: &Record<K>) {
-    let whole = finish((&record.key, record.base.as_ref()), &record.status, record.started);
-    scope.context.recorders.spawn(async move { drop(whole) });
+    if let Some(whole) = finish((&record.key, record.base.as_ref()), &record.status, record.started) {
+        scope.context.recorders.spawn(async move { drop(whole) });
+    }
 }
 
 /// Reports the outcome of an object that was deleted during its call: in the log, and in an Event if it is accepted.

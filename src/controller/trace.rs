@@ -24,7 +24,8 @@ pub(super) fn step<K: Kind>(name: &str, (key, object): (&Key, &K), id: &CallId) 
     })
 }
 
-/// Returns the root span of a request that `status` finishes. This process has worked on it since `started`.
+/// Returns the root span of a request that `status` finishes, if spans are exported. This process has worked on it since
+/// `started`.
 pub(super) fn finish<K: Kind>(
     (key, object): (&Key, &K),
     status: &Status<K::Result>,
@@ -33,8 +34,8 @@ pub(super) fn finish<K: Kind>(
     let operation = status.operation.as_ref()?;
     // `started` may be earlier than the first time in the status, which has whole seconds.
     let started = operation.start_time.as_ref().map_or(started, |time| SystemTime::from(time.0).min(started));
-    let attributes = attributes(key, object, &operation.id);
-    let mut span = telemetry::root(trace_id(&operation.id)?, K::KIND, started, attributes);
+    let attributes = || attributes(key, object, &operation.id);
+    let mut span = telemetry::root(trace_id(&operation.id)?, K::KIND, started, attributes)?;
     let reason = status.reason.map(Reason::as_str).unwrap_or_default();
     span.set_attribute(KeyValue::new("cde.attempts", i64::from(operation.attempts)));
     span.set_attribute(KeyValue::new("cde.reason", reason));

@@ -20,8 +20,8 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracerProvider};
-use tracing::Span;
 use tracing::level_filters::LevelFilter;
+use tracing::{Level, Span};
 use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt as _};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
@@ -142,20 +142,24 @@ pub fn step(trace: Uuid, name: &str, attributes: impl FnOnce() -> Vec<KeyValue>)
     span
 }
 
-/// Starts the root span of the request `trace` at the time `started`. It ends when it is dropped.
+/// Starts the root span of the request `trace` at the time `started`. It ends when it is dropped. `attributes` is called
+/// only if spans are exported; `None` if they are not.
 #[must_use]
 pub fn root(
     trace: Uuid,
     name: &'static str,
     started: SystemTime,
-    attributes: impl IntoIterator<Item = KeyValue>,
-) -> BoxedSpan {
+    attributes: impl FnOnce() -> Vec<KeyValue>,
+) -> Option<BoxedSpan> {
+    if !tracing::enabled!(target: TARGET, Level::INFO) {
+        return None;
+    }
     let tracer = global::tracer(SCOPE);
-    let span = tracer.span_builder(name).with_start_time(started).with_attributes(attributes);
+    let span = tracer.span_builder(name).with_start_time(started).with_attributes(attributes());
     NEXT_ROOT.set(Some(trace));
     let span = span.start_with_context(&tracer, &Context::new());
     NEXT_ROOT.set(None);
-    span
+    Some(span)
 }
 
 /// Marks `span` as failed. `kind` has few values; `message` is a sentence or empty.
