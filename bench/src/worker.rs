@@ -1,10 +1,11 @@
 //! The bare worker, which is the limit for the operator: a process that does the I/O of each request and nothing else.
 //!
-//! It has the operator's HTTP clients, runtime and concurrency, and kube's watches with typed objects. For each new object,
-//! it writes two statuses, makes the operator's calls to the CDE, and publishes an Event. The statuses and the Event are
-//! structs with new IDs. It decides, verifies and keeps nothing, and reads only the version from the responses to its
-//! writes. After `--objects`, it prints its resource usage on one line and ends.
+//! It has the operator's HTTP clients, runtime and concurrency, and kube's watches with typed objects, which also receive its
+//! own writes. For each new object, it writes two statuses, makes the operator's calls to the CDE, and publishes an Event.
+//! The statuses and the Event are structs with new IDs. It decides and verifies nothing, and reads only the version from the
+//! responses to its writes. After `--objects`, it prints its resource usage on one line and ends.
 
+use std::collections::HashSet;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -106,12 +107,11 @@ pub(crate) async fn work(args: WorkerArgs) -> Result<()> {
     let (watching, writing) = (client(config.clone(), WATCH_TIMEOUT, None)?, client(config, TIMEOUT, None)?);
     let (restores, rollbacks) =
         (new_objects(&watching, &args.namespace), new_objects(&watching, &args.namespace));
-    let watched = stream::select(restores.map_ok(New::Restore), rollbacks.map_ok(New::Rollback))
-        .take(args.objects.unwrap_or(usize::MAX));
+    let watched = stream::select(restores.map_ok(New::Restore), rollbacks.map_ok(New::Rollback));
     // Read as they come, because the API server closes a watch whose client is slow.
     let (found, objects) = unbounded();
     let watched = watched.map_err(Error::from).try_for_each(move |object| {
-        // The receiver is gone only if an object has failed, which ends everything.
+        // The receiver is gone when all objects are processed.
         let _ = found.unbounded_send(object);
         future::ok(())
     });
@@ -119,13 +119,18 @@ pub(crate) async fn work(args: WorkerArgs) -> Result<()> {
     let worker = Worker::new(writing.clone(), &args, events)?;
     let performed = async move {
         // The worker is dropped at the end, which ends the stream of Events.
-        let objects = objects.map(Ok);
+        let objects = objects.take(args.objects.unwrap_or(usize::MAX)).map(Ok);
         objects.try_for_each_concurrent(usize::from(args.concurrency), |object| worker.perform(object)).await
     };
     let published = published
         .map(Ok)
         .try_for_each_concurrent(EVENTS, async |event| event::publish(&writing, &event).await);
-    future::try_join3(watched, performed, published).await?;
+    let finished = future::try_join(performed, published);
+    // The watches go on until the end, and so receive each write, as those of an operator.
+    tokio::select! {
+        watched = watched => watched?,
+        finished = finished => drop(finished?),
+    }
     if args.silent { Ok(()) } else { Usage::own()?.print() }
 }
 
@@ -135,7 +140,7 @@ enum New {
     Rollback(MigrationRollback),
 }
 
-/// Watches a namespace and returns the objects that have no request yet.
+/// Watches a namespace and returns the objects that have no request yet, each once, although a watch may list again.
 fn new_objects<K, R>(client: &Client, namespace: &str) -> impl Stream<Item = watcher::Result<K>> + use<K, R>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + HasStatus<Status = Status<R>>,
@@ -143,12 +148,14 @@ where
 {
     let config = watcher::Config::default().fields(OPEN).streaming_lists();
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
-    watcher(api, config).try_filter_map(async |event| {
+    let mut returned = HashSet::new();
+    watcher(api, config).try_filter_map(move |event| {
         let (watcher::Event::Apply(object) | watcher::Event::InitApply(object)) = event else {
-            return Ok(None);
+            return future::ok(None);
         };
-        let is_new = object.status().is_none_or(|status| status.operation.is_none());
-        Ok(is_new.then_some(object))
+        let is_new = object.status().is_none_or(|status| status.operation.is_none())
+            && returned.insert(object.meta().uid.clone());
+        future::ok(is_new.then_some(object))
     })
 }
 
