@@ -62,10 +62,11 @@ pub async fn build_in(workspace: &Path, name: &str, arguments: &[&str], scratch:
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(File::create(&answer)?);
-    // `cargo run` describes this program in these variables. They would be wrong for the one that is built here.
+    // `cargo run` and `cargo test` describe this program in these variables. They would be wrong for the one that is built
+    // here, and ring would be compiled again, because its build script reads them.
     for (variable, _) in env::vars_os() {
         let text = variable.to_string_lossy();
-        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") || text == "OUT_DIR" {
             cargo.env_remove(&variable);
         }
     }
