@@ -4,7 +4,6 @@ use anyhow::Result;
 use k8s_openapi::api::events::v1::Event;
 use kube::Client;
 use kube::api::{PostParams, Request};
-use serde::de::IgnoredAny;
 use uuid::Uuid;
 
 use crate::status::Target;
@@ -30,6 +29,6 @@ pub(crate) async fn publish(client: &Client, event: &Event) -> Result<()> {
     let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
     let path = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
     let request = Request::new(path).create(&PostParams::default(), serde_json::to_vec(event)?)?;
-    client.request::<IgnoredAny>(request).await?;
+    client.request_text(request).await?;
     Ok(())
 }

@@ -34,6 +34,7 @@ use anyhow::Result;
 use cde_sandbox::cde::Sandbox;
 use clap::Parser as _;
 use tokio::runtime::Builder;
+use tracing::subscriber::NoSubscriber;
 
 use args::{Args, CdeArgs, Command};
 
@@ -50,6 +51,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<()> {
+    // Without a subscriber, tracing would offer each span of the libraries to the crate `log`.
+    tracing::subscriber::set_global_default(NoSubscriber::default())?;
     let mut runtime = match args.command {
         // Like the operator.
         Some(Command::Write(_) | Command::Work(_)) => Builder::new_current_thread(),

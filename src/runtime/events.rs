@@ -9,7 +9,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::Client;
 use kube::api::{PostParams, Request};
 use serde::Serialize;
-use serde::de::IgnoredAny;
 use tokio::sync::mpsc;
 
 use crate::text::{cut_bytes, describe};
@@ -139,7 +138,7 @@ impl Publisher {
         let url = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
         let request =
             Request::new(url).create(&PostParams::default(), body).map_err(kube::Error::BuildRequest)?;
-        self.client.request::<IgnoredAny>(request).await.map(drop)
+        self.client.request_text(request).await.map(drop)
     }
 }
 
