@@ -25,7 +25,7 @@ struct Counts {
 }
 
 async fn run(stage: &Stage, size: &Size) -> Result<Figures> {
-    // Optimization hardly changes the counts.
+    // As the tests build it, so that they need no other build. Optimization could only remove allocations.
     let program = build("counted-operator", Profile::Dev, &stage.file("")).await?;
     let runs = Runs::prepare(stage, size.objects).await?;
     let mut counts = [Counts::default(); 2];
