@@ -190,6 +190,8 @@ async fn a_lagging_source_does_not_cause_a_second_call_for_a_finished_request() 
     all_succeed_once(&env, &requests).await;
 
     for old in [new, claimed] {
+        // An object that is still in the cache hides its old version.
+        watches_catch_up(&env).await;
         let before = requests.each_ref().map(|request| written(&proxy, request));
         for (plural, old) in PLURALS.into_iter().zip(old) {
             proxy.answer(Rule::watch(plural), Point::BeforeForward, 200, &[], watch_expired());
@@ -200,14 +202,18 @@ async fn a_lagging_source_does_not_cause_a_second_call_for_a_finished_request() 
             until("a write based on the old object", || written(&proxy, request) > before).await;
         }
         watches.into_iter().for_each(cde_sandbox::proxy::Held::release);
-        // Their watches have caught up when they show an object that was created later.
-        let later = both(&env.sandbox, "later");
-        apply(&env, &later).await;
-        all_succeed_once(&env, &later).await;
-        for request in &later {
-            env.delete(request.kind, &request.name).await;
-        }
     }
+    watches_catch_up(&env).await;
 
     end_as_without_fault(&env, &requests, 1, false).await;
+}
+
+/// Waits until the watches show objects that are created now, and so all that happened before.
+async fn watches_catch_up(env: &TestEnv) {
+    let later = both(&env.sandbox, "later");
+    apply(env, &later).await;
+    all_succeed_once(env, &later).await;
+    for request in &later {
+        env.delete(request.kind, &request.name).await;
+    }
 }
