@@ -22,7 +22,7 @@ pub(super) struct Strict;
 
 impl Mode for Strict {
     fn decode<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Field<T>, D::Error> {
-        Ok(Option::deserialize(value)?.map_or(Field::Null, Field::Value))
+        Option::deserialize(value).map(Field::from)
     }
 }
 
@@ -32,8 +32,7 @@ pub(super) struct Lenient;
 impl Mode for Lenient {
     fn decode<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Field<T>, D::Error> {
         let text = <&RawValue>::deserialize(value)?.get();
-        Ok(serde_json::from_str(text)
-            .map_or(Field::Missing, |value: Option<T>| value.map_or(Field::Null, Field::Value)))
+        Ok(serde_json::from_str::<Option<T>>(text).map_or(Field::Missing, Field::from))
     }
 }
 

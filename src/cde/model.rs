@@ -132,6 +132,12 @@ impl<T> Field<T> {
     }
 }
 
+impl<T> From<Option<T>> for Field<T> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Self::Value)
+    }
+}
+
 /// A connector: `data` of a read or of a call for all of it. Holds the fields that a status may show, and the versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Connector {
